@@ -1,0 +1,43 @@
+# The two commands a newcomer needs: make run, make test. Everything else is for those who stay.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export SBT_ENVIRONMENT ?= sandbox
+
+.PHONY: run test check demo bench openapi lock clean
+
+run: $(VENV)/ready
+	@exec $(BIN)/sbt run
+
+test: $(VENV)/ready
+	$(BIN)/pytest
+
+check: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: $(VENV)/ready
+	@exec $(BIN)/python -m demo $(ARGS)
+
+bench: $(VENV)/ready
+	@exec $(BIN)/python -m bench $(ARGS)
+
+openapi: $(VENV)/ready
+	$(BIN)/sbt openapi
+
+# The environment, from the lock file alone. uv is used where it is, and bootstrapped by pip where it is not.
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	echo "$(CURDIR)" > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/sbt.pth
+	printf '#!/bin/sh\nexec "%s" -m app.cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/sbt && chmod +x $(BIN)/sbt
+	touch $@
+
+lock: $(VENV)/ready
+	uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) var

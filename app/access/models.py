@@ -1,0 +1,84 @@
+"""The tables of who may, and of who looked."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import ARRAY, UUID as PgUUID
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base
+
+
+class Party(Base):
+    """An organisation in the ledger."""
+
+    __tablename__ = "party"
+    __table_args__ = (
+        CheckConstraint("kind IN ('agency', 'ppk', 'auditor', 'operator')", name="kind"),
+        CheckConstraint("(kind = 'ppk') <= (agency_code IS NOT NULL)", name="ppk_employer"),
+    )
+
+    code: Mapped[str] = mapped_column(primary_key=True, comment="Code on the wire.")
+    kind: Mapped[str] = mapped_column(comment="agency, ppk, auditor or operator.")
+    name_id: Mapped[str] = mapped_column(comment="Name in Indonesian.")
+    name_en: Mapped[str] = mapped_column(comment="Name in English.")
+    agency_code: Mapped[str | None] = mapped_column(comment="BKN kode cepat as an employer.")
+    suspended: Mapped[bool] = mapped_column(default=False, comment="A suspended party's tokens stop working.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that registered it.")
+
+
+class Client(Base):
+    """A credential holder of a party."""
+
+    __tablename__ = "client"
+
+    id: Mapped[str] = mapped_column(primary_key=True, comment="client_id.")
+    party: Mapped[str] = mapped_column(ForeignKey("party.code"), comment="Whose credential it is.")
+    secret_hash: Mapped[bytes | None] = mapped_column(
+        LargeBinary, comment="SHA-256 of a sandbox secret of 256 random bits; null where keys are used."
+    )
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="The most a token of it may carry.")
+    suspended: Mapped[bool] = mapped_column(default=False, comment="A suspended client's tokens stop working.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that registered it.")
+
+
+class MandateRow(Base):
+    """Who fills an owner role, from when to when (both inclusive)."""
+
+    __tablename__ = "mandate"
+
+    role: Mapped[str] = mapped_column(primary_key=True, comment="Owner role in the procedures.")
+    party: Mapped[str] = mapped_column(ForeignKey("party.code"), primary_key=True, comment="Who fills it.")
+    valid_from: Mapped[date] = mapped_column(primary_key=True, comment="First day.")
+    valid_to: Mapped[date | None] = mapped_column(comment="Last day; null: open.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that granted it.")
+
+
+class RevokedToken(Base):
+    """A token that was revoked before its time; the row is of no use after that time."""
+
+    __tablename__ = "revoked_token"
+
+    jti: Mapped[str] = mapped_column(primary_key=True, comment="The token's id.")
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="When it ends by itself.")
+
+
+class Access(Base):
+    """One look at case data, or attempt at one: by whom, why, with which answer. Never updated."""
+
+    __tablename__ = "access"
+    __table_args__ = (Index("access_case_ids_idx", "case_ids", postgresql_using="gin"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7: its order is the order of events.")
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time.")
+    request_id: Mapped[UUID] = mapped_column(comment="X-Request-Id of the answer.")
+    party: Mapped[str] = mapped_column(comment="Whose credential was used.")
+    client_id: Mapped[str] = mapped_column(comment="Which credential.")
+    actor: Mapped[bytes | None] = mapped_column(LargeBinary, comment="HMAC of X-Actor; null: none was sent.")
+    operation: Mapped[str] = mapped_column(comment="operationId.")
+    purpose: Mapped[str | None] = mapped_column(comment="X-Purpose.")
+    case_ids: Mapped[list[UUID]] = mapped_column(ARRAY(PgUUID), comment="Cases shown or asked for.")
+    stage: Mapped[str | None] = mapped_column(comment="Stage asked for.")
+    status: Mapped[int] = mapped_column(comment="HTTP status of the answer.")
+    code: Mapped[str | None] = mapped_column(comment="Problem code of a refusal.")

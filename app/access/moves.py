@@ -1,0 +1,20 @@
+"""The sandbox's clock: where it was started and each move forward, as rows that have their entries."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, Identity
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base
+
+
+class ClockMove(Base):
+    """The start or a move of a sandbox's time. Production has no row here."""
+
+    __tablename__ = "clock_move"
+
+    number: Mapped[int] = mapped_column(Identity(always=True), primary_key=True, comment="Order of moves.")
+    to: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time after the move.")
+    ahead: Mapped[timedelta] = mapped_column(comment="Ledger time less the machine's time.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry of the move.")

@@ -1,0 +1,177 @@
+"""OAuth 2.0: tokens by client credentials, revocation, and the documents by which clients find both. Errors in OAuth shape."""
+
+import base64
+import binascii
+import hmac
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import bindparam
+from sqlalchemy.dialects.postgresql import insert
+from starlette.requests import ClientDisconnect
+
+from app import clock
+from app.access.caller import Caller
+from app.access.models import RevokedToken
+from app.access.registration import hash_secret
+from app.procedure.scopes import all_scopes
+from app.access.standing import KnownClient, Snapshot
+from app.access.tokens import LIFETIME
+from app.access.trail import INSERT_ACCESS, Trail
+from app.database import Statement, Together
+from app.errors import DomainError
+from app.procedure.loading import rulebook
+
+router = APIRouter(tags=["oauth2"])
+MAX_FORM = 8 * 1024
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+REVOKE = Statement(
+    insert(RevokedToken)
+    .values(jti=bindparam("jti"), expires_at=bindparam("expires_at"))
+    .on_conflict_do_nothing()
+)
+
+
+class OAuthError(Exception):
+    """RFC 6749 section 5.2."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(error)
+        self.error, self.description, self.status = error, description, status
+
+
+def answer_oauth(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OAuthError)
+    headers = dict(NO_STORE)
+    if error.status == 401:  # noqa: PLR2004
+        headers["WWW-Authenticate"] = 'Basic realm="sbt"'
+    body = {"error": error.error, "error_description": error.description}
+    return JSONResponse(body, error.status, headers)
+
+
+@router.post("/oauth2/token", operation_id="issue_token", openapi_extra={"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "required": ["grant_type"], "properties": {"grant_type": {"const": "client_credentials"}, "scope": {"type": "string"}}}}}}})
+async def issue_token(request: Request) -> JSONResponse:
+    """An access token for ten minutes. Sandbox: HTTP Basic with client id and secret."""
+    form = await _form(request)
+    client, snapshot = await _client(request)
+    if form.get("grant_type") != "client_credentials":
+        raise OAuthError("unsupported_grant_type", "Use grant_type=client_credentials.")
+    scopes = _scopes(form.get("scope"), client)
+    token = request.app.state.tokens.issue(client.id, client.party, scopes)
+    await _remember(request, client, snapshot)
+    body = {"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME, "scope": " ".join(scopes)}
+    return JSONResponse(body, headers=NO_STORE)
+
+
+@router.post("/oauth2/revoke", operation_id="revoke_token", openapi_extra={"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}}}}})
+async def revoke_token(request: Request) -> JSONResponse:
+    """RFC 7009: the token stops working within five seconds in every process. An unknown token is answered the same way."""
+    form = await _form(request)
+    client, snapshot = await _client(request)
+    if "token" not in form:
+        raise OAuthError("invalid_request", "The form needs the member token.")
+    try:
+        claims = request.app.state.tokens.check(form["token"])
+    except DomainError:
+        return JSONResponse({}, headers=NO_STORE)
+    if claims.client_id == client.id:
+        ends = clock.real().fromtimestamp(claims.expires_at, tz=clock.real().tzinfo)
+        async with request.app.state.database.writing() as session:
+            await REVOKE.run(session, jti=claims.jti, expires_at=ends)
+        request.app.state.standing.forget()
+    await _remember(request, client, snapshot)
+    return JSONResponse({}, headers=NO_STORE)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    if request.headers.get("content-type", "").split(";")[0] != "application/x-www-form-urlencoded":
+        raise OAuthError("invalid_request", "Send application/x-www-form-urlencoded.")
+    raw = bytearray()
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_FORM:
+                raise OAuthError("invalid_request", "The form is too large.")
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, strict_parsing=bool(raw), errors="strict")
+    except (ValueError, ClientDisconnect):
+        raise OAuthError("invalid_request", "The form cannot be read.") from None
+    if len(dict(pairs)) != len(pairs):
+        raise OAuthError("invalid_request", "A member is there twice.")
+    return dict(pairs)
+
+
+async def _client(request: Request) -> tuple[KnownClient, Snapshot]:
+    """The client that HTTP Basic names and proves; sandbox only."""
+    refused = OAuthError("invalid_client", "Unknown client, or wrong secret.", 401)
+    if not request.app.state.settings.sandbox:
+        raise OAuthError("invalid_client", "client_secret_basic works in the sandbox only.", 401)
+    kind, _, encoded = request.headers.get("authorization", "").partition(" ")
+    try:
+        user, _, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        raise refused from None
+    snapshot: Snapshot = await request.app.state.standing.current()
+    client = snapshot.clients.get(unquote_plus(user))
+    known = client.secret_hash if client and client.secret_hash else bytes(32)
+    fits = hmac.compare_digest(known, hash_secret(unquote_plus(secret)))
+    if kind.lower() != "basic" or client is None or not fits:
+        raise refused
+    if client.suspended or snapshot.parties[client.party].suspended:
+        raise OAuthError("unauthorized_client", "The client or its party is suspended.")
+    return client, snapshot
+
+
+def _scopes(wanted: str | None, client: KnownClient) -> list[str]:
+    if wanted is None:
+        return sorted(client.scopes)
+    asked = set(wanted.split())
+    if not asked or not asked <= client.scopes:
+        raise OAuthError("invalid_scope", "Ask for scopes of this client; GET /v1/reference/scopes lists all.")
+    return sorted(asked)
+
+
+async def _remember(request: Request, client: KnownClient, snapshot: Snapshot) -> None:
+    """Tokens given and taken back are on the audit trail too."""
+    kind = snapshot.parties[client.party].kind
+    request.state.caller = Caller(client.party, kind, client.id, client.scopes, "", None, snapshot)
+    batch = Together()
+    batch.add(INSERT_ACCESS, **Trail(request).row(200))
+    async with request.app.state.database.recording() as session:
+        await batch.send(session)
+
+
+@router.get("/.well-known/jwks.json", operation_id="read_jwks")
+async def jwks(request: Request) -> JSONResponse:
+    """The public keys of access tokens; two during a rotation."""
+    keys: dict[str, Any] = request.app.state.tokens.keys.jwks()
+    return JSONResponse(keys, headers={"Cache-Control": "public, max-age=300"})
+
+
+@router.get("/.well-known/oauth-authorization-server", operation_id="read_authorization_server")
+async def authorization_server(request: Request) -> dict[str, Any]:
+    """RFC 8414."""
+    issuer = request.app.state.settings.issuer_url
+    return {
+        "issuer": issuer,
+        "token_endpoint": f"{issuer}/oauth2/token",
+        "revocation_endpoint": f"{issuer}/oauth2/revoke",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic"] if request.app.state.settings.sandbox else [],
+        "scopes_supported": sorted(all_scopes(rulebook())),
+    }
+
+
+@router.get("/.well-known/oauth-protected-resource", operation_id="read_protected_resource")
+async def protected_resource(request: Request) -> dict[str, Any]:
+    """RFC 9728."""
+    issuer = request.app.state.settings.issuer_url
+    return {
+        "resource": issuer,
+        "authorization_servers": [issuer],
+        "bearer_methods_supported": ["header"],
+        "scopes_supported": sorted(all_scopes(rulebook())),
+    }

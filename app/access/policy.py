@@ -1,0 +1,97 @@
+"""Who may: the only file that answers. It takes plain values and knows no rows of cases."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from app import clock
+from app.access.caller import Caller
+from app.errors import NoMandateForStage
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+from app.procedure.roles import filled_by
+
+OPENER = "opener"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Which cases a caller sees: all, those its party acted in, those of an employer that reached it."""
+
+    all: bool
+    acted: str | None
+    employer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standpoint:
+    """Of a case, what decides who may: its employer, the conditions that hold in it, who opened it."""
+
+    agency_code: str
+    conditions: tuple[str, ...]
+    opened_by: str
+
+
+def sight(caller: Caller) -> Sight:
+    """Agencies with a mandate today see every case, after their last one those they acted in; the operator none."""
+    if caller.kind == "auditor":
+        return Sight(all=True, acted=None, employer=None)
+    if caller.kind == "ppk":
+        return Sight(all=False, acted=None, employer=caller.employer)
+    if caller.kind == "agency":
+        today = clock.today()
+        mandated = any(m.party == caller.party and m.on(today) for m in caller.snapshot.mandates)
+        return Sight(all=mandated, acted=caller.party, employer=None)
+    return Sight(all=False, acted=None, employer=None)
+
+
+def holder(caller: Caller, role: str, conditions: Iterable[str]) -> str | None:
+    """The party that fills a role today, for a case in which these conditions hold."""
+    mandates = caller.snapshot.mandates
+    return filled_by(rulebook(), mandates, role, clock.today(), conditions)
+
+
+def poster(caller: Caller, stage: Stage, case: Standpoint) -> str:
+    """The party whose turn the stage is: its owner, or the recorder for a PPK without a client of its own."""
+    if stage.owner != "ppk":
+        return holder(caller, stage.owner, case.conditions) or stage.owner
+    if case.agency_code in caller.snapshot.ppk_employers:
+        return "ppk"
+    return holder(caller, stage.recorder or "ppk", case.conditions) or stage.owner
+
+
+def require_mandate(caller: Caller, stage: Stage, case: Standpoint) -> None:
+    turn = poster(caller, stage, case)
+    its_own = caller.kind == "ppk" and turn == "ppk" and caller.employer == case.agency_code
+    if turn != caller.party and not its_own:
+        raise NoMandateForStage(owner=turn)
+
+
+def require_may_open(caller: Caller, stage: Stage) -> None:
+    """An agency that the stage names, with a mandate of its own today."""
+    openers = [role for role in stage.may_open if holder(caller, role, ()) == role]
+    if caller.party not in openers:
+        raise NoMandateForStage(owner=stage.owner, allowed=sorted(openers))
+
+
+def viewer(caller: Caller, case: Standpoint) -> set[str]:
+    """Every name under which a procedure's views may speak of the caller in this case."""
+    names = {caller.kind if caller.kind in {"ppk", "auditor"} else caller.party}
+    if caller.party == case.opened_by:
+        names.add(OPENER)
+    succeeded = {s.role for s in rulebook().vocabulary.succession}
+    return names | {r for r in succeeded if holder(caller, r, case.conditions) == caller.party}
+
+
+def identifies(caller: Caller, case: Standpoint, owners: Collection[str | None]) -> bool:
+    """Whether identity may be read: scope, a purpose, and a part in the case. `owners`: who own, owned, recorded or posted
+    a posted or open stage, as roles or parties."""
+    if "cases:read.identity" not in caller.scopes or caller.purpose is None:
+        return False
+    if caller.kind == "auditor":
+        return caller.purpose == "audit"
+    return bool(viewer(caller, case) & set(owners))
+
+
+def reads_reporter(caller: Caller, case: Standpoint) -> bool:
+    """The reporter is known to the agency that received the report, alone."""
+    return "cases:read.identity" in caller.scopes and caller.purpose is not None and caller.party == case.opened_by

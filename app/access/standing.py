@@ -1,0 +1,106 @@
+"""What every request needs to know of clients, parties and mandates, kept in the process and read anew every two seconds.
+
+A suspended client or party and a revoked token stop working within that time in every process (at most 5 s are allowed).
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.access.models import Client, MandateRow, Party, RevokedToken
+from app.access.moves import ClockMove
+from app.database import Database
+from app.procedure.roles import Mandate
+
+FRESH_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownParty:
+    code: str
+    kind: str
+    agency_code: str | None
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownClient:
+    id: str
+    party: str
+    secret_hash: bytes | None
+    scopes: frozenset[str]
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One reading of all of it."""
+
+    parties: Mapping[str, KnownParty]
+    clients: Mapping[str, KnownClient]
+    mandates: tuple[Mandate, ...]
+    revoked: frozenset[str]
+    ppk_employers: frozenset[str]
+
+
+class Standing:
+    """The newest reading, at most FRESH_SECONDS old."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read_at = float("-inf")
+        self._snapshot: Snapshot | None = None
+
+    async def current(self) -> Snapshot:
+        snapshot = self._snapshot
+        if snapshot is None or time.monotonic() - self._read_at > FRESH_SECONDS:
+            self._read_at = time.monotonic()  # one reader at a time; the others go on with what is known
+            try:
+                async with self._database.reading() as session:
+                    snapshot = self._snapshot = await _read(session)
+            except BaseException:
+                self._read_at = float("-inf")
+                raise
+        return snapshot
+
+    def forget(self) -> None:
+        """Read anew at the next request: something was changed in this process."""
+        self._snapshot = None
+
+
+async def _read(session: AsyncConnection) -> Snapshot:
+    parties = [
+        KnownParty(r.code, r.kind, r.agency_code, r.suspended)
+        for r in await session.execute(select(Party.__table__))
+    ]
+    clients = [
+        KnownClient(r.id, r.party, r.secret_hash, frozenset(r.scopes), r.suspended)
+        for r in await session.execute(select(Client.__table__))
+    ]
+    mandates = [
+        Mandate(r.role, r.party, r.valid_from, r.valid_to)
+        for r in await session.execute(select(MandateRow.__table__))
+    ]
+    still = select(RevokedToken.jti).where(RevokedToken.expires_at > func.now())
+    revoked = frozenset(await session.scalars(still))
+    clock.shift(await ahead(session))
+    with_client = {c.party for c in clients if not c.suspended}
+    employers = {p.agency_code for p in parties if p.kind == "ppk" and p.code in with_client}
+    return Snapshot(
+        {p.code: p for p in parties},
+        {c.id: c for c in clients},
+        tuple(mandates),
+        revoked,
+        frozenset(filter(None, employers)),
+    )
+
+
+async def ahead(session: AsyncConnection) -> timedelta:
+    """How far a sandbox's time is ahead of the machine's: its last move says."""
+    newest = select(ClockMove.ahead).order_by(ClockMove.number.desc()).limit(1)
+    return await session.scalar(newest) or timedelta(0)

@@ -1,0 +1,92 @@
+"""The trail of who looked. One record per authenticated request that touches cases, before the answer leaves; refusals included."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Request
+from sqlalchemy import bindparam, insert
+from uuid_utils.compat import uuid7
+
+from app import clock
+from app.access.caller import Caller
+from app.access.models import Access
+from app.database import Statement, Together
+from app.errors import AccessNotRecorded, DomainError
+
+log = logging.getLogger("sbt.trail")
+INSERT_ACCESS = Statement(
+    insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns})
+)
+NOT_ON_RECORD = {400, 401, 405, 413, 415, 429, 500, 503}  # telemetry only
+
+
+class Trail:
+    """The record of one request: what was shown is added while it is answered."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._cases: list[UUID] = []
+        self.stage: str | None = request.path_params.get("stage")
+        self.recorded = False
+
+    def shows(self, *cases: UUID) -> None:
+        self._cases += cases
+
+    def record(self, batch: Together, status: int) -> None:
+        """A writer's record goes into its own transaction: no post without it, and none of a post that never was."""
+        batch.add(INSERT_ACCESS, **self.row(status))
+        self.recorded = True
+
+    def row(self, status: int, code: str | None = None) -> dict[str, Any]:
+        caller: Caller = self._request.state.caller
+        return {
+            "id": uuid7(),
+            "at": clock.now(),
+            "request_id": self._request.state.request_id,
+            "party": caller.party,
+            "client_id": caller.client_id,
+            "actor": caller.actor,
+            "operation": self._request.scope["route"].operation_id,
+            "purpose": caller.purpose,
+            "case_ids": self._cases,
+            "stage": self.stage,
+            "status": status,
+            "code": code,
+        }
+
+
+async def _trail(request: Request) -> AsyncIterator[Trail]:
+    """Declared before the read session: it ends after the read transaction has, and holds one connection at a time."""
+    trail = Trail(request)
+    yield trail
+    if not trail.recorded:
+        await _write(request, trail.row(200))
+
+
+# What cannot be recorded is not shown: the record is written before the answer leaves.
+Recorded = Annotated[Trail, Depends(_trail, scope="function")]
+
+
+async def remember_refusal(request: Request, error: DomainError) -> None:
+    """Runs after the rollback, in its own transaction. Strangers and malformed bodies are for telemetry."""
+    if error.status in NOT_ON_RECORD or getattr(request.state, "caller", None) is None:
+        return
+    trail = Trail(request)
+    asked = request.path_params.get("case_id")
+    if asked is not None:
+        try:
+            trail.shows(UUID(str(asked)))
+        except ValueError:
+            pass  # no id of a case: the attempt is recorded without one
+    await _write(request, trail.row(error.status, error.code))
+
+
+async def _write(request: Request, row: dict[str, Any]) -> None:
+    try:
+        async with request.app.state.database.recording() as session:
+            await INSERT_ACCESS.run(session, **row)
+    except Exception as error:
+        log.error("access not recorded: %s", type(error).__name__)  # noqa: TRY400 - a database message may repeat the row
+        raise AccessNotRecorded from None

@@ -1,0 +1,79 @@
+"""Prepares a sandbox: parties, mandates, one client each with a secret in clients.json. Runs again without harm."""
+
+import json
+import os
+from datetime import date, datetime
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.access.models import Client, Party
+from app.access.registration import Organisation, grant_mandate, register_client, register_party
+from app.access.standing import ahead
+from app.admin import sandbox_clock
+from app.procedure.loading import rulebook
+from app.procedure.roles import Mandate
+from app.procedure.scopes import sandbox_scopes
+from app.reference import calendar, procedures
+
+OPERATOR = "operator"
+
+
+async def prepare(session: AsyncConnection, folder: Path, *, clock_start: str | None) -> None:
+    """Bring an empty or older sandbox to where every party can ask for a token."""
+    known = set(await session.scalars(select(Party.code)))
+    if clock_start and not known:
+        await sandbox_clock.start(session, datetime.fromisoformat(clock_start), by=OPERATOR)
+    clock.shift(await ahead(session))
+    await load_references(session)
+    if not known:
+        await _register(session)
+    await _clients(session, folder)
+
+
+async def load_references(session: AsyncConnection) -> None:
+    """What every environment needs before the first case: the calendar, and the procedures' hashes on record."""
+    await calendar.ensure(session, by=OPERATOR)
+    await procedures.ensure(session, by=OPERATOR)
+
+
+async def _register(session: AsyncConnection) -> None:
+    for row in rulebook().catalogue.codes("parties").values():
+        texts = {name: str(row[name]) for name in ("code", "kind", "name_id", "name_en")}
+        employer = row.get("bkn_kode_cepat")
+        await register_party(session, Organisation(**texts, agency_code=str(employer) if employer else None), by=OPERATOR)
+    for row in rulebook().catalogue.mandates:
+        until = date.fromisoformat(str(row["to"])) if row["to"] else None
+        mandate = Mandate(str(row["role"]), str(row["party"]), date.fromisoformat(str(row["from"])), until)
+        await grant_mandate(session, mandate, by=OPERATOR)
+
+
+async def _clients(session: AsyncConnection, folder: Path) -> None:
+    """A client for every party without one. A secret is told once, into clients.json (0600), before the commit: if the
+    power goes out between, the next run finds no client and makes a new one."""
+    have = set(await session.scalars(select(Client.party)))
+    parties = list(await session.execute(select(Party.code, Party.kind).order_by(Party.code)))
+    made = []
+    for code, kind in parties:
+        if code in have:
+            continue
+        scopes = sandbox_scopes(rulebook(), kind)
+        client_id = f"{code}-sandbox"
+        secret = await register_client(session, client_id, code, scopes, by=OPERATOR)
+        made.append({"party": code, "client_id": client_id, "client_secret": secret, "scopes": scopes})
+    if made:
+        _tell(folder / "clients.json", made)
+
+
+def _tell(path: Path, made: list[dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    before = json.loads(path.read_text()) if path.exists() else []
+    fresh = {str(row["party"]) for row in made}
+    rows = [row for row in before if row["party"] not in fresh] + made
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(rows, file, indent=1)
+    new.rename(path)

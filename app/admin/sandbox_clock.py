@@ -1,0 +1,78 @@
+"""A sandbox's time: started at any instant on an empty log, then moved forward only. The start and each move are entries."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import AwareDatetime
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.access.caller import Caller, needs
+from app.access.moves import ClockMove
+from app.access.standing import ahead
+from app.access.trail import Recorded
+from app.database import Together, WriteSession
+from app.errors import DomainError, Flaw, InsufficientScope, NotFound, ValidationFailed
+from app.http.route import GuardedRoute
+from app.ledger.append import append
+from app.ledger.models import Entry
+from app.problems import problems
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import insert
+
+router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
+REFUSED: tuple[type[DomainError], ...] = (InsufficientScope, NotFound, ValidationFailed)
+LOCK = 0x5342_5402
+
+
+class ClockBody(BaseModel):
+    """The instant to move to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    now: AwareDatetime
+
+
+class ClockView(BaseModel):
+    """The ledger's time after the move."""
+
+    now: datetime
+
+
+async def start(session: AsyncConnection, at: datetime, *, by: str) -> None:
+    """On an empty log only: what was received cannot be moved to another time."""
+    if await session.scalar(select(func.count()).select_from(Entry)):
+        raise RuntimeError("the log is not empty: `sbt sandbox reset` first, then start the clock")
+    await _record(session, "clock.started", at, by=by)
+
+
+async def _record(session: AsyncConnection, type_: str, at: datetime, *, by: str) -> None:
+    clock.shift(at - clock.real())
+    batch = Together()
+    entry = append(batch, type_=type_, party=by, received_at=at, facts={"facts": {"to": at.isoformat()}})
+    await batch.send(session)
+    row = {"to": at, "ahead": at - clock.real(), "entry_id": entry.id}
+    await session.execute(insert(ClockMove), row)
+
+
+@router.post("/v1/sandbox/clock", operation_id="move_clock", response_model=ClockView, responses=problems(*REFUSED))
+async def move_clock(
+    body: ClockBody, request: Request, caller: Annotated[Caller, needs("admin:write")], _: Recorded, session: WriteSession
+) -> ClockView:
+    """Sandbox only: move the ledger's time forward. Other processes follow within two seconds."""
+    if not request.app.state.settings.sandbox:
+        raise NotFound
+    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    if body.now <= clock.real() + await ahead(session):
+        flaw = Flaw("/now", "CLOCK_BACKWARD", "Waktu hanya dapat dimajukan.", "Time moves forward only.")
+        raise ValidationFailed(flaw)
+    before: timedelta = clock.now() - clock.real()
+    try:
+        await _record(session, "clock.moved", body.now, by=caller.party)
+    except BaseException:
+        clock.shift(before)
+        raise
+    request.app.state.standing.forget()
+    return ClockView(now=body.now)

@@ -1,0 +1,110 @@
+"""What a body must hold beyond its shape: known codes, days that have come, members that the outcome needs, numbers that can exist.
+
+Every flaw names its place and the remedy; none repeats a value.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from app import clock
+from app.cases.bodies import MODELS
+from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.problems import FLAWS
+from app.procedure.identity import nip_flaw, nik_flaw
+from app.procedure.loading import rulebook
+from app.procedure.model import Rulebook, Stage
+
+LISTS = {"violation": "violations", "sanction": "sanctions", "party": "parties"}
+
+
+def check_models(rules: Rulebook) -> None:
+    """Start-up: every stage's body model exists, and has the members that the file names; else the start stops and says which."""
+    for procedure in rules.procedures.values():
+        for stage in procedure.stages.values():
+            model = MODELS.get(stage.model)
+            if model is None:
+                raise LookupError(f"{procedure.code}: stage {stage.code}: no body model {stage.model}")
+            every = rules.vocabulary.every_stage
+            wanted = stage.body.members | every.members
+            odd = set(model.model_fields) ^ wanted
+            needed = {n for n, f in model.model_fields.items() if f.is_required()}
+            odd |= needed ^ {*stage.body.required, *every.required}
+            if odd:
+                names = ", ".join(sorted(odd))
+                raise LookupError(f"{procedure.code}: stage {stage.code}: {stage.model} disagrees on {names}")
+
+
+def require_complete(stage: Stage, outcome: str, body: Mapping[str, Any]) -> None:
+    """The members that this outcome needs (`required_for`)."""
+    missing = [n for n in stage.body.required_for.get(outcome, ()) if body.get(n) is None]
+    code, text_id, text_en = FLAWS["missing"]
+    if missing:
+        raise ValidationFailed(*(Flaw(f"/body/{n}", code, text_id, text_en) for n in missing))
+
+
+def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
+    """Codes are known, and no day lies after today, but those the data lets lie ahead."""
+    unknown = list(_unknown(body, known_of))
+    if unknown:
+        raise UnknownReference(*unknown)
+    late = [f"{known_of}/{n}" for n, v in body.items() if _is_late(n, v)]
+    if late:
+        raise ValidationFailed(*(in_future(pointer) for pointer in late))
+
+
+def _is_late(name: str, value: object) -> bool:
+    field = rulebook().vocabulary.fields[name]
+    return field.type == "date" and not field.future and _day(value) > clock.today()
+
+
+def in_future(pointer: str) -> Flaw:
+    return Flaw(pointer, "DATE_IN_FUTURE", "Tanggal ini belum tiba.", "This day has not come yet.")
+
+
+def _unknown(body: Mapping[str, Any], where: str) -> Iterator[Flaw]:
+    fields = rulebook().vocabulary.fields
+    for name, value in body.items():
+        kind = fields[name].type.strip("[]")
+        if kind == "evidence":
+            known: Iterable[str] = rulebook().catalogue.codes("evidence_kinds")
+            pairs = [(f"{where}/{name}/{n}/kind", item["kind"]) for n, item in enumerate(value)]
+        elif kind == "jenis_hukuman":
+            rows = rulebook().catalogue.codes("sanctions").values()
+            known = {str(r["bkn_jenis_hukuman_id"]) for r in rows if r["bkn_jenis_hukuman_id"]}
+            pairs = [(f"{where}/{name}", value)]
+        elif kind in LISTS or kind == "enum":
+            known = fields[name].values if kind == "enum" else rulebook().catalogue.codes(LISTS[kind])
+            pairs = [(f"{where}/{name}{n}", v) for n, v in _numbered(value)]
+        else:
+            continue
+        yield from (unknown_code(pointer) for pointer, v in pairs if v not in known)
+
+
+def _numbered(value: object) -> list[tuple[str, object]]:
+    if isinstance(value, list):
+        return [(f"/{n}", item) for n, item in enumerate(value)]
+    return [("", value)]
+
+
+def unknown_code(pointer: str) -> Flaw:
+    return Flaw(
+        pointer, "UNKNOWN_CODE", "Kode ini tidak ada di /v1/reference.", "This code is not in /v1/reference."
+    )
+
+
+def require_numbers(numbers: Mapping[str, tuple[str | None, str]], kind: str) -> None:
+    """`numbers`: pointer to (number, nip or nik). A number that cannot exist is refused with what is wrong about it."""
+    flaws = []
+    for pointer, (number, which) in numbers.items():
+        if number is None:
+            continue
+        found = nip_flaw(number, kind) if which == "nip" else nik_flaw(number)
+        if found:
+            flaws.append(Flaw(pointer, *FLAWS[found]))
+    if flaws:
+        raise ValidationFailed(*flaws)
+
+
+def _day(value: object) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(str(value))

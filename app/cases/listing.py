@@ -1,0 +1,200 @@
+"""Lists of cases: by filter, by a person's number, and what waits for the caller. Keyset order, fixed and unique."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query, Response
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.access.caller import Caller
+from app.access.trail import Trail
+from app.cases.schemas import CaseFound, CaseHeader, CaseList, SearchBody, WorkItem, Worklist
+from app.cases.showing import in_list
+from app.cases.visibility import VISIBLE, seen_by
+from app.cases.reading import STAGES
+from app.errors import Flaw, InvalidCursor, PurposeRequired, UnknownReference, ValidationFailed
+from app.http import paging
+from app.procedure.loading import rulebook
+from app.vault.keys import VaultKeys
+
+Filter = Annotated[str | None, Query(max_length=64)]
+MAX_FOUND = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters of GET /v1/cases; each narrows the list."""
+
+    stage: Annotated[str | None, Query(max_length=64, description="An open stage.")] = None
+    status: Filter = None
+    procedure: Filter = None
+    election: Filter = None
+    province: Filter = None
+    agency_code: Filter = None
+    violation: Filter = None
+    report_number: Annotated[str | None, Query(max_length=200)] = None
+    opened_from: date | None = None
+    opened_to: date | None = None
+    due_before: Annotated[date | None, Query(description="An open stage is due before this day.")] = None
+    overdue: Annotated[bool | None, Query(description="An open stage is past its due date.")] = None
+    updated_since: datetime | None = None
+
+
+OPEN_STAGE = "EXISTS (SELECT 1 FROM stage o WHERE o.case_id = c.id AND o.status = 'open' AND {})"
+CLAUSES = {
+    "stage": ":stage = ANY(c.open_stages)",
+    "status": "c.status = :status",
+    "procedure": "c.procedure = :procedure",
+    "election": "c.election = :election",
+    "province": "c.province = :province",
+    "agency_code": "c.agency_code = :agency_code",
+    "violation": ":violation = ANY(c.violations)",
+    "report_number": "c.report_number = :report_number",
+    "opened_from": "c.opened_at >= CAST(:opened_from AS date)::timestamp AT TIME ZONE 'Asia/Jakarta'",
+    "opened_to": "c.opened_at < (CAST(:opened_to AS date) + 1)::timestamp AT TIME ZONE 'Asia/Jakarta'",
+    "due_before": OPEN_STAGE.format("o.due_on < :due_before"),
+    "overdue": f"{OPEN_STAGE.format('o.due_on < :today')} = :overdue",
+    "updated_since": "c.updated_at >= :updated_since",
+}
+KNOWN = {"election": "elections", "province": "provinces", "violation": "violations"}
+
+
+def chosen(filters: Filters) -> dict[str, Any]:
+    """The filters that were given; an unknown code is 422, not an empty list."""
+    given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
+    codes = {name: rulebook().catalogue.codes(lst) for name, lst in KNOWN.items()}
+    stages = {s for p in rulebook().procedures.values() for s in p.stages}
+    codes |= {"status": rulebook().vocabulary.statuses, "procedure": rulebook().procedures, "stage": dict.fromkeys(stages)}  # type: ignore[dict-item] - only their keys are asked
+    unknown = [n for n in given if n in codes and given[n] not in codes[n]]
+    if unknown:
+        text_id, text_en = "Kode tidak dikenal.", "Unknown code."
+        raise UnknownReference(*(Flaw(f"/query/{n}", "UNKNOWN_CODE", text_id, text_en) for n in unknown))
+    return given
+
+
+async def list_cases(  # noqa: PLR0913 - a list is its filters, its place and its answer
+    session: AsyncConnection, caller: Caller, trail: Trail, response: Response, filters: Filters, limit: int, cursor: str | None, language: str
+) -> CaseList:
+    given = chosen(filters)
+    clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
+    values: dict[str, Any] = {**given, **seen_by(caller), "today": clock.today(), "limit": limit + 1}
+    if cursor is not None:
+        (before,) = paging.decode(cursor, "/v1/cases", given, 1)
+        clauses.append("c.id < :before")
+        values["before"] = _uuid(before)
+    query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"  # noqa: S608 - constants of this file
+    rows = list(await session.execute(text(query), _only(query, values)))
+    shown = [in_list(caller, row, language) for row in rows[:limit]]
+    trail.shows(*(case.id for case in shown))
+    more = [shown[-1].id] if len(rows) > limit else None
+    return CaseList(data=shown, page=paging.page(response, "/v1/cases", given, more, limit))
+
+
+async def search(  # noqa: PLR0913
+    session: AsyncConnection, caller: Caller, trail: Trail, vault: VaultKeys, body: SearchBody, language: str
+) -> CaseFound:
+    """The cases of one person, newest first. The number is looked for by its HMAC: it stands in no query and no log."""
+    if caller.purpose is None:
+        raise PurposeRequired
+    numbers = {k: v for k, v in (("nip", body.nip), ("nik", body.nik)) if v is not None}
+    if len(numbers) != 1:
+        raise ValidationFailed(Flaw("", "ONE_OF", "Kirim nip atau nik, salah satu.", "Send nip or nik, one of them."))
+    ((kind, number),) = numbers.items()
+    query = f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE} ORDER BY c.id DESC LIMIT :limit"  # noqa: S608
+    values = {"digest": vault.digest("subject", kind, number), "limit": MAX_FOUND, **seen_by(caller)}
+    rows = await session.execute(text(query), values)
+    found: list[CaseHeader] = [in_list(caller, row, language) for row in rows]
+    trail.shows(*(case.id for case in found))
+    return CaseFound(data=found)
+
+
+async def worklist(  # noqa: PLR0913
+    session: AsyncConnection, caller: Caller, trail: Trail, response: Response, limit: int, cursor: str | None
+) -> Worklist:
+    """Open stages whose turn is the caller's, due first; those without a term last."""
+    clause, values = _turns(caller)
+    values |= {**seen_by(caller), "limit": limit + 1}
+    after = "true"
+    if cursor is not None:
+        due, case_id, stage = paging.decode(cursor, "/v1/worklist", {}, 3)
+        values |= {"due": _day(due), "after_case": _uuid(case_id), "after_stage": str(stage)}
+        after = "(coalesce(s.due_on, 'infinity'), s.case_id, s.stage) > (coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage)"
+    query = f"""
+        SELECT c.id, c.number, c.procedure, c.election, c.agency_code, c.province, c.status, c.version, c.conditions,
+               s.stage, s.round, s.opened_at, s.due_on
+        FROM stage s JOIN cases c ON c.id = s.case_id
+        WHERE s.status = 'open' AND {VISIBLE} AND ({clause}) AND {after}
+        ORDER BY coalesce(s.due_on, 'infinity'), s.case_id, s.stage LIMIT :limit"""  # noqa: S608 - constants of this file
+    rows = list(await session.execute(text(query), _only(query, values)))
+    shown = [_item(caller, row) for row in rows[:limit]]
+    trail.shows(*dict.fromkeys(item.case_id for item in shown))
+    more = [shown[-1].due_on, shown[-1].case_id, shown[-1].stage] if len(rows) > limit else None
+    return Worklist(data=shown, page=paging.page(response, "/v1/worklist", {}, more, limit))
+
+
+def _item(caller: Caller, row: Any) -> WorkItem:  # noqa: ANN401 - a row of the query above
+    return WorkItem(
+        case_id=row.id,
+        number=row.number,
+        procedure=row.procedure,
+        election=row.election,
+        agency_code=row.agency_code,
+        province=row.province,
+        status=row.status,
+        stage=row.stage,
+        round=row.round,
+        owner=caller.party,
+        opened_at=row.opened_at,
+        due_on=row.due_on,
+        overdue=row.due_on is not None and row.due_on < clock.today(),
+        version=row.version,
+    )
+
+
+def _turns(caller: Caller) -> tuple[str, dict[str, Any]]:
+    """In SQL, what access.policy.poster says case by case: the roles the caller fills, for which cases."""
+    employers = sorted(caller.snapshot.ppk_employers)
+    if caller.kind == "ppk":
+        return "s.owner = 'ppk' AND c.agency_code = :employer", {}
+    recorded = "s.owner = 'ppk' AND NOT c.agency_code = ANY(:ppk_employers)"
+    clauses = []
+    for role, condition in _roles(caller):
+        holds = condition or "true"
+        clauses.append(f"(s.owner = '{role}' AND {holds})")
+        clauses.append(f"({recorded} AND s.recorder = '{role}' AND {holds})")
+    return " OR ".join(clauses) or "false", {"ppk_employers": employers}
+
+
+def _roles(caller: Caller) -> list[tuple[str, str | None]]:
+    """Codes from the rulebook, never from a caller: they may stand in SQL."""
+    today, mandates = clock.today(), caller.snapshot.mandates
+    direct = {m.role for m in mandates if m.on(today)}
+    mine: list[tuple[str, str | None]] = [(m.role, None) for m in mandates if m.on(today) and m.party == caller.party]
+    for s in rulebook().vocabulary.succession:
+        if s.to == caller.party and s.since <= today and s.role not in direct:
+            condition = f"'{s.holds}' = ANY(c.conditions)" if s.holds else None
+            condition = f"NOT '{s.fails}' = ANY(c.conditions)" if s.fails else condition
+            mine.append((s.role, condition))
+    return mine
+
+
+def _only(query: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if f":{name}" in query}
+
+
+def _uuid(value: object) -> UUID:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise InvalidCursor from None
+
+
+def _day(value: object) -> date | None:
+    try:
+        return date.fromisoformat(str(value)) if value is not None else None
+    except ValueError:
+        raise InvalidCursor from None

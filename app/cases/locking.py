@@ -1,0 +1,133 @@
+"""The first of a post's two statements: take the key, look for a replay, lock the case and read all that decides, in one round trip."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.access.caller import Caller
+from app.cases.visibility import VISIBLE, seen_by
+from app.database import Statement
+from app.errors import IdempotencyKeyReused, IfMatchRequired, RequestInProgress, StaleVersion
+from app.procedure.loading import rulebook
+from app.procedure.state import CaseState, StageState
+
+# pg_try_advisory_xact_lock first, so that a twin of this request does not queue on the case. The case row comes in its
+# newest version (FOR UPDATE waits), everything else from the statement's snapshot: `snapshot_version` tells when the
+# snapshot is older than the row, and then the caller's version was too.
+LOCK = Statement(
+    text(
+        f"""
+        WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(:lock) AS got)
+        SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, c.*,
+          (SELECT s.version FROM cases s WHERE s.id = c.id) AS snapshot_version,
+          (SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages
+        FROM k
+        LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
+        LEFT JOIN entry r ON r.id = i.entry_id
+        LEFT JOIN LATERAL (
+          SELECT * FROM cases c WHERE k.got AND c.id = :case_id AND {VISIBLE} FOR UPDATE
+        ) c ON true
+        """  # noqa: S608 - VISIBLE is a constant of this room
+    )
+)
+NEXT = Statement(
+    text(
+        """
+        WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(:lock) AS got)
+        SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, nextval('case_number') AS serial
+        FROM k
+        LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
+        LEFT JOIN entry r ON r.id = i.entry_id
+        """
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What makes a write the same write: the client's key, and a fingerprint of what was asked."""
+
+    client: str
+    key: UUID
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What the first statement found: a replay, a case, or neither."""
+
+    row: Row[Any]
+    replay: bytes | None
+
+    @property
+    def found(self) -> bool:
+        return getattr(self.row, "id", None) is not None
+
+
+async def lock_case(session: AsyncConnection, caller: Caller, case_id: UUID, request: Request) -> Locked:
+    values = {"lock": _lock_number(request), "client": request.client, "key": request.key, "case_id": case_id}
+    rows = await LOCK.run(session, **values, **seen_by(caller))
+    return _locked(rows[0], request)
+
+
+async def next_number(session: AsyncConnection, request: Request) -> Locked:
+    values = {"lock": _lock_number(request), "client": request.client, "key": request.key}
+    return _locked((await NEXT.run(session, **values))[0], request)
+
+
+def _locked(row: Row[Any], request: Request) -> Locked:
+    if not row.got:
+        raise RequestInProgress
+    if row.fingerprint is None:
+        return Locked(row, None)
+    if row.fingerprint != request.fingerprint:
+        raise IdempotencyKeyReused
+    return Locked(row, row.replay_leaf)
+
+
+def _lock_number(request: Request) -> int:
+    """64 bits of the key, mixed with the client's name: two different keys may share one and only wait a moment."""
+    return (request.key.int ^ int.from_bytes(request.client.encode()[-8:])) % 2**63
+
+
+def require_version(row: Row[Any], if_match: str | None) -> None:
+    """428 without If-Match, 412 with another than the case's current ETag."""
+    if if_match is None:
+        raise IfMatchRequired
+    if if_match.strip() != etag(row.version) or row.snapshot_version != row.version:
+        raise StaleVersion(headers={"ETag": etag(row.version)})
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def state_of(row: Row[Any] | Any) -> CaseState:  # noqa: ANN401 - a row of cases with its stages
+    """The case as the rules see it."""
+    return CaseState(
+        procedure=row.procedure,
+        regime=str(rulebook().catalogue.codes("elections")[row.election]["regime"]),
+        report_kind=row.report_kind,
+        received_on=row.received_on,
+        agency_code=row.agency_code,
+        stages=tuple(stage_state(s) for s in row.stages),
+    )
+
+
+def stage_state(stage: Mapping[str, Any]) -> StageState:
+    return StageState(
+        stage=stage["stage"],
+        round=stage["round"],
+        status=stage["status"],
+        after=stage["after"],
+        opened_on=date.fromisoformat(stage["opened_on"]),
+        outcome=stage["outcome"],
+        posted_seq=stage["posted_seq"],
+        facts=stage["facts"],
+    )

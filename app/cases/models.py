@@ -1,0 +1,102 @@
+"""The tables of what happened: projections of the log, each row naming the entry it follows from. No person is named here."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Date, DateTime, ForeignKey, Index, LargeBinary, Sequence, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base
+
+NUMBERS = Sequence("case_number", metadata=Base.metadata)
+
+
+class Case(Base):
+    """One ASN, one incident, one election."""
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        CheckConstraint("(closed_at IS NULL) = (cardinality(open_stages) > 0)", name="open_or_closed"),
+        Index("cases_election_status_idx", "election", "status"),
+        Index("cases_report_number_idx", "report_number"),
+        Index("cases_agency_code_idx", "agency_code"),
+        Index("cases_updated_at_idx", "updated_at"),
+        Index("cases_acted_idx", "acted", postgresql_using="gin"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7: its order is the order of opening.")
+    number: Mapped[str] = mapped_column(unique=True, comment="The number people use.")
+    procedure: Mapped[str] = mapped_column(comment="The flow it follows, for good.")
+    election: Mapped[str] = mapped_column(comment="Election code.")
+    contest: Mapped[str | None] = mapped_column(comment="Contest of the election.")
+    report_kind: Mapped[str] = mapped_column(comment="laporan, temuan or publik.")
+    report_number: Mapped[str] = mapped_column(comment="The reporting agency's own number.")
+    received_on: Mapped[date] = mapped_column(Date, comment="Day of receipt: decides the procedure.")
+    opened_by: Mapped[str] = mapped_column(ForeignKey("party.code"), comment="Agency that received the report.")
+    agency_code: Mapped[str] = mapped_column(comment="Employer: BKN kode cepat.")
+    job_level: Mapped[str] = mapped_column(comment="Job level code.")
+    subject_kind: Mapped[str] = mapped_column(comment="pns or pppk.")
+    identified: Mapped[bool] = mapped_column(comment="Whether a NIP or NIK is known.")
+    occurred_on: Mapped[date] = mapped_column(Date, comment="Day of the incident.")
+    province: Mapped[str] = mapped_column(comment="Kemendagri province code.")
+    regency: Mapped[str | None] = mapped_column(comment="Kemendagri regency or city code.")
+    channel: Mapped[str] = mapped_column(comment="How it happened.")
+    violations: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Violation codes charged.")
+    status: Mapped[str] = mapped_column(comment="Of the first open stage, or what an outcome closed it with.")
+    conditions: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Conditions of the procedure that hold.")
+    open_stages: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Codes of the open stages, in flow order.")
+    acted: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Parties that opened, posted or confirmed.")
+    reached_ppk: Mapped[bool] = mapped_column(comment="Whether a stage of the PPK has opened.")
+    version: Mapped[int] = mapped_column(comment="seq of its last entry; its ETag.")
+    head_hash: Mapped[bytes] = mapped_column(LargeBinary, comment="Leaf hash of its last entry.")
+    opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time of its first entry.")
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time of its last entry.")
+    closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), comment="Ledger time of its closing.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that opened it.")
+    last_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry it stands at.")
+    subject_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry whose subject part is newest.")
+
+
+class StageRow(Base):
+    """One round of one stage of a case."""
+
+    __tablename__ = "stage"
+    __table_args__ = (
+        CheckConstraint("status IN ('open', 'posted', 'skipped')", name="status"),
+        CheckConstraint("(status = 'posted') = (posted_entry_id IS NOT NULL)", name="posted"),
+        CheckConstraint("(status = 'posted') = (outcome IS NOT NULL)", name="outcome"),
+        Index("stage_one_open_idx", "case_id", "stage", unique=True, postgresql_where=text("status = 'open'")),
+        Index("stage_worklist_idx", "owner", "due_on", "case_id", postgresql_where=text("status = 'open'")),
+    )
+
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"), primary_key=True, comment="The case.")
+    stage: Mapped[str] = mapped_column(primary_key=True, comment="Stage code.")
+    round: Mapped[int] = mapped_column(primary_key=True, comment="1..n: a stage may come round again.")
+    status: Mapped[str] = mapped_column(comment="open, posted or skipped.")
+    owner: Mapped[str] = mapped_column(comment="Owner role.")
+    recorder: Mapped[str | None] = mapped_column(comment="Role that records for a PPK without a client.")
+    after: Mapped[str] = mapped_column(comment="stage.outcome that last set its clock; case_opened for the first.")
+    opened_on: Mapped[date] = mapped_column(Date, comment="Business day of its opening.")
+    opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time of its opening.")
+    due_on: Mapped[date | None] = mapped_column(Date, comment="Due date; null: the procedure gives no term.")
+    due: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="How the due date came about.")
+    outcome: Mapped[str | None] = mapped_column(comment="What was decided.")
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="The summary view of the post; no personal data.")
+    posted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), comment="Ledger time of the post.")
+    posted_by: Mapped[str | None] = mapped_column(ForeignKey("party.code"), comment="Party that posted.")
+    posted_seq: Mapped[int | None] = mapped_column(comment="seq of the post.")
+    posted_entry_id: Mapped[UUID | None] = mapped_column(ForeignKey("entry.id"), comment="Entry of the post.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that opened it, or set its clock anew.")
+
+
+class Idempotency(Base):
+    """A key a client has used, and the entry it led to. Kept with the entry for ever; never a body."""
+
+    __tablename__ = "idempotency"
+
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.id"), primary_key=True, comment="Whose key.")
+    key: Mapped[UUID] = mapped_column(primary_key=True, comment="Idempotency-Key.")
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary, comment="HMAC of operation, case and body.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="What it led to.")

@@ -1,0 +1,233 @@
+"""Open a case: the report decides the procedure, the first stage is posted with it, all in one transaction."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from uuid_utils.compat import uuid7
+
+from app import clock
+from app.access import policy
+from app.cases import checks, projecting
+from app.cases.act import Act
+from app.cases.bodies import StageBody
+from app.cases.locking import next_number
+from app.cases.number import case_number
+from app.cases.posting import finish, replayed
+from app.cases.schemas import NewCase, Written
+from app.database import Together
+from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.ledger.append import Appended, Link, append
+from app.procedure import rules, views
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure, Stage
+from app.procedure.rules import Move
+from app.procedure.state import CaseState
+from app.vault.seal import index_person, seal
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A case about to exist."""
+
+    id: UUID
+    number: str
+    new: NewCase
+    procedure: Procedure
+    stage: Stage
+    outcome: str
+    body: dict[str, Any]
+
+
+async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
+    """Register a case and post its first stage."""
+    stored = body.stored()
+    procedure = governing(new)
+    first = _first(procedure, stage)
+    require_known(new)
+    checks.require_sound(stored)
+    checks.require_complete(first, outcome, stored)
+    locked = await next_number(act.session, act.request)
+    if locked.replay is not None:
+        return await replayed(act, locked.replay)
+    policy.require_may_open(act.caller, first)
+    number = case_number(clock.today().year, locked.row.serial)
+    return await _record(act, Draft(uuid7(), number, new, procedure, first, outcome, stored))
+
+
+def governing(new: NewCase) -> Procedure:
+    """The procedure in force on the day the report was received."""
+    received = new.report.received_on
+    if received > clock.today():
+        raise ValidationFailed(checks.in_future("/report/received_on"))
+    found = next((p for p in rulebook().procedures.values() if p.in_force_on(received)), None)
+    if found is None:
+        flaw = Flaw(
+            "/report/received_on",
+            "NO_PROCEDURE",
+            "Belum ada prosedur yang berlaku pada tanggal ini (paling awal 2022-09-22).",
+            "No procedure was in force on this day (the earliest is 2022-09-22).",
+        )
+        raise ValidationFailed(flaw)
+    return found
+
+
+def _first(procedure: Procedure, stage: str) -> Stage:
+    """The body must be of a first stage of the governing procedure."""
+    if stage not in procedure.first_stages:
+        first = ", ".join(procedure.first_stages)
+        flaw = Flaw(
+            "/body",
+            "WRONG_FIRST_STAGE",
+            f"Laporan dengan tanggal terima ini mengikuti {procedure.code}: isi tahap {first}.",
+            f"A report received on this day follows {procedure.code}: send the body of {first}.",
+        )
+        raise ValidationFailed(flaw)
+    return procedure.stages[stage]
+
+
+def require_known(new: NewCase) -> None:
+    """Every code exists, the days are in order, the numbers can be real."""
+    codes = rulebook().catalogue
+    pairs = [
+        ("/election", new.election, codes.codes("elections")),
+        ("/report/kind", new.report.kind, codes.codes("report_kinds")),
+        ("/subject/job_level", new.subject.job_level, codes.codes("job_levels")),
+        ("/subject/kind", new.subject.kind, codes.codes("subject_kinds")),
+        ("/incident/province", new.incident.province, codes.codes("provinces")),
+        ("/incident/channel", new.incident.channel, codes.codes("channels")),
+        *((f"/violations/{n}", v, codes.codes("violations")) for n, v in enumerate(new.violations)),
+    ]
+    unknown = [checks.unknown_code(pointer) for pointer, code, known in pairs if code not in known]
+    if new.contest is not None and not unknown and new.contest not in contests(new.election):
+        unknown.append(checks.unknown_code("/contest"))
+    if unknown:
+        raise UnknownReference(*unknown)
+    if new.incident.occurred_on > new.report.received_on:
+        raise ValidationFailed(_after_report())
+    numbers = {"/subject/nip": (new.subject.nip, "nip"), "/subject/nik": (new.subject.nik, "nik")}
+    checks.require_numbers(numbers, new.subject.kind)
+
+
+def contests(election: str) -> set[str]:
+    rows: Any = rulebook().catalogue.codes("elections")[election].get("designation", [])
+    return {row["contest"] for row in rows}
+
+
+def _after_report() -> Flaw:
+    return Flaw(
+        "/incident/occurred_on",
+        "DATE_ORDER",
+        "Peristiwa tidak mungkin terjadi sesudah laporannya diterima.",
+        "The incident cannot lie after the receipt of its report.",
+    )
+
+
+async def _record(act: Act, draft: Draft) -> Written:
+    facts = views.in_summary(rulebook().vocabulary, draft.body)
+    move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1)
+    opened = projecting.dated(move, act.calendar)
+    batch, entry_id = Together(), uuid4()
+    parts = _seal(act, batch, draft, entry_id)
+    entry = _append(act, batch, draft, move, opened, parts, entry_id)
+    batch.add(projecting.INSERT_CASE, **_row(act, draft, move, entry))
+    batch.add(projecting.INSERT_STAGE_POSTED, **_first_stage(act, draft, move, facts, entry))
+    projecting.project_stages(batch, draft.id, move, opened, entry)
+    act.trail.shows(draft.id)
+    act.trail.stage = draft.stage.code
+    return await finish(act, batch, entry)
+
+
+def _before(draft: Draft) -> CaseState:
+    """The case the instant before its first post: one open stage."""
+    regime = str(rulebook().catalogue.codes("elections")[draft.new.election]["regime"])
+    report, employer = draft.new.report, draft.new.subject.agency_code
+    empty = CaseState(draft.procedure.code, regime, report.kind, report.received_on, employer, ())
+    return rules.open_first(empty, draft.stage.code)
+
+
+def _seal(act: Act, batch: Together, draft: Draft, entry_id: UUID) -> list[dict[str, str]]:
+    subject, report, incident = draft.new.subject, draft.new.report, draft.new.incident
+    person = {"nip": subject.nip, "nik": subject.nik, "name": subject.name}
+    parts = [
+        seal(batch, entry_id, "subject", person),
+        seal(batch, entry_id, "content", {**draft.body, "account": incident.account}),
+    ]
+    if report.reporter is not None:
+        reporter = report.reporter.model_dump(mode="json", exclude_none=True)
+        parts.append(seal(batch, entry_id, "reporter", reporter))
+    index_person(batch, act.vault, draft.id, entry_id, {"nip": subject.nip, "nik": subject.nik})
+    return parts
+
+
+def _append(  # noqa: PLR0913 - an entry is these facts
+    act: Act, batch: Together, draft: Draft, move: Move, opened: Any, parts: Any, entry_id: UUID  # noqa: ANN401
+) -> Appended:
+    actor = act.caller.actor
+    facts = {
+        "number": draft.number,
+        "procedure": draft.procedure.code,
+        "election": draft.new.election,
+        "received_on": draft.new.report.received_on.isoformat(),
+        "stage": draft.stage.code,
+        "round": 1,
+        "outcome": draft.outcome,
+        **projecting.in_leaf(move, opened),
+    }
+    return append(
+        batch,
+        type_="case.opened",
+        party=act.caller.party,
+        received_at=clock.now(),
+        link=Link(draft.id, 1, None),
+        client=act.caller.client_id,
+        actor=actor.hex() if actor else None,
+        facts=facts,
+        parts=parts,
+        entry_id=entry_id,
+    )
+
+
+def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
+    new, at = draft.new, entry.received_at
+    return {
+        "id": draft.id,
+        "number": draft.number,
+        "procedure": draft.procedure.code,
+        "election": new.election,
+        "contest": new.contest,
+        "report_kind": new.report.kind,
+        "report_number": new.report.report_number,
+        "received_on": new.report.received_on,
+        "opened_by": act.caller.party,
+        "agency_code": new.subject.agency_code,
+        "job_level": new.subject.job_level,
+        "subject_kind": new.subject.kind,
+        "identified": bool(new.subject.nip or new.subject.nik),
+        "occurred_on": new.incident.occurred_on,
+        "province": new.incident.province,
+        "regency": new.incident.regency,
+        "channel": new.incident.channel,
+        "violations": new.violations,
+        "status": move.status,
+        "conditions": rules.conditions(rulebook(), move.case),
+        "open_stages": projecting.open_codes(move.case),
+        "acted": [act.caller.party],
+        "reached_ppk": False,
+        "version": 1,
+        "head_hash": entry.leaf_hash,
+        "opened_at": at,
+        "updated_at": at,
+        "closed_at": projecting.closed_at(move, entry),
+        **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
+    }
+
+
+def _first_stage(act: Act, draft: Draft, move: Move, facts: dict[str, Any], entry: Appended) -> dict[str, Any]:
+    """The first stage is opened and posted at once; its due date tells whether the report came in time."""
+    state = next(s for s in move.case.stages if s.stage == draft.stage.code and s.round == 1)
+    due = projecting.due_of(draft.procedure, move.case, state, act.calendar)
+    opened = projecting.opened_row(draft.id, move.case, projecting.Dated(state, due), entry)
+    return opened | projecting.posted_row(facts, draft.outcome, act.caller.party, 1, entry)
+
+

@@ -1,0 +1,209 @@
+"""Post a stage: see the case, may the caller, can the stage, do it. Two statements between BEGIN and COMMIT."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.engine import Row
+
+from app import clock
+from app.access import policy
+from app.access.policy import Standpoint
+from app.cases import checks, locking, projecting
+from app.cases.act import Act
+from app.cases.bodies import StageBody
+from app.cases.locking import Locked, etag, lock_case, require_version, state_of
+from app.cases.projecting import Dated
+from app.cases.schemas import Written
+from app.cases.written import written
+from app.database import Together
+from app.errors import CaseClosed, NotFound, StageNotOpen
+from app.ledger.append import Appended, Link, append
+from app.procedure import rules, views
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+from app.procedure.rules import Move
+from app.procedure.state import CaseState
+from app.vault.seal import index_person, seal
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A decision about to be recorded."""
+
+    stage: str
+    outcome: str
+    body: dict[str, Any]
+
+
+async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
+    """Record what the owner of an open stage decided, and open what follows."""
+    post = Post(stage, outcome, body.stored())
+    checks.require_sound(post.body)
+    locked = await lock_case(act.session, act.caller, case_id, act.request)
+    if locked.replay is not None:
+        return await replayed(act, locked.replay)
+    case = see(act, locked, case_id)
+    found = require_turn(act, case, stage)
+    require_version(case, act.if_match)
+    require_not_closed(case)
+    state = state_of(case)
+    rules.require_open(state, stage)
+    rules.require_outcome(rulebook(), state, stage, outcome)
+    require_fit(case, found, post)
+    return await _record(act, case, state, post)
+
+
+def see(act: Act, locked: Locked, case_id: UUID) -> Row[Any]:
+    """The case, or 404: also for what the caller may not see."""
+    if not locked.found:
+        raise NotFound
+    act.trail.shows(case_id)
+    return locked.row
+
+
+def require_turn(act: Act, case: Row[Any], stage: str) -> Stage:
+    """403 unless the caller's party must act on this stage today; 409 where the case's procedure has no such stage."""
+    act.trail.stage = stage
+    found = rulebook().procedures[case.procedure].stages.get(stage)
+    if found is None:
+        raise StageNotOpen(stage=stage, allowed=list(case.open_stages))
+    policy.require_mandate(act.caller, found, standpoint(case))
+    return found
+
+
+def require_not_closed(case: Row[Any]) -> None:
+    if case.closed_at is not None:
+        raise CaseClosed
+
+
+def require_fit(case: Row[Any], stage: Stage, post: Post) -> None:
+    """What only the case can tell: members that this outcome needs in this procedure, a NIP that fits the kind of person."""
+    checks.require_complete(stage, post.outcome, post.body)
+    nip = post.body.get("subject_nip")
+    checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
+
+
+def standpoint(case: Row[Any]) -> Standpoint:
+    return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by)
+
+
+async def _record(act: Act, case: Row[Any], state: CaseState, post: Post) -> Written:
+    seq, facts = case.version + 1, views.in_summary(rulebook().vocabulary, post.body)
+    employer = new_employer(post.body) or case.agency_code
+    state = replace(state, agency_code=employer)
+    move = rules.post(rulebook(), state, post.stage, post.outcome, facts, seq)
+    opened = projecting.dated(move, act.calendar)
+    batch, entry_id = Together(), uuid4()
+    parts = [seal(batch, entry_id, "content", post.body)]
+    parts += name_person(act, batch, case.id, entry_id, post.body)
+    leaf = {
+        "number": case.number,
+        "procedure": case.procedure,
+        "election": case.election,
+        "stage": post.stage,
+        "round": _round(state, post.stage),
+        "outcome": post.outcome,
+        **projecting.in_leaf(move, opened),
+    }
+    entry = chain(act, batch, case, "stage.posted", leaf, parts, entry_id)
+    row = projecting.posted_row(facts, post.outcome, act.caller.party, seq, entry)
+    batch.add(projecting.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=leaf["round"], **row)
+    projecting.project_stages(batch, case.id, move, opened, entry)
+    changes = _changes(act, case, move, entry, employer, named=len(parts) > 1)
+    batch.add(projecting.MOVE_CASE, b_case=case.id, **changes)
+    return await finish(act, batch, entry)
+
+
+def _round(state: CaseState, stage: str) -> int:
+    running = state.open(stage)
+    assert running is not None
+    return running.round
+
+
+def _changes(act: Act, case: Row[Any], move: Move, entry: Appended, employer: str, *, named: bool) -> dict[str, Any]:
+    opened = {rulebook().procedures[case.procedure].stages[s.stage].owner for s in move.opened}
+    return {
+        "status": move.status,
+        "conditions": rules.conditions(rulebook(), move.case),
+        "open_stages": projecting.open_codes(move.case),
+        "acted": sorted({*case.acted, act.caller.party}),
+        "reached_ppk": case.reached_ppk or "ppk" in opened,
+        "version": case.version + 1,
+        "head_hash": entry.leaf_hash,
+        "updated_at": entry.received_at,
+        "closed_at": projecting.closed_at(move, entry),
+        "last_entry_id": entry.id,
+        "agency_code": employer,
+        "identified": case.identified or named,
+        "subject_entry_id": entry.id if named else case.subject_entry_id,
+    }
+
+
+def new_employer(body: Mapping[str, Any]) -> str | None:
+    """The employer that a post names: an identification, a recommendation, or a move to another agency."""
+    employer = body.get("new_agency_code") or body.get("subject_agency_code")
+    return str(employer) if employer else None
+
+
+def name_person(
+    act: Act, batch: Together, case_id: UUID, entry_id: UUID, body: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """A post that names the person is where the person is read from afterwards; the case becomes findable by it."""
+    nip = body.get("subject_nip")
+    if nip is None:
+        return []
+    index_person(batch, act.vault, case_id, entry_id, {"nip": nip})
+    return [seal(batch, entry_id, "subject", {"nip": nip, "nik": None, "name": body.get("subject_name")})]
+
+
+def chain(  # noqa: PLR0913 - an entry is these facts
+    act: Act,
+    batch: Together,
+    case: Row[Any],
+    type_: str,
+    facts: Mapping[str, Any],
+    parts: list[dict[str, str]],
+    entry_id: UUID | None = None,
+) -> Appended:
+    """Append the next entry of a case: never received before the one it follows."""
+    actor = act.caller.actor
+    return append(
+        batch,
+        type_=type_,
+        party=act.caller.party,
+        received_at=max(clock.now(), case.updated_at),
+        link=Link(case.id, case.version + 1, case.head_hash),
+        client=act.caller.client_id,
+        actor=actor.hex() if actor else None,
+        facts=facts,
+        parts=list(parts),
+        entry_id=entry_id,
+    )
+
+
+async def finish(act: Act, batch: Together, entry: Appended) -> Written:
+    """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
+    projecting.keep_key(batch, act.request, entry)
+    act.trail.record(batch, 201)
+    await batch.send(act.session)
+    return _answer(act, entry.leaf)
+
+
+async def replayed(act: Act, leaf: bytes) -> Written:
+    act.response.headers["Idempotent-Replayed"] = "true"
+    answer = _answer(act, leaf)
+    act.trail.shows(answer.id)
+    return answer
+
+
+def _answer(act: Act, leaf: bytes) -> Written:
+    answer = written(leaf)
+    act.response.headers["ETag"] = etag(answer.version)
+    act.response.headers["Location"] = f"/v1/cases/{answer.id}"
+    act.response.headers["Cache-Control"] = "no-store"
+    return answer
+
+

@@ -1,0 +1,183 @@
+"""Read one case, one of its stages, or its history. Every query selects through the one visibility predicate."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.access import policy
+from app.access.caller import Caller
+from app.access.trail import Trail
+from app.cases import showing
+from app.cases.schemas import (
+    CaseView,
+    DueView,
+    EntryRef,
+    HistoryEntry,
+    RoundView,
+    StageView,
+)
+from app.cases.visibility import VISIBLE, seen_by
+from app.database import Statement
+from app.errors import NotFound, StageNotOpen
+from app.ledger.canonical import read_leaf
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+from app.procedure.views import FULL, STATUS, view_of
+
+STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
+ONE = Statement(text(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}"))  # noqa: S608 - constants
+SEALED = Statement(
+    text(
+        """
+        SELECT part, CASE WHEN part = 'content' THEN content -> 'account' ELSE content END AS content FROM payload
+        WHERE (:subject AND part = 'subject' AND entry_id = :subject_entry)
+           OR (:reporter AND part = 'reporter' AND entry_id = :first_entry)
+           OR (:account AND part = 'content' AND entry_id = :first_entry)
+        """
+    )
+)
+CONTENTS = Statement(
+    text("SELECT entry_id, content FROM payload WHERE part = 'content' AND entry_id = ANY(CAST(:entries AS uuid[]))")
+)
+HISTORY = Statement(
+    text(
+        f"""
+        SELECT e.id, e.leaf, e.leaf_hash, e.seq, e.type, e.party, e.received_at, s.leaf_index
+        FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id JOIN cases c ON c.id = e.case_id
+        WHERE e.case_id = :case_id AND e.seq > :after AND {VISIBLE} ORDER BY e.seq LIMIT :limit
+        """  # noqa: S608
+    )
+)
+
+
+async def find(session: AsyncConnection, caller: Caller, case_id: UUID, trail: Trail) -> Row[Any]:
+    """The case with its stages, or 404: also for what the caller may not see."""
+    rows = await ONE.run(session, case_id=case_id, **seen_by(caller))
+    if not rows:
+        raise NotFound
+    trail.shows(case_id)
+    return rows[0]
+
+
+async def show_case(
+    session: AsyncConnection, caller: Caller, case_id: UUID, trail: Trail, language: str
+) -> CaseView:
+    case = await find(session, caller, case_id, trail)
+    return showing.whole(caller, case, await _sealed(session, caller, case), language)
+
+
+async def _sealed(session: AsyncConnection, caller: Caller, case: Row[Any]) -> dict[str, Any]:
+    wanted = showing.may_read(caller, case)
+    if not wanted:
+        return {}
+    flags = {name: name in wanted for name in ("subject", "reporter", "account")}
+    rows = await SEALED.run(session, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
+    return {"account" if r.part == "content" else r.part: r.content for r in rows}
+
+
+async def show_stage(
+    session: AsyncConnection, caller: Caller, case_id: UUID, code: str, trail: Trail, language: str
+) -> StageView:
+    """The caller's view of a stage. Contents are selected for the full view only."""
+    case = await find(session, caller, case_id, trail)
+    trail.stage = code
+    stage = rulebook().procedures[case.procedure].stages.get(code)
+    if stage is None:
+        raise NotFound
+    place = showing.standpoint(case)
+    view = view_of(stage, policy.viewer(caller, place))
+    rows = [r for r in case.stages if r["stage"] == code]
+    contents = await _contents(session, rows) if view == FULL else {}
+    clear = policy.identifies(caller, place, showing.parts_in(caller, case))
+    rounds = [_round(stage, row, view, contents, clear=clear) for row in rows]
+    return StageView(
+        case_id=case.id,
+        stage=code,
+        title=stage.label[language],
+        owner=showing.owner_now(caller, stage, place),
+        view=view,  # type: ignore[arg-type] - one of the three constants of procedure.views
+        latest=rounds[-1] if rounds else None,
+        rounds=rounds,
+    )
+
+
+async def _contents(session: AsyncConnection, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    entries = [r["posted_entry_id"] for r in rows if r["posted_entry_id"]]
+    found = await CONTENTS.run(session, entries=entries) if entries else []
+    return {str(r.entry_id): r.content for r in found}
+
+
+def _round(stage: Stage, row: dict[str, Any], view: str, contents: dict[str, Any], *, clear: bool) -> RoundView:
+    entry = row["posted_entry_id"]
+    return RoundView(
+        round=row["round"],
+        status=row["status"],
+        opened_at=row["opened_at"],
+        opened_by=row["after"],
+        due_on=row["due_on"],
+        due=DueView(**row["due"]),
+        outcome=row["outcome"],
+        posted_at=row["posted_at"],
+        posted_by=row["posted_by"],
+        entry=EntryRef(id=UUID(entry)) if entry else None,
+        body=_body(stage, row, view, contents, clear=clear) if entry else None,
+    )
+
+
+def _body(
+    stage: Stage, row: dict[str, Any], view: str, contents: dict[str, Any], *, clear: bool
+) -> dict[str, Any] | None:
+    """Named fields only: the summary's from the projection, all of the stage's from the content; identity masked unless clear."""
+    if view == STATUS:
+        return None
+    if view != FULL:
+        return dict(row["facts"])
+    vocabulary = rulebook().vocabulary
+    names = {*stage.body.members, *vocabulary.every_stage.members}
+    # the day of a receipt was recorded after the post: the projection knows it
+    body = {**contents[row["posted_entry_id"]], **row["facts"]}
+    return {
+        name: None if vocabulary.fields[name].identity and not clear else body[name]
+        for name in sorted(names & set(body))
+    }
+
+
+async def history(
+    session: AsyncConnection, caller: Caller, case_id: UUID, trail: Trail, after: int, limit: int
+) -> list[HistoryEntry]:
+    """One more than `limit`, so that the page knows whether more follows."""
+    values = {"case_id": case_id, "after": after, "limit": limit + 1, **seen_by(caller)}
+    rows = await HISTORY.run(session, **values)
+    if not rows and after == 0:
+        raise NotFound
+    trail.shows(case_id)
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: Row[Any]) -> HistoryEntry:
+    leaf = read_leaf(row.leaf)
+    return HistoryEntry(
+        seq=row.seq,
+        entry=EntryRef(id=row.id),
+        index=row.leaf_index,
+        type=row.type,
+        party=row.party,
+        received_at=row.received_at,
+        stage=leaf.get("stage"),
+        round=leaf.get("round"),
+        outcome=leaf.get("outcome"),
+        leaf_hash=row.leaf_hash.hex(),
+        prev=leaf["prev"],
+        signer=None,
+    )
+
+
+async def refuse_post(session: AsyncConnection, caller: Caller, case_id: UUID, code: str, trail: Trail) -> None:
+    """A post to a stage without an operation of its own: a first stage is posted once, by opening the case."""
+    case = await find(session, caller, case_id, trail)
+    if code not in rulebook().procedures[case.procedure].stages:
+        raise NotFound
+    raise StageNotOpen(stage=code, allowed=list(case.open_stages))

@@ -1,0 +1,305 @@
+"""What goes over the wire for cases. Output schemas have no defaults: a member that is forgotten is an error here, not there."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, StringConstraints
+
+from app.cases.bodies import AgencyCode, Body, Code, Codes, Day, Nik, Nip, String, Text
+from app.http.paging import Page
+
+ProvinceCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
+RegencyCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.?[0-9]{2}$")]
+
+
+class Reporter(Body):
+    """Who reported. Seen by the agency that received the report, alone."""
+
+    name: String
+    address: String | None = None
+    phone: String | None = None
+    email: String | None = None
+
+
+class Report(Body):
+    """The report as the agency received it. Three persons in one report are three cases with one `report_number`."""
+
+    kind: Code
+    report_number: String
+    received_on: Day
+    reporter: Reporter | None = None
+
+
+class Subject(Body):
+    """The reported person. NIP or NIK, or neither while the person is not identified."""
+
+    nip: Nip | None = None
+    nik: Nik | None = None
+    name: String
+    agency_code: AgencyCode
+    job_level: Code
+    kind: Code
+
+
+class Incident(Body):
+    """What happened, where and when."""
+
+    occurred_on: Day
+    province: ProvinceCode
+    regency: RegencyCode | None = None
+    channel: Code
+    account: Text
+
+
+class NewCase(Body):
+    """A case about to be opened; its first stage's outcome and body come beside it."""
+
+    report: Report
+    subject: Subject
+    election: Code
+    contest: Code | None = None
+    incident: Incident
+    violations: Codes
+
+
+class ReceiptBody(Body):
+    """The day on which the letter that opened the stage was received."""
+
+    received_on: Day
+
+
+class SearchBody(Body):
+    """Exactly one number; found are the cases of that person that the caller may see."""
+
+    nip: Nip | None = None
+    nik: Nik | None = None
+
+
+class EntryRef(BaseModel):
+    """The fact in the log that a write became."""
+
+    id: UUID
+
+
+class StageLine(BaseModel):
+    """One stage of a case: whose turn, since when, until when, and what was decided."""
+
+    stage: str
+    round: int
+    status: Literal["waiting", "open", "posted", "skipped"]
+    owner: str
+    recorder: str | None
+    opened_at: datetime | None
+    due_on: date | None
+    outcome: str | None
+    posted_at: datetime | None
+    posted_by: str | None
+
+
+class Written(BaseModel):
+    """Answer to every write: the case as this entry left it. `stages`: those the entry posted, opened or dropped."""
+
+    id: UUID
+    number: str
+    procedure: str
+    election: str
+    status: str
+    open_stages: list[str]
+    stages: list[StageLine]
+    version: int
+    entry: EntryRef
+
+
+class ReportView(BaseModel):
+    kind: str
+    report_number: str
+    received_on: date
+    received_by: str
+    reporter: dict[str, Any] | None
+
+
+class SubjectView(BaseModel):
+    """`masked`: the caller may not know who it is, or sent no purpose; then the three numbers and names are null."""
+
+    nip: str | None
+    nik: str | None
+    name: str | None
+    masked: bool
+    identified: bool
+    agency_code: str
+    job_level: str
+    kind: str
+
+
+class IncidentView(BaseModel):
+    occurred_on: date
+    province: str
+    regency: str | None
+    channel: str
+    account: str | None
+
+
+class NextStep(BaseModel):
+    """A stage that is open now: who must act, until when, and what may be decided."""
+
+    stage: str
+    round: int
+    owner: str
+    since: datetime
+    due_on: date | None
+    outcomes: list[str]
+    yours: bool
+
+
+class CaseHeader(BaseModel):
+    """What every party that sees a case sees of it."""
+
+    id: UUID
+    number: str
+    version: int
+    procedure: str
+    election: str
+    contest: str | None
+    status: str
+    status_label: str
+    open_stages: list[str]
+    stages: list[StageLine]
+    agency_code: str
+    job_level: str
+    province: str
+    violations: list[str]
+    report_number: str
+    received_on: date
+    opened_by: str
+    opened_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None
+
+
+class CaseView(CaseHeader):
+    """One case: the header, and what the caller may know of the person and the incident."""
+
+    report: ReportView
+    subject: SubjectView
+    incident: IncidentView
+    next: list[NextStep]
+
+
+class CaseList(BaseModel):
+    data: list[CaseHeader]
+    page: Page
+
+
+class CaseFound(BaseModel):
+    data: list[CaseHeader]
+
+
+class DueView(BaseModel):
+    """How a due date came about."""
+
+    start: date | None
+    started_by: str | None
+    value: int | None
+    unit: str | None
+    certainty: str
+    calendar: str
+    provisional: bool
+
+
+class RoundView(BaseModel):
+    """One round of a stage, as far as the caller's view goes. `body` is null in the status view and before the post."""
+
+    round: int
+    status: Literal["open", "posted", "skipped"]
+    opened_at: datetime
+    opened_by: str
+    due_on: date | None
+    due: DueView
+    outcome: str | None
+    posted_at: datetime | None
+    posted_by: str | None
+    entry: EntryRef | None
+    body: dict[str, Any] | None
+
+
+class StageView(BaseModel):
+    """A stage of a case: its latest round, and all rounds. `view`: full, summary or status, as the procedure's data decide."""
+
+    case_id: UUID
+    stage: str
+    title: str
+    owner: str
+    view: Literal["full", "summary", "status"]
+    latest: RoundView | None
+    rounds: list[RoundView]
+
+
+class HistoryEntry(BaseModel):
+    """One fact of a case, in order. `index` is null until the sequencer has placed it; `signer` until posts are signed."""
+
+    seq: int
+    entry: EntryRef
+    index: int | None
+    type: str
+    party: str
+    received_at: datetime
+    stage: str | None
+    round: int | None
+    outcome: str | None
+    leaf_hash: str
+    prev: str | None
+    signer: str | None
+
+
+class History(BaseModel):
+    data: list[HistoryEntry]
+    page: Page
+
+
+class WorkItem(BaseModel):
+    """A stage that waits for the caller's party."""
+
+    case_id: UUID
+    number: str
+    procedure: str
+    election: str
+    agency_code: str
+    province: str
+    status: str
+    stage: str
+    round: int
+    owner: str
+    opened_at: datetime
+    due_on: date | None
+    overdue: bool
+    version: int
+
+
+class Worklist(BaseModel):
+    data: list[WorkItem]
+    page: Page
+
+
+class AccessEvent(BaseModel):
+    """One look, or attempt: by whom, why, with which answer. `actor`: an HMAC of X-Actor in hex."""
+
+    id: UUID
+    at: datetime
+    party: str
+    client_id: str
+    actor: str | None
+    operation: str
+    purpose: str | None
+    cases: list[UUID]
+    stage: str | None
+    status: int
+    code: str | None
+    request_id: UUID
+
+
+class AccessList(BaseModel):
+    data: list[AccessEvent]
+    page: Page
+
+

@@ -1,0 +1,192 @@
+"""One typed operation per stage, made from the procedures: a stage code that two of them share has one operation with the union of outcomes."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Body as FromBody
+from pydantic import BaseModel, Discriminator, Tag, create_model
+
+from app.access.caller import Caller, needs
+from app.cases import opening, posting
+from app.cases.act import Opening, Writing
+from app.cases.bodies import MODELS, Body
+from app.cases.schemas import NewCase, Written
+from app.errors import (
+    CaseClosed,
+    DomainError,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    IfMatchRequired,
+    InsufficientScope,
+    InvalidJson,
+    NoMandateForStage,
+    NotFound,
+    OutcomeNotAllowed,
+    RequestInProgress,
+    StageNotOpen,
+    StaleVersion,
+    UnknownReference,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    ValidationFailed,
+)
+from app.problems import problems
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure, Stage
+from app.procedure.scopes import stage_scope
+
+REFUSED_WRITE: tuple[type[DomainError], ...] = (
+    InvalidJson, IdempotencyKeyRequired, InsufficientScope, NoMandateForStage, NotFound, RequestInProgress, BodyTooLarge,
+    UnsupportedMediaType, ValidationFailed, UnknownReference, IdempotencyKeyReused,
+)  # fmt: skip
+REFUSED_POST = (*REFUSED_WRITE, StageNotOpen, CaseClosed, StaleVersion, OutcomeNotAllowed, IfMatchRequired)
+
+
+def shared() -> dict[str, list[tuple[Procedure, Stage]]]:
+    """Every stage code, with the stages of that code in all procedures."""
+    found: dict[str, list[tuple[Procedure, Stage]]] = {}
+    for procedure in rulebook().procedures.values():
+        for stage in procedure.stages.values():
+            found.setdefault(stage.code, []).append((procedure, stage))
+    return found
+
+
+def _camel(code: str) -> str:
+    return "".join(word.capitalize() for word in code.split("_"))
+
+
+def _outcomes(stages: list[tuple[Procedure, Stage]]) -> Any:  # noqa: ANN401 - a Literal made from data
+    return Literal[tuple(dict.fromkeys(o for _, s in stages for o in s.outcomes))]
+
+
+def post_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
+    model = MODELS[stages[0][1].model]
+    name, says = f"Post{_camel(code)}", f"A post of the stage {code}: its outcome, and what was found."
+    return create_model(name, __base__=Body, __doc__=says, outcome=(_outcomes(stages), ...), body=(model, ...))
+
+
+def add_stage_routes(router: APIRouter) -> None:
+    for code, stages in shared().items():
+        if any(s.opened_by_case for _, s in stages):
+            continue  # a first stage is posted by opening the case
+        add_stage_route(router, code, stages)
+
+
+def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, Stage]]) -> None:
+    model = post_model(code, stages)
+    body_type = Annotated[model, FromBody(openapi_examples=_examples(stages))]  # type: ignore[valid-type]
+    label = stages[0][1].label
+
+    async def post(case_id: UUID, body: body_type, _: Annotated[Caller, needs(stage_scope(code))], act: Writing) -> Written:  # type: ignore[valid-type]
+        return await posting.post_stage(act, case_id, code, body.outcome, body.body)  # type: ignore[attr-defined]
+
+    router.add_api_route(
+        f"/v1/cases/{{case_id}}/stages/{code}",
+        post,
+        methods=["POST"],
+        operation_id=f"post_{code}",
+        summary=f"{label['en']} ({label['id']})",
+        description=when(stages),
+        status_code=201,
+        response_model=Written,
+        responses=problems(*REFUSED_POST),
+    )
+
+
+def when(stages: list[tuple[Procedure, Stage]]) -> str:
+    """When a stage may be posted, by whom, and what each outcome needs: as the data say, for the reader of the document."""
+    return "\n\n".join(_when(procedure, stage) for procedure, stage in stages)
+
+
+def _when(procedure: Procedure, stage: Stage) -> str:
+    opened = sorted(stage.opened_by) + [f"the clock of {s} running out" for s in sorted(stage.opened_by_clock_of)]
+    recorder = f" (recorded by `{stage.recorder}` for a PPK without a client)" if stage.recorder else ""
+    lines = [f"**{procedure.code}**: owner `{stage.owner}`{recorder}. May be posted while open; opened by {', '.join(opened)}."]
+    for outcome in stage.outcomes.values():
+        needs_ = ", ".join(stage.body.required_for.get(outcome.code, ())) or "nothing more"
+        to = ", ".join([w.stage for w in outcome.next] + [f"closes: {c.status}" for c in outcome.closes])
+        lines.append(f"- `{outcome.code}` ({outcome.label['en']}) → {to}; needs {needs_}")
+    return "\n".join(lines)
+
+
+def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
+    found = {}
+    for procedure, stage in stages:
+        for n, example in enumerate(stage.examples):
+            value = {"outcome": example["outcome"], "body": example["body"]}
+            found[f"{procedure.code}_{n + 1}"] = {"summary": f"{procedure.code}: {example['outcome']}", "value": value}
+    return found
+
+
+def add_opening(router: APIRouter) -> None:
+    """POST /v1/cases: the day of receipt picks the procedure, and so the body of the first stage."""
+    models = {s.code: _open_model(p, s) for p, s in _first_stages()}
+    members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
+    union: Any = members[0]
+    for member in members[1:]:
+        union |= member
+    body_type = Annotated[union, Discriminator(_first_stage_of), FromBody(openapi_examples=_openings())]
+
+    async def post(body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening) -> Written:  # type: ignore[valid-type]
+        stage = next(code for code, model in models.items() if isinstance(body, model))
+        return await opening.open_case(act, body, stage, body.outcome, body.body)  # type: ignore[attr-defined]
+
+    router.add_api_route(
+        "/v1/cases",
+        post,
+        methods=["POST"],
+        operation_id="open_case",
+        summary="Open a case (Buka kasus)",
+        description="Registers a case and posts its first stage in one transaction. `report.received_on` decides the procedure.\n\n"
+        + "\n\n".join(_opens(p, s) for p, s in _first_stages()),
+        status_code=201,
+        response_model=Written,
+        responses=problems(*REFUSED_WRITE),
+    )
+
+
+def _opens(procedure: Procedure, stage: Stage) -> str:
+    until = f" to {procedure.valid_to}" if procedure.valid_to else ""
+    lines = [f"**{procedure.code}** (received from {procedure.valid_from}{until}): first stage `{stage.code}`, may be opened by {', '.join(stage.may_open)}."]
+    return "\n".join(lines + _when(procedure, stage).splitlines()[1:])
+
+
+def _first_stages() -> Iterator[tuple[Procedure, Stage]]:
+    for procedure in rulebook().procedures.values():
+        for code in procedure.first_stages:
+            yield procedure, procedure.stages[code]
+
+
+def _open_model(procedure: Procedure, stage: Stage) -> type[BaseModel]:
+    says = f"A case under {procedure.code}, with the post of its first stage {stage.code}."
+    fields: dict[str, Any] = {"outcome": (_outcomes([(procedure, stage)]), ...), "body": (MODELS[stage.model], ...)}
+    return create_model(f"Open{_camel(stage.code)}", __base__=NewCase, __doc__=says, **fields)
+
+
+def _first_stage_of(value: Any) -> str:  # noqa: ANN401 - whatever was sent, or a model of ours
+    """The tag of the model by which to read a body: what is wrong with it is then said of the right one."""
+    if isinstance(value, BaseModel):
+        report: Any = getattr(value, "report", None)
+        received: Any = getattr(report, "received_on", None)
+    else:
+        report = value.get("report") if isinstance(value, dict) else None
+        received = report.get("received_on") if isinstance(report, dict) else None
+    procedures = list(rulebook().procedures.values())
+    try:
+        day = received if isinstance(received, date) else date.fromisoformat(str(received))
+    except ValueError:
+        return f"~{procedures[-1].first_stages[0]}"
+    return f"~{next((p for p in procedures if p.in_force_on(day)), procedures[0]).first_stages[0]}"
+
+
+def _openings() -> dict[str, Any]:
+    found = {}
+    for procedure, stage in _first_stages():
+        for n, example in enumerate(stage.examples):
+            case: dict[str, Any] = dict(procedure.example_case)
+            case["subject"] = {**case["subject"], **example.get("subject", {})}  # type: ignore[dict-item]
+            value = {**case, "outcome": example["outcome"], "body": example["body"]}
+            found[f"{procedure.code}_{n + 1}"] = {"summary": f"{procedure.code}: {example['outcome']}", "value": value}
+    return found

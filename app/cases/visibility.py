@@ -1,0 +1,15 @@
+"""The one visibility predicate: list, get, search, history, worklist and statistics all select through it."""
+
+from typing import Any
+
+from app.access.caller import Caller
+from app.access.policy import sight
+
+# `c` is the row of cases. What it decides is access.policy.sight; here it is only said in SQL.
+VISIBLE = "(:sees_all OR :acted = ANY(c.acted) OR (c.reached_ppk AND c.agency_code = :employer))"
+
+
+def seen_by(caller: Caller) -> dict[str, Any]:
+    """The parameters of VISIBLE."""
+    found = sight(caller)
+    return {"sees_all": found.all, "acted": found.acted, "employer": found.employer}

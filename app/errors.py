@@ -1,0 +1,261 @@
+"""The refusals: one class is a status, a code, and what it means and how to mend it in both languages."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One wrong member: where, which kind, and how to mend it. Never the value."""
+
+    pointer: str
+    code: str
+    id: str
+    en: str
+
+
+class DomainError(Exception):
+    """A refusal the caller can act on. `members` go into the problem document, `headers` onto the answer."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title_id: ClassVar[str]
+    title_en: ClassVar[str]
+    remedy_id: ClassVar[str]
+    remedy_en: ClassVar[str]
+
+    def __init__(
+        self, *flaws: Flaw, headers: dict[str, str] | None = None, **members: object
+    ) -> None:
+        super().__init__(self.code)
+        self.flaws = flaws
+        self.headers = headers or {}
+        self.members = {name: value for name, value in members.items() if value is not None}
+
+
+class InvalidJson(DomainError):
+    status, code = 400, "INVALID_JSON"
+    title_id, title_en = "Isi permintaan bukan JSON yang sah", "The body is not acceptable JSON"
+    remedy_id = "Kirim satu objek JSON UTF-8 tanpa anggota ganda, NaN, NUL, dan paling dalam 20 tingkat."
+    remedy_en = "Send one UTF-8 JSON object without duplicate members, NaN or NUL, at most 20 levels deep."
+
+
+class InvalidCursor(DomainError):
+    status, code = 400, "INVALID_CURSOR"
+    title_id, title_en = "Kursor tidak berlaku", "The cursor is not valid here"
+    remedy_id = "Pakai next_cursor dari jawaban dengan filter yang sama, atau mulai tanpa kursor."
+    remedy_en = "Use the next_cursor of an answer with the same filters, or start without a cursor."
+
+
+class IdempotencyKeyRequired(DomainError):
+    status, code = 400, "IDEMPOTENCY_KEY_REQUIRED"
+    title_id, title_en = "Idempotency-Key wajib ada", "An Idempotency-Key is required"
+    remedy_id = "Sertakan tajuk Idempotency-Key berisi UUID baru; ulangi dengan UUID yang sama bila mencoba lagi."
+    remedy_en = "Add a header Idempotency-Key with a fresh UUID; repeat the same UUID when you try again."
+
+
+class TokenMissing(DomainError):
+    status, code = 401, "TOKEN_MISSING"
+    title_id, title_en = "Token belum disertakan", "No token was sent"
+    remedy_id = "Minta token di /oauth2/token, lalu kirim tajuk Authorization: Bearer <token>."
+    remedy_en = "Get a token at /oauth2/token, then send the header Authorization: Bearer <token>."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+
+
+class TokenInvalid(DomainError):
+    status, code = 401, "TOKEN_INVALID"
+    title_id, title_en = "Token tidak berlaku", "The token is not valid"
+    remedy_id = "Minta token baru di /oauth2/token."
+    remedy_en = "Get a new token at /oauth2/token."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+class TokenExpired(TokenInvalid):
+    code = "TOKEN_EXPIRED"
+    title_id, title_en = "Token sudah kedaluwarsa", "The token has expired"
+
+
+class InsufficientScope(DomainError):
+    status, code = 403, "INSUFFICIENT_SCOPE"
+    title_id, title_en = "Cakupan token tidak cukup", "The token's scope is not enough"
+    remedy_id = "Minta token dengan cakupan yang disebut pada tajuk WWW-Authenticate."
+    remedy_en = "Ask for a token with the scope named in the WWW-Authenticate header."
+
+    def __init__(self, scope: str) -> None:
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        super().__init__(headers={"WWW-Authenticate": challenge}, scope=scope)
+
+
+class NoMandateForStage(DomainError):
+    status, code = 403, "NO_MANDATE_FOR_STAGE"
+    title_id, title_en = "Tahap ini bukan wewenang Anda", "This stage is not yours to post"
+    remedy_id = "Hanya instansi pada anggota `owner` yang dapat mengisi tahap ini sekarang."
+    remedy_en = "Only the agency named in `owner` may post this stage now."
+
+
+class PartySuspended(DomainError):
+    status, code = 403, "PARTY_SUSPENDED"
+    title_id, title_en = "Instansi atau klien ditangguhkan", "The party or client is suspended"
+    remedy_id = "Hubungi operator layanan."
+    remedy_en = "Talk to the operator of the service."
+
+
+class PurposeRequired(DomainError):
+    status, code = 403, "PURPOSE_REQUIRED"
+    title_id, title_en = "Tujuan wajib disebut", "A purpose is required"
+    remedy_id = "Sertakan tajuk X-Purpose dengan kode dari /v1/reference/purposes."
+    remedy_en = "Add the header X-Purpose with a code from /v1/reference/purposes."
+
+
+class NotFound(DomainError):
+    status, code = 404, "NOT_FOUND"
+    title_id, title_en = "Tidak ditemukan", "Not found"
+    remedy_id = "Periksa alamat dan pengenal; yang tidak boleh Anda lihat dijawab sama."
+    remedy_en = "Check the address and the id; what you may not see is answered the same way."
+
+
+class MethodNotAllowed(DomainError):
+    status, code = 405, "METHOD_NOT_ALLOWED"
+    title_id, title_en = "Metode tidak tersedia di alamat ini", "The method is not available here"
+    remedy_id = "Pakai salah satu metode pada tajuk Allow."
+    remedy_en = "Use one of the methods in the Allow header."
+
+
+class StageNotOpen(DomainError):
+    status, code = 409, "STAGE_NOT_OPEN"
+    title_id, title_en = "Tahap ini tidak sedang terbuka", "This stage is not open"
+    remedy_id = "Tahap yang terbuka ada pada anggota `allowed`."
+    remedy_en = "The stages that are open are in the member `allowed`."
+
+
+class CaseClosed(DomainError):
+    status, code = 409, "CASE_CLOSED"
+    title_id, title_en = "Kasus sudah ditutup", "The case is closed"
+    remedy_id = "Kasus yang ditutup tidak menerima tahap baru."
+    remedy_en = "A closed case takes no further stage."
+
+
+class ReceiptNotExpected(DomainError):
+    status, code = 409, "RECEIPT_NOT_EXPECTED"
+    title_id, title_en = "Tidak ada surat yang menunggu tanda terima", "No letter waits for a receipt"
+    remedy_id = "Tahap ini tidak dibuka oleh surat, atau tanggal terimanya sudah tercatat."
+    remedy_en = "This stage was not opened by a letter, or its day of receipt is on record already."
+
+
+class RequestInProgress(DomainError):
+    status, code = 409, "REQUEST_IN_PROGRESS"
+    title_id, title_en = "Permintaan yang sama masih berjalan", "The same request is still running"
+    remedy_id = "Ulangi setelah jeda pada tajuk Retry-After dengan Idempotency-Key yang sama."
+    remedy_en = "Try again after Retry-After with the same Idempotency-Key."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+class StaleVersion(DomainError):
+    status, code = 412, "STALE_VERSION"
+    title_id, title_en = "Kasus sudah berubah", "The case has changed"
+    remedy_id = "Baca ulang kasus, lalu kirim lagi dengan ETag yang baru pada If-Match."
+    remedy_en = "Read the case again, then send the new ETag in If-Match."
+
+
+class BodyTooLarge(DomainError):
+    status, code = 413, "BODY_TOO_LARGE"
+    title_id, title_en = "Isi permintaan terlalu besar", "The body is too large"
+    remedy_id = "Kirim paling banyak 64 KiB."
+    remedy_en = "Send at most 64 KiB."
+
+
+class UnsupportedMediaType(DomainError):
+    status, code = 415, "UNSUPPORTED_MEDIA_TYPE"
+    title_id, title_en = "Jenis isi tidak didukung", "The media type is not supported"
+    remedy_id = "Kirim Content-Type: application/json."
+    remedy_en = "Send Content-Type: application/json."
+
+
+class ValidationFailed(DomainError):
+    status, code = 422, "VALIDATION_FAILED"
+    title_id, title_en = "Isi permintaan tidak memenuhi syarat", "The request is not valid"
+    remedy_id = "Perbaiki anggota yang disebut pada `errors`."
+    remedy_en = "Correct the members named in `errors`."
+
+
+class UnknownReference(DomainError):
+    status, code = 422, "UNKNOWN_REFERENCE"
+    title_id, title_en = "Kode tidak dikenal", "Unknown code"
+    remedy_id = "Pakai kode dari /v1/reference; anggotanya disebut pada `errors`."
+    remedy_en = "Use a code from /v1/reference; the members are named in `errors`."
+
+
+class IdempotencyKeyReused(DomainError):
+    status, code = 422, "IDEMPOTENCY_KEY_REUSED"
+    title_id, title_en = "Idempotency-Key sudah dipakai", "The Idempotency-Key was used before"
+    remedy_id = "Kunci ini milik permintaan lain; buat UUID baru."
+    remedy_en = "The key belongs to another request; make a fresh UUID."
+
+
+class OutcomeNotAllowed(DomainError):
+    status, code = 422, "OUTCOME_NOT_ALLOWED"
+    title_id, title_en = "Hasil ini tidak dapat dipilih sekarang", "This outcome cannot be chosen now"
+    remedy_id = "Hasil yang dapat dipilih pada kasus ini ada pada anggota `allowed`."
+    remedy_en = "The outcomes this case allows now are in the member `allowed`."
+
+    def __init__(self, *, pointer: str, allowed: list[str]) -> None:
+        flaw = Flaw(pointer, "OUTCOME_NOT_ALLOWED", "Pilih salah satu dari `allowed`.", "Choose one of `allowed`.")
+        super().__init__(flaw, allowed=allowed)
+
+
+class IfMatchRequired(DomainError):
+    status, code = 428, "IF_MATCH_REQUIRED"
+    title_id, title_en = "If-Match wajib ada", "If-Match is required"
+    remedy_id = "Baca kasus, lalu kirim ETag-nya pada tajuk If-Match."
+    remedy_en = "Read the case, then send its ETag in the header If-Match."
+
+
+class RateLimited(DomainError):
+    status, code = 429, "RATE_LIMITED"
+    title_id, title_en = "Terlalu banyak permintaan", "Too many requests"
+    remedy_id = "Tunggu sesuai tajuk Retry-After."
+    remedy_en = "Wait as long as Retry-After says."
+
+
+class Internal(DomainError):
+    status, code = 500, "INTERNAL"
+    title_id, title_en = "Kesalahan pada layanan", "An error of the service"
+    remedy_id = "Sebutkan nilai `instance` kepada operator."
+    remedy_en = "Tell the operator the value of `instance`."
+
+
+class Overloaded(DomainError):
+    status, code = 503, "OVERLOADED"
+    title_id, title_en = "Layanan sedang sibuk", "The service is busy"
+    remedy_id = "Ulangi setelah jeda pada tajuk Retry-After."
+    remedy_en = "Try again after Retry-After."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "2"})
+
+
+class AccessNotRecorded(DomainError):
+    status, code = 503, "ACCESS_NOT_RECORDED"
+    title_id, title_en = "Akses tidak dapat dicatat", "The access could not be recorded"
+    remedy_id = "Yang tidak dapat dicatat tidak ditampilkan; ulangi beberapa saat lagi."
+    remedy_en = "What cannot be recorded is not shown; try again in a moment."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
+
+
+def catalogue() -> list[type[DomainError]]:
+    """Every refusal there is, in the order of status and code."""
+    found: list[type[DomainError]] = []
+    todo = DomainError.__subclasses__()
+    while todo:
+        error = todo.pop()
+        found.append(error)
+        todo += error.__subclasses__()
+    return sorted(found, key=lambda e: (e.status, e.code))

@@ -1,0 +1,22 @@
+"""Accept-Language chooses titles, details and labels: Indonesian unless English is asked for. Codes never change."""
+
+from collections.abc import Mapping
+
+
+def language(header: str | None) -> str:
+    """`id` or `en`: the one with the higher quality value (RFC 9110 section 12.5.4)."""
+    best, chosen = 0.0, "id"
+    for part in (header or "").split(","):
+        tag, _, quality = part.strip().partition(";q=")
+        code = tag.strip().lower()[:2]
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        if code in {"id", "en"} and weight > best:
+            best, chosen = weight, code
+    return chosen
+
+
+def said(label: Mapping[str, str], code: str) -> str:
+    return label[code]

@@ -1,0 +1,86 @@
+"""The one door: every fact becomes an entry here, in the caller's transaction. Knows no case, agency or stage: they are strings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import bindparam, insert
+
+from app.database import Statement, Together
+from app.ledger.canonical import instant, leaf_bytes, leaf_hash
+from app.ledger.models import Entry, Pending
+
+CASES = "cases"
+INSERT_ENTRY = Statement(
+    insert(Entry).values(
+        {c: bindparam(c) for c in ("id", "log", "type", "case_id", "seq", "party", "received_at", "leaf")}
+    )
+)
+INSERT_PENDING = Statement(insert(Pending).inline().values(entry_id=bindparam("entry_id")))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where an entry hangs in its case: its number there, and the hash of the one before (None: the first)."""
+
+    case_id: UUID
+    seq: int
+    prev: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry as it will stand once the transaction commits."""
+
+    id: UUID
+    leaf: bytes
+    leaf_hash: bytes
+    received_at: datetime
+
+
+def append(  # noqa: PLR0913 - an entry is these facts; bundling them would only rename them
+    batch: Together,
+    *,
+    type_: str,
+    party: str,
+    received_at: datetime,
+    link: Link | None = None,
+    client: str | None = None,
+    actor: str | None = None,
+    facts: Mapping[str, Any],
+    parts: list[Mapping[str, Any]] | None = None,
+    entry_id: UUID | None = None,
+    origin: str = CASES,
+) -> Appended:
+    """Add a fact to the statement the caller will send. If the power goes out before COMMIT it never was; after, it is for good."""
+    made = entry_id or uuid4()
+    members: dict[str, Any] = {
+        "v": 0,
+        "log": origin,
+        "type": type_,
+        "id": str(made),
+        "party": party,
+        "client": client,
+        "actor": actor,
+        "received_at": instant(received_at),
+        "parts": parts or [],
+        **facts,
+    }
+    if link is not None:
+        members |= {"case": str(link.case_id), "seq": link.seq, "prev": link.prev.hex() if link.prev else None}
+    leaf = leaf_bytes(members)
+    batch.add(
+        INSERT_ENTRY,
+        id=made,
+        log=CASES,
+        type=type_,
+        case_id=link.case_id if link else None,
+        seq=link.seq if link else None,
+        party=party,
+        received_at=received_at,
+        leaf=leaf,
+    )
+    batch.add(INSERT_PENDING, entry_id=made)
+    return Appended(made, leaf, leaf_hash(leaf), received_at)

@@ -1,0 +1,87 @@
+"""Gives entries their index: one sequencer over any number of processes, woken after a commit and every 100 ms."""
+
+import asyncio
+import logging
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+log = logging.getLogger("sbt.sequencer")
+LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
+BATCH = 500
+POLL_SECONDS = 0.1
+RETRY_SECONDS = 1.0
+
+# One statement, one transaction. If the power goes out here: either the batch has its indexes and has left the
+# queue, or neither. Entries of one case are committed one after the other, so arrival keeps their order.
+SEQUENCE = text(
+    """
+    WITH batch AS (
+        SELECT p.entry_id, e.log, p.arrived FROM pending p JOIN entry e ON e.id = p.entry_id
+        ORDER BY p.arrived LIMIT :batch
+    ), placed AS (
+        INSERT INTO sequenced (log, leaf_index, entry_id)
+        SELECT b.log,
+               coalesce((SELECT max(s.leaf_index) FROM sequenced s WHERE s.log = b.log), -1)
+                 + row_number() OVER (PARTITION BY b.log ORDER BY b.arrived),
+               b.entry_id
+        FROM batch b RETURNING entry_id
+    )
+    DELETE FROM pending USING placed WHERE pending.entry_id = placed.entry_id
+    """
+)
+
+
+class Sequencer:
+    """Runs until cancelled. Holding the session's advisory lock is what makes it the one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """After a commit in this process; other processes are seen by the poll."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with self._engine.connect() as session:
+                    await self._serve(session)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                # entries stay in the queue; nothing is lost while the database is away
+                log.warning("sequencer starts anew after %s", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _serve(self, session: AsyncConnection) -> None:
+        await _become_the_one(session)
+        while True:
+            placed = await sequence(session)
+            if placed < BATCH:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        except TimeoutError:
+            return
+        await asyncio.sleep(0.005)  # let a burst gather: one batch for many posts
+
+
+async def _become_the_one(session: AsyncConnection) -> None:
+    while True:
+        got = await session.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK})
+        await session.commit()
+        if got:
+            return
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def sequence(session: AsyncConnection) -> int:
+    """Place one batch; how many. The caller holds the lock."""
+    result = await session.execute(SEQUENCE, {"batch": BATCH})
+    await session.commit()
+    return result.rowcount

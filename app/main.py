@@ -1,0 +1,113 @@
+"""create_app(settings): wiring only. Background work starts and stops in its lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.ext.asyncio import create_async_engine
+from starlette.routing import BaseRoute
+
+from app import docs, health, openapi, problems
+from app.access import keys, me, oauth
+from app.access.standing import Standing
+from app.access.tokens import Tokens
+from app.access.trail import remember_refusal
+from app.admin import sandbox_clock
+from app.cases import checks
+from app.cases import router as cases
+from app.database import Database
+from app.http.request_id import RequestId
+from app.ledger.sequencer import Sequencer
+from app.procedure.loading import rulebook
+from app.recap import router as recap
+from app.reference import calendar
+from app.reference import router as reference
+from app.settings import Settings
+from app.vault.keys import VaultKeys
+
+ABOUT = """One shared ledger of ASN election-neutrality cases. Five agencies each post and read their own stage; everyone sees
+whose turn it is and since when. Get a token at `POST /oauth2/token`; every list of codes is under `/v1/reference`."""
+# A route is matched in this order: the busy ones first.
+ROUTERS: tuple[APIRouter, ...] = (
+    cases.router,
+    recap.router,
+    me.router,
+    oauth.router,
+    reference.router,
+    sandbox_clock.router,
+    health.router,
+    docs.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    checks.check_models(rulebook())
+    app = FastAPI(
+        title="SBT",
+        version="0.1.0",
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.on_refusal = [remember_refusal]
+    app.state.after_commit = _nobody_waits
+    for router in ROUTERS:
+        app.router.routes.extend(_flat(router))  # flat: an included router is matched twice
+    problems.install(app)
+    app.add_exception_handler(oauth.OAuthError, oauth.answer_oauth)
+    app.add_middleware(RequestId, answer_500=problems.answer_500)
+    openapi.install(app)
+    return app
+
+
+def _flat(router: APIRouter) -> list[BaseRoute]:
+    return list(router.routes)
+
+
+def _nobody_waits() -> None:
+    """Until the sequencer runs in this process."""
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    if settings.database_url is None:
+        raise RuntimeError("SBT_DATABASE_URL is not set: `sbt run` starts an embedded server, `sbt serve` needs one")
+    app.state.database = Database.connect(settings.database_url.get_secret_value())
+    app.state.vault = VaultKeys(settings.keys)
+    app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
+    app.state.standing = Standing(app.state.database)
+    await app.state.standing.current()
+    async with app.state.database.reading() as session:
+        app.state.calendar = await calendar.load(session)
+    async with _background(app, settings):
+        yield
+    await app.state.database.close()
+
+
+@asynccontextmanager
+async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    """The sequencer, in this process too: over all processes an advisory lock lets one work."""
+    if settings.worker_database_url is None or not settings.background:
+        yield
+        return
+    engine = create_async_engine(settings.worker_database_url.get_secret_value(), pool_size=1, max_overflow=0)
+    sequencer = Sequencer(engine)
+    app.state.after_commit = sequencer.wake
+    task = asyncio.create_task(sequencer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await engine.dispose()
+
+
+def app_from_environment() -> FastAPI:
+    """What uvicorn calls in each worker process."""
+    return create_app(Settings())

@@ -1,0 +1,41 @@
+"""NIP and NIK: what the digits must say. Pure; a message never repeats the number (domain facts: NIP 18 digits, NIK 16 digits)."""
+
+from datetime import date
+
+NIP_DIGITS, NIK_DIGITS = 18, 16
+WOMEN_ADD = 40  # a woman's day of birth stands in the NIK with 40 added
+
+
+def nip_flaw(nip: str, kind: str) -> str | None:
+    """Why this is no NIP, or None: birth date, month of appointment (PNS only: digits 13-14 mean something else for PPPK), sex."""
+    if len(nip) != NIP_DIGITS or not (nip.isascii() and nip.isdigit()):
+        return "nip_digits"
+    born = _date(nip[:4], nip[4:6], nip[6:8])
+    if born is None:
+        return "nip_birth_date"
+    if kind == "pns" and _date(nip[8:12], nip[12:14], "01") is None:
+        return "nip_appointment"
+    if int(nip[8:12]) < born.year:
+        return "nip_appointment"
+    if nip[14] not in "12":
+        return "nip_sex"
+    return None
+
+
+def nik_flaw(nik: str) -> str | None:
+    """Why this is no NIK, or None: 16 digits and a possible day and month of birth."""
+    if len(nik) != NIK_DIGITS or not (nik.isascii() and nik.isdigit()):
+        return "nik_digits"
+    day = int(nik[6:8])
+    day -= WOMEN_ADD if day > WOMEN_ADD else 0
+    # two digits of year only: a leap year is allowed for, whatever the century
+    if _date("2000", nik[8:10], f"{day:02}") is None:
+        return "nik_birth_date"
+    return None
+
+
+def _date(year: str, month: str, day: str) -> date | None:
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None

@@ -1,0 +1,226 @@
+"""Reads versions/*.yaml, vocabulary.yaml and catalogues/*.yaml into values. Data beats code: nothing is added here."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.procedure.checks import check_rulebook
+from app.procedure.model import (
+    Body,
+    Catalogue,
+    Clock,
+    Closing,
+    Condition,
+    Field,
+    Measure,
+    Outcome,
+    Procedure,
+    Rulebook,
+    Stage,
+    Status,
+    Succession,
+    Vocabulary,
+    When,
+)
+
+HERE = Path(__file__).parent
+LISTS = {
+    "violations": ("violations", "violations"),
+    "sanctions": ("sanctions", "sanctions"),
+    "elections": ("elections", "elections"),
+    "parties": ("parties", "parties"),
+    **{
+        name: ("lists", name)
+        for name in (
+            "purposes",
+            "job_levels",
+            "subject_kinds",
+            "report_kinds",
+            "channels",
+            "evidence_kinds",
+        )
+    },
+}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return data
+
+
+def _label(row: Mapping[str, Any], *, prefix: str = "") -> dict[str, str]:
+    return {"id": row[f"{prefix}id"], "en": row[f"{prefix}en"]}
+
+
+def _when(row: str | Mapping[str, str]) -> When:
+    if isinstance(row, str):
+        return When(row)
+    return When(row["stage"], row.get("if"), row.get("unless"))
+
+
+def _closes(row: None | str | list[Mapping[str, str]]) -> tuple[Closing, ...]:
+    if row is None:
+        return ()
+    if isinstance(row, str):
+        return (Closing(row),)
+    return tuple(Closing(c["status"], c.get("if")) for c in row)
+
+
+def _outcome(code: str, row: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        code=code,
+        label=_label(row),
+        next=tuple(_when(w) for w in row.get("next", ())),
+        drops=tuple(row.get("drops", ())),
+        closes=_closes(row.get("closes")),
+        as_overdue=row.get("as_overdue", False),
+        holds=row.get("if"),
+        fails=row.get("unless"),
+    )
+
+
+def _clock(row: Mapping[str, Any]) -> Clock:
+    return Clock(
+        value=row["value"],
+        unit=row.get("unit"),
+        starts=tuple(row.get("starts", ())),
+        regime=row.get("regime"),
+        kinds=tuple(row.get("kind", ())),
+        after=tuple(row.get("after", ())),
+        overdue_opens=tuple(_when(w) for w in row.get("overdue_opens", ())),
+        certainty=row["certainty"],
+        unit_certainty=row.get("unit_certainty"),
+        reason=row.get("reason"),
+    )
+
+
+def _body(row: Mapping[str, Any]) -> Body:
+    needs = {o: tuple(fields) for o, fields in row.get("required_for", {}).items()}
+    return Body(tuple(row["required"]), tuple(row.get("optional", ())), needs)
+
+
+def _stage(row: Mapping[str, Any]) -> Stage:
+    examples = [row["example"], *row.get("more_examples", ())] if "example" in row else []
+    return Stage(
+        code=row["code"],
+        model=row["model"],
+        label=_label(row, prefix="title_"),
+        owner=row["owner"],
+        recorder=row.get("recorder"),
+        members=tuple(row.get("with", ())),
+        may_open=tuple(row.get("may_open", ())),
+        only_if=row.get("only_if"),
+        status=row["status"],
+        opened_by=frozenset(row["opens_when"].get("outcomes", ())),
+        opened_by_clock_of=frozenset(row["opens_when"].get("overdue", ())),
+        opened_by_case=row["opens_when"].get("case_opened", False),
+        clocks=tuple(_clock(c) for c in row["deadline"]),
+        outcomes={code: _outcome(code, o) for code, o in row["outcomes"].items()},
+        body=_body(row["body"]),
+        full=frozenset(row["views"]["full"]),
+        summary=frozenset(row["views"]["summary"]),
+        certainty=row["certainty"],
+        examples=tuple(examples),
+    )
+
+
+def read_procedure(path: Path) -> Procedure:
+    """One procedure file. Its SHA-256 is of the bytes as reviewed, and is logged."""
+    row = _yaml(path)
+    return Procedure(
+        code=row["code"],
+        label=_label(row, prefix="title_"),
+        valid_from=date.fromisoformat(row["valid_from"]),
+        valid_to=date.fromisoformat(row["valid_to"]) if row["valid_to"] else None,
+        first_stages=tuple(row["first_stages"]),
+        stages={s["code"]: _stage(s) for s in row["stages"]},
+        example_case=row.get("example_case", {}),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _field(row: Mapping[str, Any]) -> Field:
+    values = {code: (pair[0], pair[1]) for code, pair in row.get("values", {}).items()}
+    return Field(
+        type=row["type"],
+        label=_label(row),
+        personal=row["personal"],
+        summary=row["summary"],
+        future=row.get("future", False),
+        identity=row.get("identity", False),
+        values=values,
+    )
+
+
+def _measure(code: str, row: Mapping[str, Any]) -> Measure:
+    outcomes = tuple(row.get("outcomes", ()))
+    return Measure(code, _label(row), outcomes, row.get("status"), row.get("condition"), row.get("of", code))
+
+
+def _statuses(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Status]:
+    return {
+        code: Status(code, _label(row), kind == "closed", row.get("published"))
+        for kind, group in rows.items()
+        for code, row in group.items()
+    }
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    row = _yaml(path)
+    return Vocabulary(
+        fields={name: _field(f) for name, f in row["fields"].items()},
+        every_stage=_body(row["every_stage"]),
+        conditions={
+            code: Condition(
+                code,
+                frozenset(c.get("set_by", ())),
+                frozenset(c.get("cleared_by", ())),
+                _label(c),
+            )
+            for code, c in row["conditions"].items()
+        },
+        statuses=_statuses(row["statuses"]),
+        succession=tuple(
+            Succession(
+                s["role"], date.fromisoformat(s["from"]), s["to"], s.get("if"), s.get("unless")
+            )
+            for s in row["succession"]
+        ),
+        no_receipt_days=row["no_receipt"]["plus"],
+        measures={code: _measure(code, m) for code, m in row["statistics"].items()},
+    )
+
+
+def read_catalogue(folder: Path) -> Catalogue:
+    files = {path.stem: _yaml(path) for path in folder.glob("*.yaml")}
+    lists = {
+        name: {row["code"]: row for row in files[file][key]} for name, (file, key) in LISTS.items()
+    }
+    lists["sanctions"] |= {row["code"]: row for row in files["sanctions"]["historic"]}
+    provinces = files["provinces"]["provinces"]
+    lists["provinces"] = {row["kemendagri"]: row for row in provinces}
+    prefixes = {row["bkn_kode_cepat"][:2] for row in provinces if row["bkn_kode_cepat"]}
+    return Catalogue(lists, frozenset(prefixes), tuple(files["parties"]["mandates"]))
+
+
+def read_rulebook(folder: Path = HERE) -> Rulebook:
+    """All of it, cross-checked: a flaw in the data stops the start with a message that names it."""
+    procedures = [read_procedure(p) for p in sorted((folder / "versions").glob("*.yaml"))]
+    rulebook = Rulebook(
+        read_vocabulary(folder / "vocabulary.yaml"),
+        {p.code: p for p in sorted(procedures, key=lambda p: p.valid_from)},
+        read_catalogue(folder / "catalogues"),
+    )
+    check_rulebook(rulebook)
+    return rulebook
+
+
+@cache
+def rulebook() -> Rulebook:
+    """The rulebook of this installation, read once a process."""
+    return read_rulebook()

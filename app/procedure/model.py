@@ -1,0 +1,196 @@
+"""What a procedure is: frozen values read from versions/*.yaml. Nothing here knows a database or the time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """`{stage, if: c}` / `{stage, unless: c}`: the stage, while the condition holds or does not."""
+
+    stage: str
+    holds: str | None = None
+    fails: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A closing status, and the condition under which it is the one."""
+
+    status: str
+    holds: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What may be decided at a stage, and what follows from it."""
+
+    code: str
+    label: Mapping[str, str]
+    next: tuple[When, ...] = ()
+    drops: tuple[str, ...] = ()
+    closes: tuple[Closing, ...] = ()
+    as_overdue: bool = False
+    holds: str | None = None
+    fails: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One deadline rule; `value` None: no term. The first clock whose selectors fit is taken."""
+
+    value: int | None
+    unit: str | None
+    starts: tuple[str, ...]
+    regime: str | None
+    kinds: tuple[str, ...]
+    after: tuple[str, ...]
+    overdue_opens: tuple[When, ...]
+    certainty: str
+    unit_certainty: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Which fields a post must and may hold; `required_for` adds by outcome."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    required_for: Mapping[str, tuple[str, ...]]
+
+    @property
+    def members(self) -> frozenset[str]:
+        extra = {f for fields in self.required_for.values() for f in fields}
+        return frozenset({*self.required, *self.optional, *extra})
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a procedure."""
+
+    code: str
+    model: str
+    label: Mapping[str, str]
+    owner: str
+    recorder: str | None
+    members: tuple[str, ...]
+    may_open: tuple[str, ...]
+    only_if: str | None
+    status: str
+    opened_by: frozenset[str]
+    opened_by_clock_of: frozenset[str]
+    opened_by_case: bool
+    clocks: tuple[Clock, ...]
+    outcomes: Mapping[str, Outcome]
+    body: Body
+    full: frozenset[str]
+    summary: frozenset[str]
+    certainty: str
+    examples: tuple[Mapping[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member of a stage's body: its type, and who may see it."""
+
+    type: str
+    label: Mapping[str, str]
+    personal: bool
+    summary: bool
+    future: bool
+    identity: bool
+    values: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Holds or not, by the newest post that fits either list; or by a test of the employer."""
+
+    code: str
+    set_by: frozenset[str]
+    cleared_by: frozenset[str]
+    label: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """From a day on, a role is filled by another party, for cases that fit."""
+
+    role: str
+    since: date
+    to: str
+    holds: str | None
+    fails: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    code: str
+    label: Mapping[str, str]
+    closed: bool
+    published: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """The flow that a case follows, with the day it came into force and the last day it was."""
+
+    code: str
+    label: Mapping[str, str]
+    valid_from: date
+    valid_to: date | None
+    first_stages: tuple[str, ...]
+    stages: Mapping[str, Stage]
+    example_case: Mapping[str, object]
+    sha256: str
+
+    def in_force_on(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One published number: which cases it counts, and of which other number it is a part."""
+
+    code: str
+    label: Mapping[str, str]
+    outcomes: tuple[str, ...]
+    status: str | None
+    condition: str | None
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What all procedures share."""
+
+    fields: Mapping[str, Field]
+    every_stage: Body
+    conditions: Mapping[str, Condition]
+    statuses: Mapping[str, Status]
+    succession: tuple[Succession, ...]
+    no_receipt_days: int
+    measures: Mapping[str, Measure]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Lists by name, each {code: row as printed in catalogues/*.yaml}."""
+
+    lists: Mapping[str, Mapping[str, Mapping[str, object]]]
+    provincial_prefixes: frozenset[str]
+    mandates: tuple[Mapping[str, object], ...]
+
+    def codes(self, name: str) -> Mapping[str, Mapping[str, object]]:
+        return self.lists[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """Every procedure the service knows, with the vocabulary and the catalogues beside it."""
+
+    vocabulary: Vocabulary
+    procedures: Mapping[str, Procedure]
+    catalogue: Catalogue

@@ -1,0 +1,51 @@
+"""Who fills an owner role on a date: dated mandates first, then the succession that the data gives for this case."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from app.procedure.model import Rulebook, Succession
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """A party fills a role from a day to a day, both inclusive."""
+
+    role: str
+    party: str
+    valid_from: date
+    valid_to: date | None
+
+    def on(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
+
+
+def filled_by(
+    rulebook: Rulebook,
+    mandates: Iterable[Mandate],
+    role: str,
+    day: date,
+    conditions: Iterable[str],
+) -> str | None:
+    """The party that fills `role` on `day` for a case in which `conditions` hold."""
+    holder = next((m.party for m in mandates if m.role == role and m.on(day)), None)
+    if holder is not None:
+        return holder
+    found = set(conditions)
+    return next((s.to for s in _succeeding(rulebook, role, day) if _fits(s, found)), None)
+
+
+def _succeeding(rulebook: Rulebook, role: str, day: date) -> Iterator[Succession]:
+    return (s for s in rulebook.vocabulary.succession if s.role == role and s.since <= day)
+
+
+def _fits(succession: Succession, conditions: set[str]) -> bool:
+    if succession.holds is not None and succession.holds not in conditions:
+        return False
+    return succession.fails is None or succession.fails not in conditions
+
+
+def may_ever_fill(rulebook: Rulebook, party: str) -> list[str]:
+    """The roles that a party fills now or by succession."""
+    roles = {str(m["role"]) for m in rulebook.catalogue.mandates if m["party"] == party}
+    return sorted(roles | {s.role for s in rulebook.vocabulary.succession if s.to == party})

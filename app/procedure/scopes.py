@@ -1,0 +1,37 @@
+"""The scopes there are: `resource:action[.qualifier]`. A scope is necessary, never sufficient; unknown scopes are refused."""
+
+from collections.abc import Mapping
+
+from app.procedure.model import Rulebook
+
+GENERAL: Mapping[str, tuple[str, str]] = {
+    "cases:read": ("Membaca kasus", "Read cases"),
+    "cases:read.identity": ("Membaca identitas terlapor", "Read the identity of the reported person"),
+    "cases:open": ("Membuka kasus", "Open a case"),
+    "statistics:read": ("Membaca statistik", "Read statistics"),
+    "audit:read": ("Membaca jejak audit", "Read the audit trail"),
+    "admin:write": ("Mengelola layanan", "Administer the service"),
+}
+
+
+def stage_scope(stage: str) -> str:
+    return f"stages.{stage}:post"
+
+
+def all_scopes(rulebook: Rulebook) -> dict[str, tuple[str, str]]:
+    """Every scope with its label in both languages."""
+    stages = {c: s for p in rulebook.procedures.values() for c, s in p.stages.items()}
+    posts = {
+        stage_scope(code): (f"Mengisi tahap {s.label['id']}", f"Post the stage {s.label['en']}")
+        for code, s in stages.items()
+    }
+    return {**GENERAL, **posts}
+
+
+def sandbox_scopes(rulebook: Rulebook, kind: str) -> list[str]:
+    """What a sandbox client gets. Agencies get every stage's scope: what an integrator meets there is the mandate."""
+    if kind in {"agency", "ppk"}:
+        return [s for s in all_scopes(rulebook) if s not in {"audit:read", "admin:write"}]
+    if kind == "auditor":
+        return ["cases:read", "cases:read.identity", "statistics:read", "audit:read"]
+    return ["admin:write"]

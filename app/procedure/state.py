@@ -1,0 +1,45 @@
+"""A case as the rules see it: which stages were opened and posted, in which order, with the facts that clocks and conditions read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """One round of one stage. `after`: the `stage.outcome` that last set its clock; `case_opened` for the first."""
+
+    stage: str
+    round: int
+    status: str
+    after: str
+    opened_on: date
+    outcome: str | None = None
+    posted_seq: int | None = None
+    facts: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseState:
+    """Everything that decides what may happen next. No person, no text."""
+
+    procedure: str
+    regime: str
+    report_kind: str
+    received_on: date
+    agency_code: str
+    stages: tuple[StageState, ...]
+
+    def open(self, stage: str) -> StageState | None:
+        return next((s for s in self.stages if s.stage == stage and s.status == "open"), None)
+
+    def rounds(self, stage: str) -> list[StageState]:
+        return sorted((s for s in self.stages if s.stage == stage), key=lambda s: s.round)
+
+    def posts(self) -> Iterator[StageState]:
+        """Posted rounds, newest first."""
+        done = [s for s in self.stages if s.posted_seq is not None]
+        return iter(sorted(done, key=lambda s: s.posted_seq or 0, reverse=True))
+
+    def open_codes(self) -> list[str]:
+        return [s.stage for s in self.stages if s.status == "open"]

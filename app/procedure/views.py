@@ -1,0 +1,28 @@
+"""Who sees a stage in full, in summary, or its status only. The highest view wins; an unnamed field is in no view."""
+
+from collections.abc import Iterable, Mapping
+
+from app.procedure.model import Stage, Vocabulary
+
+FULL, SUMMARY, STATUS = "full", "summary", "status"
+
+
+def view_of(stage: Stage, viewer: Iterable[str]) -> str:
+    """`viewer`: every name under which the data may speak of the reader (its code, `opener`, a role it succeeded to)."""
+    names = set(viewer)
+    if names & (stage.full | {stage.owner}):
+        return FULL
+    return SUMMARY if names & stage.summary else STATUS
+
+
+def summary_fields(vocabulary: Vocabulary, names: Iterable[str]) -> list[str]:
+    return [name for name in names if vocabulary.fields[name].summary]
+
+
+def in_summary(vocabulary: Vocabulary, body: Mapping[str, object]) -> dict[str, object]:
+    """The members of a body that the summary view shows: no person, no repeated account of one."""
+    return {
+        name: value
+        for name, value in body.items()
+        if value is not None and vocabulary.fields[name].summary
+    }

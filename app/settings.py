@@ -1,0 +1,48 @@
+"""One frozen Settings from SBT_* variables. Refuses to start on an unsafe combination."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each setting has its reason in the README. Defaults are safe: production unless a sandbox is asked for."""
+
+    model_config = SettingsConfigDict(env_prefix="SBT_", frozen=True)
+
+    environment: Literal["production", "sandbox"] = "production"
+    data_dir: Path = Path("var")
+    key_dir: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+    issuer: str = ""
+    database_url: SecretStr | None = None
+    owner_database_url: SecretStr | None = None
+    worker_database_url: SecretStr | None = None
+    sandbox_clock_start: str | None = None
+    log_origin: str = "localhost/sbt"
+    background: bool = True
+
+    _embedded: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="after")
+    def _sandbox_only(self) -> Self:
+        if not self.sandbox and self.sandbox_clock_start:
+            raise ValueError("SBT_SANDBOX_CLOCK_START is for SBT_ENVIRONMENT=sandbox only")
+        return self
+
+    @property
+    def sandbox(self) -> bool:
+        return self.environment == "sandbox"
+
+    @property
+    def keys(self) -> Path:
+        return self.key_dir or self.data_dir / "keys"
+
+    @property
+    def issuer_url(self) -> str:
+        """The one audience and issuer of tokens; the default fits a sandbox on this machine."""
+        return self.issuer or f"http://{self.host}:{self.port}"
