@@ -7,24 +7,26 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
 import uvicorn
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import embedded, migrating, roles
 from app.admin import sandbox as sandboxes
+from app.database import Database, Session
 from app.ledger.sequencer import Sequencer
 from app.main import create_app
 from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="SBT: one shared ledger of ASN neutrality cases.")
-database = typer.Typer(no_args_is_help=True, help="Roles, migrations, and a psql.")
+databases = typer.Typer(no_args_is_help=True, help="Roles, migrations, and a psql.")
 sandbox = typer.Typer(no_args_is_help=True, help="The sandbox of this machine.")
-app.add_typer(database, name="db")
+app.add_typer(databases, name="db")
 app.add_typer(sandbox, name="sandbox")
 
 
@@ -68,10 +70,19 @@ def _serve(settings: Settings) -> None:
 async def _prepare(settings: Settings) -> None:
     """As sbt_app: what the sandbox needs is written through the same door as everything else."""
     assert settings.database_url is not None
-    engine = create_async_engine(settings.database_url.get_secret_value())
-    async with engine.begin() as session:
+    async with _writing(settings.database_url.get_secret_value()) as session:
         await sandboxes.prepare(session, settings.data_dir / "sandbox", clock_start=settings.sandbox_clock_start)
-    await engine.dispose()
+
+
+@asynccontextmanager
+async def _writing(url: str) -> AsyncIterator[Session]:
+    database = Database.connect(url, size=1)
+    await database.open()
+    try:
+        async with database.writing() as session:
+            yield session
+    finally:
+        await database.close()
 
 
 def _welcome(settings: Settings) -> None:
@@ -96,9 +107,8 @@ def worker() -> None:
     settings = Settings()
     if settings.worker_database_url is None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
-    engine = create_async_engine(settings.worker_database_url.get_secret_value(), pool_size=1)
     try:
-        asyncio.run(Sequencer(engine).run())
+        asyncio.run(Sequencer(settings.worker_database_url.get_secret_value()).run())
     except KeyboardInterrupt:
         pass
 
@@ -133,7 +143,7 @@ def openapi(path: Path = Path("openapi/openapi.json")) -> None:
     typer.echo(f"wrote {path}")
 
 
-@database.command("init")
+@databases.command("init")
 def db_init(admin_url: Annotated[str, typer.Option(envvar="SBT_ADMIN_DATABASE_URL", help="A superuser's URL.")]) -> None:
     """Make the roles sbt_owner, sbt_app, sbt_worker and the database; passwords from SBT_OWNER_PASSWORD, SBT_APP_PASSWORD, SBT_WORKER_PASSWORD."""
     names = {roles.OWNER: "SBT_OWNER_PASSWORD", roles.APP: "SBT_APP_PASSWORD", roles.WORKER: "SBT_WORKER_PASSWORD"}
@@ -144,7 +154,7 @@ def db_init(admin_url: Annotated[str, typer.Option(envvar="SBT_ADMIN_DATABASE_UR
     typer.echo("Roles and database are there; next: sbt db migrate")
 
 
-@database.command("migrate")
+@databases.command("migrate")
 def db_migrate() -> None:
     """Bring SBT_OWNER_DATABASE_URL to the newest migration; then load calendar and procedures as sbt_app where SBT_DATABASE_URL is set."""
     settings = Settings()
@@ -156,13 +166,11 @@ def db_migrate() -> None:
 
 
 async def _load_references(url: str) -> None:
-    engine = create_async_engine(url)
-    async with engine.begin() as session:
+    async with _writing(url) as session:
         await sandboxes.load_references(session)
-    await engine.dispose()
 
 
-@database.command("psql")
+@databases.command("psql")
 def db_psql() -> None:
     """A superuser psql on the embedded server while `sbt run` runs."""
     var = Settings().data_dir.resolve()

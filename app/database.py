@@ -1,25 +1,36 @@
-"""The only place where a transaction begins or ends. Writers commit before the answer leaves; readers cannot write."""
+"""The only place where a transaction begins or ends. Writers commit before the answer leaves; readers cannot write.
 
+Tables and statements are SQLAlchemy's; they run on psycopg's own connections and pool, because SQLAlchemy's asyncio
+layer costs more per statement than PostgreSQL does (docs/decisions/0002).
+"""
+
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, NamedTuple, Self
 
 from fastapi import Depends, Request
+from psycopg import AsyncConnection, AsyncRawCursor, Error
 from psycopg import errors as pg
+from psycopg.rows import namedtuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import ClauseElement, MetaData
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.engine import Row
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
-from app.errors import Overloaded
+from app.errors import Overloaded, RequestInProgress
 
 DIALECT = PGDialect_psycopg()
-# A reader's session: one snapshot, and PostgreSQL itself refuses a write in a GET.
+NAMED = re.compile(r"%\((\w+)\)s")
+COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+# A reader's session: one snapshot a transaction, and PostgreSQL itself refuses a write in a GET.
 READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
 PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
+POOL = 10  # connections a process keeps for writing, and as many for reading
+POOL_PATIENCE = 5.0
+Row = NamedTuple  # what a query gives: members by the names of its columns
 
 
 class Base(DeclarativeBase):
@@ -37,103 +48,157 @@ class Base(DeclarativeBase):
 
 
 class Statement:
-    """A Core statement compiled once. Compiling and caching anew on each call costs more than the round trip."""
+    """SQL made once: from SQLAlchemy Core, or from text with `:name`. `names` are its parameters in the order of $1, $2, ..."""
 
-    def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=DIALECT)
-        self.sql = str(compiled)
-        self.defaults = dict(compiled.params)
+    def __init__(self, source: ClauseElement | str) -> None:
+        if isinstance(source, str):
+            named, self.fixed = COLON.sub(r"%(\1)s", source), dict[str, Any]()
+        else:
+            compiled = source.compile(dialect=DIALECT)
+            named = str(compiled)
+            self.fixed = {n: v for n, v in compiled.params.items() if v is not None}
+        self.template = named
+        self.names = tuple(dict.fromkeys(NAMED.findall(named)))
+        self.sql = self.numbered(0)
 
-    async def run(self, session: AsyncConnection, **values: Any) -> list[Row[Any]]:
-        result = await session.exec_driver_sql(self.sql, self.defaults | values)
-        return list(result) if result.returns_rows else []
+    def numbered(self, start: int) -> str:
+        """The SQL with its parameters from $start+1 on."""
+        place = {name: f"${start + n}" for n, name in enumerate(self.names, 1)}
+        return NAMED.sub(lambda found: place[found[1]], self.template).replace("%%", "%")
+
+    def values(self, given: Mapping[str, Any]) -> list[Any]:
+        return [given[name] if name in given else self.fixed[name] for name in self.names]
+
+
+class Session:
+    """A connection inside its transaction, or a reader's, on which each statement is one."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def run(self, statement: Statement, **values: Any) -> list[Any]:
+        """The rows, their members named by the columns."""
+        return await self.execute(statement.sql, statement.values(values))
+
+    async def execute(self, sql: str, values: list[Any]) -> list[Any]:
+        cursor = self._connection.cursor()
+        await cursor.execute(sql.encode(), values)
+        return await cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
+
+    async def value(self, statement: Statement, **values: Any) -> Any:  # noqa: ANN401 - whatever the column holds
+        """The first column of the first row, or None."""
+        rows = await self.run(statement, **values)
+        return rows[0][0] if rows else None
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[None]:
+        """Several statements of a reader that must see the same instant."""
+        async with self._connection.transaction():
+            yield
 
 
 class Together:
     """Several inserts and updates sent as one statement: round trips, not rows, decide how many posts fit a second."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Statement, Mapping[str, Any]]] = []
+        self._parts: list[Statement] = []
+        self._values: list[Any] = []
 
     def add(self, statement: Statement, **values: Any) -> None:
-        self._parts.append((statement, values))
+        self._parts.append(statement)
+        self._values += statement.values(values)
 
-    async def send(self, session: AsyncConnection) -> None:
+    async def send(self, session: Session) -> None:
         """All of it or nothing: data-modifying CTEs run to the end, foreign keys are checked after the last."""
-        ctes, params = [], {}
-        for n, (statement, values) in enumerate(self._parts):
-            names = {name: f"%({name}__{n})s" for name in statement.defaults}
-            plain = {name: f"%({name})s" for name in statement.defaults}
-            sql = statement.sql
-            for name, marker in plain.items():
-                sql = sql.replace(marker, names[name])
-            ctes.append(f"p{n} AS ({sql} RETURNING 1)")
-            params |= {f"{k}__{n}": v for k, v in (statement.defaults | values).items()}
-        await session.exec_driver_sql(f"WITH {', '.join(ctes)} SELECT 1", params)
+        await session.execute(_joined(tuple(self._parts)), self._values)
+
+
+@cache
+def _joined(parts: tuple[Statement, ...]) -> str:
+    """One text for each combination of parts that occurs: there are few, and PostgreSQL prepares each."""
+    ctes, start = [], 0
+    for n, part in enumerate(parts):
+        ctes.append(f"p{n} AS ({part.numbered(start)})")
+        start += len(part.names)
+    return f"WITH {', '.join(ctes)} SELECT 1"
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The engines of one process: a writer, a reader that cannot write, and one statement at a time for access records."""
+    """The connections of one process: those that may write, and those that cannot."""
 
-    writer: AsyncEngine
-    reader: AsyncEngine
-    recorder: AsyncEngine
+    writers: AsyncConnectionPool[AsyncConnection[Any]]
+    readers: AsyncConnectionPool[AsyncConnection[Any]]
 
     @classmethod
-    def connect(cls, url: str, *, size: int = 10) -> "Database":
-        return cls(
-            create_async_engine(url, pool_size=size, max_overflow=2 * size, pool_timeout=5, connect_args={"options": PATIENCE}),
-            create_async_engine(url, pool_size=size, max_overflow=2 * size, pool_timeout=5, connect_args={"options": f"{READ_ONLY} {PATIENCE}"}),
-            create_async_engine(url, pool_size=size, max_overflow=2 * size, pool_timeout=5, isolation_level="AUTOCOMMIT", connect_args={"options": PATIENCE}),
-        )
+    def connect(cls, url: str, *, size: int = POOL) -> Self:
+        """`url` as SQLAlchemy or libpq writes it. The pools are opened by open()."""
+
+        def pool(options: str) -> AsyncConnectionPool[AsyncConnection[Any]]:
+            session = {"autocommit": True, "row_factory": namedtuple_row, "cursor_factory": AsyncRawCursor, "options": options}
+            return AsyncConnectionPool(
+                url.replace("postgresql+psycopg://", "postgresql://", 1),
+                min_size=1,
+                max_size=size,
+                kwargs=session,
+                timeout=POOL_PATIENCE,
+                open=False,
+            )
+
+        return cls(pool(PATIENCE), pool(f"{READ_ONLY} {PATIENCE}"))
+
+    async def open(self) -> None:
+        await self.writers.open(wait=True)
+        await self.readers.open(wait=True)
 
     async def close(self) -> None:
-        for engine in (self.writer, self.reader, self.recorder):
-            await engine.dispose()
+        await self.writers.close()
+        await self.readers.close()
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self) -> AsyncIterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         try:
-            async with self.writer.begin() as session:
-                yield session
-        except (DBAPIError, TimeoutError) as error:
-            raise _busy(error) from error
+            async with self.writers.connection() as connection, connection.transaction():
+                yield Session(connection)
+        except (Error, PoolTimeout) as error:
+            raise _answerable(error) from error
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[Session]:
+        """Each statement is a read-only transaction of its own; snapshot() makes several one."""
         try:
-            async with self.reader.begin() as session:
-                yield session
-        except (DBAPIError, TimeoutError) as error:
-            raise _busy(error) from error
+            async with self.readers.connection() as connection:
+                yield Session(connection)
+        except (Error, PoolTimeout) as error:
+            raise _answerable(error) from error
 
     @asynccontextmanager
-    async def recording(self) -> AsyncIterator[AsyncConnection]:
-        """Each statement is its own transaction, in one round trip."""
-        async with self.recorder.connect() as session:
-            yield session
+    async def recording(self) -> AsyncIterator[Session]:
+        """Each statement is a transaction of its own, in one round trip."""
+        async with self.writers.connection() as connection:
+            yield Session(connection)
 
 
-def _busy(error: Exception) -> Exception:
-    """A lock or statement that took too long is a 503 the caller may retry; anything else stays what it is."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    too_slow = (pg.LockNotAvailable, pg.QueryCanceled, pg.SerializationFailure, pg.DeadlockDetected)
-    return Overloaded() if isinstance(cause, (TimeoutError, *too_slow)) else error
+def _answerable(error: Exception) -> Exception:
+    """What a caller may simply try again is said so; anything else stays what it is."""
+    if isinstance(error, pg.UniqueViolation) and error.diag.constraint_name == "idempotency_pkey":
+        return RequestInProgress()  # a twin committed between our look and our write: the next try is a replay
+    too_slow = (PoolTimeout, pg.LockNotAvailable, pg.QueryCanceled, pg.SerializationFailure, pg.DeadlockDetected)
+    return Overloaded() if isinstance(error, too_slow) else error
 
 
-async def _writing(request: Request) -> AsyncIterator[AsyncConnection]:
+async def _writing(request: Request) -> AsyncIterator[Session]:
     async with request.app.state.database.writing() as session:
         yield session
     request.app.state.after_commit()  # registered by main: wakes whoever waits for new facts
 
 
-async def _reading(request: Request) -> AsyncIterator[AsyncConnection]:
+async def _reading(request: Request) -> AsyncIterator[Session]:
     async with request.app.state.database.reading() as session:
         yield session
 
 
 # scope="function": the transaction ends before the response is sent, so a commit that fails is never a 201.
-WriteSession = Annotated[AsyncConnection, Depends(_writing, scope="function")]
-ReadSession = Annotated[AsyncConnection, Depends(_reading, scope="function")]
+WriteSession = Annotated[Session, Depends(_writing, scope="function")]
+ReadSession = Annotated[Session, Depends(_reading, scope="function")]

@@ -2,8 +2,10 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import text
 
+from app.database import Statement
+
+WAITING = Statement("SELECT count(*) FROM (SELECT 1 FROM pending LIMIT 10001) p")
 router = APIRouter(tags=["health"])
 
 
@@ -18,7 +20,7 @@ async def ready(request: Request) -> JSONResponse:
     """The database answers, and how many entries wait for their index."""
     try:
         async with request.app.state.database.reading() as session:
-            pending = await session.scalar(text("SELECT count(*) FROM (SELECT 1 FROM pending LIMIT 10001) p"))
+            pending = await session.value(WAITING)
     except Exception:  # noqa: BLE001 - whatever is wrong, the answer is the same and says nothing of it
         return JSONResponse({"status": "not_ready"}, 503)
     return JSONResponse({"status": "ready", "pending_entries": pending})

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import APIRouter, FastAPI
-from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.routing import BaseRoute
 
 from app import docs, health, openapi, problems
@@ -78,6 +77,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if settings.database_url is None:
         raise RuntimeError("SBT_DATABASE_URL is not set: `sbt run` starts an embedded server, `sbt serve` needs one")
     app.state.database = Database.connect(settings.database_url.get_secret_value())
+    await app.state.database.open()
     app.state.vault = VaultKeys(settings.keys)
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.standing = Standing(app.state.database)
@@ -95,8 +95,7 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     if settings.worker_database_url is None or not settings.background:
         yield
         return
-    engine = create_async_engine(settings.worker_database_url.get_secret_value(), pool_size=1, max_overflow=0)
-    sequencer = Sequencer(engine)
+    sequencer = Sequencer(settings.worker_database_url.get_secret_value())
     app.state.after_commit = sequencer.wake
     task = asyncio.create_task(sequencer.run())
     try:
@@ -105,7 +104,6 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await engine.dispose()
 
 
 def app_from_environment() -> FastAPI:

@@ -25,7 +25,7 @@ class SigningKey:
     public_jwk: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TokenKeys:
     """Newest last."""
 

@@ -79,7 +79,7 @@ async def revoke_token(request: Request) -> JSONResponse:
     if claims.client_id == client.id:
         ends = clock.real().fromtimestamp(claims.expires_at, tz=clock.real().tzinfo)
         async with request.app.state.database.writing() as session:
-            await REVOKE.run(session, jti=claims.jti, expires_at=ends)
+            await session.run(REVOKE, jti=claims.jti, expires_at=ends)
         request.app.state.standing.forget()
     await _remember(request, client, snapshot)
     return JSONResponse({}, headers=NO_STORE)

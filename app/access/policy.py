@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from app import clock
 from app.access.caller import Caller
 from app.errors import NoMandateForStage
 from app.procedure.loading import rulebook
@@ -38,16 +37,15 @@ def sight(caller: Caller) -> Sight:
     if caller.kind == "ppk":
         return Sight(all=False, acted=None, employer=caller.employer)
     if caller.kind == "agency":
-        today = clock.today()
-        mandated = any(m.party == caller.party and m.on(today) for m in caller.snapshot.mandates)
+        mandated = caller.party in caller.snapshot.holders.values()
         return Sight(all=mandated, acted=caller.party, employer=None)
     return Sight(all=False, acted=None, employer=None)
 
 
 def holder(caller: Caller, role: str, conditions: Iterable[str]) -> str | None:
     """The party that fills a role today, for a case in which these conditions hold."""
-    mandates = caller.snapshot.mandates
-    return filled_by(rulebook(), mandates, role, clock.today(), conditions)
+    known = caller.snapshot
+    return filled_by(rulebook(), known.holders, role, known.today, conditions)
 
 
 def poster(caller: Caller, stage: Stage, case: Standpoint) -> str:

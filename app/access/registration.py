@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import bindparam, insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.access.models import Client, MandateRow, Party
-from app.database import Statement, Together
+from app.database import Session, Statement, Together
 from app.ledger.append import append
 from app.procedure.roles import Mandate
 
@@ -35,7 +34,7 @@ class Organisation:
     agency_code: str | None
 
 
-async def register_party(session: AsyncConnection, party: Organisation, *, by: str) -> None:
+async def register_party(session: Session, party: Organisation, *, by: str) -> None:
     batch = Together()
     facts = {"facts": {"code": party.code, "kind": party.kind, "agency_code": party.agency_code}}
     entry = append(batch, type_="party.registered", party=by, received_at=clock.now(), facts=facts)
@@ -53,7 +52,7 @@ async def register_party(session: AsyncConnection, party: Organisation, *, by: s
 
 
 async def register_client(
-    session: AsyncConnection, client_id: str, party: str, scopes: Sequence[str], *, by: str
+    session: Session, client_id: str, party: str, scopes: Sequence[str], *, by: str
 ) -> str:
     """A sandbox client; its secret, told once. Of 256 random bits a plain SHA-256 is kept: there is nothing to guess."""
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
@@ -73,7 +72,7 @@ async def register_client(
     return secret
 
 
-async def grant_mandate(session: AsyncConnection, mandate: Mandate, *, by: str) -> None:
+async def grant_mandate(session: Session, mandate: Mandate, *, by: str) -> None:
     batch = Together()
     facts = {
         "facts": {

@@ -6,18 +6,19 @@ A suspended client or party and a revoked token stop working within that time in
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.access.models import Client, MandateRow, Party, RevokedToken
-from app.access.moves import ClockMove
-from app.database import Database
+from app.database import Database, Session, Statement
 from app.procedure.roles import Mandate
 
 FRESH_SECONDS = 2.0
+PARTIES = Statement("SELECT code, kind, agency_code, suspended FROM party")
+CLIENTS = Statement("SELECT id, party, secret_hash, scopes, suspended FROM client")
+MANDATES = Statement("SELECT role, party, valid_from, valid_to FROM mandate")
+REVOKED = Statement("SELECT jti FROM revoked_token WHERE expires_at > now()")
+LAST_MOVE = Statement("SELECT ahead FROM clock_move ORDER BY number DESC LIMIT 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,16 @@ class KnownClient:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One reading of all of it."""
+    """One reading of all of it. `holders`: role to party, by the mandates in force on `today`."""
 
     parties: Mapping[str, KnownParty]
     clients: Mapping[str, KnownClient]
     mandates: tuple[Mandate, ...]
     revoked: frozenset[str]
     ppk_employers: frozenset[str]
+
+    today: date
+    holders: Mapping[str, str]
 
 
 class Standing:
@@ -58,7 +62,7 @@ class Standing:
 
     async def current(self) -> Snapshot:
         snapshot = self._snapshot
-        if snapshot is None or time.monotonic() - self._read_at > FRESH_SECONDS:
+        if snapshot is None or time.monotonic() - self._read_at > FRESH_SECONDS or snapshot.today != clock.today():
             self._read_at = time.monotonic()  # one reader at a time; the others go on with what is known
             try:
                 async with self._database.reading() as session:
@@ -73,22 +77,22 @@ class Standing:
         self._snapshot = None
 
 
-async def _read(session: AsyncConnection) -> Snapshot:
+async def _read(session: Session) -> Snapshot:
     parties = [
         KnownParty(r.code, r.kind, r.agency_code, r.suspended)
-        for r in await session.execute(select(Party.__table__))
+        for r in await session.run(PARTIES)
     ]
     clients = [
         KnownClient(r.id, r.party, r.secret_hash, frozenset(r.scopes), r.suspended)
-        for r in await session.execute(select(Client.__table__))
+        for r in await session.run(CLIENTS)
     ]
     mandates = [
         Mandate(r.role, r.party, r.valid_from, r.valid_to)
-        for r in await session.execute(select(MandateRow.__table__))
+        for r in await session.run(MANDATES)
     ]
-    still = select(RevokedToken.jti).where(RevokedToken.expires_at > func.now())
-    revoked = frozenset(await session.scalars(still))
+    revoked = frozenset(r.jti for r in await session.run(REVOKED))
     clock.shift(await ahead(session))
+    today = clock.today()
     with_client = {c.party for c in clients if not c.suspended}
     employers = {p.agency_code for p in parties if p.kind == "ppk" and p.code in with_client}
     return Snapshot(
@@ -97,10 +101,11 @@ async def _read(session: AsyncConnection) -> Snapshot:
         tuple(mandates),
         revoked,
         frozenset(filter(None, employers)),
+        today,
+        {m.role: m.party for m in mandates if m.on(today)},
     )
 
 
-async def ahead(session: AsyncConnection) -> timedelta:
+async def ahead(session: Session) -> timedelta:
     """How far a sandbox's time is ahead of the machine's: its last move says."""
-    newest = select(ClockMove.ahead).order_by(ClockMove.number.desc()).limit(1)
-    return await session.scalar(newest) or timedelta(0)
+    return await session.value(LAST_MOVE) or timedelta(0)

@@ -7,6 +7,7 @@ input: so the list of algorithms has one element, the key is picked by `kid`, an
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -75,17 +76,9 @@ class Tokens:
             raise TokenInvalid from None
 
     def _check(self, token: str) -> Claims:
-        header_text, _, _ = token.partition(".")
         if len(token) > MAX_TOKEN or not token.isascii():
             raise TokenInvalid
-        header = strict_json.parse(urlsafe_b64decode(header_text + "=" * (-len(header_text) % 4)))
-        if set(header) != HEADERS or header["alg"] != ALGORITHM or header["typ"] != TYPE:
-            raise TokenInvalid
-        key = self.keys.find(header["kid"])
-        if key is None:
-            raise TokenInvalid
-        claims = strict_json.parse(jws.verify(token, key.public, [ALGORITHM]))
-        return self._read(claims)
+        return self._read(signed_claims(self.keys, token))
 
     def _read(self, claims: dict[str, Any]) -> Claims:
         if not all(type(claims[name]) is str for name in TEXTS):
@@ -104,6 +97,21 @@ class Tokens:
             claims["jti"],
             claims["exp"],
         )
+
+
+@lru_cache(maxsize=4096)
+def signed_claims(keys: TokenKeys, token: str) -> dict[str, Any]:
+    """The claims that one of our keys signed. Remembered by token: a signature does not change; whether the claims hold
+    now is asked each time."""
+    header_text, _, _ = token.partition(".")
+    header = strict_json.parse(urlsafe_b64decode(header_text + "=" * (-len(header_text) % 4)))
+    if set(header) != HEADERS or header["alg"] != ALGORITHM or header["typ"] != TYPE:
+        raise TokenInvalid
+    key = keys.find(header["kid"])
+    if key is None:
+        raise TokenInvalid
+    claims: dict[str, Any] = strict_json.parse(jws.verify(token, key.public, [ALGORITHM]))
+    return claims
 
 
 def require_current(issued: int, not_before: int, expires: int, now: datetime) -> None:

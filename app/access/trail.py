@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -57,16 +58,22 @@ class Trail:
         }
 
 
-async def _trail(request: Request) -> AsyncIterator[Trail]:
-    """Declared before the read session: it ends after the read transaction has, and holds one connection at a time."""
+@asynccontextmanager
+async def recorded(request: Request) -> AsyncIterator[Trail]:
+    """Entered before the read session: it ends after the read has, and holds one connection at a time."""
     trail = Trail(request)
     yield trail
     if not trail.recorded:
         await _write(request, trail.row(200))
 
 
+async def _recorded(request: Request) -> AsyncIterator[Trail]:
+    async with recorded(request) as trail:
+        yield trail
+
+
 # What cannot be recorded is not shown: the record is written before the answer leaves.
-Recorded = Annotated[Trail, Depends(_trail, scope="function")]
+Recorded = Annotated[Trail, Depends(_recorded, scope="function")]
 
 
 async def remember_refusal(request: Request, error: DomainError) -> None:
@@ -86,7 +93,7 @@ async def remember_refusal(request: Request, error: DomainError) -> None:
 async def _write(request: Request, row: dict[str, Any]) -> None:
     try:
         async with request.app.state.database.recording() as session:
-            await INSERT_ACCESS.run(session, **row)
+            await session.run(INSERT_ACCESS, **row)
     except Exception as error:
         log.error("access not recorded: %s", type(error).__name__)  # noqa: TRY400 - a database message may repeat the row
         raise AccessNotRecorded from None

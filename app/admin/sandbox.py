@@ -5,25 +5,25 @@ import os
 from datetime import date, datetime
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.access.models import Client, Party
 from app.access.registration import Organisation, grant_mandate, register_client, register_party
 from app.access.standing import ahead
 from app.admin import sandbox_clock
+from app.database import Session, Statement
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 from app.procedure.scopes import sandbox_scopes
 from app.reference import calendar, procedures
 
 OPERATOR = "operator"
+PARTIES = Statement("SELECT code, kind FROM party ORDER BY code")
+CLIENTS = Statement("SELECT party FROM client")
 
 
-async def prepare(session: AsyncConnection, folder: Path, *, clock_start: str | None) -> None:
+async def prepare(session: Session, folder: Path, *, clock_start: str | None) -> None:
     """Bring an empty or older sandbox to where every party can ask for a token."""
-    known = set(await session.scalars(select(Party.code)))
+    known = {row.code for row in await session.run(PARTIES)}
     if clock_start and not known:
         await sandbox_clock.start(session, datetime.fromisoformat(clock_start), by=OPERATOR)
     clock.shift(await ahead(session))
@@ -33,13 +33,13 @@ async def prepare(session: AsyncConnection, folder: Path, *, clock_start: str | 
     await _clients(session, folder)
 
 
-async def load_references(session: AsyncConnection) -> None:
+async def load_references(session: Session) -> None:
     """What every environment needs before the first case: the calendar, and the procedures' hashes on record."""
     await calendar.ensure(session, by=OPERATOR)
     await procedures.ensure(session, by=OPERATOR)
 
 
-async def _register(session: AsyncConnection) -> None:
+async def _register(session: Session) -> None:
     for row in rulebook().catalogue.codes("parties").values():
         texts = {name: str(row[name]) for name in ("code", "kind", "name_id", "name_en")}
         employer = row.get("bkn_kode_cepat")
@@ -50,13 +50,12 @@ async def _register(session: AsyncConnection) -> None:
         await grant_mandate(session, mandate, by=OPERATOR)
 
 
-async def _clients(session: AsyncConnection, folder: Path) -> None:
+async def _clients(session: Session, folder: Path) -> None:
     """A client for every party without one. A secret is told once, into clients.json (0600), before the commit: if the
     power goes out between, the next run finds no client and makes a new one."""
-    have = set(await session.scalars(select(Client.party)))
-    parties = list(await session.execute(select(Party.code, Party.kind).order_by(Party.code)))
+    have = {row.party for row in await session.run(CLIENTS)}
     made = []
-    for code, kind in parties:
+    for code, kind in await session.run(PARTIES):
         if code in have:
             continue
         scopes = sandbox_scopes(rulebook(), kind)

@@ -4,27 +4,26 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime
-from sqlalchemy import func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import bindparam, insert
 
 from app import clock
 from app.access.caller import Caller, needs
 from app.access.moves import ClockMove
 from app.access.standing import ahead
 from app.access.trail import Recorded
-from app.database import Together, WriteSession
+from app.database import Session, Statement, Together, WriteSession
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, ValidationFailed
 from app.http.route import GuardedRoute
 from app.ledger.append import append
-from app.ledger.models import Entry
 from app.problems import problems
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import insert
 
 router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
 REFUSED: tuple[type[DomainError], ...] = (InsufficientScope, NotFound, ValidationFailed)
 LOCK = 0x5342_5402
+ANY_ENTRY = Statement("SELECT 1 FROM entry LIMIT 1")
+ONE_MOVE_AT_A_TIME = Statement("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
+INSERT_MOVE = Statement(insert(ClockMove).inline().values({c: bindparam(c) for c in ("to", "ahead", "entry_id")}))
 
 
 class ClockBody(BaseModel):
@@ -41,20 +40,19 @@ class ClockView(BaseModel):
     now: datetime
 
 
-async def start(session: AsyncConnection, at: datetime, *, by: str) -> None:
+async def start(session: Session, at: datetime, *, by: str) -> None:
     """On an empty log only: what was received cannot be moved to another time."""
-    if await session.scalar(select(func.count()).select_from(Entry)):
+    if await session.value(ANY_ENTRY):
         raise RuntimeError("the log is not empty: `sbt sandbox reset` first, then start the clock")
     await _record(session, "clock.started", at, by=by)
 
 
-async def _record(session: AsyncConnection, type_: str, at: datetime, *, by: str) -> None:
+async def _record(session: Session, type_: str, at: datetime, *, by: str) -> None:
     clock.shift(at - clock.real())
     batch = Together()
     entry = append(batch, type_=type_, party=by, received_at=at, facts={"facts": {"to": at.isoformat()}})
     await batch.send(session)
-    row = {"to": at, "ahead": at - clock.real(), "entry_id": entry.id}
-    await session.execute(insert(ClockMove), row)
+    await session.run(INSERT_MOVE, to=at, ahead=at - clock.real(), entry_id=entry.id)
 
 
 @router.post("/v1/sandbox/clock", operation_id="move_clock", response_model=ClockView, responses=problems(*REFUSED))
@@ -64,7 +62,7 @@ async def move_clock(
     """Sandbox only: move the ledger's time forward. Other processes follow within two seconds."""
     if not request.app.state.settings.sandbox:
         raise NotFound
-    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    await session.run(ONE_MOVE_AT_A_TIME, lock=LOCK)
     if body.now <= clock.real() + await ahead(session):
         flaw = Flaw("/now", "CLOCK_BACKWARD", "Waktu hanya dapat dimajukan.", "Time moves forward only.")
         raise ValidationFailed(flaw)

@@ -1,17 +1,19 @@
-"""One write as it is being done: who, on which session, under which key; what every service of this room takes first."""
+"""One look, or one write, as it is being done: who, on which session, under which key; what every service of this room takes first."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.caller import Caller
-from app.access.trail import Recorded, Trail
+from app.access.trail import Trail, recorded
 from app.cases import locking
-from app.database import WriteSession
+from app.database import Session
+from app.language import language
 from app.procedure.deadlines import Calendar
 from app.vault.keys import VaultKeys
 
@@ -21,13 +23,25 @@ KeyHeader = Annotated[
 MatchHeader = Annotated[
     str | None, Header(alias="If-Match", description="The case's ETag; required.", max_length=64)
 ]
+LanguageHeader = Annotated[str | None, Header(description="`id` (default) or `en`.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything a read needs besides what it asks for."""
+
+    session: Session
+    caller: Caller
+    trail: Trail
+    language: str
+    response: Response
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
     """Everything a write needs besides its body."""
 
-    session: AsyncConnection
+    session: Session
     caller: Caller
     trail: Trail
     request: locking.Request
@@ -37,26 +51,45 @@ class Act:
     response: Response
 
 
-async def _act(  # noqa: PLR0913 - FastAPI hands each over by name
-    request: Request, response: Response, trail: Recorded, session: WriteSession, key: KeyHeader, if_match: MatchHeader = None
-) -> Act:
+async def _look(
+    request: Request, response: Response, accept_language: LanguageHeader = None
+) -> AsyncIterator[Look]:
+    """The record is written when the read session has ended: one connection at a time, and nothing shown unrecorded."""
+    response.headers["Cache-Control"] = "no-store"
+    async with recorded(request) as trail, request.app.state.database.reading() as session:
+        yield Look(session, request.state.caller, trail, language(accept_language), response)
+
+
+@asynccontextmanager
+async def _acting(request: Request, response: Response, key: UUID, if_match: str | None) -> AsyncIterator[Act]:
     caller: Caller = request.state.caller
-    vault: VaultKeys = request.app.state.vault
-    fingerprint = vault.digest("request", request.url.path, _same(await request.json()))
+    state = request.app.state
+    fingerprint = state.vault.digest("request", request.url.path, _same(await request.json()))
     same = locking.Request(caller.client_id, key, fingerprint)
-    return Act(session, caller, trail, same, if_match, vault, request.app.state.calendar, response)
+    trail = Trail(request)
+    async with state.database.writing() as session:
+        yield Act(session, caller, trail, same, if_match, state.vault, state.calendar, response)
+    state.after_commit()  # registered by main: wakes whoever waits for new facts
 
 
-async def _opening(
-    request: Request, response: Response, trail: Recorded, session: WriteSession, key: KeyHeader
-) -> Act:
+async def _act(
+    request: Request, response: Response, key: KeyHeader, if_match: MatchHeader = None
+) -> AsyncIterator[Act]:
+    async with _acting(request, response, key, if_match) as act:
+        yield act
+
+
+async def _opening(request: Request, response: Response, key: KeyHeader) -> AsyncIterator[Act]:
     """As an act on a case, but no version of it is known yet: there is no If-Match."""
-    return await _act(request, response, trail, session, key, None)
+    async with _acting(request, response, key, None) as act:
+        yield act
 
 
 def _same(body: Any) -> str:  # noqa: ANN401 - any JSON
     return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
 
-Writing = Annotated[Act, Depends(_act)]
-Opening = Annotated[Act, Depends(_opening)]
+# scope="function": the transaction ends before the response is sent, so a commit that fails is never a 201.
+Looking = Annotated[Look, Depends(_look, scope="function")]
+Writing = Annotated[Act, Depends(_act, scope="function")]
+Opening = Annotated[Act, Depends(_opening, scope="function")]

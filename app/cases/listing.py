@@ -5,15 +5,14 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Query, Response
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from fastapi import Query
 
 from app import clock
 from app.access.caller import Caller
-from app.access.trail import Trail
+from app.cases.act import Look
 from app.cases.schemas import CaseFound, CaseHeader, CaseList, SearchBody, WorkItem, Worklist
 from app.cases.showing import in_list
+from app.database import Statement
 from app.cases.visibility import VISIBLE, seen_by
 from app.cases.reading import STAGES
 from app.errors import Flaw, InvalidCursor, PurposeRequired, UnknownReference, ValidationFailed
@@ -77,47 +76,47 @@ def chosen(filters: Filters) -> dict[str, Any]:
 
 
 async def list_cases(  # noqa: PLR0913 - a list is its filters, its place and its answer
-    session: AsyncConnection, caller: Caller, trail: Trail, response: Response, filters: Filters, limit: int, cursor: str | None, language: str
+    look: Look, filters: Filters, limit: int, cursor: str | None
 ) -> CaseList:
     given = chosen(filters)
     clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
-    values: dict[str, Any] = {**given, **seen_by(caller), "today": clock.today(), "limit": limit + 1}
+    values: dict[str, Any] = {**given, **seen_by(look.caller), "today": clock.today(), "limit": limit + 1}
     if cursor is not None:
         (before,) = paging.decode(cursor, "/v1/cases", given, 1)
         clauses.append("c.id < :before")
         values["before"] = _uuid(before)
     query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"  # noqa: S608 - constants of this file
-    rows = list(await session.execute(text(query), _only(query, values)))
-    shown = [in_list(caller, row, language) for row in rows[:limit]]
-    trail.shows(*(case.id for case in shown))
+    rows = await look.session.run(Statement(query), **values)
+    shown = [in_list(look.caller, row, look.language) for row in rows[:limit]]
+    look.trail.shows(*(case.id for case in shown))
     more = [shown[-1].id] if len(rows) > limit else None
-    return CaseList(data=shown, page=paging.page(response, "/v1/cases", given, more, limit))
+    return CaseList(data=shown, page=paging.page(look.response, "/v1/cases", given, more, limit))
 
 
 async def search(  # noqa: PLR0913
-    session: AsyncConnection, caller: Caller, trail: Trail, vault: VaultKeys, body: SearchBody, language: str
+    look: Look, vault: VaultKeys, body: SearchBody
 ) -> CaseFound:
     """The cases of one person, newest first. The number is looked for by its HMAC: it stands in no query and no log."""
-    if caller.purpose is None:
+    if look.caller.purpose is None:
         raise PurposeRequired
     numbers = {k: v for k, v in (("nip", body.nip), ("nik", body.nik)) if v is not None}
     if len(numbers) != 1:
         raise ValidationFailed(Flaw("", "ONE_OF", "Kirim nip atau nik, salah satu.", "Send nip or nik, one of them."))
     ((kind, number),) = numbers.items()
     query = f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE} ORDER BY c.id DESC LIMIT :limit"  # noqa: S608
-    values = {"digest": vault.digest("subject", kind, number), "limit": MAX_FOUND, **seen_by(caller)}
-    rows = await session.execute(text(query), values)
-    found: list[CaseHeader] = [in_list(caller, row, language) for row in rows]
-    trail.shows(*(case.id for case in found))
+    values = {"digest": vault.digest("subject", kind, number), "limit": MAX_FOUND, **seen_by(look.caller)}
+    rows = await look.session.run(Statement(query), **values)
+    found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in rows]
+    look.trail.shows(*(case.id for case in found))
     return CaseFound(data=found)
 
 
 async def worklist(  # noqa: PLR0913
-    session: AsyncConnection, caller: Caller, trail: Trail, response: Response, limit: int, cursor: str | None
+    look: Look, limit: int, cursor: str | None
 ) -> Worklist:
     """Open stages whose turn is the caller's, due first; those without a term last."""
-    clause, values = _turns(caller)
-    values |= {**seen_by(caller), "limit": limit + 1}
+    clause, values = _turns(look.caller)
+    values |= {**seen_by(look.caller), "limit": limit + 1}
     after = "true"
     if cursor is not None:
         due, case_id, stage = paging.decode(cursor, "/v1/worklist", {}, 3)
@@ -129,11 +128,11 @@ async def worklist(  # noqa: PLR0913
         FROM stage s JOIN cases c ON c.id = s.case_id
         WHERE s.status = 'open' AND {VISIBLE} AND ({clause}) AND {after}
         ORDER BY coalesce(s.due_on, 'infinity'), s.case_id, s.stage LIMIT :limit"""  # noqa: S608 - constants of this file
-    rows = list(await session.execute(text(query), _only(query, values)))
-    shown = [_item(caller, row) for row in rows[:limit]]
-    trail.shows(*dict.fromkeys(item.case_id for item in shown))
+    rows = await look.session.run(Statement(query), **values)
+    shown = [_item(look.caller, row) for row in rows[:limit]]
+    look.trail.shows(*dict.fromkeys(item.case_id for item in shown))
     more = [shown[-1].due_on, shown[-1].case_id, shown[-1].stage] if len(rows) > limit else None
-    return Worklist(data=shown, page=paging.page(response, "/v1/worklist", {}, more, limit))
+    return Worklist(data=shown, page=paging.page(look.response, "/v1/worklist", {}, more, limit))
 
 
 def _item(caller: Caller, row: Any) -> WorkItem:  # noqa: ANN401 - a row of the query above
@@ -171,19 +170,14 @@ def _turns(caller: Caller) -> tuple[str, dict[str, Any]]:
 
 def _roles(caller: Caller) -> list[tuple[str, str | None]]:
     """Codes from the rulebook, never from a caller: they may stand in SQL."""
-    today, mandates = clock.today(), caller.snapshot.mandates
-    direct = {m.role for m in mandates if m.on(today)}
-    mine: list[tuple[str, str | None]] = [(m.role, None) for m in mandates if m.on(today) and m.party == caller.party]
+    today, direct = caller.snapshot.today, caller.snapshot.holders
+    mine: list[tuple[str, str | None]] = [(role, None) for role, party in direct.items() if party == caller.party]
     for s in rulebook().vocabulary.succession:
         if s.to == caller.party and s.since <= today and s.role not in direct:
             condition = f"'{s.holds}' = ANY(c.conditions)" if s.holds else None
             condition = f"NOT '{s.fails}' = ANY(c.conditions)" if s.fails else condition
             mine.append((s.role, condition))
     return mine
-
-
-def _only(query: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if f":{name}" in query}
 
 
 def _uuid(value: object) -> UUID:

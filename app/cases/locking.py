@@ -6,13 +6,10 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.caller import Caller
 from app.cases.visibility import VISIBLE, seen_by
-from app.database import Statement
+from app.database import Session, Statement
 from app.errors import IdempotencyKeyReused, IfMatchRequired, RequestInProgress, StaleVersion
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
@@ -21,9 +18,8 @@ from app.procedure.state import CaseState, StageState
 # newest version (FOR UPDATE waits), everything else from the statement's snapshot: `snapshot_version` tells when the
 # snapshot is older than the row, and then the caller's version was too.
 LOCK = Statement(
-    text(
-        f"""
-        WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(:lock) AS got)
+    f"""
+        WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, c.*,
           (SELECT s.version FROM cases s WHERE s.id = c.id) AS snapshot_version,
           (SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages
@@ -34,18 +30,15 @@ LOCK = Statement(
           SELECT * FROM cases c WHERE k.got AND c.id = :case_id AND {VISIBLE} FOR UPDATE
         ) c ON true
         """  # noqa: S608 - VISIBLE is a constant of this room
-    )
 )
 NEXT = Statement(
-    text(
-        """
-        WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(:lock) AS got)
+    """
+        WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, nextval('case_number') AS serial
         FROM k
         LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
         LEFT JOIN entry r ON r.id = i.entry_id
         """
-    )
 )
 
 
@@ -62,7 +55,7 @@ class Request:
 class Locked:
     """What the first statement found: a replay, a case, or neither."""
 
-    row: Row[Any]
+    row: Any
     replay: bytes | None
 
     @property
@@ -70,18 +63,18 @@ class Locked:
         return getattr(self.row, "id", None) is not None
 
 
-async def lock_case(session: AsyncConnection, caller: Caller, case_id: UUID, request: Request) -> Locked:
+async def lock_case(session: Session, caller: Caller, case_id: UUID, request: Request) -> Locked:
     values = {"lock": _lock_number(request), "client": request.client, "key": request.key, "case_id": case_id}
-    rows = await LOCK.run(session, **values, **seen_by(caller))
+    rows = await session.run(LOCK, **values, **seen_by(caller))
     return _locked(rows[0], request)
 
 
-async def next_number(session: AsyncConnection, request: Request) -> Locked:
+async def next_number(session: Session, request: Request) -> Locked:
     values = {"lock": _lock_number(request), "client": request.client, "key": request.key}
-    return _locked((await NEXT.run(session, **values))[0], request)
+    return _locked((await session.run(NEXT, **values))[0], request)
 
 
-def _locked(row: Row[Any], request: Request) -> Locked:
+def _locked(row: Any, request: Request) -> Locked:
     if not row.got:
         raise RequestInProgress
     if row.fingerprint is None:
@@ -96,7 +89,7 @@ def _lock_number(request: Request) -> int:
     return (request.key.int ^ int.from_bytes(request.client.encode()[-8:])) % 2**63
 
 
-def require_version(row: Row[Any], if_match: str | None) -> None:
+def require_version(row: Any, if_match: str | None) -> None:
     """428 without If-Match, 412 with another than the case's current ETag."""
     if if_match is None:
         raise IfMatchRequired
@@ -108,7 +101,7 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def state_of(row: Row[Any] | Any) -> CaseState:  # noqa: ANN401 - a row of cases with its stages
+def state_of(row: Any) -> CaseState:  # noqa: ANN401 - a row of cases with its stages
     """The case as the rules see it."""
     return CaseState(
         procedure=row.procedure,

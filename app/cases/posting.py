@@ -2,25 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy.engine import Row
 
 from app import clock
 from app.access import policy
 from app.access.policy import Standpoint
-from app.cases import checks, locking, projecting
+from app.cases import checks, projecting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.locking import Locked, etag, lock_case, require_version, state_of
-from app.cases.projecting import Dated
 from app.cases.schemas import Written
 from app.cases.written import written
 from app.database import Together
 from app.errors import CaseClosed, NotFound, StageNotOpen
 from app.ledger.append import Appended, Link, append
+from app.ledger.canonical import instant
 from app.procedure import rules, views
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
@@ -56,7 +55,7 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
     return await _record(act, case, state, post)
 
 
-def see(act: Act, locked: Locked, case_id: UUID) -> Row[Any]:
+def see(act: Act, locked: Locked, case_id: UUID) -> Any:
     """The case, or 404: also for what the caller may not see."""
     if not locked.found:
         raise NotFound
@@ -64,7 +63,7 @@ def see(act: Act, locked: Locked, case_id: UUID) -> Row[Any]:
     return locked.row
 
 
-def require_turn(act: Act, case: Row[Any], stage: str) -> Stage:
+def require_turn(act: Act, case: Any, stage: str) -> Stage:
     """403 unless the caller's party must act on this stage today; 409 where the case's procedure has no such stage."""
     act.trail.stage = stage
     found = rulebook().procedures[case.procedure].stages.get(stage)
@@ -74,23 +73,23 @@ def require_turn(act: Act, case: Row[Any], stage: str) -> Stage:
     return found
 
 
-def require_not_closed(case: Row[Any]) -> None:
+def require_not_closed(case: Any) -> None:
     if case.closed_at is not None:
         raise CaseClosed
 
 
-def require_fit(case: Row[Any], stage: Stage, post: Post) -> None:
+def require_fit(case: Any, stage: Stage, post: Post) -> None:
     """What only the case can tell: members that this outcome needs in this procedure, a NIP that fits the kind of person."""
     checks.require_complete(stage, post.outcome, post.body)
     nip = post.body.get("subject_nip")
     checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
 
 
-def standpoint(case: Row[Any]) -> Standpoint:
+def standpoint(case: Any) -> Standpoint:
     return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by)
 
 
-async def _record(act: Act, case: Row[Any], state: CaseState, post: Post) -> Written:
+async def _record(act: Act, case: Any, state: CaseState, post: Post) -> Written:
     seq, facts = case.version + 1, views.in_summary(rulebook().vocabulary, post.body)
     employer = new_employer(post.body) or case.agency_code
     state = replace(state, agency_code=employer)
@@ -104,7 +103,7 @@ async def _record(act: Act, case: Row[Any], state: CaseState, post: Post) -> Wri
         "procedure": case.procedure,
         "election": case.election,
         "stage": post.stage,
-        "round": _round(state, post.stage),
+        **_turn(case, post.stage),
         "outcome": post.outcome,
         **projecting.in_leaf(move, opened),
     }
@@ -117,13 +116,13 @@ async def _record(act: Act, case: Row[Any], state: CaseState, post: Post) -> Wri
     return await finish(act, batch, entry)
 
 
-def _round(state: CaseState, stage: str) -> int:
-    running = state.open(stage)
-    assert running is not None
-    return running.round
+def _turn(case: Any, stage: str) -> dict[str, Any]:
+    """Which round is posted, and since when it was open."""
+    running = next(s for s in case.stages if s["stage"] == stage and s["status"] == "open")
+    return {"round": running["round"], "opened_at": instant(datetime.fromisoformat(running["opened_at"]))}
 
 
-def _changes(act: Act, case: Row[Any], move: Move, entry: Appended, employer: str, *, named: bool) -> dict[str, Any]:
+def _changes(act: Act, case: Any, move: Move, entry: Appended, employer: str, *, named: bool) -> dict[str, Any]:
     opened = {rulebook().procedures[case.procedure].stages[s.stage].owner for s in move.opened}
     return {
         "status": move.status,
@@ -162,7 +161,7 @@ def name_person(
 def chain(  # noqa: PLR0913 - an entry is these facts
     act: Act,
     batch: Together,
-    case: Row[Any],
+    case: Any,
     type_: str,
     facts: Mapping[str, Any],
     parts: list[dict[str, str]],

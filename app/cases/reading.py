@@ -3,14 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access import policy
-from app.access.caller import Caller
-from app.access.trail import Trail
 from app.cases import showing
+from app.cases.act import Look
 from app.cases.schemas import (
     CaseView,
     DueView,
@@ -28,85 +24,81 @@ from app.procedure.model import Stage
 from app.procedure.views import FULL, STATUS, view_of
 
 STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
-ONE = Statement(text(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}"))  # noqa: S608 - constants
+ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")  # noqa: S608 - constants
 SEALED = Statement(
-    text(
-        """
+    """
         SELECT part, CASE WHEN part = 'content' THEN content -> 'account' ELSE content END AS content FROM payload
-        WHERE (:subject AND part = 'subject' AND entry_id = :subject_entry)
-           OR (:reporter AND part = 'reporter' AND entry_id = :first_entry)
-           OR (:account AND part = 'content' AND entry_id = :first_entry)
+        WHERE (CAST(:subject AS boolean) AND part = 'subject' AND entry_id = :subject_entry)
+           OR (CAST(:reporter AS boolean) AND part = 'reporter' AND entry_id = :first_entry)
+           OR (CAST(:account AS boolean) AND part = 'content' AND entry_id = :first_entry)
         """
-    )
 )
 CONTENTS = Statement(
-    text("SELECT entry_id, content FROM payload WHERE part = 'content' AND entry_id = ANY(CAST(:entries AS uuid[]))")
+    "SELECT entry_id, content FROM payload WHERE part = 'content' AND entry_id = ANY(CAST(:entries AS uuid[]))"
 )
 HISTORY = Statement(
-    text(
-        f"""
+    f"""
         SELECT e.id, e.leaf, e.leaf_hash, e.seq, e.type, e.party, e.received_at, s.leaf_index
         FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id JOIN cases c ON c.id = e.case_id
         WHERE e.case_id = :case_id AND e.seq > :after AND {VISIBLE} ORDER BY e.seq LIMIT :limit
         """  # noqa: S608
-    )
 )
 
 
-async def find(session: AsyncConnection, caller: Caller, case_id: UUID, trail: Trail) -> Row[Any]:
+async def find(look: Look, case_id: UUID) -> Any:
     """The case with its stages, or 404: also for what the caller may not see."""
-    rows = await ONE.run(session, case_id=case_id, **seen_by(caller))
+    rows = await look.session.run(ONE, case_id=case_id, **seen_by(look.caller))
     if not rows:
         raise NotFound
-    trail.shows(case_id)
+    look.trail.shows(case_id)
     return rows[0]
 
 
 async def show_case(
-    session: AsyncConnection, caller: Caller, case_id: UUID, trail: Trail, language: str
+    look: Look, case_id: UUID
 ) -> CaseView:
-    case = await find(session, caller, case_id, trail)
-    return showing.whole(caller, case, await _sealed(session, caller, case), language)
+    case = await find(look, case_id)
+    return showing.whole(look.caller, case, await _sealed(look, case), look.language)
 
 
-async def _sealed(session: AsyncConnection, caller: Caller, case: Row[Any]) -> dict[str, Any]:
-    wanted = showing.may_read(caller, case)
+async def _sealed(look: Look, case: Any) -> dict[str, Any]:
+    wanted = showing.may_read(look.caller, case)
     if not wanted:
         return {}
     flags = {name: name in wanted for name in ("subject", "reporter", "account")}
-    rows = await SEALED.run(session, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
+    rows = await look.session.run(SEALED, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
     return {"account" if r.part == "content" else r.part: r.content for r in rows}
 
 
 async def show_stage(
-    session: AsyncConnection, caller: Caller, case_id: UUID, code: str, trail: Trail, language: str
+    look: Look, case_id: UUID, code: str
 ) -> StageView:
     """The caller's view of a stage. Contents are selected for the full view only."""
-    case = await find(session, caller, case_id, trail)
-    trail.stage = code
+    case = await find(look, case_id)
+    look.trail.stage = code
     stage = rulebook().procedures[case.procedure].stages.get(code)
     if stage is None:
         raise NotFound
     place = showing.standpoint(case)
-    view = view_of(stage, policy.viewer(caller, place))
+    view = view_of(stage, policy.viewer(look.caller, place))
     rows = [r for r in case.stages if r["stage"] == code]
-    contents = await _contents(session, rows) if view == FULL else {}
-    clear = policy.identifies(caller, place, showing.parts_in(caller, case))
+    contents = await _contents(look, rows) if view == FULL else {}
+    clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
     rounds = [_round(stage, row, view, contents, clear=clear) for row in rows]
     return StageView(
         case_id=case.id,
         stage=code,
-        title=stage.label[language],
-        owner=showing.owner_now(caller, stage, place),
+        title=stage.label[look.language],
+        owner=showing.owner_now(look.caller, stage, place),
         view=view,  # type: ignore[arg-type] - one of the three constants of procedure.views
         latest=rounds[-1] if rounds else None,
         rounds=rounds,
     )
 
 
-async def _contents(session: AsyncConnection, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+async def _contents(look: Look, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     entries = [r["posted_entry_id"] for r in rows if r["posted_entry_id"]]
-    found = await CONTENTS.run(session, entries=entries) if entries else []
+    found = await look.session.run(CONTENTS, entries=entries) if entries else []
     return {str(r.entry_id): r.content for r in found}
 
 
@@ -146,18 +138,18 @@ def _body(
 
 
 async def history(
-    session: AsyncConnection, caller: Caller, case_id: UUID, trail: Trail, after: int, limit: int
+    look: Look, case_id: UUID, after: int, limit: int
 ) -> list[HistoryEntry]:
     """One more than `limit`, so that the page knows whether more follows."""
-    values = {"case_id": case_id, "after": after, "limit": limit + 1, **seen_by(caller)}
-    rows = await HISTORY.run(session, **values)
+    values = {"case_id": case_id, "after": after, "limit": limit + 1, **seen_by(look.caller)}
+    rows = await look.session.run(HISTORY, **values)
     if not rows and after == 0:
         raise NotFound
-    trail.shows(case_id)
+    look.trail.shows(case_id)
     return [_entry(row) for row in rows]
 
 
-def _entry(row: Row[Any]) -> HistoryEntry:
+def _entry(row: Any) -> HistoryEntry:
     leaf = read_leaf(row.leaf)
     return HistoryEntry(
         seq=row.seq,
@@ -175,9 +167,9 @@ def _entry(row: Row[Any]) -> HistoryEntry:
     )
 
 
-async def refuse_post(session: AsyncConnection, caller: Caller, case_id: UUID, code: str, trail: Trail) -> None:
+async def refuse_post(look: Look, case_id: UUID, code: str) -> None:
     """A post to a stage without an operation of its own: a first stage is posted once, by opening the case."""
-    case = await find(session, caller, case_id, trail)
+    case = await find(look, case_id)
     if code not in rulebook().procedures[case.procedure].stages:
         raise NotFound
     raise StageNotOpen(stage=code, allowed=list(case.open_stages))

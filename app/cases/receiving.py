@@ -6,7 +6,6 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import bindparam, update
-from sqlalchemy.engine import Row
 
 from app import clock
 from app.cases import checks, projecting
@@ -76,7 +75,7 @@ def _before_letter() -> Flaw:
 
 
 async def _record(  # noqa: PLR0913 - the facts of one receipt
-    act: Act, case: Row[Any], state: CaseState, running: StageState, letter: StageState, received_on: date
+    act: Act, case: Any, state: CaseState, running: StageState, letter: StageState, received_on: date
 ) -> Written:
     facts = {**(letter.facts or {}), FIELD: received_on.isoformat()}
     due = _due(act, state, running, letter, facts)
@@ -109,7 +108,7 @@ def _due(act: Act, state: CaseState, running: StageState, letter: StageState, fa
     return projecting.due_of(rulebook().procedures[state.procedure], after, running, act.calendar)
 
 
-def _touched(act: Act, case: Row[Any], entry: Appended) -> dict[str, Any]:
+def _touched(act: Act, case: Any, entry: Appended) -> dict[str, Any]:
     return {
         "acted": sorted({*case.acted, act.caller.party}),
         "version": case.version + 1,

@@ -3,12 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request
 
 from app.access.caller import Caller, needs
-from app.access.trail import Recorded
 from app.cases import listing, looking, reading, receiving
-from app.cases.act import Writing
+from app.cases.act import Looking, Writing
 from app.cases.listing import Filters
 from app.cases.schemas import (
     AccessList,
@@ -23,7 +22,6 @@ from app.cases.schemas import (
     Written,
 )
 from app.cases.stage_routes import REFUSED_POST, add_opening, add_stage_routes
-from app.database import ReadSession
 from app.errors import (
     AccessNotRecorded,
     InsufficientScope,
@@ -37,7 +35,6 @@ from app.errors import (
 from app.http import paging
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.route import GuardedRoute
-from app.language import language
 from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
@@ -47,22 +44,13 @@ REFUSED = (InsufficientScope, NotFound, UnknownReference, ValidationFailed, Acce
 REFUSED_LIST = (*REFUSED, InvalidCursor)
 
 
-async def _no_store(response: Response, accept_language: Annotated[str | None, Header()] = None) -> str:
-    """The language of an answer that no cache may keep."""
-    response.headers["Cache-Control"] = "no-store"
-    return language(accept_language)
-
-
-Language = Annotated[str, Depends(_no_store)]
-
-
 @router.get("/v1/cases/{case_id}", operation_id="read_case", response_model=CaseView, responses=problems(*REFUSED))
 async def read_case(
-    case_id: UUID, caller: Reader, trail: Recorded, session: ReadSession, spoken: Language, response: Response
+    case_id: UUID, _: Reader, look: Looking
 ) -> CaseView:
     """One case: header, stages, whose turn it is and what may be decided. Identity needs its scope, X-Purpose and a part in the case."""
-    case = await reading.show_case(session, caller, case_id, trail, spoken)
-    response.headers["ETag"] = f'"{case.version}"'
+    case = await reading.show_case(look, case_id)
+    look.response.headers["ETag"] = f'"{case.version}"'
     return case
 
 
@@ -71,35 +59,35 @@ add_opening(router)
 
 
 @router.get("/v1/cases", operation_id="list_cases", response_model=CaseList, responses=problems(*REFUSED_LIST))
-async def list_cases(  # noqa: PLR0913 - a list is its filters, its place and its answer
-    caller: Reader, trail: Recorded, session: ReadSession, response: Response, spoken: Language, filters: Annotated[Filters, Depends()], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def list_cases(
+    _: Reader, look: Looking, filters: Annotated[Filters, Depends()], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> CaseList:
     """The cases the caller's party sees, newest first."""
-    return await listing.list_cases(session, caller, trail, response, filters, limit, cursor, spoken)
+    return await listing.list_cases(look, filters, limit, cursor)
 
 
 @router.get("/v1/worklist", operation_id="read_worklist", response_model=Worklist, responses=problems(*REFUSED_LIST))
-async def read_worklist(  # noqa: PLR0913
-    caller: Reader, trail: Recorded, session: ReadSession, response: Response, _: Language, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def read_worklist(
+    _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Worklist:
     """What waits for the caller's party, due first."""
-    return await listing.worklist(session, caller, trail, response, limit, cursor)
+    return await listing.worklist(look, limit, cursor)
 
 
 @router.post("/v1/cases/search", operation_id="search_cases", response_model=CaseFound, responses=problems(*REFUSED, PurposeRequired))
-async def search_cases(  # noqa: PLR0913
-    body: SearchBody, request: Request, caller: Annotated[Caller, needs("cases:read.identity")], trail: Recorded, session: ReadSession, spoken: Language
+async def search_cases(
+    body: SearchBody, request: Request, _: Annotated[Caller, needs("cases:read.identity")], look: Looking
 ) -> CaseFound:
     """The cases of one person, by NIP or NIK, exact. X-Purpose is required; the number stands in no URL and no log."""
-    return await listing.search(session, caller, trail, request.app.state.vault, body, spoken)
+    return await listing.search(look, request.app.state.vault, body)
 
 
 @router.get("/v1/cases/{case_id}/stages/{stage}", operation_id="read_stage", response_model=StageView, responses=problems(*REFUSED))
-async def read_stage(  # noqa: PLR0913
-    case_id: UUID, stage: str, caller: Reader, trail: Recorded, session: ReadSession, spoken: Language
+async def read_stage(
+    case_id: UUID, stage: str, _: Reader, look: Looking
 ) -> StageView:
     """The caller's view of a stage: full, summary or status, as the procedure's data decide."""
-    return await reading.show_stage(session, caller, case_id, stage, trail, spoken)
+    return await reading.show_stage(look, case_id, stage)
 
 
 @router.post(
@@ -117,34 +105,34 @@ async def confirm_receipt(
 
 
 @router.get("/v1/cases/{case_id}/history", operation_id="read_history", response_model=History, responses=problems(*REFUSED_LIST))
-async def read_history(  # noqa: PLR0913
-    case_id: UUID, caller: Reader, trail: Recorded, session: ReadSession, response: Response, _: Language, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def read_history(
+    case_id: UUID, _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> History:
     """Every entry of the case in order, with its leaf hash and its place in the log."""
     path = f"/v1/cases/{case_id}/history"
     after = int(paging.decode(cursor, path, {}, 1)[0]) if cursor else 0
-    found = await reading.history(session, caller, case_id, trail, after, limit)
+    found = await reading.history(look, case_id, after, limit)
     more = [found[limit - 1].seq] if len(found) > limit else None
-    return History(data=found[:limit], page=paging.page(response, path, {}, more, limit))
+    return History(data=found[:limit], page=paging.page(look.response, path, {}, more, limit))
 
 
 @router.get("/v1/cases/{case_id}/accesses", operation_id="read_accesses", response_model=AccessList, responses=problems(*REFUSED_LIST))
-async def read_accesses(  # noqa: PLR0913
-    case_id: UUID, caller: Auditor, trail: Recorded, session: ReadSession, response: Response, _: Language, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def read_accesses(
+    case_id: UUID, _: Auditor, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> AccessList:
     """Who looked at a case, or tried to, newest first. This look is recorded too."""
-    return await looking.accesses(session, caller, case_id, trail, response, limit, cursor)
+    return await looking.accesses(look, case_id, limit, cursor)
 
 
 @router.get("/v1/audit/events", operation_id="read_audit_events", response_model=AccessList, responses=problems(*REFUSED_LIST))
-async def read_audit_events(  # noqa: PLR0913
-    caller: Auditor, trail: Recorded, session: ReadSession, response: Response, _: Language, filters: Annotated[looking.Filters, Depends()], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def read_audit_events(
+    _: Auditor, look: Looking, filters: Annotated[looking.Filters, Depends()], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> AccessList:
     """Reads, posts, refusals, tokens: the whole trail, newest first. This look is recorded too."""
-    return await looking.events(session, response, filters, limit, cursor)
+    return await looking.events(look, filters, limit, cursor)
 
 
 @router.post("/v1/cases/{case_id}/stages/{stage}", include_in_schema=False, operation_id="post_unknown_stage", status_code=201, response_model=Written)
-async def post_unknown_stage(case_id: UUID, stage: str, caller: Reader, trail: Recorded, session: ReadSession) -> None:
+async def post_unknown_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> None:
     """A first stage, or one that no procedure has: never open. 404 where there is no such stage, else 409 with what is open."""
-    await reading.refuse_post(session, caller, case_id, stage, trail)
+    await reading.refuse_post(look, case_id, stage)

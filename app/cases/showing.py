@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy.engine import Row
 
 from app.access import policy
 from app.access.caller import Caller
@@ -25,7 +24,7 @@ from app.procedure.model import Stage
 from app.procedure.views import FULL, view_of
 
 
-def standpoint(case: Row[Any]) -> Standpoint:
+def standpoint(case: Any) -> Standpoint:
     return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by)
 
 
@@ -40,7 +39,7 @@ def recorder_now(caller: Caller, stage: Stage, case: Standpoint) -> str | None:
     return policy.holder(caller, stage.recorder, case.conditions) or stage.recorder
 
 
-def lines(caller: Caller, case: Row[Any]) -> list[StageLine]:
+def lines(caller: Caller, case: Any) -> list[StageLine]:
     """Every stage of the procedure in its order: rounds that were opened, and what still waits."""
     known: dict[str, list[Mapping[str, Any]]] = {}
     for row in case.stages:
@@ -74,7 +73,7 @@ def _line(caller: Caller, stage: Stage, place: Standpoint, row: Mapping[str, Any
     )
 
 
-def header(caller: Caller, case: Row[Any], language: str) -> dict[str, Any]:
+def header(caller: Caller, case: Any, language: str) -> dict[str, Any]:
     """The members of CaseHeader."""
     return {
         "id": case.id,
@@ -100,11 +99,11 @@ def header(caller: Caller, case: Row[Any], language: str) -> dict[str, Any]:
     }
 
 
-def in_list(caller: Caller, case: Row[Any], language: str) -> CaseHeader:
+def in_list(caller: Caller, case: Any, language: str) -> CaseHeader:
     return CaseHeader(**header(caller, case, language))
 
 
-def whole(caller: Caller, case: Row[Any], sealed: Mapping[str, Any], language: str) -> CaseView:
+def whole(caller: Caller, case: Any, sealed: Mapping[str, Any], language: str) -> CaseView:
     """`sealed`: the parts that may_read() named, and no others."""
     subject, reporter = sealed.get("subject"), sealed.get("reporter")
     return CaseView(
@@ -135,7 +134,7 @@ def whole(caller: Caller, case: Row[Any], sealed: Mapping[str, Any], language: s
     )
 
 
-def may_read(caller: Caller, case: Row[Any]) -> list[str]:
+def may_read(caller: Caller, case: Any) -> list[str]:
     """Which sealed parts of a case the caller may read: they are selected by this list, not filtered after."""
     place, parts = standpoint(case), []
     if policy.identifies(caller, place, parts_in(caller, case)):
@@ -148,11 +147,11 @@ def may_read(caller: Caller, case: Row[Any]) -> list[str]:
     return parts
 
 
-def first_stage(case: Row[Any]) -> str:
+def first_stage(case: Any) -> str:
     return next(str(s["stage"]) for s in case.stages if s["posted_seq"] == 1)
 
 
-def parts_in(caller: Caller, case: Row[Any]) -> set[str | None]:
+def parts_in(caller: Caller, case: Any) -> set[str | None]:
     """Who own, owned or record for a posted or open stage of the case."""
     place, found = standpoint(case), set[str | None]()
     for row in case.stages:
@@ -163,7 +162,7 @@ def parts_in(caller: Caller, case: Row[Any]) -> set[str | None]:
     return found
 
 
-def steps(caller: Caller, case: Row[Any]) -> list[NextStep]:
+def steps(caller: Caller, case: Any) -> list[NextStep]:
     """What is open: whose turn, since when, until when, and what may be decided."""
     state, place, found = state_of(case), standpoint(case), []
     stages = rulebook().procedures[case.procedure].stages

@@ -6,7 +6,7 @@ from app.access.caller import Caller
 from app.access.policy import sight
 
 # `c` is the row of cases. What it decides is access.policy.sight; here it is only said in SQL.
-VISIBLE = "(:sees_all OR :acted = ANY(c.acted) OR (c.reached_ppk AND c.agency_code = :employer))"
+VISIBLE = "(CAST(:sees_all AS boolean) OR :acted = ANY(c.acted) OR (c.reached_ppk AND c.agency_code = :employer))"
 
 
 def seen_by(caller: Caller) -> dict[str, Any]:

@@ -47,5 +47,6 @@ def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -
 
 
 def _posted(stage: Stage, facts: dict[str, Any], at: datetime) -> StageLine:
-    line = _line(stage, facts, "posted", None)
+    opened = datetime.fromisoformat(facts["opened_at"]) if "opened_at" in facts else at  # a first stage: at once
+    line = _line(stage, facts, "posted", opened)
     return line.model_copy(update={"outcome": facts["outcome"], "posted_at": at, "posted_by": facts["party"]})

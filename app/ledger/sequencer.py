@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from psycopg import AsyncConnection
 
 log = logging.getLogger("sbt.sequencer")
 LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
@@ -12,13 +12,12 @@ BATCH = 500
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 
-# One statement, one transaction. If the power goes out here: either the batch has its indexes and has left the
+# One statement, one transaction (autocommit). If the power goes out here: either the batch has its indexes and has left the
 # queue, or neither. Entries of one case are committed one after the other, so arrival keeps their order.
-SEQUENCE = text(
-    """
+SEQUENCE = """
     WITH batch AS (
         SELECT p.entry_id, e.log, p.arrived FROM pending p JOIN entry e ON e.id = p.entry_id
-        ORDER BY p.arrived LIMIT :batch
+        ORDER BY p.arrived LIMIT %s
     ), placed AS (
         INSERT INTO sequenced (log, leaf_index, entry_id)
         SELECT b.log,
@@ -28,15 +27,14 @@ SEQUENCE = text(
         FROM batch b RETURNING entry_id
     )
     DELETE FROM pending USING placed WHERE pending.entry_id = placed.entry_id
-    """
-)
+"""
 
 
 class Sequencer:
     """Runs until cancelled. Holding the session's advisory lock is what makes it the one."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, url: str) -> None:
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -46,7 +44,7 @@ class Sequencer:
     async def run(self) -> None:
         while True:
             try:
-                async with self._engine.connect() as session:
+                async with await AsyncConnection.connect(self._url, autocommit=True) as session:
                     await self._serve(session)
             except asyncio.CancelledError:
                 raise
@@ -55,7 +53,7 @@ class Sequencer:
                 log.warning("sequencer starts anew after %s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _serve(self, session: AsyncConnection) -> None:
+    async def _serve(self, session: AsyncConnection[Any]) -> None:
         await _become_the_one(session)
         while True:
             placed = await sequence(session)
@@ -71,17 +69,14 @@ class Sequencer:
         await asyncio.sleep(0.005)  # let a burst gather: one batch for many posts
 
 
-async def _become_the_one(session: AsyncConnection) -> None:
+async def _become_the_one(session: AsyncConnection[Any]) -> None:
     while True:
-        got = await session.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK})
-        await session.commit()
-        if got:
+        found = await (await session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
+        if found and found[0]:
             return
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def sequence(session: AsyncConnection) -> int:
+async def sequence(session: AsyncConnection[Any]) -> int:
     """Place one batch; how many. The caller holds the lock."""
-    result = await session.execute(SEQUENCE, {"batch": BATCH})
-    await session.commit()
-    return result.rowcount
+    return (await session.execute(SEQUENCE, [BATCH])).rowcount

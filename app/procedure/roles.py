@@ -1,6 +1,6 @@
 """Who fills an owner role on a date: dated mandates first, then the succession that the data gives for this case."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -22,15 +22,14 @@ class Mandate:
 
 def filled_by(
     rulebook: Rulebook,
-    mandates: Iterable[Mandate],
+    holders: Mapping[str, str],
     role: str,
     day: date,
     conditions: Iterable[str],
 ) -> str | None:
-    """The party that fills `role` on `day` for a case in which `conditions` hold."""
-    holder = next((m.party for m in mandates if m.role == role and m.on(day)), None)
-    if holder is not None:
-        return holder
+    """The party that fills `role` on `day` for a case in which `conditions` hold. `holders`: role to party by mandate, that day."""
+    if role in holders:
+        return holders[role]
     found = set(conditions)
     return next((s.to for s in _succeeding(rulebook, role, day) if _fits(s, found)), None)
 

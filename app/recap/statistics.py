@@ -4,13 +4,11 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.access.caller import Caller
-from app.access.trail import Trail
+from app.cases.act import Look
 from app.cases.visibility import VISIBLE, seen_by
+from app.database import Session, Statement
 from app.errors import Flaw, UnknownReference
 from app.procedure.loading import rulebook
 from app.procedure.model import Measure
@@ -41,21 +39,22 @@ class Statistics(BaseModel):
 
 
 async def count_cases(
-    session: AsyncConnection, caller: Caller, trail: Trail, election: str | None, language: str
+    look: Look, election: str | None
 ) -> Statistics:
     """Published numbers, cases waiting per stage, and cases per status, all of one snapshot."""
     if election is not None and election not in rulebook().catalogue.codes("elections"):
         raise UnknownReference(Flaw("/query/election", "UNKNOWN_CODE", "Kode tidak dikenal.", "Unknown code."))
     as_of = clock.now()
-    values = {**seen_by(caller), "election": election}
-    measured = await _measured(session, values)
-    statuses, stages = await _by_status(session, values), await _by_stage(session, values)
+    values = {**seen_by(look.caller), "election": election}
+    async with look.session.snapshot():
+        measured = await _measured(look.session, values)
+        statuses, stages = await _by_status(look.session, values), await _by_stage(look.session, values)
     vocabulary, reported = rulebook().vocabulary, measured["reported"]
     rows = [(m.code, "measure", m.label, measured[m.code], m.of) for m in vocabulary.measures.values()]
     rows += [(s.code, "closed" if s.closed else "open", s.label, statuses.get(s.code, 0), "reported") for s in vocabulary.statuses.values()]
     rows += [(code, "waiting", label, stages.get(code, 0), "reported") for code, label in _stages().items()]
     figures = [
-        Figure(code=code, kind=kind, name=label[language], numerator=n, denominator=measured.get(of, reported), of=of, unit=UNIT, as_of=as_of)
+        Figure(code=code, kind=kind, name=label[look.language], numerator=n, denominator=measured.get(of, reported), of=of, unit=UNIT, as_of=as_of)
         for code, kind, label, n, of in rows
     ]
     return Statistics(election=election, as_of=as_of, unit=UNIT, data=figures)
@@ -65,10 +64,11 @@ def _stages() -> dict[str, Any]:
     return {c: s.label for p in rulebook().procedures.values() for c, s in p.stages.items()}
 
 
-async def _measured(session: AsyncConnection, values: dict[str, Any]) -> dict[str, int]:
+async def _measured(session: Session, values: dict[str, Any]) -> dict[str, int]:
     columns = [f"count(*) FILTER (WHERE {_counts(m)}) AS {m.code}" for m in rulebook().vocabulary.measures.values()]
     query = f"SELECT {', '.join(columns)} FROM cases c WHERE {VISIBLE} AND {ELECTION}"  # noqa: S608 - codes of the rulebook
-    return dict((await session.execute(text(query), values)).one()._mapping)
+    (row,) = await session.run(Statement(query), **values)
+    return dict(row._asdict())
 
 
 def _counts(measure: Measure) -> str:
@@ -82,15 +82,15 @@ def _counts(measure: Measure) -> str:
 
 
 ELECTION = "(CAST(:election AS text) IS NULL OR c.election = :election)"
-BY_STATUS = text(f"SELECT c.status, count(*) AS n FROM cases c WHERE {VISIBLE} AND {ELECTION} GROUP BY c.status")  # noqa: S608
-BY_STAGE = text(
+BY_STATUS = Statement(f"SELECT c.status, count(*) AS n FROM cases c WHERE {VISIBLE} AND {ELECTION} GROUP BY c.status")  # noqa: S608
+BY_STAGE = Statement(
     f"SELECT o AS stage, count(*) AS n FROM cases c, unnest(c.open_stages) o WHERE {VISIBLE} AND {ELECTION} GROUP BY o"  # noqa: S608
 )
 
 
-async def _by_status(session: AsyncConnection, values: dict[str, Any]) -> dict[str, int]:
-    return {row.status: row.n for row in await session.execute(BY_STATUS, values)}
+async def _by_status(session: Session, values: dict[str, Any]) -> dict[str, int]:
+    return {row.status: row.n for row in await session.run(BY_STATUS, **values)}
 
 
-async def _by_stage(session: AsyncConnection, values: dict[str, Any]) -> dict[str, int]:
-    return {row.stage: row.n for row in await session.execute(BY_STAGE, values)}
+async def _by_stage(session: Session, values: dict[str, Any]) -> dict[str, int]:
+    return {row.stage: row.n for row in await session.run(BY_STAGE, **values)}

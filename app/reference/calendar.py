@@ -4,17 +4,20 @@ from datetime import date
 from typing import Any
 
 import holidays
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database import Together
+from app.database import Session, Statement, Together
 from app.ledger.append import append
 from app.procedure.deadlines import Calendar
 from app.reference.models import CalendarVersion, Holiday
 
 FIRST_YEAR, LAST_YEAR = 2019, 2060
 VERSION = f"holidays-{holidays.__version__}"
+KNOWN_UNTIL = Statement("SELECT known_until FROM calendar_version WHERE version = :version")
+DAYS = Statement("SELECT day, name_id FROM holiday WHERE version = :version")
+INSERT_VERSION = Statement(insert(CalendarVersion).values({c.name: bindparam(c.name) for c in CalendarVersion.__table__.columns}))
+INSERT_DAY = Statement(insert(Holiday).values({c.name: bindparam(c.name) for c in Holiday.__table__.columns}))
 
 
 def _days(category: str, language: str) -> dict[date, str]:
@@ -34,24 +37,23 @@ def snapshot() -> tuple[date, list[dict[str, Any]]]:
     return date(max(joint).year, 12, 31), [rows[day] for day in sorted(rows)]
 
 
-async def ensure(session: AsyncConnection, *, by: str) -> None:
+async def ensure(session: Session, *, by: str) -> None:
     """Store this version's snapshot, once, with its entry."""
-    if await session.scalar(select(CalendarVersion.version).where(CalendarVersion.version == VERSION)):
+    if await session.value(KNOWN_UNTIL, version=VERSION):
         return
     known_until, days = snapshot()
     batch = Together()
     facts = {"facts": {"version": VERSION, "known_until": known_until.isoformat(), "days": len(days)}}
     entry = append(batch, type_="calendar.loaded", party=by, received_at=clock.now(), facts=facts)
     await batch.send(session)
-    row = {"version": VERSION, "known_until": known_until, "entry_id": entry.id}
-    await session.execute(insert(CalendarVersion), row)
-    await session.execute(insert(Holiday), days)
+    await session.run(INSERT_VERSION, version=VERSION, known_until=known_until, entry_id=entry.id)
+    for day in days:
+        await session.run(INSERT_DAY, **day)
 
 
-async def load(session: AsyncConnection) -> Calendar:
+async def load(session: Session) -> Calendar:
     """The snapshot of this version of the package."""
-    known = await session.scalar(select(CalendarVersion.known_until).where(CalendarVersion.version == VERSION))
+    known = await session.value(KNOWN_UNTIL, version=VERSION)
     if known is None:
         raise RuntimeError(f"the calendar {VERSION} is not loaded: run `sbt db migrate`")
-    query = select(Holiday.day, Holiday.name_id).where(Holiday.version == VERSION)
-    return Calendar(VERSION, known, {day: name for day, name in await session.execute(query)})
+    return Calendar(VERSION, known, {day: name for day, name in await session.run(DAYS, version=VERSION)})

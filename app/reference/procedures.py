@@ -1,23 +1,24 @@
 """Puts the hash of every procedure in use on record: which law a case was handled by can be shown later."""
 
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database import Together
+from app.database import Session, Statement, Together
 from app.ledger.append import append
 from app.procedure.loading import rulebook
 from app.reference.models import LoadedProcedure
 
+LOADED = Statement("SELECT code, sha256 FROM loaded_procedure")
+INSERT_LOADED = Statement(insert(LoadedProcedure).values({c: bindparam(c) for c in ("code", "sha256", "entry_id")}))
 
-async def ensure(session: AsyncConnection, *, by: str) -> None:
-    known = set(await session.scalars(select(LoadedProcedure.code + ":" + LoadedProcedure.sha256)))
+
+async def ensure(session: Session, *, by: str) -> None:
+    known = {(row.code, row.sha256) for row in await session.run(LOADED)}
     for procedure in rulebook().procedures.values():
-        if f"{procedure.code}:{procedure.sha256}" in known:
+        if (procedure.code, procedure.sha256) in known:
             continue
         batch = Together()
         facts = {"facts": {"code": procedure.code, "sha256": procedure.sha256}}
         entry = append(batch, type_="procedure.loaded", party=by, received_at=clock.now(), facts=facts)
         await batch.send(session)
-        row = {"code": procedure.code, "sha256": procedure.sha256, "entry_id": entry.id}
-        await session.execute(insert(LoadedProcedure), row)
+        await session.run(INSERT_LOADED, code=procedure.code, sha256=procedure.sha256, entry_id=entry.id)

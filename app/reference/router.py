@@ -5,9 +5,8 @@ import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import select
 
-from app.database import ReadSession
+from app.database import ReadSession, Statement
 from app.errors import NotFound, catalogue
 from app.http.route import GuardedRoute
 from app.problems import problems, slug
@@ -15,9 +14,9 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.scopes import all_scopes
 from app.reference.calendar import VERSION
-from app.reference.models import Holiday
 
 router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["reference"])
+DAYS_OFF = Statement("SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day")
 CACHE = {"Cache-Control": "public, max-age=300"}
 
 
@@ -105,8 +104,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 
 async def _holidays(session: ReadSession) -> list[dict[str, Any]]:
-    query = select(Holiday).where(Holiday.version == VERSION).order_by(Holiday.day)
     return [
         {"day": r.day.isoformat(), "category": r.category, "name_id": r.name_id, "name_en": r.name_en, "version": r.version}
-        for r in await session.execute(query)
+        for r in await session.run(DAYS_OFF, version=VERSION)
     ]
