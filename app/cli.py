@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -107,14 +107,14 @@ def worker() -> None:
     settings = Settings()
     if settings.worker_database_url is None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(Sequencer(settings.worker_database_url.get_secret_value()).run())
-    except KeyboardInterrupt:
-        pass
 
 
 @app.command()
-def token(party: str, scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None) -> None:
+def token(
+    party: str, scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None
+) -> None:
     """A sandbox token for a party, on standard output."""
     settings = Settings()
     file = settings.data_dir / "sandbox" / "clients.json"
@@ -144,7 +144,9 @@ def openapi(path: Path = Path("openapi/openapi.json")) -> None:
 
 
 @databases.command("init")
-def db_init(admin_url: Annotated[str, typer.Option(envvar="SBT_ADMIN_DATABASE_URL", help="A superuser's URL.")]) -> None:
+def db_init(
+    admin_url: Annotated[str, typer.Option(envvar="SBT_ADMIN_DATABASE_URL", help="A superuser's URL.")],
+) -> None:
     """Make the roles sbt_owner, sbt_app, sbt_worker and the database; passwords from SBT_OWNER_PASSWORD, SBT_APP_PASSWORD, SBT_WORKER_PASSWORD."""
     names = {roles.OWNER: "SBT_OWNER_PASSWORD", roles.APP: "SBT_APP_PASSWORD", roles.WORKER: "SBT_WORKER_PASSWORD"}
     missing = [name for name in names.values() if not os.environ.get(name)]

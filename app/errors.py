@@ -24,9 +24,7 @@ class DomainError(Exception):
     remedy_id: ClassVar[str]
     remedy_en: ClassVar[str]
 
-    def __init__(
-        self, *flaws: Flaw, headers: dict[str, str] | None = None, **members: object
-    ) -> None:
+    def __init__(self, *flaws: Flaw, headers: dict[str, str] | None = None, **members: object) -> None:
         super().__init__(self.code)
         self.flaws = flaws
         self.headers = headers or {}

@@ -34,7 +34,7 @@ def _finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     components["securitySchemes"] = {SCHEME: {"type": "oauth2", "flows": flow}}
     for route in app.router.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in route.methods:
+            for method in route.methods or ():
                 _operation(document["paths"][route.path_format][method.lower()], route)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -47,7 +47,10 @@ def _operation(operation: dict[str, Any], route: APIRoute) -> None:
         del operation["responses"]["422"]
         if route.path.startswith("/v1"):
             schema = {"$ref": "#/components/schemas/Problem"}
-            operation["responses"]["422"] = {"description": "`VALIDATION_FAILED`", "content": {MEDIA_TYPE: {"schema": schema}}}
+            operation["responses"]["422"] = {
+                "description": "`VALIDATION_FAILED`",
+                "content": {MEDIA_TYPE: {"schema": schema}},
+            }
     scopes = [d.call.scope for d in route.dependant.dependencies if isinstance(d.call, Needs)]
     if scopes:
         operation["security"] = [{SCHEME: [s for s in scopes if s]}]

@@ -22,8 +22,16 @@ SLUG = re.compile(r"[^a-z0-9]+")
 FLAWS = {
     "missing": ("REQUIRED", "Anggota ini wajib ada.", "This member is required."),
     "extra_forbidden": ("UNKNOWN_MEMBER", "Anggota yang tidak dikenal; hapus.", "Unknown member; remove it."),
-    "string_too_long": ("TOO_LONG", "Terlalu panjang (paling banyak {max_length}).", "Too long (at most {max_length})."),
-    "string_too_short": ("TOO_SHORT", "Terlalu pendek (paling sedikit {min_length}).", "Too short (at least {min_length})."),
+    "string_too_long": (
+        "TOO_LONG",
+        "Terlalu panjang (paling banyak {max_length}).",
+        "Too long (at most {max_length}).",
+    ),
+    "string_too_short": (
+        "TOO_SHORT",
+        "Terlalu pendek (paling sedikit {min_length}).",
+        "Too short (at least {min_length}).",
+    ),
     "too_long": ("TOO_MANY", "Terlalu banyak (paling banyak {max_length}).", "Too many (at most {max_length})."),
     "too_short": ("TOO_FEW", "Terlalu sedikit (paling sedikit {min_length}).", "Too few (at least {min_length})."),
     "string_type": ("WRONG_TYPE", "Harus berupa teks.", "Must be text."),
@@ -34,7 +42,11 @@ FLAWS = {
     "list_type": ("WRONG_TYPE", "Harus berupa daftar.", "Must be a list."),
     "literal_error": ("UNKNOWN_CODE", "Pilih salah satu dari {expected}.", "Choose one of {expected}."),
     "date_type": ("WRONG_TYPE", "Harus berupa tanggal YYYY-MM-DD.", "Must be a date YYYY-MM-DD."),
-    "date_from_datetime_parsing": ("WRONG_FORMAT", "Tanggal tidak ada atau bukan YYYY-MM-DD.", "No such date, or not YYYY-MM-DD."),
+    "date_from_datetime_parsing": (
+        "WRONG_FORMAT",
+        "Tanggal tidak ada atau bukan YYYY-MM-DD.",
+        "No such date, or not YYYY-MM-DD.",
+    ),
     "date_parsing": ("WRONG_FORMAT", "Tanggal tidak ada atau bukan YYYY-MM-DD.", "No such date, or not YYYY-MM-DD."),
     "datetime_from_date_parsing": ("WRONG_FORMAT", "Saat harus RFC 3339.", "Must be an RFC 3339 instant."),
     "uuid_parsing": ("WRONG_FORMAT", "Harus berupa UUID.", "Must be a UUID."),
@@ -43,11 +55,23 @@ FLAWS = {
     "less_than_equal": ("TOO_LARGE", "Paling besar {le}.", "At most {le}."),
     # raised by our own validators, as the type of a PydanticCustomError
     "nip_digits": ("NIP_INVALID", "NIP terdiri atas 18 angka.", "A NIP has 18 digits."),
-    "nip_birth_date": ("NIP_INVALID", "Angka 1-8 NIP bukan tanggal lahir yang ada.", "Digits 1-8 of the NIP are no date of birth."),
-    "nip_appointment": ("NIP_INVALID", "Angka 9-14 NIP bukan bulan pengangkatan yang mungkin.", "Digits 9-14 of the NIP are no possible month of appointment."),
+    "nip_birth_date": (
+        "NIP_INVALID",
+        "Angka 1-8 NIP bukan tanggal lahir yang ada.",
+        "Digits 1-8 of the NIP are no date of birth.",
+    ),
+    "nip_appointment": (
+        "NIP_INVALID",
+        "Angka 9-14 NIP bukan bulan pengangkatan yang mungkin.",
+        "Digits 9-14 of the NIP are no possible month of appointment.",
+    ),
     "nip_sex": ("NIP_INVALID", "Angka ke-15 NIP harus 1 atau 2.", "Digit 15 of the NIP must be 1 or 2."),
     "nik_digits": ("NIK_INVALID", "NIK terdiri atas 16 angka.", "A NIK has 16 digits."),
-    "nik_birth_date": ("NIK_INVALID", "Angka 7-12 NIK bukan tanggal lahir yang ada.", "Digits 7-12 of the NIK are no date of birth."),
+    "nik_birth_date": (
+        "NIK_INVALID",
+        "Angka 7-12 NIK bukan tanggal lahir yang ada.",
+        "Digits 7-12 of the NIK are no date of birth.",
+    ),
 }
 CHOICE = "~"  # begins the tag of a union's member in pydantic's places: no part of the document
 OTHER_FLAW = ("INVALID", "Nilai ini tidak sah.", "This value is not valid.")
@@ -70,8 +94,7 @@ def answer(request: Request, error: DomainError) -> JSONResponse:
     }
     if error.flaws:
         body["errors"] = [
-            {"pointer": f.pointer, "code": f.code, "detail": f.en if chosen == "en" else f.id}
-            for f in error.flaws
+            {"pointer": f.pointer, "code": f.code, "detail": f.en if chosen == "en" else f.id} for f in error.flaws
         ]
     headers = {"Cache-Control": "no-store", "Content-Language": chosen, **error.headers}
     return JSONResponse(body | error.members, error.status, headers, MEDIA_TYPE)
@@ -135,10 +158,10 @@ def _of_framework(request: Request, error: HTTPException) -> DomainError:
 
 
 def _allowed(request: Request) -> str:
-    path, found = request.scope["path"], set()
+    path, found = request.scope["path"], set[str]()
     for route in request.app.router.routes:
         if isinstance(route, APIRoute) and route.path_regex.match(path):
-            found |= route.methods
+            found |= route.methods or set()
     return ", ".join(sorted(found))
 
 

@@ -44,7 +44,11 @@ def init(admin_url: str, passwords: dict[str, str], database: str = DATABASE) ->
     with psycopg.connect(plain(admin_url), autocommit=True) as session:
         for role in (OWNER, APP, WORKER):
             known = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-            verb = sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER PASSWORD {}" if known else "CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD {}")
+            verb = sql.SQL(
+                "ALTER ROLE {} LOGIN NOSUPERUSER PASSWORD {}"
+                if known
+                else "CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD {}"
+            )
             session.execute(verb.format(sql.Identifier(role), sql.Literal(passwords[role])))
         if not session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
             make = sql.SQL("CREATE DATABASE {} OWNER {}")

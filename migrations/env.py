@@ -11,9 +11,7 @@ from app.tables import METADATA
 def run() -> None:
     url = os.environ["SBT_OWNER_DATABASE_URL"]
     with create_engine(url).connect() as connection:
-        context.configure(
-            connection=connection, target_metadata=METADATA, compare_server_default=True
-        )
+        context.configure(connection=connection, target_metadata=METADATA, compare_server_default=True)
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()

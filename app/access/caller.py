@@ -58,7 +58,8 @@ async def authenticate(request: Request) -> Caller:
 
 class Needs:
     """A scope a handler needs; None: any valid token; `{name}` in it is taken from the path. Runs before the body, hands the
-    caller over after."""
+    caller over after.
+    """
 
     def __init__(self, scope: str | None) -> None:
         self.scope = scope
@@ -78,7 +79,7 @@ class Needs:
         return caller
 
 
-def needs(scope: str | None) -> Any:  # noqa: ANN401 - what Depends() returns
+def needs(scope: str | None) -> Any:
     return Depends(Needs(scope))
 
 

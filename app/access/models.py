@@ -3,8 +3,8 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text
-from sqlalchemy.dialects.postgresql import ARRAY, UUID as PgUUID
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
@@ -78,7 +78,7 @@ class Access(Base):
     actor: Mapped[bytes | None] = mapped_column(LargeBinary, comment="HMAC of X-Actor; null: none was sent.")
     operation: Mapped[str] = mapped_column(comment="operationId.")
     purpose: Mapped[str | None] = mapped_column(comment="X-Purpose.")
-    case_ids: Mapped[list[UUID]] = mapped_column(ARRAY(PgUUID), comment="Cases shown or asked for.")
+    case_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), comment="Cases shown or asked for.")
     stage: Mapped[str | None] = mapped_column(comment="Stage asked for.")
     status: Mapped[int] = mapped_column(comment="HTTP status of the answer.")
     code: Mapped[str | None] = mapped_column(comment="Problem code of a refusal.")

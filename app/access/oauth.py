@@ -16,21 +16,19 @@ from app import clock
 from app.access.caller import Caller
 from app.access.models import RevokedToken
 from app.access.registration import hash_secret
-from app.procedure.scopes import all_scopes
 from app.access.standing import KnownClient, Snapshot
 from app.access.tokens import LIFETIME
 from app.access.trail import INSERT_ACCESS, Trail
 from app.database import Statement, Together
 from app.errors import DomainError
 from app.procedure.loading import rulebook
+from app.procedure.scopes import all_scopes
 
 router = APIRouter(tags=["oauth2"])
 MAX_FORM = 8 * 1024
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 REVOKE = Statement(
-    insert(RevokedToken)
-    .values(jti=bindparam("jti"), expires_at=bindparam("expires_at"))
-    .on_conflict_do_nothing()
+    insert(RevokedToken).values(jti=bindparam("jti"), expires_at=bindparam("expires_at")).on_conflict_do_nothing()
 )
 
 
@@ -51,7 +49,24 @@ def answer_oauth(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, error.status, headers)
 
 
-@router.post("/oauth2/token", operation_id="issue_token", openapi_extra={"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "required": ["grant_type"], "properties": {"grant_type": {"const": "client_credentials"}, "scope": {"type": "string"}}}}}}})
+@router.post(
+    "/oauth2/token",
+    operation_id="issue_token",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/x-www-form-urlencoded": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["grant_type"],
+                        "properties": {"grant_type": {"const": "client_credentials"}, "scope": {"type": "string"}},
+                    }
+                }
+            },
+        }
+    },
+)
 async def issue_token(request: Request) -> JSONResponse:
     """An access token for ten minutes. Sandbox: HTTP Basic with client id and secret."""
     form = await _form(request)
@@ -65,7 +80,20 @@ async def issue_token(request: Request) -> JSONResponse:
     return JSONResponse(body, headers=NO_STORE)
 
 
-@router.post("/oauth2/revoke", operation_id="revoke_token", openapi_extra={"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}}}}})
+@router.post(
+    "/oauth2/revoke",
+    operation_id="revoke_token",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/x-www-form-urlencoded": {
+                    "schema": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}
+                }
+            },
+        }
+    },
+)
 async def revoke_token(request: Request) -> JSONResponse:
     """RFC 7009: the token stops working within five seconds in every process. An unknown token is answered the same way."""
     form = await _form(request)

@@ -82,7 +82,8 @@ def viewer(caller: Caller, case: Standpoint) -> set[str]:
 
 def identifies(caller: Caller, case: Standpoint, owners: Collection[str | None]) -> bool:
     """Whether identity may be read: scope, a purpose, and a part in the case. `owners`: who own, owned, recorded or posted
-    a posted or open stage, as roles or parties."""
+    a posted or open stage, as roles or parties.
+    """
     if "cases:read.identity" not in caller.scopes or caller.purpose is None:
         return False
     if caller.kind == "auditor":

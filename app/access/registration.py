@@ -14,7 +14,7 @@ from app.database import Session, Statement, Together
 from app.ledger.append import append
 from app.procedure.roles import Mandate
 
-SECRET_PREFIX = "sbts_"  # sandbox only; what a secret scanner looks for
+SANDBOX_MARK = "sbts_"  # sandbox only; what a secret scanner looks for
 PARTY_COLUMNS = ("code", "kind", "name_id", "name_en", "agency_code", "suspended", "entry_id")
 CLIENT_COLUMNS = ("id", "party", "secret_hash", "scopes", "suspended", "entry_id")
 MANDATE_COLUMNS = ("role", "party", "valid_from", "valid_to", "entry_id")
@@ -51,11 +51,9 @@ async def register_party(session: Session, party: Organisation, *, by: str) -> N
     await batch.send(session)
 
 
-async def register_client(
-    session: Session, client_id: str, party: str, scopes: Sequence[str], *, by: str
-) -> str:
+async def register_client(session: Session, client_id: str, party: str, scopes: Sequence[str], *, by: str) -> str:
     """A sandbox client; its secret, told once. Of 256 random bits a plain SHA-256 is kept: there is nothing to guess."""
-    secret = SECRET_PREFIX + secrets.token_urlsafe(32)
+    secret = SANDBOX_MARK + secrets.token_urlsafe(32)
     batch = Together()
     facts = {"facts": {"client": client_id, "party": party, "scopes": sorted(scopes)}}
     entry = append(batch, type_="client.registered", party=by, received_at=clock.now(), facts=facts)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-
 from app import clock
 from app.database import Database, Session, Statement
 from app.procedure.roles import Mandate
@@ -78,18 +77,11 @@ class Standing:
 
 
 async def _read(session: Session) -> Snapshot:
-    parties = [
-        KnownParty(r.code, r.kind, r.agency_code, r.suspended)
-        for r in await session.run(PARTIES)
-    ]
+    parties = [KnownParty(r.code, r.kind, r.agency_code, r.suspended) for r in await session.run(PARTIES)]
     clients = [
-        KnownClient(r.id, r.party, r.secret_hash, frozenset(r.scopes), r.suspended)
-        for r in await session.run(CLIENTS)
+        KnownClient(r.id, r.party, r.secret_hash, frozenset(r.scopes), r.suspended) for r in await session.run(CLIENTS)
     ]
-    mandates = [
-        Mandate(r.role, r.party, r.valid_from, r.valid_to)
-        for r in await session.run(MANDATES)
-    ]
+    mandates = [Mandate(r.role, r.party, r.valid_from, r.valid_to) for r in await session.run(MANDATES)]
     revoked = frozenset(r.jti for r in await session.run(REVOKED))
     clock.shift(await ahead(session))
     today = clock.today()

@@ -102,7 +102,8 @@ class Tokens:
 @lru_cache(maxsize=4096)
 def signed_claims(keys: TokenKeys, token: str) -> dict[str, Any]:
     """The claims that one of our keys signed. Remembered by token: a signature does not change; whether the claims hold
-    now is asked each time."""
+    now is asked each time.
+    """
     header_text, _, _ = token.partition(".")
     header = strict_json.parse(urlsafe_b64decode(header_text + "=" * (-len(header_text) % 4)))
     if set(header) != HEADERS or header["alg"] != ALGORITHM or header["typ"] != TYPE:

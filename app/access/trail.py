@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,9 +17,7 @@ from app.database import Statement, Together
 from app.errors import AccessNotRecorded, DomainError
 
 log = logging.getLogger("sbt.trail")
-INSERT_ACCESS = Statement(
-    insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns})
-)
+INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
 NOT_ON_RECORD = {400, 401, 405, 413, 415, 429, 500, 503}  # telemetry only
 
 
@@ -83,10 +81,8 @@ async def remember_refusal(request: Request, error: DomainError) -> None:
     trail = Trail(request)
     asked = request.path_params.get("case_id")
     if asked is not None:
-        try:
+        with suppress(ValueError):  # no id of a case: the attempt is recorded without one
             trail.shows(UUID(str(asked)))
-        except ValueError:
-            pass  # no id of a case: the attempt is recorded without one
     await _write(request, trail.row(error.status, error.code))
 
 
@@ -94,6 +90,6 @@ async def _write(request: Request, row: dict[str, Any]) -> None:
     try:
         async with request.app.state.database.recording() as session:
             await session.run(INSERT_ACCESS, **row)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever kept it from being recorded
         log.error("access not recorded: %s", type(error).__name__)  # noqa: TRY400 - a database message may repeat the row
         raise AccessNotRecorded from None

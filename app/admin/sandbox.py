@@ -5,7 +5,6 @@ import os
 from datetime import date, datetime
 from pathlib import Path
 
-
 from app import clock
 from app.access.registration import Organisation, grant_mandate, register_client, register_party
 from app.access.standing import ahead
@@ -43,7 +42,9 @@ async def _register(session: Session) -> None:
     for row in rulebook().catalogue.codes("parties").values():
         texts = {name: str(row[name]) for name in ("code", "kind", "name_id", "name_en")}
         employer = row.get("bkn_kode_cepat")
-        await register_party(session, Organisation(**texts, agency_code=str(employer) if employer else None), by=OPERATOR)
+        await register_party(
+            session, Organisation(**texts, agency_code=str(employer) if employer else None), by=OPERATOR
+        )
     for row in rulebook().catalogue.mandates:
         until = date.fromisoformat(str(row["to"])) if row["to"] else None
         mandate = Mandate(str(row["role"]), str(row["party"]), date.fromisoformat(str(row["from"])), until)
@@ -52,7 +53,8 @@ async def _register(session: Session) -> None:
 
 async def _clients(session: Session, folder: Path) -> None:
     """A client for every party without one. A secret is told once, into clients.json (0600), before the commit: if the
-    power goes out between, the next run finds no client and makes a new one."""
+    power goes out between, the next run finds no client and makes a new one.
+    """
     have = {row.party for row in await session.run(CLIENTS)}
     made = []
     for code, kind in await session.run(PARTIES):

@@ -57,7 +57,11 @@ async def _record(session: Session, type_: str, at: datetime, *, by: str) -> Non
 
 @router.post("/v1/sandbox/clock", operation_id="move_clock", response_model=ClockView, responses=problems(*REFUSED))
 async def move_clock(
-    body: ClockBody, request: Request, caller: Annotated[Caller, needs("admin:write")], _: Recorded, session: WriteSession
+    body: ClockBody,
+    request: Request,
+    caller: Annotated[Caller, needs("admin:write")],
+    _: Recorded,
+    session: WriteSession,
 ) -> ClockView:
     """Sandbox only: move the ledger's time forward. Other processes follow within two seconds."""
     if not request.app.state.settings.sandbox:

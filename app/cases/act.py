@@ -20,9 +20,7 @@ from app.vault.keys import VaultKeys
 KeyHeader = Annotated[
     UUID, Header(alias="Idempotency-Key", description="A fresh UUID; the same one when you try again.")
 ]
-MatchHeader = Annotated[
-    str | None, Header(alias="If-Match", description="The case's ETag; required.", max_length=64)
-]
+MatchHeader = Annotated[str | None, Header(alias="If-Match", description="The case's ETag; required.", max_length=64)]
 LanguageHeader = Annotated[str | None, Header(description="`id` (default) or `en`.")]
 
 
@@ -51,9 +49,7 @@ class Act:
     response: Response
 
 
-async def _look(
-    request: Request, response: Response, accept_language: LanguageHeader = None
-) -> AsyncIterator[Look]:
+async def _look(request: Request, response: Response, accept_language: LanguageHeader = None) -> AsyncIterator[Look]:
     """The record is written when the read session has ended: one connection at a time, and nothing shown unrecorded."""
     response.headers["Cache-Control"] = "no-store"
     async with recorded(request) as trail, request.app.state.database.reading() as session:
@@ -85,7 +81,7 @@ async def _opening(request: Request, response: Response, key: KeyHeader) -> Asyn
         yield act
 
 
-def _same(body: Any) -> str:  # noqa: ANN401 - any JSON
+def _same(body: Any) -> str:
     return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
 

@@ -282,4 +282,3 @@ class PencatatanIdis(StageBody):
 
 
 MODELS: dict[str, type[StageBody]] = {m.__name__: m for m in StageBody.__subclasses__()}
-

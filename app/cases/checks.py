@@ -11,7 +11,7 @@ from app import clock
 from app.cases.bodies import MODELS
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.problems import FLAWS
-from app.procedure.identity import nip_flaw, nik_flaw
+from app.procedure.identity import nik_flaw, nip_flaw
 from app.procedure.loading import rulebook
 from app.procedure.model import Rulebook, Stage
 
@@ -88,9 +88,7 @@ def _numbered(value: object) -> list[tuple[str, object]]:
 
 
 def unknown_code(pointer: str) -> Flaw:
-    return Flaw(
-        pointer, "UNKNOWN_CODE", "Kode ini tidak ada di /v1/reference.", "This code is not in /v1/reference."
-    )
+    return Flaw(pointer, "UNKNOWN_CODE", "Kode ini tidak ada di /v1/reference.", "This code is not in /v1/reference.")
 
 
 def require_numbers(numbers: Mapping[str, tuple[str | None, str]], kind: str) -> None:

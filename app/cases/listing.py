@@ -1,5 +1,6 @@
 """Lists of cases: by filter, by a person's number, and what waits for the caller. Keyset order, fixed and unique."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -10,11 +11,11 @@ from fastapi import Query
 from app import clock
 from app.access.caller import Caller
 from app.cases.act import Look
+from app.cases.reading import STAGES
 from app.cases.schemas import CaseFound, CaseHeader, CaseList, SearchBody, WorkItem, Worklist
 from app.cases.showing import in_list
-from app.database import Statement
 from app.cases.visibility import VISIBLE, seen_by
-from app.cases.reading import STAGES
+from app.database import Statement
 from app.errors import Flaw, InvalidCursor, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
 from app.procedure.loading import rulebook
@@ -65,9 +66,10 @@ KNOWN = {"election": "elections", "province": "provinces", "violation": "violati
 def chosen(filters: Filters) -> dict[str, Any]:
     """The filters that were given; an unknown code is 422, not an empty list."""
     given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
-    codes = {name: rulebook().catalogue.codes(lst) for name, lst in KNOWN.items()}
-    stages = {s for p in rulebook().procedures.values() for s in p.stages}
-    codes |= {"status": rulebook().vocabulary.statuses, "procedure": rulebook().procedures, "stage": dict.fromkeys(stages)}  # type: ignore[dict-item] - only their keys are asked
+    codes: dict[str, Collection[str]] = {name: rulebook().catalogue.codes(lst) for name, lst in KNOWN.items()}
+    codes["status"] = rulebook().vocabulary.statuses.keys()
+    codes["procedure"] = rulebook().procedures.keys()
+    codes["stage"] = {s for p in rulebook().procedures.values() for s in p.stages}
     unknown = [n for n in given if n in codes and given[n] not in codes[n]]
     if unknown:
         text_id, text_en = "Kode tidak dikenal.", "Unknown code."
@@ -75,9 +77,7 @@ def chosen(filters: Filters) -> dict[str, Any]:
     return given
 
 
-async def list_cases(  # noqa: PLR0913 - a list is its filters, its place and its answer
-    look: Look, filters: Filters, limit: int, cursor: str | None
-) -> CaseList:
+async def list_cases(look: Look, filters: Filters, limit: int, cursor: str | None) -> CaseList:
     given = chosen(filters)
     clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
     values: dict[str, Any] = {**given, **seen_by(look.caller), "today": clock.today(), "limit": limit + 1}
@@ -85,7 +85,7 @@ async def list_cases(  # noqa: PLR0913 - a list is its filters, its place and it
         (before,) = paging.decode(cursor, "/v1/cases", given, 1)
         clauses.append("c.id < :before")
         values["before"] = _uuid(before)
-    query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"  # noqa: S608 - constants of this file
+    query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
     rows = await look.session.run(Statement(query), **values)
     shown = [in_list(look.caller, row, look.language) for row in rows[:limit]]
     look.trail.shows(*(case.id for case in shown))
@@ -93,9 +93,7 @@ async def list_cases(  # noqa: PLR0913 - a list is its filters, its place and it
     return CaseList(data=shown, page=paging.page(look.response, "/v1/cases", given, more, limit))
 
 
-async def search(  # noqa: PLR0913
-    look: Look, vault: VaultKeys, body: SearchBody
-) -> CaseFound:
+async def search(look: Look, vault: VaultKeys, body: SearchBody) -> CaseFound:
     """The cases of one person, newest first. The number is looked for by its HMAC: it stands in no query and no log."""
     if look.caller.purpose is None:
         raise PurposeRequired
@@ -103,7 +101,7 @@ async def search(  # noqa: PLR0913
     if len(numbers) != 1:
         raise ValidationFailed(Flaw("", "ONE_OF", "Kirim nip atau nik, salah satu.", "Send nip or nik, one of them."))
     ((kind, number),) = numbers.items()
-    query = f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE} ORDER BY c.id DESC LIMIT :limit"  # noqa: S608
+    query = f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE} ORDER BY c.id DESC LIMIT :limit"
     values = {"digest": vault.digest("subject", kind, number), "limit": MAX_FOUND, **seen_by(look.caller)}
     rows = await look.session.run(Statement(query), **values)
     found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in rows]
@@ -111,9 +109,7 @@ async def search(  # noqa: PLR0913
     return CaseFound(data=found)
 
 
-async def worklist(  # noqa: PLR0913
-    look: Look, limit: int, cursor: str | None
-) -> Worklist:
+async def worklist(look: Look, limit: int, cursor: str | None) -> Worklist:
     """Open stages whose turn is the caller's, due first; those without a term last."""
     clause, values = _turns(look.caller)
     values |= {**seen_by(look.caller), "limit": limit + 1}
@@ -127,7 +123,7 @@ async def worklist(  # noqa: PLR0913
                s.stage, s.round, s.opened_at, s.due_on
         FROM stage s JOIN cases c ON c.id = s.case_id
         WHERE s.status = 'open' AND {VISIBLE} AND ({clause}) AND {after}
-        ORDER BY coalesce(s.due_on, 'infinity'), s.case_id, s.stage LIMIT :limit"""  # noqa: S608 - constants of this file
+        ORDER BY coalesce(s.due_on, 'infinity'), s.case_id, s.stage LIMIT :limit"""
     rows = await look.session.run(Statement(query), **values)
     shown = [_item(look.caller, row) for row in rows[:limit]]
     look.trail.shows(*dict.fromkeys(item.case_id for item in shown))
@@ -135,7 +131,7 @@ async def worklist(  # noqa: PLR0913
     return Worklist(data=shown, page=paging.page(look.response, "/v1/worklist", {}, more, limit))
 
 
-def _item(caller: Caller, row: Any) -> WorkItem:  # noqa: ANN401 - a row of the query above
+def _item(caller: Caller, row: Any) -> WorkItem:
     return WorkItem(
         case_id=row.id,
         number=row.number,

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-
 from app.access.caller import Caller
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Session, Statement
@@ -29,7 +28,7 @@ LOCK = Statement(
         LEFT JOIN LATERAL (
           SELECT * FROM cases c WHERE k.got AND c.id = :case_id AND {VISIBLE} FOR UPDATE
         ) c ON true
-        """  # noqa: S608 - VISIBLE is a constant of this room
+        """
 )
 NEXT = Statement(
     """
@@ -101,7 +100,7 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def state_of(row: Any) -> CaseState:  # noqa: ANN401 - a row of cases with its stages
+def state_of(row: Any) -> CaseState:
     """The case as the rules see it."""
     return CaseState(
         procedure=row.procedure,

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Select, select
 from app.access.models import Access
 from app.cases.act import Look
 from app.cases.reading import find
-from app.database import Statement
 from app.cases.schemas import AccessEvent, AccessList
+from app.database import Statement
 from app.errors import InvalidCursor
 from app.http import paging
 
@@ -21,9 +21,7 @@ A = Access.__table__.c
 FIRST_REFUSAL = 400
 
 
-async def accesses(  # noqa: PLR0913 - a list is its place and its answer
-    look: Look, case_id: UUID, limit: int, cursor: str | None
-) -> AccessList:
+async def accesses(look: Look, case_id: UUID, limit: int, cursor: str | None) -> AccessList:
     """Who looked at a case, or tried to, newest first."""
     await find(look, case_id)
     query = select(Access.__table__).where(A.case_ids.contains([case_id]))
@@ -48,16 +46,14 @@ CLAUSES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 }
 
 
-async def events(
-    look: Look, filters: Filters, limit: int, cursor: str | None
-) -> AccessList:
+async def events(look: Look, filters: Filters, limit: int, cursor: str | None) -> AccessList:
     """The whole trail, newest first."""
     given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
     query = select(Access.__table__).where(*(CLAUSES[name](value) for name, value in given.items()))
     return await _page(look, query, "/v1/audit/events", given, limit, cursor)
 
 
-async def _page(  # noqa: PLR0913
+async def _page(
     look: Look, query: Select[Any], path: str, given: dict[str, Any], limit: int, cursor: str | None
 ) -> AccessList:
     if cursor is not None:
@@ -72,7 +68,7 @@ async def _page(  # noqa: PLR0913
     return AccessList(data=shown, page=paging.page(look.response, path, given, more, limit))
 
 
-def _event(row: Any) -> AccessEvent:  # noqa: ANN401 - a row of access
+def _event(row: Any) -> AccessEvent:
     return AccessEvent(
         id=row.id,
         at=row.at,

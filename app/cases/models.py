@@ -56,7 +56,9 @@ class Case(Base):
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), comment="Ledger time of its closing.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that opened it.")
     last_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry it stands at.")
-    subject_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry whose subject part is newest.")
+    subject_entry_id: Mapped[UUID] = mapped_column(
+        ForeignKey("entry.id"), comment="Entry whose subject part is newest."
+    )
 
 
 class StageRow(Base):
@@ -88,7 +90,9 @@ class StageRow(Base):
     posted_by: Mapped[str | None] = mapped_column(ForeignKey("party.code"), comment="Party that posted.")
     posted_seq: Mapped[int | None] = mapped_column(comment="seq of the post.")
     posted_entry_id: Mapped[UUID | None] = mapped_column(ForeignKey("entry.id"), comment="Entry of the post.")
-    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that opened it, or set its clock anew.")
+    entry_id: Mapped[UUID] = mapped_column(
+        ForeignKey("entry.id"), comment="Entry that opened it, or set its clock anew."
+    )
 
 
 class Idempotency(Base):

@@ -160,8 +160,14 @@ def _seal(act: Act, batch: Together, draft: Draft, entry_id: UUID) -> list[dict[
     return parts
 
 
-def _append(  # noqa: PLR0913 - an entry is these facts
-    act: Act, batch: Together, draft: Draft, move: Move, opened: Any, parts: Any, entry_id: UUID  # noqa: ANN401
+def _append(
+    act: Act,
+    batch: Together,
+    draft: Draft,
+    move: Move,
+    opened: Any,
+    parts: Any,
+    entry_id: UUID,
 ) -> Appended:
     actor = act.caller.actor
     facts = {
@@ -229,5 +235,3 @@ def _first_stage(act: Act, draft: Draft, move: Move, facts: dict[str, Any], entr
     due = projecting.due_of(draft.procedure, move.case, state, act.calendar)
     opened = projecting.opened_row(draft.id, move.case, projecting.Dated(state, due), entry)
     return opened | projecting.posted_row(facts, draft.outcome, act.caller.party, 1, entry)
-
-

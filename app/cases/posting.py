@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-
 from app import clock
 from app.access import policy
 from app.access.policy import Standpoint
@@ -158,7 +157,7 @@ def name_person(
     return [seal(batch, entry_id, "subject", {"nip": nip, "nik": None, "name": body.get("subject_name")})]
 
 
-def chain(  # noqa: PLR0913 - an entry is these facts
+def chain(
     act: Act,
     batch: Together,
     case: Any,
@@ -204,5 +203,3 @@ def _answer(act: Act, leaf: bytes) -> Written:
     act.response.headers["Location"] = f"/v1/cases/{answer.id}"
     act.response.headers["Cache-Control"] = "no-store"
     return answer
-
-

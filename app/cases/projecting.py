@@ -21,10 +21,38 @@ from app.procedure.state import CaseState, StageState
 
 S = StageRow.__table__.c
 C = Case.__table__.c
-OPENED = ("case_id", "stage", "round", "status", "owner", "recorder", "after", "opened_on", "opened_at", "due_on", "due", "facts", "entry_id")
+OPENED = (
+    "case_id",
+    "stage",
+    "round",
+    "status",
+    "owner",
+    "recorder",
+    "after",
+    "opened_on",
+    "opened_at",
+    "due_on",
+    "due",
+    "facts",
+    "entry_id",
+)
 RECLOCKED = ("after", "opened_on", "due_on", "due", "entry_id")
 POSTED = ("status", "outcome", "facts", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
-MOVED = ("status", "conditions", "open_stages", "acted", "reached_ppk", "version", "head_hash", "updated_at", "closed_at", "last_entry_id", "agency_code", "identified", "subject_entry_id")
+MOVED = (
+    "status",
+    "conditions",
+    "open_stages",
+    "acted",
+    "reached_ppk",
+    "version",
+    "head_hash",
+    "updated_at",
+    "closed_at",
+    "last_entry_id",
+    "agency_code",
+    "identified",
+    "subject_entry_id",
+)
 
 _insert_stage = upsert(StageRow).values({c: bindparam(c) for c in OPENED})
 OPEN_STAGE = Statement(
@@ -37,9 +65,7 @@ _this_round = (S.case_id == bindparam("b_case"), S.stage == bindparam("b_stage")
 POST_STAGE = Statement(update(StageRow).where(*_this_round).values({c: bindparam(c) for c in POSTED}))
 SKIP_STAGE = Statement(update(StageRow).where(*_this_round).values(status="skipped"))
 INSERT_STAGE_POSTED = Statement(insert(StageRow).values({c: bindparam(c) for c in dict.fromkeys((*OPENED, *POSTED))}))
-MOVE_CASE = Statement(
-    update(Case).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in MOVED})
-)
+MOVE_CASE = Statement(update(Case).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in MOVED}))
 INSERT_CASE = Statement(insert(Case).values({c.name: bindparam(c.name) for c in Case.__table__.columns}))
 KEEP_KEY = Statement(insert(Idempotency).values({c.name: bindparam(c.name) for c in Idempotency.__table__.columns}))
 

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-
 from app.access import policy
 from app.cases import showing
 from app.cases.act import Look
@@ -24,7 +23,7 @@ from app.procedure.model import Stage
 from app.procedure.views import FULL, STATUS, view_of
 
 STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
-ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")  # noqa: S608 - constants
+ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
 SEALED = Statement(
     """
         SELECT part, CASE WHEN part = 'content' THEN content -> 'account' ELSE content END AS content FROM payload
@@ -41,7 +40,7 @@ HISTORY = Statement(
         SELECT e.id, e.leaf, e.leaf_hash, e.seq, e.type, e.party, e.received_at, s.leaf_index
         FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id JOIN cases c ON c.id = e.case_id
         WHERE e.case_id = :case_id AND e.seq > :after AND {VISIBLE} ORDER BY e.seq LIMIT :limit
-        """  # noqa: S608
+        """
 )
 
 
@@ -54,9 +53,7 @@ async def find(look: Look, case_id: UUID) -> Any:
     return rows[0]
 
 
-async def show_case(
-    look: Look, case_id: UUID
-) -> CaseView:
+async def show_case(look: Look, case_id: UUID) -> CaseView:
     case = await find(look, case_id)
     return showing.whole(look.caller, case, await _sealed(look, case), look.language)
 
@@ -70,9 +67,7 @@ async def _sealed(look: Look, case: Any) -> dict[str, Any]:
     return {"account" if r.part == "content" else r.part: r.content for r in rows}
 
 
-async def show_stage(
-    look: Look, case_id: UUID, code: str
-) -> StageView:
+async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
     """The caller's view of a stage. Contents are selected for the full view only."""
     case = await find(look, case_id)
     look.trail.stage = code
@@ -90,7 +85,7 @@ async def show_stage(
         stage=code,
         title=stage.label[look.language],
         owner=showing.owner_now(look.caller, stage, place),
-        view=view,  # type: ignore[arg-type] - one of the three constants of procedure.views
+        view=view,
         latest=rounds[-1] if rounds else None,
         rounds=rounds,
     )
@@ -137,9 +132,7 @@ def _body(
     }
 
 
-async def history(
-    look: Look, case_id: UUID, after: int, limit: int
-) -> list[HistoryEntry]:
+async def history(look: Look, case_id: UUID, after: int, limit: int) -> list[HistoryEntry]:
     """One more than `limit`, so that the page knows whether more follows."""
     values = {"case_id": case_id, "after": after, "limit": limit + 1, **seen_by(look.caller)}
     rows = await look.session.run(HISTORY, **values)

@@ -74,7 +74,7 @@ def _before_letter() -> Flaw:
     )
 
 
-async def _record(  # noqa: PLR0913 - the facts of one receipt
+async def _record(
     act: Act, case: Any, state: CaseState, running: StageState, letter: StageState, received_on: date
 ) -> Written:
     facts = {**(letter.facts or {}), FIELD: received_on.isoformat()}
@@ -103,8 +103,19 @@ async def _record(  # noqa: PLR0913 - the facts of one receipt
 
 def _due(act: Act, state: CaseState, running: StageState, letter: StageState, facts: dict[str, Any]) -> Due:
     stages = [s for s in state.stages if (s.stage, s.round) != (letter.stage, letter.round)]
-    known = StageState(letter.stage, letter.round, letter.status, letter.after, letter.opened_on, letter.outcome, letter.posted_seq, facts)
-    after = CaseState(state.procedure, state.regime, state.report_kind, state.received_on, state.agency_code, (*stages, known))
+    known = StageState(
+        letter.stage,
+        letter.round,
+        letter.status,
+        letter.after,
+        letter.opened_on,
+        letter.outcome,
+        letter.posted_seq,
+        facts,
+    )
+    after = CaseState(
+        state.procedure, state.regime, state.report_kind, state.received_on, state.agency_code, (*stages, known)
+    )
     return projecting.due_of(rulebook().procedures[state.procedure], after, running, act.calendar)
 
 
@@ -118,5 +129,5 @@ def _touched(act: Act, case: Any, entry: Appended) -> dict[str, Any]:
     }
 
 
-def _day(facts: Any, name: str) -> date:  # noqa: ANN401 - facts of a post
+def _day(facts: Any, name: str) -> date:
     return date.fromisoformat(facts[name])

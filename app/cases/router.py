@@ -45,9 +45,7 @@ REFUSED_LIST = (*REFUSED, InvalidCursor)
 
 
 @router.get("/v1/cases/{case_id}", operation_id="read_case", response_model=CaseView, responses=problems(*REFUSED))
-async def read_case(
-    case_id: UUID, _: Reader, look: Looking
-) -> CaseView:
+async def read_case(case_id: UUID, _: Reader, look: Looking) -> CaseView:
     """One case: header, stages, whose turn it is and what may be decided. Identity needs its scope, X-Purpose and a part in the case."""
     case = await reading.show_case(look, case_id)
     look.response.headers["ETag"] = f'"{case.version}"'
@@ -60,21 +58,28 @@ add_opening(router)
 
 @router.get("/v1/cases", operation_id="list_cases", response_model=CaseList, responses=problems(*REFUSED_LIST))
 async def list_cases(
-    _: Reader, look: Looking, filters: Annotated[Filters, Depends()], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    _: Reader,
+    look: Looking,
+    filters: Annotated[Filters, Depends()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> CaseList:
     """The cases the caller's party sees, newest first."""
     return await listing.list_cases(look, filters, limit, cursor)
 
 
 @router.get("/v1/worklist", operation_id="read_worklist", response_model=Worklist, responses=problems(*REFUSED_LIST))
-async def read_worklist(
-    _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
-) -> Worklist:
+async def read_worklist(_: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Worklist:
     """What waits for the caller's party, due first."""
     return await listing.worklist(look, limit, cursor)
 
 
-@router.post("/v1/cases/search", operation_id="search_cases", response_model=CaseFound, responses=problems(*REFUSED, PurposeRequired))
+@router.post(
+    "/v1/cases/search",
+    operation_id="search_cases",
+    response_model=CaseFound,
+    responses=problems(*REFUSED, PurposeRequired),
+)
 async def search_cases(
     body: SearchBody, request: Request, _: Annotated[Caller, needs("cases:read.identity")], look: Looking
 ) -> CaseFound:
@@ -82,10 +87,13 @@ async def search_cases(
     return await listing.search(look, request.app.state.vault, body)
 
 
-@router.get("/v1/cases/{case_id}/stages/{stage}", operation_id="read_stage", response_model=StageView, responses=problems(*REFUSED))
-async def read_stage(
-    case_id: UUID, stage: str, _: Reader, look: Looking
-) -> StageView:
+@router.get(
+    "/v1/cases/{case_id}/stages/{stage}",
+    operation_id="read_stage",
+    response_model=StageView,
+    responses=problems(*REFUSED),
+)
+async def read_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> StageView:
     """The caller's view of a stage: full, summary or status, as the procedure's data decide."""
     return await reading.show_stage(look, case_id, stage)
 
@@ -104,7 +112,12 @@ async def confirm_receipt(
     return await receiving.confirm_receipt(act, case_id, stage, body.received_on)
 
 
-@router.get("/v1/cases/{case_id}/history", operation_id="read_history", response_model=History, responses=problems(*REFUSED_LIST))
+@router.get(
+    "/v1/cases/{case_id}/history",
+    operation_id="read_history",
+    response_model=History,
+    responses=problems(*REFUSED_LIST),
+)
 async def read_history(
     case_id: UUID, _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> History:
@@ -116,7 +129,12 @@ async def read_history(
     return History(data=found[:limit], page=paging.page(look.response, path, {}, more, limit))
 
 
-@router.get("/v1/cases/{case_id}/accesses", operation_id="read_accesses", response_model=AccessList, responses=problems(*REFUSED_LIST))
+@router.get(
+    "/v1/cases/{case_id}/accesses",
+    operation_id="read_accesses",
+    response_model=AccessList,
+    responses=problems(*REFUSED_LIST),
+)
 async def read_accesses(
     case_id: UUID, _: Auditor, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> AccessList:
@@ -124,15 +142,27 @@ async def read_accesses(
     return await looking.accesses(look, case_id, limit, cursor)
 
 
-@router.get("/v1/audit/events", operation_id="read_audit_events", response_model=AccessList, responses=problems(*REFUSED_LIST))
+@router.get(
+    "/v1/audit/events", operation_id="read_audit_events", response_model=AccessList, responses=problems(*REFUSED_LIST)
+)
 async def read_audit_events(
-    _: Auditor, look: Looking, filters: Annotated[looking.Filters, Depends()], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    _: Auditor,
+    look: Looking,
+    filters: Annotated[looking.Filters, Depends()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> AccessList:
     """Reads, posts, refusals, tokens: the whole trail, newest first. This look is recorded too."""
     return await looking.events(look, filters, limit, cursor)
 
 
-@router.post("/v1/cases/{case_id}/stages/{stage}", include_in_schema=False, operation_id="post_unknown_stage", status_code=201, response_model=Written)
+@router.post(
+    "/v1/cases/{case_id}/stages/{stage}",
+    include_in_schema=False,
+    operation_id="post_unknown_stage",
+    status_code=201,
+    response_model=Written,
+)
 async def post_unknown_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> None:
     """A first stage, or one that no procedure has: never open. 404 where there is no such stage, else 409 with what is open."""
     await reading.refuse_post(look, case_id, stage)

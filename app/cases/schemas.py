@@ -301,5 +301,3 @@ class AccessEvent(BaseModel):
 class AccessList(BaseModel):
     data: list[AccessEvent]
     page: Page
-
-

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-
 from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import Standpoint

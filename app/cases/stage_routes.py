@@ -5,7 +5,8 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body as FromBody
+from fastapi import APIRouter
+from fastapi import Body as FromBody
 from pydantic import BaseModel, Discriminator, Tag, create_model
 
 from app.access.caller import Caller, needs
@@ -14,6 +15,7 @@ from app.cases.act import Opening, Writing
 from app.cases.bodies import MODELS, Body
 from app.cases.schemas import NewCase, Written
 from app.errors import (
+    BodyTooLarge,
     CaseClosed,
     DomainError,
     IdempotencyKeyRequired,
@@ -29,7 +31,6 @@ from app.errors import (
     StaleVersion,
     UnknownReference,
     UnsupportedMediaType,
-    BodyTooLarge,
     ValidationFailed,
 )
 from app.problems import problems
@@ -57,7 +58,7 @@ def _camel(code: str) -> str:
     return "".join(word.capitalize() for word in code.split("_"))
 
 
-def _outcomes(stages: list[tuple[Procedure, Stage]]) -> Any:  # noqa: ANN401 - a Literal made from data
+def _outcomes(stages: list[tuple[Procedure, Stage]]) -> Any:
     return Literal[tuple(dict.fromkeys(o for _, s in stages for o in s.outcomes))]
 
 
@@ -76,11 +77,13 @@ def add_stage_routes(router: APIRouter) -> None:
 
 def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, Stage]]) -> None:
     model = post_model(code, stages)
-    body_type = Annotated[model, FromBody(openapi_examples=_examples(stages))]  # type: ignore[valid-type]
+    body_type = Annotated[model, FromBody(openapi_examples=_examples(stages))]
     label = stages[0][1].label
 
-    async def post(case_id: UUID, body: body_type, _: Annotated[Caller, needs(stage_scope(code))], act: Writing) -> Written:  # type: ignore[valid-type]
-        return await posting.post_stage(act, case_id, code, body.outcome, body.body)  # type: ignore[attr-defined]
+    async def post(
+        case_id: UUID, body: body_type, _: Annotated[Caller, needs(stage_scope(code))], act: Writing
+    ) -> Written:
+        return await posting.post_stage(act, case_id, code, body.outcome, body.body)
 
     router.add_api_route(
         f"/v1/cases/{{case_id}}/stages/{code}",
@@ -103,7 +106,9 @@ def when(stages: list[tuple[Procedure, Stage]]) -> str:
 def _when(procedure: Procedure, stage: Stage) -> str:
     opened = sorted(stage.opened_by) + [f"the clock of {s} running out" for s in sorted(stage.opened_by_clock_of)]
     recorder = f" (recorded by `{stage.recorder}` for a PPK without a client)" if stage.recorder else ""
-    lines = [f"**{procedure.code}**: owner `{stage.owner}`{recorder}. May be posted while open; opened by {', '.join(opened)}."]
+    lines = [
+        f"**{procedure.code}**: owner `{stage.owner}`{recorder}. May be posted while open; opened by {', '.join(opened)}."
+    ]
     for outcome in stage.outcomes.values():
         needs_ = ", ".join(stage.body.required_for.get(outcome.code, ())) or "nothing more"
         to = ", ".join([w.stage for w in outcome.next] + [f"closes: {c.status}" for c in outcome.closes])
@@ -129,9 +134,9 @@ def add_opening(router: APIRouter) -> None:
         union |= member
     body_type = Annotated[union, Discriminator(_first_stage_of), FromBody(openapi_examples=_openings())]
 
-    async def post(body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening) -> Written:  # type: ignore[valid-type]
+    async def post(body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening) -> Written:
         stage = next(code for code, model in models.items() if isinstance(body, model))
-        return await opening.open_case(act, body, stage, body.outcome, body.body)  # type: ignore[attr-defined]
+        return await opening.open_case(act, body, stage, body.outcome, body.body)
 
     router.add_api_route(
         "/v1/cases",
@@ -149,7 +154,9 @@ def add_opening(router: APIRouter) -> None:
 
 def _opens(procedure: Procedure, stage: Stage) -> str:
     until = f" to {procedure.valid_to}" if procedure.valid_to else ""
-    lines = [f"**{procedure.code}** (received from {procedure.valid_from}{until}): first stage `{stage.code}`, may be opened by {', '.join(stage.may_open)}."]
+    lines = [
+        f"**{procedure.code}** (received from {procedure.valid_from}{until}): first stage `{stage.code}`, may be opened by {', '.join(stage.may_open)}."
+    ]
     return "\n".join(lines + _when(procedure, stage).splitlines()[1:])
 
 
@@ -165,7 +172,7 @@ def _open_model(procedure: Procedure, stage: Stage) -> type[BaseModel]:
     return create_model(f"Open{_camel(stage.code)}", __base__=NewCase, __doc__=says, **fields)
 
 
-def _first_stage_of(value: Any) -> str:  # noqa: ANN401 - whatever was sent, or a model of ours
+def _first_stage_of(value: Any) -> str:
     """The tag of the model by which to read a body: what is wrong with it is then said of the right one."""
     if isinstance(value, BaseModel):
         report: Any = getattr(value, "report", None)
@@ -186,7 +193,7 @@ def _openings() -> dict[str, Any]:
     for procedure, stage in _first_stages():
         for n, example in enumerate(stage.examples):
             case: dict[str, Any] = dict(procedure.example_case)
-            case["subject"] = {**case["subject"], **example.get("subject", {})}  # type: ignore[dict-item]
+            case["subject"] = {**case["subject"], **example.get("subject", {})}
             value = {**case, "outcome": example["outcome"], "body": example["body"]}
             found[f"{procedure.code}_{n + 1}"] = {"summary": f"{procedure.code}: {example['outcome']}", "value": value}
     return found

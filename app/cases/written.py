@@ -31,7 +31,7 @@ def written(leaf: bytes) -> Written:
     )
 
 
-def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -> StageLine:  # noqa: ANN401 - a literal
+def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -> StageLine:
     return StageLine(
         stage=stage.code,
         round=row["round"],

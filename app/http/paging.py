@@ -13,9 +13,7 @@ from pydantic import BaseModel
 from app.errors import InvalidCursor
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Items per page.")]
-Cursor = Annotated[
-    str | None, Query(max_length=512, description="`next_cursor` of an answer with the same filters.")
-]
+Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of an answer with the same filters.")]
 DEFAULT_LIMIT = 50
 
 
@@ -40,12 +38,18 @@ def decode(cursor: str, path: str, filters: Mapping[str, Any], size: int) -> lis
     """The position a cursor stands for: `size` values. 400 when it was made for other filters, or by hand."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        digest, *position = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+        digest, *position = _list(json.loads(base64.urlsafe_b64decode(padded.encode("ascii"))))
     except (ValueError, TypeError):
         raise InvalidCursor from None
     if digest != _digest(path, filters) or len(position) != size:
         raise InvalidCursor
     return position
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a cursor is a list")
+    return value
 
 
 def page(

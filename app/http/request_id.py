@@ -34,7 +34,7 @@ class RequestId:
         await _answer(self.app, self.answer_500, scope, receive, send_with_id, lambda: started)
 
 
-async def _answer(  # noqa: PLR0913 - an ASGI call is three values; the rest says what to do when it fails
+async def _answer(
     app: ASGIApp,
     answer_500: Callable[[Scope], ASGIApp],
     scope: Scope,
@@ -46,15 +46,12 @@ async def _answer(  # noqa: PLR0913 - an ASGI call is three values; the rest say
         await app(scope, receive, send)
     except Exception as error:
         # the type and place only: a message of the database may repeat a row
-        log.error("unforeseen %s in request %s", type(error).__name__, scope["state"]["request_id"], exc_info=_place(error))
+        kind = type(error).__name__
+        nameless = RuntimeError(kind).with_traceback(error.__traceback__)
+        log.error("unforeseen %s in request %s", kind, scope["state"]["request_id"], exc_info=nameless)  # noqa: TRY400
         if started():
             raise
         await answer_500(scope)(scope, receive, send)
-
-
-def _place(error: Exception) -> tuple[type[BaseException], BaseException, object] | None:
-    """The traceback without the message."""
-    return (RuntimeError, RuntimeError(type(error).__name__), error.__traceback__)
 
 
 def _request_id(headers: Headers) -> UUID:

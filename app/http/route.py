@@ -45,7 +45,7 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
         found = list(_walk(self.dependant))
-        guards = [d.call.before_body for d in found if hasattr(d.call, "before_body")]
+        guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))]
         has_body = self.body_field is not None
         needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
 

@@ -30,7 +30,7 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_refuse, parse_float=_finite)
 
 
-def parse(raw: bytes) -> Any:  # noqa: ANN401 - JSON is any of its six kinds
+def parse(raw: bytes) -> Any:
     """The value, or ValueError / RecursionError."""
     value = _DECODER.decode(raw.decode("utf-8"))
     escapes = b"\\u" in raw  # NUL and lone surrogates can only come from escapes: raw ones are no UTF-8 JSON

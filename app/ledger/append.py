@@ -40,7 +40,7 @@ class Appended:
     received_at: datetime
 
 
-def append(  # noqa: PLR0913 - an entry is these facts; bundling them would only rename them
+def append(
     batch: Together,
     *,
     type_: str,

@@ -48,7 +48,7 @@ class Sequencer:
                     await self._serve(session)
             except asyncio.CancelledError:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, try again
                 # entries stay in the queue; nothing is lost while the database is away
                 log.warning("sequencer starts anew after %s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)

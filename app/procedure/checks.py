@@ -59,9 +59,7 @@ def _outcomes_anywhere(stage: Stage, rulebook: Rulebook) -> set[str]:
     return {code for s in same for code in s.outcomes}
 
 
-def _outcome_flaws(
-    outcome: Outcome, procedure: Procedure, vocabulary: Vocabulary
-) -> Iterator[str]:
+def _outcome_flaws(outcome: Outcome, procedure: Procedure, vocabulary: Vocabulary) -> Iterator[str]:
     if not outcome.next and not outcome.closes:
         yield "neither next stage nor closing status"
     yield from _unknown([w.stage for w in outcome.next], procedure.stages, "next stage")

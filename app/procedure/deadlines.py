@@ -69,9 +69,7 @@ def clock_of(procedure: Procedure, case: CaseState, stage: StageState) -> Clock 
     return None
 
 
-def due(
-    procedure: Procedure, case: CaseState, stage: StageState, calendar: Calendar, no_receipt: int
-) -> Due:
+def due(procedure: Procedure, case: CaseState, stage: StageState, calendar: Calendar, no_receipt: int) -> Due:
     """The due date of an open stage. `no_receipt`: calendar days after the letter's date that stand in for its receipt."""
     clock = clock_of(procedure, case, stage)
     starts = sorted(_starts(clock, case, stage, no_receipt)) if clock and clock.value else []
@@ -81,14 +79,10 @@ def due(
     start, name = starts[-1]
     on = calendar.count(start, clock.value, clock.unit)
     provisional = on > calendar.known_until
-    return Due(
-        on, start, name, clock.value, clock.unit, clock.certainty, calendar.version, provisional
-    )
+    return Due(on, start, name, clock.value, clock.unit, clock.certainty, calendar.version, provisional)
 
 
-def _starts(
-    clock: Clock, case: CaseState, stage: StageState, no_receipt: int
-) -> Iterator[tuple[date, str]]:
+def _starts(clock: Clock, case: CaseState, stage: StageState, no_receipt: int) -> Iterator[tuple[date, str]]:
     for start in clock.starts:
         where, _, field = start.partition(".")
         if start == "report.received_on":
@@ -100,9 +94,7 @@ def _starts(
                 yield from _recorded(post.facts or {}, field, start, no_receipt)
 
 
-def _recorded(
-    facts: Mapping[str, object], field: str, name: str, no_receipt: int
-) -> Iterator[tuple[date, str]]:
+def _recorded(facts: Mapping[str, object], field: str, name: str, no_receipt: int) -> Iterator[tuple[date, str]]:
     if facts.get(field):
         yield _day(facts[field]), name
     elif field == "letter_received_on" and facts.get("letter_date"):

@@ -63,7 +63,7 @@ def _when(row: str | Mapping[str, str]) -> When:
     return When(row["stage"], row.get("if"), row.get("unless"))
 
 
-def _closes(row: None | str | list[Mapping[str, str]]) -> tuple[Closing, ...]:
+def _closes(row: str | list[Mapping[str, str]] | None) -> tuple[Closing, ...]:
     if row is None:
         return ()
     if isinstance(row, str):
@@ -186,9 +186,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
         },
         statuses=_statuses(row["statuses"]),
         succession=tuple(
-            Succession(
-                s["role"], date.fromisoformat(s["from"]), s["to"], s.get("if"), s.get("unless")
-            )
+            Succession(s["role"], date.fromisoformat(s["from"]), s["to"], s.get("if"), s.get("unless"))
             for s in row["succession"]
         ),
         no_receipt_days=row["no_receipt"]["plus"],
@@ -198,9 +196,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 def read_catalogue(folder: Path) -> Catalogue:
     files = {path.stem: _yaml(path) for path in folder.glob("*.yaml")}
-    lists = {
-        name: {row["code"]: row for row in files[file][key]} for name, (file, key) in LISTS.items()
-    }
+    lists = {name: {row["code"]: row for row in files[file][key]} for name, (file, key) in LISTS.items()}
     lists["sanctions"] |= {row["code"]: row for row in files["sanctions"]["historic"]}
     provinces = files["provinces"]["provinces"]
     lists["provinces"] = {row["kemendagri"]: row for row in provinces}

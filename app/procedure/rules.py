@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from app.errors import OutcomeNotAllowed, StageNotOpen
+from app.procedure.deadlines import clock_of
 from app.procedure.model import Outcome, Procedure, Rulebook, When
 from app.procedure.state import CaseState, StageState
 
@@ -72,9 +73,7 @@ def open_first(case: CaseState, stage: str) -> CaseState:
     return replace(case, stages=(first,))
 
 
-def post(
-    rulebook: Rulebook, case: CaseState, stage: str, outcome: str, facts: dict[str, object], seq: int
-) -> Move:
+def post(rulebook: Rulebook, case: CaseState, stage: str, outcome: str, facts: dict[str, object], seq: int) -> Move:
     """Close the open round of `stage` with `outcome`; drop, open and close what the table says, in this order."""
     procedure = rulebook.procedures[case.procedure]
     current = require_open(case, stage)
@@ -86,7 +85,7 @@ def post(
         state = _replaced(state, gone)
     decided_on = _day(facts["decided_on"])
     after = f"{stage}.{outcome}"
-    wanted = [*_overdue(rulebook, procedure, current, chosen), *chosen.next]
+    wanted = [*_overdue(procedure, case, current, chosen), *chosen.next]
     opened = _opened(rulebook, state, wanted, after, decided_on)
     for new in opened:
         state = _replaced(state, new)
@@ -103,19 +102,13 @@ def _drops(stage: StageState, outcome: Outcome) -> bool:
     return stage.status == "open" and stage.stage in outcome.drops
 
 
-def _overdue(
-    rulebook: Rulebook, procedure: Procedure, current: StageState, outcome: Outcome
-) -> Iterable[When]:
+def _overdue(procedure: Procedure, case: CaseState, current: StageState, outcome: Outcome) -> Iterable[When]:
     """What the running clock of the stage would open when it runs out (`as_overdue`)."""
-    if not outcome.as_overdue:
-        return ()
-    clocks = procedure.stages[current.stage].clocks
-    return next((c.overdue_opens for c in clocks if not c.after or current.after in c.after), ())
+    clock = clock_of(procedure, case, current) if outcome.as_overdue else None
+    return clock.overdue_opens if clock else ()
 
 
-def _opened(
-    rulebook: Rulebook, case: CaseState, wanted: Iterable[When], after: str, day: date
-) -> list[StageState]:
+def _opened(rulebook: Rulebook, case: CaseState, wanted: Iterable[When], after: str, day: date) -> list[StageState]:
     procedure = rulebook.procedures[case.procedure]
     opened = []
     for when in wanted:

@@ -1,13 +1,17 @@
 """Who sees a stage in full, in summary, or its status only. The highest view wins; an unnamed field is in no view."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from app.procedure.model import Stage, Vocabulary
 
-FULL, SUMMARY, STATUS = "full", "summary", "status"
+View = Literal["full", "summary", "status"]
+FULL: View = "full"
+SUMMARY: View = "summary"
+STATUS: View = "status"
 
 
-def view_of(stage: Stage, viewer: Iterable[str]) -> str:
+def view_of(stage: Stage, viewer: Iterable[str]) -> View:
     """`viewer`: every name under which the data may speak of the reader (its code, `opener`, a role it succeeded to)."""
     names = set(viewer)
     if names & (stage.full | {stage.owner}):
@@ -21,8 +25,4 @@ def summary_fields(vocabulary: Vocabulary, names: Iterable[str]) -> list[str]:
 
 def in_summary(vocabulary: Vocabulary, body: Mapping[str, object]) -> dict[str, object]:
     """The members of a body that the summary view shows: no person, no repeated account of one."""
-    return {
-        name: value
-        for name, value in body.items()
-        if value is not None and vocabulary.fields[name].summary
-    }
+    return {name: value for name, value in body.items() if value is not None and vocabulary.fields[name].summary}

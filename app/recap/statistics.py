@@ -38,9 +38,7 @@ class Statistics(BaseModel):
     data: list[Figure]
 
 
-async def count_cases(
-    look: Look, election: str | None
-) -> Statistics:
+async def count_cases(look: Look, election: str | None) -> Statistics:
     """Published numbers, cases waiting per stage, and cases per status, all of one snapshot."""
     if election is not None and election not in rulebook().catalogue.codes("elections"):
         raise UnknownReference(Flaw("/query/election", "UNKNOWN_CODE", "Kode tidak dikenal.", "Unknown code."))
@@ -51,10 +49,22 @@ async def count_cases(
         statuses, stages = await _by_status(look.session, values), await _by_stage(look.session, values)
     vocabulary, reported = rulebook().vocabulary, measured["reported"]
     rows = [(m.code, "measure", m.label, measured[m.code], m.of) for m in vocabulary.measures.values()]
-    rows += [(s.code, "closed" if s.closed else "open", s.label, statuses.get(s.code, 0), "reported") for s in vocabulary.statuses.values()]
+    rows += [
+        (s.code, "closed" if s.closed else "open", s.label, statuses.get(s.code, 0), "reported")
+        for s in vocabulary.statuses.values()
+    ]
     rows += [(code, "waiting", label, stages.get(code, 0), "reported") for code, label in _stages().items()]
     figures = [
-        Figure(code=code, kind=kind, name=label[look.language], numerator=n, denominator=measured.get(of, reported), of=of, unit=UNIT, as_of=as_of)
+        Figure(
+            code=code,
+            kind=kind,
+            name=label[look.language],
+            numerator=n,
+            denominator=measured.get(of, reported),
+            of=of,
+            unit=UNIT,
+            as_of=as_of,
+        )
         for code, kind, label, n, of in rows
     ]
     return Statistics(election=election, as_of=as_of, unit=UNIT, data=figures)
@@ -66,7 +76,7 @@ def _stages() -> dict[str, Any]:
 
 async def _measured(session: Session, values: dict[str, Any]) -> dict[str, int]:
     columns = [f"count(*) FILTER (WHERE {_counts(m)}) AS {m.code}" for m in rulebook().vocabulary.measures.values()]
-    query = f"SELECT {', '.join(columns)} FROM cases c WHERE {VISIBLE} AND {ELECTION}"  # noqa: S608 - codes of the rulebook
+    query = f"SELECT {', '.join(columns)} FROM cases c WHERE {VISIBLE} AND {ELECTION}"
     (row,) = await session.run(Statement(query), **values)
     return dict(row._asdict())
 
@@ -82,9 +92,9 @@ def _counts(measure: Measure) -> str:
 
 
 ELECTION = "(CAST(:election AS text) IS NULL OR c.election = :election)"
-BY_STATUS = Statement(f"SELECT c.status, count(*) AS n FROM cases c WHERE {VISIBLE} AND {ELECTION} GROUP BY c.status")  # noqa: S608
+BY_STATUS = Statement(f"SELECT c.status, count(*) AS n FROM cases c WHERE {VISIBLE} AND {ELECTION} GROUP BY c.status")
 BY_STAGE = Statement(
-    f"SELECT o AS stage, count(*) AS n FROM cases c, unnest(c.open_stages) o WHERE {VISIBLE} AND {ELECTION} GROUP BY o"  # noqa: S608
+    f"SELECT o AS stage, count(*) AS n FROM cases c, unnest(c.open_stages) o WHERE {VISIBLE} AND {ELECTION} GROUP BY o"
 )
 
 

@@ -1,6 +1,7 @@
 """The working-day calendar: taken from the `holidays` package once a version, kept as rows, read once a process."""
 
 from datetime import date
+from importlib.metadata import version
 from typing import Any
 
 import holidays
@@ -13,10 +14,12 @@ from app.procedure.deadlines import Calendar
 from app.reference.models import CalendarVersion, Holiday
 
 FIRST_YEAR, LAST_YEAR = 2019, 2060
-VERSION = f"holidays-{holidays.__version__}"
+VERSION = f"holidays-{version('holidays')}"
 KNOWN_UNTIL = Statement("SELECT known_until FROM calendar_version WHERE version = :version")
 DAYS = Statement("SELECT day, name_id FROM holiday WHERE version = :version")
-INSERT_VERSION = Statement(insert(CalendarVersion).values({c.name: bindparam(c.name) for c in CalendarVersion.__table__.columns}))
+INSERT_VERSION = Statement(
+    insert(CalendarVersion).values({c.name: bindparam(c.name) for c in CalendarVersion.__table__.columns})
+)
 INSERT_DAY = Statement(insert(Holiday).values({c.name: bindparam(c.name) for c in Holiday.__table__.columns}))
 
 
@@ -56,4 +59,4 @@ async def load(session: Session) -> Calendar:
     known = await session.value(KNOWN_UNTIL, version=VERSION)
     if known is None:
         raise RuntimeError(f"the calendar {VERSION} is not loaded: run `sbt db migrate`")
-    return Calendar(VERSION, known, {day: name for day, name in await session.run(DAYS, version=VERSION)})
+    return Calendar(VERSION, known, dict(await session.run(DAYS, version=VERSION)))

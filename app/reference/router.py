@@ -16,14 +16,17 @@ from app.procedure.scopes import all_scopes
 from app.reference.calendar import VERSION
 
 router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["reference"])
-DAYS_OFF = Statement("SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day")
+DAYS_OFF = Statement(
+    "SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day"
+)
 CACHE = {"Cache-Control": "public, max-age=300"}
 
 
 @router.get("/{name}", operation_id="read_reference", responses=problems(NotFound))
 async def read_reference(name: str, request: Request, session: ReadSession) -> Response:
     """One list: violations, sanctions, procedures, statuses, parties, elections, provinces, purposes, job_levels, subject_kinds,
-    report_kinds, channels, evidence_kinds, holidays, problems or scopes. No token needed."""
+    report_kinds, channels, evidence_kinds, holidays, problems or scopes. No token needed.
+    """
     rows = await _holidays(session) if name == "holidays" else _rows(name)
     body = json.dumps({"name": name, "data": rows}, ensure_ascii=False).encode()
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -49,11 +52,11 @@ def _rows(name: str) -> list[dict[str, Any]]:
     raise NotFound
 
 
-def _named(label: Any) -> dict[str, str]:  # noqa: ANN401
+def _named(label: Any) -> dict[str, str]:
     return {"name_id": label["id"], "name_en": label["en"]}
 
 
-def _problem(error: Any) -> dict[str, Any]:  # noqa: ANN401
+def _problem(error: Any) -> dict[str, Any]:
     return {
         "code": error.code,
         "type": f"/problems/{slug(error.code)}",
@@ -87,8 +90,15 @@ def _stage(stage: Stage) -> dict[str, Any]:
         "required": ["decided_on", *stage.body.required],
         "required_for": {o: list(f) for o, f in stage.body.required_for.items() if o in stage.outcomes},
         "deadlines": [
-            {"value": c.value, "unit": c.unit, "starts": list(c.starts), "regime": c.regime, "after": list(c.after),
-             "certainty": c.certainty, "reason": c.reason}
+            {
+                "value": c.value,
+                "unit": c.unit,
+                "starts": list(c.starts),
+                "regime": c.regime,
+                "after": list(c.after),
+                "certainty": c.certainty,
+                "reason": c.reason,
+            }
             for c in stage.clocks
         ],
         "outcomes": [
@@ -105,6 +115,12 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 async def _holidays(session: ReadSession) -> list[dict[str, Any]]:
     return [
-        {"day": r.day.isoformat(), "category": r.category, "name_id": r.name_id, "name_en": r.name_en, "version": r.version}
+        {
+            "day": r.day.isoformat(),
+            "category": r.category,
+            "name_id": r.name_id,
+            "name_en": r.name_en,
+            "version": r.version,
+        }
         for r in await session.run(DAYS_OFF, version=VERSION)
     ]

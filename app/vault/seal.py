@@ -16,9 +16,7 @@ from app.database import Statement, Together
 from app.vault.keys import VaultKeys
 from app.vault.models import BlindIndex, Payload
 
-INSERT_PAYLOAD = Statement(
-    insert(Payload).values({c: bindparam(c) for c in ("entry_id", "part", "content", "salt")})
-)
+INSERT_PAYLOAD = Statement(insert(Payload).values({c: bindparam(c) for c in ("entry_id", "part", "content", "salt")}))
 INSERT_INDEX = Statement(
     upsert(BlindIndex)
     .values({c: bindparam(c) for c in ("case_id", "kind", "digest", "entry_id")})
