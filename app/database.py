@@ -16,13 +16,12 @@ from psycopg import AsyncConnection, AsyncRawCursor, Error
 from psycopg import errors as pg
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import ClauseElement, Dialect, MetaData
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy import ClauseElement, Dialect, MetaData, make_url
 from sqlalchemy.orm import DeclarativeBase
 
 from app.errors import Overloaded, RequestInProgress
 
-DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call] - SQLAlchemy leaves it untyped
+DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
 COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 # A reader's session: one snapshot a transaction, and PostgreSQL itself refuses a write in a GET.

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Date, DateTime, ForeignKey, Index, LargeBinary, Sequence, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
@@ -69,7 +69,16 @@ class StageRow(Base):
         CheckConstraint("status IN ('open', 'posted', 'skipped')", name="status"),
         CheckConstraint("(status = 'posted') = (posted_entry_id IS NOT NULL)", name="posted"),
         CheckConstraint("(status = 'posted') = (outcome IS NOT NULL)", name="outcome"),
-        Index("stage_one_open_idx", "case_id", "stage", unique=True, postgresql_where=text("status = 'open'")),
+        # deferred: a stage that opens its own next round is posted and opened in one statement
+        ExcludeConstraint(
+            ("case_id", "="),
+            ("stage", "="),
+            where=text("status = 'open'"),
+            using="btree",
+            name="stage_one_open",
+            deferrable=True,
+            initially="DEFERRED",
+        ),
         Index("stage_worklist_idx", "owner", "due_on", "case_id", postgresql_where=text("status = 'open'")),
     )
 

@@ -76,8 +76,8 @@ def add_stage_routes(router: APIRouter) -> None:
 
 
 def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, Stage]]) -> None:
-    model = post_model(code, stages)
-    body_type = Annotated[model, FromBody(openapi_examples=_examples(stages))]
+    model: Any = post_model(code, stages)
+    body_type: Any = Annotated[model, FromBody(openapi_examples=_examples(stages))]
     label = stages[0][1].label
 
     async def post(
@@ -193,7 +193,11 @@ def _openings() -> dict[str, Any]:
     for procedure, stage in _first_stages():
         for n, example in enumerate(stage.examples):
             case: dict[str, Any] = dict(procedure.example_case)
-            case["subject"] = {**case["subject"], **example.get("subject", {})}
+            case["subject"] = {**case["subject"], **_mapping(example.get("subject"))}
             value = {**case, "outcome": example["outcome"], "body": example["body"]}
             found[f"{procedure.code}_{n + 1}"] = {"summary": f"{procedure.code}: {example['outcome']}", "value": value}
     return found
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

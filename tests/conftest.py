@@ -1,0 +1,22 @@
+"""One real PostgreSQL and one real server a worker process; every test speaks HTTP. Only the clock is a fake."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house import House, running_house
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder: Path = tmp_path_factory.mktemp("sbt")
+    with running_house(folder) as found:
+        yield found
+
+
+@pytest.fixture
+def api(house: House) -> House:
+    """The house at its usual hour: 1 July 2025, both stories of the procedures are past."""
+    house.at("2025-07-01")
+    return house

@@ -1,0 +1,226 @@
+"""The house as its users meet it: a server on a socket, a client for each party, a look behind the log."""
+
+import asyncio
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import uvicorn
+from fastapi import FastAPI
+from psycopg.rows import namedtuple_row
+
+from app import clock, embedded, migrating, roles
+from app.access import registration, standing
+from app.access.registration import Organisation
+from app.admin import sandbox
+from app.database import Database
+from app.main import create_app
+from app.procedure.loading import rulebook
+from app.procedure.scopes import sandbox_scopes
+from app.settings import Settings
+from tests.ledger_check import check_log
+from tests.walks import Body, body_for, first_body, walk_to
+
+PPK_EMPLOYER = "5172"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@dataclass
+class Case:
+    """A case as a caller holds it: its id, and the ETag of its last answer."""
+
+    id: str
+    etag: str
+    procedure: str
+
+
+@dataclass
+class House:
+    """A running service."""
+
+    app: FastAPI
+    base: str
+    folder: Path
+    server: embedded.EmbeddedServer
+    urls: roles.Urls
+    clients: dict[str, dict[str, Any]]
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(base_url=self.base, timeout=30)
+
+    def at(self, instant: str) -> None:
+        """Set the ledger's clock: the one fake there is."""
+        moment = datetime.fromisoformat(instant)
+        moment = moment.replace(tzinfo=clock.JAKARTA) if moment.tzinfo is None else moment
+        ahead = moment + timedelta(hours=9 if len(instant) == 10 else 0) - clock.real()
+        FAKE["ahead"] = ahead
+        clock.shift(ahead)
+        self.app.state.standing.forget()
+
+    def token(self, party: str, scope: str | None = None) -> str:
+        key = f"{party} {scope}"
+        if key not in self.tokens:
+            client = self.clients[party]
+            form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
+            answer = self.http.post("/oauth2/token", data=form, auth=(client["client_id"], client["client_secret"]))
+            assert answer.status_code == 200, answer.text
+            self.tokens[key] = answer.json()["access_token"]
+        return self.tokens[key]
+
+    def headers(self, party: str | None, **more: str) -> dict[str, str]:
+        mine = {"Authorization": f"Bearer {self.token(party)}"} if party else {}
+        return mine | {name.replace("_", "-"): value for name, value in more.items()}
+
+    def get(self, party: str | None, path: str, **headers: str) -> httpx.Response:
+        return self.http.get(path, headers=self.headers(party, **headers))
+
+    def send(self, party: str | None, path: str, body: Any, **headers: str) -> httpx.Response:
+        """A POST with a fresh Idempotency-Key unless one is given."""
+        made = {"Idempotency_Key": str(uuid4())} | headers
+        return self.http.post(path, json=body, headers=self.headers(party, **made))
+
+    def open(self, procedure: str = "sbt_2024", party: str | None = None, **changes: Any) -> Case:
+        body = first_body(procedure, **changes)
+        answer = self.send(party or default_opener(procedure), "/v1/cases", body)
+        assert answer.status_code == 201, answer.text
+        return Case(answer.json()["id"], answer.headers["ETag"], procedure)
+
+    def try_post(self, party: str, case: Case, stage: str, outcome: str, **headers: str) -> httpx.Response:
+        body = body_for(case.procedure, stage, outcome)
+        made = {"If_Match": case.etag} | headers
+        return self.send(party, f"/v1/cases/{case.id}/stages/{stage}", body, **made)
+
+    def post(self, party: str, case: Case, stage: str, outcome: str, body: Body | None = None) -> httpx.Response:
+        sent = body or body_for(case.procedure, stage, outcome)
+        answer = self.send(party, f"/v1/cases/{case.id}/stages/{stage}", sent, If_Match=case.etag)
+        assert answer.status_code == 201, f"{stage}.{outcome} by {party}: {answer.text}"
+        case.etag = answer.headers["ETag"]
+        return answer
+
+    def turn(self, case: Case, stage: str) -> str:
+        """Who must post this open stage now, as the case says."""
+        seen = self.get("auditor", f"/v1/cases/{case.id}").json()
+        return next(step["owner"] for step in seen["next"] if step["stage"] == stage)
+
+    def walked(self, stage: str, procedure: str = "sbt_2024", **changes: Any) -> Case:
+        """A case in which `stage` is open, by the shortest way."""
+        first, *path = walk_to(procedure, stage)
+        case = self.open(procedure, outcome=first[1], **changes)
+        for step, outcome in path:
+            self.post(self.turn(case, step), case, step, outcome)
+        return case
+
+    def superuser(self, statement: str, *values: Any) -> list[Any]:
+        """What a database administrator can do behind the service's back."""
+        url = self.server.url(embedded.SUPERUSER, self.server.password, roles.DATABASE)
+        with psycopg.connect(roles.plain(url), autocommit=True, row_factory=namedtuple_row) as session:
+            found = session.execute(statement, values or None)
+            return found.fetchall() if found.description else []
+
+    def check_log(self, case: Case | str | None = None) -> None:
+        check_log(self.superuser, str(case.id if isinstance(case, Case) else case) if case else None)
+
+    def accesses(self, request_id: str) -> list[Any]:
+        return self.superuser("SELECT * FROM access WHERE request_id = %s", request_id)
+
+    def add_ppk(self) -> None:
+        """A PPK with a client of its own: the regency government of PPK_EMPLOYER."""
+        if "ppk_banda_aceh" in self.clients:
+            return
+
+        async def register() -> str:
+            database = Database.connect(self.urls.app, size=1)
+            await database.open()
+            async with database.writing() as session:
+                party = Organisation("ppk_banda_aceh", "ppk", "PPK Banda Aceh", "PPK Banda Aceh", PPK_EMPLOYER)
+                await registration.register_party(session, party, by="operator")
+                scopes = sandbox_scopes(rulebook(), "ppk")
+                secret = await registration.register_client(session, "ppk-client", party.code, scopes, by="operator")
+            await database.close()
+            return secret
+
+        secret = asyncio.run(register())
+        self.clients["ppk_banda_aceh"] = {"client_id": "ppk-client", "client_secret": secret}
+        self.app.state.standing.forget()
+
+
+FAKE: dict[str, timedelta] = {"ahead": timedelta(0)}
+
+
+async def _fake_ahead(_: Any) -> timedelta:
+    return FAKE["ahead"]
+
+
+def default_opener(procedure: str) -> str:
+    return "bawaslu" if procedure == "skb_2022" else "bkn"
+
+
+@contextmanager
+def running_house(folder: Path) -> Iterator[House]:
+    """fsync is off for the suite; tests of what a crash leaves start a server of their own with it on."""
+    standing.ahead = _fake_ahead
+    with embedded.running(folder / "var", fsync=False) as server:
+        urls = roles.init_embedded(server)
+        os.environ["SBT_OWNER_DATABASE_URL"] = urls.owner
+        migrating.migrate()
+        port = free_port()
+        settings = Settings(
+            environment="sandbox",
+            data_dir=folder / "var",
+            port=port,
+            database_url=urls.app,  # type: ignore[arg-type]  # pydantic makes it a secret
+            worker_database_url=urls.worker,  # type: ignore[arg-type]
+        )
+        asyncio.run(_prepare(urls.app, folder))
+        rows = json.loads((folder / "sandbox" / "clients.json").read_text())
+        app = create_app(settings)
+        with _serving(app, port):
+            yield House(app, f"http://127.0.0.1:{port}", folder, server, urls, {r["party"]: r for r in rows})
+
+
+async def _prepare(url: str, folder: Path) -> None:
+    database = Database.connect(url, size=1)
+    await database.open()
+    async with database.writing() as session:
+        await sandbox.prepare(session, folder / "sandbox", clock_start=None)
+    await database.close()
+
+
+@contextmanager
+def _serving(app: FastAPI, port: int) -> Iterator[None]:
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", loop="asyncio")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a problem, which it must be."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    return answer.status_code, answer.json()["code"]

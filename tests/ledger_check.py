@@ -1,0 +1,74 @@
+"""Re-checks the log from the outside: every hash, every chain, every row against its entry. Used after each step that writes."""
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+Query = Callable[..., list[Any]]
+
+
+def check_log(query: Query, case: str | None = None) -> None:
+    """All of it, or the chain of one case."""
+    if case is None:
+        _check_order(query)
+    where = "WHERE case_id = %s" if case else ""
+    values = [case] if case else []
+    entries = query(f"SELECT * FROM entry {where} ORDER BY case_id, seq", *values)
+    assert entries, "an empty log proves nothing"
+    chains: dict[Any, list[Any]] = defaultdict(list)
+    for entry in entries:
+        assert hashlib.sha256(b"\x00" + entry.leaf).digest() == entry.leaf_hash
+        leaf = json.loads(entry.leaf)
+        assert (leaf["id"], leaf["type"], leaf["party"]) == (str(entry.id), entry.type, entry.party)
+        if entry.case_id:
+            chains[entry.case_id].append(entry)
+    for chain in chains.values():
+        _check_chain(chain)
+    _check_rows(query, chains)
+
+
+def _check_order(query: Query) -> None:
+    """Once the queue is empty: indexes from 0, no gap, each entry once."""
+    deadline = time.monotonic() + 10
+    while query("SELECT 1 FROM pending LIMIT 1"):
+        assert time.monotonic() < deadline, "the sequencer does not come after"
+        time.sleep(0.02)
+    indexes = [row.leaf_index for row in query("SELECT leaf_index FROM sequenced ORDER BY leaf_index")]
+    assert indexes == list(range(len(indexes)))
+    (counted,) = query("SELECT count(*) AS n FROM entry")
+    assert counted.n == len(indexes)
+    later = query(
+        "SELECT 1 FROM entry a JOIN entry b ON a.case_id = b.case_id AND b.seq = a.seq + 1"
+        " JOIN sequenced sa ON sa.entry_id = a.id JOIN sequenced sb ON sb.entry_id = b.id"
+        " WHERE sa.leaf_index > sb.leaf_index"
+    )
+    assert not later, "the order within a case was not kept"
+
+
+def _check_chain(chain: list[Any]) -> None:
+    previous = None
+    for number, entry in enumerate(chain, 1):
+        leaf = json.loads(entry.leaf)
+        assert entry.seq == leaf["seq"] == number
+        assert leaf["prev"] == (previous.leaf_hash.hex() if previous else None)
+        previous = entry
+
+
+def _check_rows(query: Query, chains: dict[Any, list[Any]]) -> None:
+    """The projections say what the entries say: version, head, status, open stages, and who posted what."""
+    for case in query("SELECT * FROM cases WHERE id = ANY(%s)", list(chains)):
+        last = chains[case.id][-1]
+        leaf = json.loads(last.leaf)
+        assert (case.version, case.head_hash, case.last_entry_id) == (last.seq, last.leaf_hash, last.id)
+        assert (case.status, case.open_stages) == (leaf["status"], leaf["open"])
+        open_now = query("SELECT stage FROM stage WHERE case_id = %s AND status = 'open'", case.id)
+        assert sorted(row.stage for row in open_now) == sorted(leaf["open"])
+    posted = query("SELECT * FROM stage WHERE status = 'posted' AND case_id = ANY(%s)", list(chains))
+    for row in posted:
+        entry = chains[row.case_id][row.posted_seq - 1]
+        leaf = json.loads(entry.leaf)
+        assert (leaf["stage"], leaf["round"], leaf["outcome"]) == (row.stage, row.round, row.outcome)
+        assert (row.posted_entry_id, row.posted_by) == (entry.id, entry.party)
