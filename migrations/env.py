@@ -3,14 +3,14 @@
 import os
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
 
 from app.tables import METADATA
 
 
 def run() -> None:
     url = os.environ["SBT_OWNER_DATABASE_URL"]
-    with create_engine(url).connect() as connection:
+    with create_engine(url, poolclass=NullPool).connect() as connection:
         context.configure(connection=connection, target_metadata=METADATA, compare_server_default=True)
         with context.begin_transaction():
             context.run_migrations()
