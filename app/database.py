@@ -12,7 +12,7 @@ from functools import cache
 from typing import Annotated, Any, Self
 
 from fastapi import Depends, Request
-from psycopg import AsyncConnection, AsyncRawCursor, Error
+from psycopg import AsyncConnection, AsyncRawCursor, Error, OperationalError
 from psycopg import errors as pg
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -187,7 +187,17 @@ def _answerable(error: Exception) -> Exception:
     """What a caller may simply try again is said so; anything else stays what it is."""
     if isinstance(error, pg.UniqueViolation) and error.diag.constraint_name == "idempotency_pkey":
         return RequestInProgress()  # a twin committed between our look and our write: the next try is a replay
-    too_slow = (PoolTimeout, pg.LockNotAvailable, pg.QueryCanceled, pg.SerializationFailure, pg.DeadlockDetected)
+    if isinstance(error, OperationalError) and error.sqlstate is None:
+        return Overloaded()  # no answer from the database: it restarts, or the line is down
+    too_slow = (
+        PoolTimeout,
+        pg.LockNotAvailable,
+        pg.QueryCanceled,
+        pg.SerializationFailure,
+        pg.DeadlockDetected,
+        pg.AdminShutdown,
+        pg.CannotConnectNow,
+    )
     return Overloaded() if isinstance(error, too_slow) else error
 
 

@@ -1,11 +1,13 @@
 """/docs: Swagger UI from the package's own files: no CDN, no inline script, works with no network."""
 
+import json
 from importlib.resources import files
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.errors import NotFound
+from app.http.conditional import cached
 
 router = APIRouter(include_in_schema=False)
 RESOURCES = files("fastapi_swagger") / "resources"
@@ -26,6 +28,11 @@ POLICY = (
 @router.get("/docs")
 async def docs() -> HTMLResponse:
     return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    return cached(request, json.dumps(request.app.openapi(), ensure_ascii=False).encode())
 
 
 @router.get("/docs/assets/{name}")

@@ -11,7 +11,9 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,9 +60,12 @@ def running(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
     """The server of `var/pg`, made on first use, stopped at the end. One holder of `var` at a time."""
     with held(var):
         server = start(var.resolve(), fsync=fsync)
+        stopping = threading.Event()
+        threading.Thread(target=_watch, args=(server, stopping), daemon=True).start()
         try:
             yield server
         finally:
+            stopping.set()
             stop(server)
 
 
@@ -102,9 +107,19 @@ def start(var: Path, *, fsync: bool = True) -> EmbeddedServer:
         time.sleep(0.1)
 
 
+def _watch(server: EmbeddedServer, stopping: threading.Event) -> None:
+    """A service without its database is no service: when the server ends by itself, so do we."""
+    while not stopping.wait(1.0):
+        if server.process.poll() is not None:
+            print("The embedded PostgreSQL has ended; stopping. Start again to recover.", file=sys.stderr, flush=True)  # noqa: T201
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
 def stop(server: EmbeddedServer) -> None:
     """Fast shutdown: open transactions roll back, everything committed is on disk."""
-    server.process.send_signal(signal.SIGINT)
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGINT)
     server.process.wait(timeout=START_SECONDS)
     shutil.rmtree(server.socket, ignore_errors=True)
 

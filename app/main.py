@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="SBT",
         version="0.1.0",
         description=ABOUT,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -48,7 +48,7 @@ FLAWS = {
         "No such date, or not YYYY-MM-DD.",
     ),
     "date_parsing": ("WRONG_FORMAT", "Tanggal tidak ada atau bukan YYYY-MM-DD.", "No such date, or not YYYY-MM-DD."),
-    "datetime_from_date_parsing": ("WRONG_FORMAT", "Saat harus RFC 3339.", "Must be an RFC 3339 instant."),
+    "datetime_parsing": ("WRONG_FORMAT", "Saat harus RFC 3339.", "Must be an RFC 3339 instant."),
     "uuid_parsing": ("WRONG_FORMAT", "Harus berupa UUID.", "Must be a UUID."),
     "string_pattern_mismatch": ("WRONG_FORMAT", "Bentuknya tidak sesuai.", "It does not have the right form."),
     "greater_than_equal": ("TOO_SMALL", "Paling kecil {ge}.", "At least {ge}."),

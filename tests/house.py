@@ -193,7 +193,9 @@ def running_house(folder: Path) -> Iterator[House]:
         rows = json.loads((folder / "sandbox" / "clients.json").read_text())
         app = create_app(settings)
         with _serving(app, port):
-            yield House(app, f"http://127.0.0.1:{port}", folder, server, urls, {r["party"]: r for r in rows})
+            house = House(app, f"http://127.0.0.1:{port}", folder, server, urls, {r["party"]: r for r in rows})
+            yield house
+            house.http.close()
 
 
 async def _prepare(url: str, folder: Path) -> None:

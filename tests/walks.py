@@ -71,9 +71,7 @@ def walk_to(procedure: str, stage: str) -> list[Step]:
 
 def every_step() -> list[tuple[str, str, str]]:
     """Every stage and outcome of every procedure."""
-    return [
-        (p.code, s.code, o) for p in rulebook().procedures.values() for s in p.stages.values() for o in s.outcomes
-    ]
+    return [(p.code, s.code, o) for p in rulebook().procedures.values() for s in p.stages.values() for o in s.outcomes]
 
 
 def body_for(procedure: str, stage: str, outcome: str) -> Body:

@@ -1,7 +1,7 @@
 """From a bearer token to a Caller, before the body is read; and what a handler says to need one: `Annotated[Caller, needs("cases:read")]`."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Depends, Request
@@ -11,16 +11,29 @@ from app.access.tokens import Claims
 from app.errors import (
     Flaw,
     InsufficientScope,
+    NotFound,
     PartySuspended,
     TokenInvalid,
     TokenMissing,
     UnknownReference,
     ValidationFailed,
 )
-from app.procedure.loading import rulebook
+from app.procedure.loading import rulebook, stage_codes
 
-LONG_NUMBER = re.compile(r"(?<!\d)(\d{16}|\d{18})(?!\d)")  # a NIK or NIP
+LONG_NUMBER = re.compile(r"\d{16}")  # a NIK or NIP, or part of a longer number
 MAX_ACTOR = 64
+BAD_ACTOR = Flaw(
+    "/header/X-Actor",
+    "INVALID",
+    "Pengenal buram, paling banyak 64 karakter, bukan NIP atau NIK.",
+    "An opaque id, at most 64 characters, no NIP or NIK.",
+)
+BAD_PURPOSE = Flaw(
+    "/header/X-Purpose",
+    "UNKNOWN_CODE",
+    "Pakai kode dari /v1/reference/purposes.",
+    "Use a code from /v1/reference/purposes.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +47,8 @@ class Caller:
     jti: str
     employer: str | None
     snapshot: Snapshot
-    actor: bytes | None = None
-    purpose: str | None = None
+    actor: bytes | None
+    purpose: str | None
 
 
 async def authenticate(request: Request) -> Caller:
@@ -49,16 +62,26 @@ async def authenticate(request: Request) -> Caller:
     if client is None or claims.jti in snapshot.revoked or client.party != claims.party:
         raise TokenInvalid
     party = snapshot.parties[client.party]
+    caller = Caller(
+        party=party.code,
+        kind=party.kind,
+        client_id=client.id,
+        scopes=claims.scopes & client.scopes,
+        jti=claims.jti,
+        employer=party.agency_code if party.kind == "ppk" else None,
+        snapshot=snapshot,
+        actor=_actor(request, party.code),
+        purpose=_purpose(request),
+    )
+    request.state.caller = caller  # from here on a refusal is on record
     if client.suspended or party.suspended:
         raise PartySuspended
-    employer = party.agency_code if party.kind == "ppk" else None
-    scopes = claims.scopes & client.scopes
-    return Caller(party.code, party.kind, client.id, scopes, claims.jti, employer, snapshot)
+    return caller
 
 
 class Needs:
-    """A scope a handler needs; None: any valid token; `{name}` in it is taken from the path. Runs before the body, hands the
-    caller over after.
+    """A scope a handler needs; None: any valid token; `{stage}` in it is taken from the path. Runs before the body, hands
+    the caller over after.
     """
 
     def __init__(self, scope: str | None) -> None:
@@ -66,7 +89,8 @@ class Needs:
 
     async def before_body(self, request: Request) -> None:
         caller = await authenticate(request)
-        request.state.caller = caller
+        if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
+            raise NotFound
         if self.scope is not None:
             scope = self.scope.format_map(request.path_params)
             if scope not in caller.scopes:
@@ -74,8 +98,10 @@ class Needs:
 
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller
-        caller = replace(caller, actor=_actor(request), purpose=_purpose(request))
-        request.state.caller = caller
+        if caller.actor is None and "x-actor" in request.headers:
+            raise ValidationFailed(BAD_ACTOR)
+        if caller.purpose is None and "x-purpose" in request.headers:
+            raise UnknownReference(BAD_PURPOSE)
         return caller
 
 
@@ -83,31 +109,16 @@ def needs(scope: str | None) -> Any:
     return Depends(Needs(scope))
 
 
-def _actor(request: Request) -> bytes | None:
-    """X-Actor, at once an HMAC: the person behind the call is known to the agency, not to us."""
+def _actor(request: Request, party: str) -> bytes | None:
+    """X-Actor, at once an HMAC: the person behind the call is known to the agency, not to us. None: absent, or not acceptable."""
     actor = request.headers.get("x-actor")
-    if actor is None:
+    if actor is None or len(actor) > MAX_ACTOR or LONG_NUMBER.search(actor):
         return None
-    if len(actor) > MAX_ACTOR or LONG_NUMBER.search(actor):
-        flaw = Flaw(
-            "/header/X-Actor",
-            "INVALID",
-            "Pengenal buram, paling banyak 64 karakter, bukan NIP atau NIK.",
-            "An opaque id, at most 64 characters, no NIP or NIK.",
-        )
-        raise ValidationFailed(flaw)
-    digest: bytes = request.app.state.vault.digest("actor", request.state.caller.party, actor)
+    digest: bytes = request.app.state.vault.digest("actor", party, actor)
     return digest
 
 
 def _purpose(request: Request) -> str | None:
+    """X-Purpose. None: absent, or unknown."""
     purpose = request.headers.get("x-purpose")
-    if purpose is not None and purpose not in rulebook().catalogue.codes("purposes"):
-        flaw = Flaw(
-            "/header/X-Purpose",
-            "UNKNOWN_CODE",
-            "Pakai kode dari /v1/reference/purposes.",
-            "Use a code from /v1/reference/purposes.",
-        )
-        raise UnknownReference(flaw)
-    return purpose
+    return purpose if purpose in rulebook().catalogue.codes("purposes") else None

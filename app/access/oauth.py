@@ -18,9 +18,9 @@ from app.access.models import RevokedToken
 from app.access.registration import hash_secret
 from app.access.standing import KnownClient, Snapshot
 from app.access.tokens import LIFETIME
-from app.access.trail import INSERT_ACCESS, Trail
-from app.database import Statement, Together
-from app.errors import DomainError
+from app.access.trail import Trail, write
+from app.database import Statement
+from app.errors import AccessNotRecorded, DomainError
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
 
@@ -74,8 +74,8 @@ async def issue_token(request: Request) -> JSONResponse:
     if form.get("grant_type") != "client_credentials":
         raise OAuthError("unsupported_grant_type", "Use grant_type=client_credentials.")
     scopes = _scopes(form.get("scope"), client)
-    token = request.app.state.tokens.issue(client.id, client.party, scopes)
     await _remember(request, client, snapshot)
+    token = request.app.state.tokens.issue(client.id, client.party, scopes)
     body = {"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME, "scope": " ".join(scopes)}
     return JSONResponse(body, headers=NO_STORE)
 
@@ -114,7 +114,7 @@ async def revoke_token(request: Request) -> JSONResponse:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    if request.headers.get("content-type", "").split(";")[0] != "application/x-www-form-urlencoded":
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise OAuthError("invalid_request", "Send application/x-www-form-urlencoded.")
     raw = bytearray()
     try:
@@ -163,11 +163,11 @@ def _scopes(wanted: str | None, client: KnownClient) -> list[str]:
 async def _remember(request: Request, client: KnownClient, snapshot: Snapshot) -> None:
     """Tokens given and taken back are on the audit trail too."""
     kind = snapshot.parties[client.party].kind
-    request.state.caller = Caller(client.party, kind, client.id, client.scopes, "", None, snapshot)
-    batch = Together()
-    batch.add(INSERT_ACCESS, **Trail(request).row(200))
-    async with request.app.state.database.recording() as session:
-        await batch.send(session)
+    request.state.caller = Caller(client.party, kind, client.id, client.scopes, "", None, snapshot, None, None)
+    try:
+        await write(request, Trail(request).row(200))
+    except AccessNotRecorded:
+        raise OAuthError("temporarily_unavailable", "The audit trail cannot be written now.", 503) from None
 
 
 @router.get("/.well-known/jwks.json", operation_id="read_jwks")

@@ -57,11 +57,15 @@ def poster(caller: Caller, stage: Stage, case: Standpoint) -> str:
     return holder(caller, stage.recorder or "ppk", case.conditions) or stage.owner
 
 
-def require_mandate(caller: Caller, stage: Stage, case: Standpoint) -> None:
+def has_turn(caller: Caller, stage: Stage, case: Standpoint) -> bool:
     turn = poster(caller, stage, case)
     its_own = caller.kind == "ppk" and turn == "ppk" and caller.employer == case.agency_code
-    if turn != caller.party and not its_own:
-        raise NoMandateForStage(owner=turn)
+    return turn == caller.party or its_own
+
+
+def require_mandate(caller: Caller, stage: Stage, case: Standpoint) -> None:
+    if not has_turn(caller, stage, case):
+        raise NoMandateForStage(owner=poster(caller, stage, case))
 
 
 def require_may_open(caller: Caller, stage: Stage) -> None:

@@ -1,12 +1,13 @@
 """The trail of who looked. One record per authenticated request that touches cases, before the answer leaves; refusals included."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request
+from psycopg import Error
 from sqlalchemy import bindparam, insert
 from uuid_utils.compat import uuid7
 
@@ -15,9 +16,11 @@ from app.access.caller import Caller
 from app.access.models import Access
 from app.database import Statement, Together
 from app.errors import AccessNotRecorded, DomainError
+from app.procedure.loading import stage_codes
 
 log = logging.getLogger("sbt.trail")
 INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
+TABLE = f"table {Access.__tablename__}"
 NOT_ON_RECORD = {400, 401, 405, 413, 415, 429, 500, 503}  # telemetry only
 
 
@@ -27,7 +30,7 @@ class Trail:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._cases: list[UUID] = []
-        self.stage: str | None = request.path_params.get("stage")
+        self.stage = _stage(request)
         self.recorded = False
 
     def shows(self, *cases: UUID) -> None:
@@ -56,18 +59,36 @@ class Trail:
         }
 
 
+def _stage(request: Request) -> str | None:
+    """The stage that the path asks for, if there is one of that name: a path is the caller's text."""
+    _, _, rest = request.scope["path"].partition("/stages/")
+    code = rest.partition("/")[0]
+    return code if code in stage_codes() else None
+
+
 @asynccontextmanager
 async def recorded(request: Request) -> AsyncIterator[Trail]:
     """Entered before the read session: it ends after the read has, and holds one connection at a time."""
     trail = Trail(request)
     yield trail
     if not trail.recorded:
-        await _write(request, trail.row(200))
+        await write(request, trail.row(200))
 
 
 async def _recorded(request: Request) -> AsyncIterator[Trail]:
     async with recorded(request) as trail:
         yield trail
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Around a statement that carries a record: when the trail cannot be written, nothing was, and that is what is said."""
+    try:
+        yield
+    except Error as error:
+        if TABLE in (error.diag.message_primary or ""):
+            raise AccessNotRecorded from None
+        raise
 
 
 # What cannot be recorded is not shown: the record is written before the answer leaves.
@@ -83,10 +104,10 @@ async def remember_refusal(request: Request, error: DomainError) -> None:
     if asked is not None:
         with suppress(ValueError):  # no id of a case: the attempt is recorded without one
             trail.shows(UUID(str(asked)))
-    await _write(request, trail.row(error.status, error.code))
+    await write(request, trail.row(error.status, error.code))
 
 
-async def _write(request: Request, row: dict[str, Any]) -> None:
+async def write(request: Request, row: dict[str, Any]) -> None:
     try:
         async with request.app.state.database.recording() as session:
             await session.run(INSERT_ACCESS, **row)

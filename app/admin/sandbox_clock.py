@@ -4,14 +4,15 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import bindparam, insert
 
 from app import clock
 from app.access.caller import Caller, needs
 from app.access.moves import ClockMove
 from app.access.standing import ahead
-from app.access.trail import Recorded
+from app.access.trail import Trail, recording
+from app.cases.bodies import Instant
 from app.database import Session, Statement, Together, WriteSession
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, ValidationFailed
 from app.http.route import GuardedRoute
@@ -31,7 +32,7 @@ class ClockBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    now: AwareDatetime
+    now: Instant
 
 
 class ClockView(BaseModel):
@@ -44,23 +45,21 @@ async def start(session: Session, at: datetime, *, by: str) -> None:
     """On an empty log only: what was received cannot be moved to another time."""
     if await session.value(ANY_ENTRY):
         raise RuntimeError("the log is not empty: `sbt sandbox reset` first, then start the clock")
-    await _record(session, "clock.started", at, by=by)
+    await _record(session, Together(), "clock.started", at, by=by)
 
 
-async def _record(session: Session, type_: str, at: datetime, *, by: str) -> None:
+async def _record(session: Session, batch: Together, type_: str, at: datetime, *, by: str) -> None:
     clock.shift(at - clock.real())
-    batch = Together()
     entry = append(batch, type_=type_, party=by, received_at=at, facts={"facts": {"to": at.isoformat()}})
     await batch.send(session)
     await session.run(INSERT_MOVE, to=at, ahead=at - clock.real(), entry_id=entry.id)
 
 
-@router.post("/v1/sandbox/clock", operation_id="move_clock", response_model=ClockView, responses=problems(*REFUSED))
+@router.put("/v1/sandbox/clock", operation_id="move_clock", response_model=ClockView, responses=problems(*REFUSED))
 async def move_clock(
     body: ClockBody,
     request: Request,
     caller: Annotated[Caller, needs("admin:write")],
-    _: Recorded,
     session: WriteSession,
 ) -> ClockView:
     """Sandbox only: move the ledger's time forward. Other processes follow within two seconds."""
@@ -72,7 +71,10 @@ async def move_clock(
         raise ValidationFailed(flaw)
     before: timedelta = clock.now() - clock.real()
     try:
-        await _record(session, "clock.moved", body.now, by=caller.party)
+        batch = Together()
+        Trail(request).record(batch, 200)
+        with recording():
+            await _record(session, batch, "clock.moved", body.now, by=caller.party)
     except BaseException:
         clock.shift(before)
         raise

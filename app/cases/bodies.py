@@ -8,6 +8,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +19,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+ISO_INSTANT = re.compile(
+    r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def _day_text(value: object) -> object:
@@ -27,9 +31,16 @@ def _day_text(value: object) -> object:
     return value
 
 
+def _instant_text(value: object) -> object:
+    if not isinstance(value, str) or not ISO_INSTANT.fullmatch(value):
+        raise PydanticCustomError("datetime_parsing", "not an instant")
+    return value
+
+
 String = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 Day = Annotated[date, BeforeValidator(_day_text)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant_text)]
 Count = Annotated[StrictInt, Field(ge=0, le=100_000)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 AgencyCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
@@ -53,7 +64,7 @@ class Evidence(Body):
     note: Text
     sha256: Sha256 | None = None
     media_type: String | None = None
-    size: Count | None = None
+    size: Annotated[StrictInt, Field(ge=0, lt=2**53)] | None = None
     held_by: String | None = None
 
 

@@ -97,7 +97,7 @@ def require_numbers(numbers: Mapping[str, tuple[str | None, str]], kind: str) ->
     for pointer, (number, which) in numbers.items():
         if number is None:
             continue
-        found = nip_flaw(number, kind) if which == "nip" else nik_flaw(number)
+        found = nip_flaw(number, kind, clock.today()) if which == "nip" else nik_flaw(number)
         if found:
             flaws.append(Flaw(pointer, *FLAWS[found]))
     if flaws:

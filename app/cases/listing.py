@@ -2,27 +2,30 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import Query
 
 from app import clock
 from app.access.caller import Caller
+from app.access.policy import identifies
 from app.cases.act import Look
+from app.cases.bodies import Day, Instant
 from app.cases.reading import STAGES
-from app.cases.schemas import CaseFound, CaseHeader, CaseList, SearchBody, WorkItem, Worklist
-from app.cases.showing import in_list
+from app.cases.schemas import CaseHeader, CaseList, SearchBody, WorkItem, Worklist
+from app.cases.showing import in_list, parts_in, standpoint
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
-from app.errors import Flaw, InvalidCursor, PurposeRequired, UnknownReference, ValidationFailed
+from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
 from app.procedure.loading import rulebook
 from app.vault.keys import VaultKeys
 
 Filter = Annotated[str | None, Query(max_length=64)]
-MAX_FOUND = 200
+PERSON = Statement(
+    f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE}"
+    " AND (CAST(:before AS uuid) IS NULL OR c.id < :before) ORDER BY c.id DESC LIMIT :limit"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,11 @@ class Filters:
     agency_code: Filter = None
     violation: Filter = None
     report_number: Annotated[str | None, Query(max_length=200)] = None
-    opened_from: date | None = None
-    opened_to: date | None = None
-    due_before: Annotated[date | None, Query(description="An open stage is due before this day.")] = None
+    opened_from: Day | None = None
+    opened_to: Day | None = None
+    due_before: Annotated[Day | None, Query(description="An open stage is due before this day.")] = None
     overdue: Annotated[bool | None, Query(description="An open stage is past its due date.")] = None
-    updated_since: datetime | None = None
+    updated_since: Instant | None = None
 
 
 OPEN_STAGE = "EXISTS (SELECT 1 FROM stage o WHERE o.case_id = c.id AND o.status = 'open' AND {})"
@@ -82,9 +85,9 @@ async def list_cases(look: Look, filters: Filters, limit: int, cursor: str | Non
     clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
     values: dict[str, Any] = {**given, **seen_by(look.caller), "today": clock.today(), "limit": limit + 1}
     if cursor is not None:
-        (before,) = paging.decode(cursor, "/v1/cases", given, 1)
+        (before,) = paging.decode(cursor, "/v1/cases", given, paging.an_id)
         clauses.append("c.id < :before")
-        values["before"] = _uuid(before)
+        values["before"] = before
     query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
     rows = await look.session.run(Statement(query), **values)
     shown = [in_list(look.caller, row, look.language) for row in rows[:limit]]
@@ -93,20 +96,25 @@ async def list_cases(look: Look, filters: Filters, limit: int, cursor: str | Non
     return CaseList(data=shown, page=paging.page(look.response, "/v1/cases", given, more, limit))
 
 
-async def search(look: Look, vault: VaultKeys, body: SearchBody) -> CaseFound:
-    """The cases of one person, newest first. The number is looked for by its HMAC: it stands in no query and no log."""
+async def search(look: Look, vault: VaultKeys, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
+    """The cases of one person in which the caller may know who it is, newest first. The number is looked for by its HMAC:
+    it stands in no query and no log.
+    """
     if look.caller.purpose is None:
         raise PurposeRequired
     numbers = {k: v for k, v in (("nip", body.nip), ("nik", body.nik)) if v is not None}
     if len(numbers) != 1:
         raise ValidationFailed(Flaw("", "ONE_OF", "Kirim nip atau nik, salah satu.", "Send nip or nik, one of them."))
     ((kind, number),) = numbers.items()
-    query = f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE} ORDER BY c.id DESC LIMIT :limit"
-    values = {"digest": vault.digest("subject", kind, number), "limit": MAX_FOUND, **seen_by(look.caller)}
-    rows = await look.session.run(Statement(query), **values)
-    found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in rows]
+    digest = vault.digest("subject", kind, number)
+    given, path = {"person": digest.hex()}, "/v1/cases/search"
+    before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
+    rows = await look.session.run(PERSON, digest=digest, before=before, limit=limit + 1, **seen_by(look.caller))
+    known = [r for r in rows[:limit] if identifies(look.caller, standpoint(r), parts_in(look.caller, r))]
+    found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in known]
     look.trail.shows(*(case.id for case in found))
-    return CaseFound(data=found)
+    more = [rows[limit - 1].id] if len(rows) > limit else None
+    return CaseList(data=found, page=paging.page(look.response, path, given, more, limit, hidden=("person",)))
 
 
 async def worklist(look: Look, limit: int, cursor: str | None) -> Worklist:
@@ -115,8 +123,8 @@ async def worklist(look: Look, limit: int, cursor: str | None) -> Worklist:
     values |= {**seen_by(look.caller), "limit": limit + 1}
     after = "true"
     if cursor is not None:
-        due, case_id, stage = paging.decode(cursor, "/v1/worklist", {}, 3)
-        values |= {"due": _day(due), "after_case": _uuid(case_id), "after_stage": str(stage)}
+        due, case_id, stage = paging.decode(cursor, "/v1/worklist", {}, paging.a_day, paging.an_id, paging.a_code)
+        values |= {"due": due, "after_case": case_id, "after_stage": stage}
         after = "(coalesce(s.due_on, 'infinity'), s.case_id, s.stage) > (coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage)"
     query = f"""
         SELECT c.id, c.number, c.procedure, c.election, c.agency_code, c.province, c.status, c.version, c.conditions,
@@ -174,17 +182,3 @@ def _roles(caller: Caller) -> list[tuple[str, str | None]]:
             condition = f"NOT '{s.fails}' = ANY(c.conditions)" if s.fails else condition
             mine.append((s.role, condition))
     return mine
-
-
-def _uuid(value: object) -> UUID:
-    try:
-        return UUID(str(value))
-    except ValueError:
-        raise InvalidCursor from None
-
-
-def _day(value: object) -> date | None:
-    try:
-        return date.fromisoformat(str(value)) if value is not None else None
-    except ValueError:
-        raise InvalidCursor from None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,10 +10,10 @@ from sqlalchemy import ColumnElement, Select, select
 
 from app.access.models import Access
 from app.cases.act import Look
+from app.cases.bodies import Instant
 from app.cases.reading import find
 from app.cases.schemas import AccessEvent, AccessList
 from app.database import Statement
-from app.errors import InvalidCursor
 from app.http import paging
 
 A = Access.__table__.c
@@ -35,7 +34,7 @@ class Filters:
     party: Annotated[str | None, Query(max_length=64)] = None
     operation: Annotated[str | None, Query(max_length=64, description="An operationId.")] = None
     refused: bool | None = None
-    since: datetime | None = None
+    since: Instant | None = None
 
 
 CLAUSES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
@@ -57,11 +56,8 @@ async def _page(
     look: Look, query: Select[Any], path: str, given: dict[str, Any], limit: int, cursor: str | None
 ) -> AccessList:
     if cursor is not None:
-        (before,) = paging.decode(cursor, path, given, 1)
-        try:
-            query = query.where(A.id < UUID(str(before)))
-        except ValueError:
-            raise InvalidCursor from None
+        (before,) = paging.decode(cursor, path, given, paging.an_id)
+        query = query.where(A.id < before)
     rows = await look.session.run(Statement(query.order_by(A.id.desc()).limit(limit + 1)))
     shown = [_event(row) for row in rows[:limit]]
     more = [shown[-1].id] if len(rows) > limit else None

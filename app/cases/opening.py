@@ -14,11 +14,13 @@ from app.cases.bodies import StageBody
 from app.cases.locking import next_number
 from app.cases.number import case_number
 from app.cases.posting import finish, replayed
+from app.cases.projecting import Dated
 from app.cases.schemas import NewCase, Written
 from app.database import Together
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.procedure import rules, views
+from app.procedure.deadlines import Due
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.rules import Move
@@ -126,12 +128,12 @@ def _after_report() -> Flaw:
 async def _record(act: Act, draft: Draft) -> Written:
     facts = views.in_summary(rulebook().vocabulary, draft.body)
     move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1)
-    opened = projecting.dated(move, act.calendar)
+    opened, first = projecting.dated(move, act.calendar), _in_time(act, draft, move)
     batch, entry_id = Together(), uuid4()
     parts = _seal(act, batch, draft, entry_id)
-    entry = _append(act, batch, draft, move, opened, parts, entry_id)
+    entry = _append(act, batch, draft, move, first.due, opened, parts, entry_id)
     batch.add(projecting.INSERT_CASE, **_row(act, draft, move, entry))
-    batch.add(projecting.INSERT_STAGE_POSTED, **_first_stage(act, draft, move, facts, entry))
+    batch.add(projecting.INSERT_STAGE_POSTED, **_first_stage(act, draft, move, first, facts, entry))
     projecting.project_stages(batch, draft.id, move, opened, entry)
     act.trail.shows(draft.id)
     act.trail.stage = draft.stage.code
@@ -165,6 +167,7 @@ def _append(
     batch: Together,
     draft: Draft,
     move: Move,
+    due: Due,
     opened: Any,
     parts: Any,
     entry_id: UUID,
@@ -178,6 +181,7 @@ def _append(
         "stage": draft.stage.code,
         "round": 1,
         "outcome": draft.outcome,
+        "due_on": due.on.isoformat() if due.on else None,
         **projecting.in_leaf(move, opened),
     }
     return append(
@@ -229,9 +233,15 @@ def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
     }
 
 
-def _first_stage(act: Act, draft: Draft, move: Move, facts: dict[str, Any], entry: Appended) -> dict[str, Any]:
-    """The first stage is opened and posted at once; its due date tells whether the report came in time."""
+def _in_time(act: Act, draft: Draft, move: Move) -> Dated:
+    """The due date of the first stage: it tells whether the report came in time."""
     state = next(s for s in move.case.stages if s.stage == draft.stage.code and s.round == 1)
-    due = projecting.due_of(draft.procedure, move.case, state, act.calendar)
-    opened = projecting.opened_row(draft.id, move.case, projecting.Dated(state, due), entry)
+    return Dated(state, projecting.due_of(draft.procedure, move.case, state, act.calendar))
+
+
+def _first_stage(
+    act: Act, draft: Draft, move: Move, first: Dated, facts: dict[str, Any], entry: Appended
+) -> dict[str, Any]:
+    """The first stage is opened and posted at once."""
+    opened = projecting.opened_row(draft.id, move.case, first, entry)
     return opened | projecting.posted_row(facts, draft.outcome, act.caller.party, 1, entry)

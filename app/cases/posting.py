@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from app import clock
 from app.access import policy
 from app.access.policy import Standpoint
+from app.access.trail import recording
 from app.cases import checks, projecting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
@@ -45,13 +46,12 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
         return await replayed(act, locked.replay)
     case = see(act, locked, case_id)
     found = require_turn(act, case, stage)
-    require_version(case, act.if_match)
     require_not_closed(case)
     state = state_of(case)
     rules.require_open(state, stage)
     rules.require_outcome(rulebook(), state, stage, outcome)
     require_fit(case, found, post)
-    return await _record(act, case, state, post)
+    return await _record(act, case, state, found, post)
 
 
 def see(act: Act, locked: Locked, case_id: UUID) -> Any:
@@ -63,12 +63,13 @@ def see(act: Act, locked: Locked, case_id: UUID) -> Any:
 
 
 def require_turn(act: Act, case: Any, stage: str) -> Stage:
-    """403 unless the caller's party must act on this stage today; 409 where the case's procedure has no such stage."""
-    act.trail.stage = stage
+    """403 unless the caller's party must act on this stage today; then 428 and 412; 409 where the procedure has no such stage."""
     found = rulebook().procedures[case.procedure].stages.get(stage)
+    if found is not None:
+        policy.require_mandate(act.caller, found, standpoint(case))
+    require_version(case, act.if_match)
     if found is None:
         raise StageNotOpen(stage=stage, allowed=list(case.open_stages))
-    policy.require_mandate(act.caller, found, standpoint(case))
     return found
 
 
@@ -88,15 +89,16 @@ def standpoint(case: Any) -> Standpoint:
     return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by)
 
 
-async def _record(act: Act, case: Any, state: CaseState, post: Post) -> Written:
+async def _record(act: Act, case: Any, state: CaseState, found: Stage, post: Post) -> Written:
     seq, facts = case.version + 1, views.in_summary(rulebook().vocabulary, post.body)
-    employer = new_employer(post.body) or case.agency_code
+    effective = effective_members(found, post)
+    employer = new_employer(effective) or case.agency_code
     state = replace(state, agency_code=employer)
     move = rules.post(rulebook(), state, post.stage, post.outcome, facts, seq)
     opened = projecting.dated(move, act.calendar)
     batch, entry_id = Together(), uuid4()
     parts = [seal(batch, entry_id, "content", post.body)]
-    parts += name_person(act, batch, case.id, entry_id, post.body)
+    parts += name_person(act, batch, case.id, entry_id, effective)
     leaf = {
         "number": case.number,
         "procedure": case.procedure,
@@ -104,7 +106,7 @@ async def _record(act: Act, case: Any, state: CaseState, post: Post) -> Written:
         "stage": post.stage,
         **_turn(case, post.stage),
         "outcome": post.outcome,
-        **projecting.in_leaf(move, opened),
+        **projecting.in_leaf(move, opened, since(case)),
     }
     entry = chain(act, batch, case, "stage.posted", leaf, parts, entry_id)
     row = projecting.posted_row(facts, post.outcome, act.caller.party, seq, entry)
@@ -118,7 +120,16 @@ async def _record(act: Act, case: Any, state: CaseState, post: Post) -> Written:
 def _turn(case: Any, stage: str) -> dict[str, Any]:
     """Which round is posted, and since when it was open."""
     running = next(s for s in case.stages if s["stage"] == stage and s["status"] == "open")
-    return {"round": running["round"], "opened_at": instant(datetime.fromisoformat(running["opened_at"]))}
+    return {"round": running["round"], "opened_at": as_instant(running["opened_at"]), "due_on": running["due_on"]}
+
+
+def since(case: Any) -> dict[tuple[str, int], str]:
+    """When each open stage was opened."""
+    return {(s["stage"], s["round"]): as_instant(s["opened_at"]) for s in case.stages if s["status"] == "open"}
+
+
+def as_instant(text: str) -> str:
+    return instant(datetime.fromisoformat(text))
 
 
 def _changes(act: Act, case: Any, move: Move, entry: Appended, employer: str, *, named: bool) -> dict[str, Any]:
@@ -138,6 +149,12 @@ def _changes(act: Act, case: Any, move: Move, entry: Appended, employer: str, *,
         "identified": case.identified or named,
         "subject_entry_id": entry.id if named else case.subject_entry_id,
     }
+
+
+def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
+    """The members that this outcome is about: one that belongs to another outcome is kept as sent, but moves nothing."""
+    names = {*stage.body.required, *stage.body.required_for.get(post.outcome, ())}
+    return {name: value for name, value in post.body.items() if name in names}
 
 
 def new_employer(body: Mapping[str, Any]) -> str | None:
@@ -186,7 +203,8 @@ async def finish(act: Act, batch: Together, entry: Appended) -> Written:
     """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
     projecting.keep_key(batch, act.request, entry)
     act.trail.record(batch, 201)
-    await batch.send(act.session)
+    with recording():
+        await batch.send(act.session)
     return _answer(act, entry.leaf)
 
 
@@ -194,6 +212,10 @@ async def replayed(act: Act, leaf: bytes) -> Written:
     act.response.headers["Idempotent-Replayed"] = "true"
     answer = _answer(act, leaf)
     act.trail.shows(answer.id)
+    record = Together()
+    act.trail.record(record, 201)
+    with recording():
+        await record.send(act.session)
     return answer
 
 
@@ -203,3 +225,12 @@ def _answer(act: Act, leaf: bytes) -> Written:
     act.response.headers["Location"] = f"/v1/cases/{answer.id}"
     act.response.headers["Cache-Control"] = "no-store"
     return answer
+
+
+async def refuse_first_stage(act: Act, case_id: UUID, stage: str, _: dict[str, Any]) -> Written:
+    """A first stage has no operation of its own: it is posted once, by opening the case. So it is refused, in the usual order."""
+    locked = await lock_case(act.session, act.caller, case_id, act.request)
+    case = see(act, locked, case_id)
+    require_turn(act, case, stage)
+    require_not_closed(case)
+    raise StageNotOpen(stage=stage, allowed=list(case.open_stages))

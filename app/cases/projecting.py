@@ -1,5 +1,6 @@
 """Turns a move of the rules into rows: the second of a post's two statements carries all of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,11 +89,19 @@ def due_of(procedure: Procedure, case: CaseState, stage: StageState, calendar: C
     return due(procedure, case, stage, calendar, rulebook().vocabulary.no_receipt_days)
 
 
-def in_leaf(move: Move, opened: list[Dated]) -> dict[str, Any]:
-    """What the entry says it opened, dropped and left: enough to replay the order of stages without a payload."""
+def in_leaf(move: Move, opened: list[Dated], since: Mapping[tuple[str, int], str] | None = None) -> dict[str, Any]:
+    """What the entry says it opened, dropped and left: enough to replay the order of stages without a payload.
+    `since`: when a stage that only got a new clock was opened.
+    """
+    known = since or {}
     return {
         "opens": [
-            {"stage": d.stage.stage, "round": d.stage.round, "due_on": d.due.on.isoformat() if d.due.on else None}
+            {
+                "stage": d.stage.stage,
+                "round": d.stage.round,
+                "due_on": d.due.on.isoformat() if d.due.on else None,
+                "since": known.get((d.stage.stage, d.stage.round)),
+            }
             for d in opened
         ],
         "skips": [{"stage": s.stage, "round": s.round} for s in move.dropped],

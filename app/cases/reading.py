@@ -16,7 +16,7 @@ from app.cases.schemas import (
 )
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
-from app.errors import NotFound, StageNotOpen
+from app.errors import NotFound
 from app.ledger.canonical import read_leaf
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
@@ -158,11 +158,3 @@ def _entry(row: Any) -> HistoryEntry:
         prev=leaf["prev"],
         signer=None,
     )
-
-
-async def refuse_post(look: Look, case_id: UUID, code: str) -> None:
-    """A post to a stage without an operation of its own: a first stage is posted once, by opening the case."""
-    case = await find(look, case_id)
-    if code not in rulebook().procedures[case.procedure].stages:
-        raise NotFound
-    raise StageNotOpen(stage=code, allowed=list(case.open_stages))

@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, update
 from app import clock
 from app.cases import checks, projecting
 from app.cases.act import Act
-from app.cases.locking import lock_case, require_version, state_of
+from app.cases.locking import lock_case, state_of
 from app.cases.models import Case, StageRow
-from app.cases.posting import chain, finish, replayed, require_not_closed, require_turn, see
+from app.cases.posting import chain, finish, replayed, require_not_closed, require_turn, see, since
 from app.cases.schemas import Written
 from app.database import Statement, Together
 from app.errors import Flaw, ReceiptNotExpected, ValidationFailed
@@ -44,7 +44,6 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
         return await replayed(act, locked.replay)
     case = see(act, locked, case_id)
     require_turn(act, case, stage)
-    require_version(case, act.if_match)
     require_not_closed(case)
     state = state_of(case)
     running = rules.require_open(state, stage)
@@ -87,7 +86,14 @@ async def _record(
         "stage": running.stage,
         "round": running.round,
         "letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()},
-        "opens": [{"stage": running.stage, "round": running.round, "due_on": due.on.isoformat() if due.on else None}],
+        "opens": [
+            {
+                "stage": running.stage,
+                "round": running.round,
+                "due_on": due.on.isoformat() if due.on else None,
+                "since": since(case)[running.stage, running.round],
+            }
+        ],
         "skips": [],
         "status": case.status,
         "open": list(case.open_stages),

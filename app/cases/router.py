@@ -1,17 +1,16 @@
 """The routes of cases. A handler is its signature: who may call, what they send, what they get, how it refuses."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 
 from app.access.caller import Caller, needs
-from app.cases import listing, looking, reading, receiving
+from app.cases import listing, looking, posting, reading, receiving
 from app.cases.act import Looking, Writing
 from app.cases.listing import Filters
 from app.cases.schemas import (
     AccessList,
-    CaseFound,
     CaseList,
     CaseView,
     History,
@@ -77,14 +76,19 @@ async def read_worklist(_: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, 
 @router.post(
     "/v1/cases/search",
     operation_id="search_cases",
-    response_model=CaseFound,
+    response_model=CaseList,
     responses=problems(*REFUSED, PurposeRequired),
 )
 async def search_cases(
-    body: SearchBody, request: Request, _: Annotated[Caller, needs("cases:read.identity")], look: Looking
-) -> CaseFound:
+    body: SearchBody,
+    request: Request,
+    _: Annotated[Caller, needs("cases:read.identity")],
+    look: Looking,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> CaseList:
     """The cases of one person, by NIP or NIK, exact. X-Purpose is required; the number stands in no URL and no log."""
-    return await listing.search(look, request.app.state.vault, body)
+    return await listing.search(look, request.app.state.vault, body, limit, cursor)
 
 
 @router.get(
@@ -123,7 +127,7 @@ async def read_history(
 ) -> History:
     """Every entry of the case in order, with its leaf hash and its place in the log."""
     path = f"/v1/cases/{case_id}/history"
-    after = int(paging.decode(cursor, path, {}, 1)[0]) if cursor else 0
+    after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
     found = await reading.history(look, case_id, after, limit)
     more = [found[limit - 1].seq] if len(found) > limit else None
     return History(data=found[:limit], page=paging.page(look.response, path, {}, more, limit))
@@ -163,6 +167,6 @@ async def read_audit_events(
     status_code=201,
     response_model=Written,
 )
-async def post_unknown_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> None:
+async def post_unknown_stage(case_id: UUID, stage: str, body: dict[str, Any], _: Reader, act: Writing) -> Written:
     """A first stage, or one that no procedure has: never open. 404 where there is no such stage, else 409 with what is open."""
-    await reading.refuse_post(look, case_id, stage)
+    return await posting.refuse_first_stage(act, case_id, stage, body)

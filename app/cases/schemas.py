@@ -191,10 +191,6 @@ class CaseList(BaseModel):
     page: Page
 
 
-class CaseFound(BaseModel):
-    data: list[CaseHeader]
-
-
 class DueView(BaseModel):
     """How a due date came about."""
 

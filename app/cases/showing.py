@@ -168,16 +168,15 @@ def steps(caller: Caller, case: Any) -> list[NextStep]:
     for row in case.stages:
         if row["status"] != "open":
             continue
-        turn = policy.poster(caller, stages[row["stage"]], place)
         found.append(
             NextStep(
                 stage=row["stage"],
                 round=row["round"],
-                owner=turn,
+                owner=policy.poster(caller, stages[row["stage"]], place),
                 since=datetime.fromisoformat(row["opened_at"]),
                 due_on=day(row["due_on"]),
                 outcomes=rules.allowed_outcomes(rulebook(), state, row["stage"]),
-                yours=turn == caller.party,
+                yours=policy.has_turn(caller, stages[row["stage"]], place),
             )
         )
     order = list(stages)

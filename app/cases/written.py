@@ -14,7 +14,7 @@ def written(leaf: bytes) -> Written:
     facts = read_leaf(leaf)
     stages = rulebook().procedures[facts["procedure"]].stages
     at = datetime.fromisoformat(facts["received_at"])
-    lines = [_line(stages[o["stage"]], o, "open", at) for o in facts["opens"]]
+    lines = [_line(stages[o["stage"]], o, "open", _instant(o["since"]) or at) for o in facts["opens"]]
     lines += [_line(stages[s["stage"]], s, "skipped", None) for s in facts["skips"]]
     if facts.get("outcome"):
         lines.insert(0, _posted(stages[facts["stage"]], facts, at))
@@ -47,6 +47,10 @@ def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -
 
 
 def _posted(stage: Stage, facts: dict[str, Any], at: datetime) -> StageLine:
-    opened = datetime.fromisoformat(facts["opened_at"]) if "opened_at" in facts else at  # a first stage: at once
+    opened = _instant(facts.get("opened_at")) or at  # a first stage: at once
     line = _line(stage, facts, "posted", opened)
     return line.model_copy(update={"outcome": facts["outcome"], "posted_at": at, "posted_by": facts["party"]})
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

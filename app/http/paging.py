@@ -3,9 +3,12 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import Query, Response
 from pydantic import BaseModel
@@ -15,6 +18,8 @@ from app.errors import InvalidCursor
 Limit = Annotated[int, Query(ge=1, le=200, description="Items per page.")]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of an answer with the same filters.")]
 DEFAULT_LIMIT = 50
+MAX_CURSOR = 512
+CODE = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Page(BaseModel):
@@ -34,31 +39,52 @@ def encode(position: Sequence[object], path: str, filters: Mapping[str, Any]) ->
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def decode(cursor: str, path: str, filters: Mapping[str, Any], size: int) -> list[Any]:
-    """The position a cursor stands for: `size` values. 400 when it was made for other filters, or by hand."""
+def decode(cursor: str, path: str, filters: Mapping[str, Any], *kinds: Callable[[Any], Any]) -> list[Any]:
+    """The position a cursor stands for, each part read by its kind. 400 when it was made for other filters, or by hand."""
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        digest, *position = _list(json.loads(base64.urlsafe_b64decode(padded.encode("ascii"))))
-    except (ValueError, TypeError):
+        padded = cursor[:MAX_CURSOR] + "=" * (-len(cursor) % 4)
+        digest, *parts = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+        position = [kind(part) for kind, part in zip(kinds, parts, strict=True)]
+    except (ValueError, TypeError, AttributeError):
         raise InvalidCursor from None
-    if digest != _digest(path, filters) or len(position) != size:
+    if digest != _digest(path, filters):
         raise InvalidCursor
     return position
 
 
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError("a cursor is a list")
-    return value
+def a_number(part: object) -> int:
+    if type(part) is not int or not 0 <= part < 2**31:
+        raise ValueError("no number of ours")
+    return part
+
+
+def a_day(part: object) -> date | None:
+    return None if part is None else date.fromisoformat(str(part))
+
+
+def an_id(part: object) -> UUID:
+    return UUID(str(part))
+
+
+def a_code(part: object) -> str:
+    if not isinstance(part, str) or not CODE.fullmatch(part):
+        raise ValueError("no code of ours")
+    return part
 
 
 def page(
-    response: Response, path: str, filters: Mapping[str, Any], position: Sequence[object] | None, limit: int
+    response: Response,
+    path: str,
+    filters: Mapping[str, Any],
+    position: Sequence[object] | None,
+    limit: int,
+    *,
+    hidden: Sequence[str] = (),
 ) -> Page:
     """The page member of a list's answer, and its Link header. `position` None: nothing follows."""
     if position is None:
         return Page(has_more=False, next_cursor=None)
     cursor = encode(position, path, filters)
-    query = {k: v for k, v in filters.items() if v is not None} | {"limit": limit, "cursor": cursor}
+    query = {k: v for k, v in filters.items() if v is not None and k not in hidden} | {"limit": limit, "cursor": cursor}
     response.headers["Link"] = f'<{path}?{urlencode(query, doseq=True)}>; rel="next"'
     return Page(has_more=True, next_cursor=cursor)

@@ -13,7 +13,15 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from app.errors import BodyTooLarge, IdempotencyKeyRequired, InvalidJson, UnsupportedMediaType
+from app.errors import (
+    BodyTooLarge,
+    Flaw,
+    IdempotencyKeyRequired,
+    InvalidJson,
+    NotFound,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
 from app.http import strict_json
 
 MAX_BODY = 64 * 1024
@@ -49,7 +57,11 @@ class GuardedRoute(APIRoute):
         has_body = self.body_field is not None
         needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
 
+        known = {f.alias for d in found for f in d.query_params}
+
         async def handler(request: Request) -> Response:
+            _require_text(request)
+            _require_known(request, known)
             if has_body:
                 _require_json(request)
             for guard in guards:
@@ -65,6 +77,28 @@ class GuardedRoute(APIRoute):
             return await inner(request)
 
         return handler
+
+
+def _require_text(request: Request) -> None:
+    """NUL is text to HTTP and to Python, but to no column of the database: no address has one."""
+    if b"%00" in request.scope["query_string"]:
+        flaw = Flaw("/query", "INVALID", "Tidak boleh memuat karakter NUL.", "Must not hold a NUL character.")
+        raise ValidationFailed(flaw)
+    if "\x00" in request.scope["path"]:
+        raise NotFound
+
+
+def _require_known(request: Request, known: set[str]) -> None:
+    """A filter with a slip in its name would answer with the whole list."""
+    if not request.scope["query_string"]:
+        return
+    names = [name for name, _ in request.query_params.multi_items()]
+    if len(set(names)) != len(names) or not known.issuperset(names):
+        listed = ", ".join(sorted(known)) or "-"
+        flaw = Flaw(
+            "/query", "UNKNOWN_MEMBER", f"Yang dikenal, masing-masing sekali: {listed}.", f"Known, each once: {listed}."
+        )
+        raise ValidationFailed(flaw)
 
 
 def _require_json(request: Request) -> None:

@@ -3,23 +3,22 @@
 from datetime import date
 
 NIP_DIGITS, NIK_DIGITS = 18, 16
+FIRST_YEAR = 1900
+YOUNGEST = 15  # nobody is appointed younger; the law says 18, a slip of the register should not stop a case
 WOMEN_ADD = 40  # a woman's day of birth stands in the NIK with 40 added
 
 
-def nip_flaw(nip: str, kind: str) -> str | None:
+def nip_flaw(nip: str, kind: str, today: date) -> str | None:
     """Why this is no NIP, or None: birth date, month of appointment (PNS only: digits 13-14 mean something else for PPPK), sex."""
     if len(nip) != NIP_DIGITS or not (nip.isascii() and nip.isdigit()):
         return "nip_digits"
     born = _date(nip[:4], nip[4:6], nip[6:8])
-    if born is None:
+    if born is None or not FIRST_YEAR <= born.year <= today.year - YOUNGEST:
         return "nip_birth_date"
-    if kind == "pns" and _date(nip[8:12], nip[12:14], "01") is None:
+    appointed = _date(nip[8:12], nip[12:14] if kind == "pns" else "01", "01")
+    if appointed is None or not born.year + YOUNGEST <= appointed.year or appointed > today:
         return "nip_appointment"
-    if int(nip[8:12]) < born.year:
-        return "nip_appointment"
-    if nip[14] not in "12":
-        return "nip_sex"
-    return None
+    return None if nip[14] in "12" else "nip_sex"
 
 
 def nik_flaw(nik: str) -> str | None:

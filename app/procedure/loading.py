@@ -217,6 +217,12 @@ def read_rulebook(folder: Path = HERE) -> Rulebook:
 
 
 @cache
+def stage_codes() -> frozenset[str]:
+    """Every stage code of every procedure."""
+    return frozenset(code for p in rulebook().procedures.values() for code in p.stages)
+
+
+@cache
 def rulebook() -> Rulebook:
     """The rulebook of this installation, read once a process."""
     return read_rulebook()

@@ -1,6 +1,5 @@
 """/v1/reference: the lists everybody looks up, in both languages. Public, cacheable, the same bytes until the data change."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -8,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.database import ReadSession, Statement
 from app.errors import NotFound, catalogue
+from app.http.conditional import cached
 from app.http.route import GuardedRoute
 from app.problems import problems, slug
 from app.procedure.loading import rulebook
@@ -19,7 +19,6 @@ router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["refe
 DAYS_OFF = Statement(
     "SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day"
 )
-CACHE = {"Cache-Control": "public, max-age=300"}
 
 
 @router.get("/{name}", operation_id="read_reference", responses=problems(NotFound))
@@ -29,10 +28,7 @@ async def read_reference(name: str, request: Request, session: ReadSession) -> R
     """
     rows = await _holidays(session) if name == "holidays" else _rows(name)
     body = json.dumps({"name": name, "data": rows}, ensure_ascii=False).encode()
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers={**CACHE, "ETag": tag})
-    return Response(body, headers={**CACHE, "ETag": tag}, media_type="application/json")
+    return cached(request, body)
 
 
 def _rows(name: str) -> list[dict[str, Any]]:

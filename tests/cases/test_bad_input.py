@@ -181,12 +181,20 @@ def test_a_cursor_of_another_filter_or_by_hand_is_refused(api: House) -> None:
         api.open()
     cursor = api.get("bkn", "/v1/cases?limit=1&procedure=sbt_2024").json()["page"]["next_cursor"]
     assert api.get("bkn", f"/v1/cases?limit=1&procedure=sbt_2024&cursor={cursor}").status_code == 200
-    for other in (f"/v1/cases?cursor={cursor}", f"/v1/worklist?cursor={cursor}", "/v1/cases?cursor=abc", "/v1/cases?cursor=ñ"):
+    for other in (
+        f"/v1/cases?cursor={cursor}",
+        f"/v1/worklist?cursor={cursor}",
+        "/v1/cases?cursor=abc",
+        "/v1/cases?cursor=ñ",
+    ):
         assert refusal(api.get("bkn", other)) == (400, "INVALID_CURSOR")
 
 
 def test_problems_speak_indonesian_unless_english_is_asked_for(api: House) -> None:
-    said = {lang: api.http.get("/v1/me", headers={"Accept-Language": lang}).json() for lang in ("", "id", "en", "fr, en;q=0.5")}
+    said = {
+        lang: api.http.get("/v1/me", headers={"Accept-Language": lang}).json()
+        for lang in ("", "id", "en", "fr, en;q=0.5")
+    }
     assert said[""]["title"] == said["id"]["title"] == "Token belum disertakan"
     assert said["en"]["title"] == said["fr, en;q=0.5"]["title"] == "No token was sent"
     assert len({s["code"] for s in said.values()}) == 1

@@ -133,5 +133,7 @@ def test_an_outcome_of_the_other_procedure_is_refused(api: House) -> None:
     case = api.walked("kajian_bawaslu")
     answer = api.try_post("bawaslu", case, "kajian_bawaslu", "terbukti")
     body = body_for("skb_2022", "kajian_bawaslu", "bukan_pelanggaran")
-    answer = api.send("bawaslu", f"/v1/cases/{api.walked('kajian_bawaslu').id}/stages/kajian_bawaslu", body, If_Match='"2"')
+    answer = api.send(
+        "bawaslu", f"/v1/cases/{api.walked('kajian_bawaslu').id}/stages/kajian_bawaslu", body, If_Match='"2"'
+    )
     assert refusal(answer) == (422, "OUTCOME_NOT_ALLOWED")

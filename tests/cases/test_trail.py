@@ -96,7 +96,10 @@ def test_the_auditor_finds_refusals_tokens_and_its_own_questions(api: House) -> 
 def test_a_search_needs_a_purpose_and_the_number_is_nowhere(api: House) -> None:
     case = api.open()
     body = {"nip": NIP}
-    assert refusal(api.http.post("/v1/cases/search", json=body, headers=api.headers("bkn"))) == (403, "PURPOSE_REQUIRED")
+    assert refusal(api.http.post("/v1/cases/search", json=body, headers=api.headers("bkn"))) == (
+        403,
+        "PURPOSE_REQUIRED",
+    )
     answer = api.http.post("/v1/cases/search", json=body, headers=api.headers("bkn", X_Purpose="penanganan"))
     assert case.id in {c["id"] for c in answer.json()["data"]}
     assert NIP not in answer.text

@@ -26,7 +26,13 @@ def test_identity_is_masked_without_a_purpose_and_shown_with_one(api: House) -> 
 
 def test_identity_is_for_parties_of_a_stage_of_the_case_alone(api: House) -> None:
     case = api.walked("kajian_bawaslu", **CANARIES)
-    for party, sees in {"bkn": True, "bawaslu": True, "kemendagri": False, "kemenpanrb": False, "auditor": False}.items():
+    for party, sees in {
+        "bkn": True,
+        "bawaslu": True,
+        "kemendagri": False,
+        "kemenpanrb": False,
+        "auditor": False,
+    }.items():
         seen = api.get(party, f"/v1/cases/{case.id}", X_Purpose="penanganan").json()
         assert seen["subject"]["masked"] is not sees, party
     assert api.get("auditor", f"/v1/cases/{case.id}", X_Purpose="audit").json()["subject"]["masked"] is False
@@ -63,7 +69,9 @@ def test_every_stage_shows_each_agency_the_fields_the_data_give_it_and_no_other(
             names = {party} | ({"opener"} if case_opener(api, case.id) == party else set())
             if procedure == "skb_2022" and party == ("kemenpanrb" if "verval_kasn" in dict(way) else "bkn"):
                 names.add("kasn")
-            wanted = "full" if names & (stage.full | {stage.owner}) else "summary" if names & stage.summary else "status"
+            wanted = (
+                "full" if names & (stage.full | {stage.owner}) else "summary" if names & stage.summary else "status"
+            )
             assert seen["view"] == wanted, (stage.code, party)
             body = seen["latest"]["body"]
             if wanted == "status":
@@ -171,7 +179,9 @@ def test_the_worklist_says_whose_turn_it_is_exactly_as_the_cases_do(api: House) 
                 waiting.setdefault((item["case_id"], item["stage"]), []).append(party)
         for case in whole_list(api, "auditor", "/v1/cases"):
             for stage in case["open_stages"]:
-                turn = next(s for s in api.get("auditor", f"/v1/cases/{case['id']}").json()["next"] if s["stage"] == stage)
+                turn = next(
+                    s for s in api.get("auditor", f"/v1/cases/{case['id']}").json()["next"] if s["stage"] == stage
+                )
                 expected = [] if turn["owner"] == "ppk" else [turn["owner"]]
                 assert waiting.get((case["id"], stage), []) == expected
 
