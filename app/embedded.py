@@ -195,17 +195,17 @@ def _clear_the_dead(data: Path, socket: Path) -> None:
 
 def _end_orphans(data: Path) -> None:
     """Processes of a former postmaster on this data: their parent is gone, and we hold the lock on `var`."""
-    for found in _processes_on(data):
+    for found in processes_on(data):
         try:
             os.kill(found, signal.SIGKILL)
         except ProcessLookupError:
             continue
     deadline = time.monotonic() + START_SECONDS
-    while _processes_on(data) and time.monotonic() < deadline:
+    while processes_on(data) and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
-def _processes_on(data: Path) -> list[int]:
+def processes_on(data: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.service import Service
 from tests.house import House, running_house
 
 
@@ -20,3 +21,10 @@ def api(house: House) -> House:
     """The house at its usual hour: 1 July 2025, both stories of the procedures are past."""
     house.at("2025-07-01")
     return house
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    found = Service(tmp_path)
+    yield found
+    found.end()

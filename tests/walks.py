@@ -8,29 +8,13 @@ from typing import Any
 
 from app.procedure import rules
 from app.procedure.loading import rulebook
-from app.procedure.model import Stage
 from app.procedure.state import CaseState
+from demo import bodies
 
 Step = tuple[str, str]
 Body = dict[str, Any]
 DAY = {"skb_2022": "2023-12-10", "sbt_2024": "2024-10-10"}
 NIP = "199008232015032976"
-SAMPLES: dict[str, Any] = {
-    "string": "Contoh",
-    "text": "Uraian contoh untuk uji.",
-    "bool": True,
-    "int": 3,
-    "nip": NIP,
-    "violation": "ds_13",
-    "sanction": "berat_turun_jabatan",
-    "agency": "7600",
-    "jenis_hukuman": "27",
-    "party": "bkn",
-    "evidence": {"kind": "foto", "note": "Foto contoh"},
-    "document": {"title": "Dokumen contoh"},
-}
-
-
 def start(procedure: str, *, regional: bool = True) -> CaseState:
     employer = "7600" if regional else "4011"
     regime = "pemilu" if procedure == "skb_2022" else "pemilihan"
@@ -76,21 +60,7 @@ def every_step() -> list[tuple[str, str, str]]:
 
 def body_for(procedure: str, stage: str, outcome: str) -> Body:
     """A post with every member that the outcome needs, and nothing else."""
-    found = rulebook().procedures[procedure].stages[stage]
-    return {"outcome": outcome, "body": {name: sample(name, procedure) for name in needed(found, outcome)}}
-
-
-def needed(stage: Stage, outcome: str) -> list[str]:
-    return sorted({"decided_on", *stage.body.required, *stage.body.required_for.get(outcome, ())})
-
-
-def sample(name: str, procedure: str) -> Any:
-    field = rulebook().vocabulary.fields[name]
-    kind = field.type.strip("[]")
-    if kind == "date":
-        return DAY[procedure]
-    value = next(iter(field.values)) if kind == "enum" else SAMPLES[kind]
-    return [value] if field.type.startswith("[") else value
+    return bodies.body_for(procedure, stage, outcome, date.fromisoformat(DAY[procedure]))
 
 
 SERIAL = itertools.count(1)

@@ -1,0 +1,50 @@
+"""How the house is built: first lines, sizes, one door to the log, one place for transactions."""
+
+import ast
+import re
+from pathlib import Path
+
+APP = Path(__file__).parents[2] / "app"
+FILES = sorted(p for p in APP.rglob("*.py") if p.name != "__init__.py")
+
+
+def test_every_file_says_in_its_first_line_what_it_is_for() -> None:
+    assert len(FILES) > 50
+    for file in FILES:
+        assert ast.get_docstring(ast.parse(file.read_text())), file
+
+
+def test_no_file_and_no_function_grows_past_reading() -> None:
+    for file in FILES:
+        text = file.read_text()
+        assert text.count("\n") <= 320, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 50, f"{file}: {node.name}"
+
+
+def test_only_append_inserts_entries_and_only_database_ends_transactions() -> None:
+    for file in FILES:
+        text = file.read_text()
+        if file.relative_to(APP).as_posix() != "ledger/append.py":
+            assert "insert(Entry)" not in text and "INSERT INTO entry" not in text, file
+        if file.name not in {"database.py", "roles.py"}:
+            assert not re.search(r"\b(COMMIT|ROLLBACK)\b\"|\.commit\(\)|\.rollback\(\)", text), file
+
+
+def test_no_utils_no_helpers_no_managers() -> None:
+    assert not [p for p in APP.rglob("*") if re.search(r"util|helper|common|manager|^base$", p.stem)]
+
+
+def test_only_the_clock_asks_the_time() -> None:
+    for file in FILES:
+        if file.name != "clock.py":
+            assert not re.search(r"datetime\.now|date\.today|time\.time\(", file.read_text()), file
+
+
+def test_the_readme_names_every_setting() -> None:
+    from app.settings import Settings
+
+    readme = (APP.parent / "README.md").read_text()
+    for name in Settings.model_fields:
+        assert f"SBT_{name.upper()}" in readme, name

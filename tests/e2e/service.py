@@ -1,0 +1,102 @@
+"""A service as a newcomer starts it: `sbt run` in a process of its own, on its own data, with fsync on; killed for real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+
+from app import embedded, roles
+from tests.house import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+class Service:
+    """Starts, answers, is killed, starts again on the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "var"
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.tokens: dict[str, str] = {}
+
+    def start(self, **settings: str) -> float:
+        """Seconds until the first 200 of /health/ready."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
+        mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(self.port), "SBT_DATA_DIR": str(self.data)}
+        begun = time.monotonic()
+        with (self.data.parent / "service.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "run"],
+                cwd=ROOT, env=clean | mine | settings, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        while time.monotonic() - begun < 60:
+            assert self.process.poll() is None, (self.data.parent / "service.log").read_text()
+            try:
+                if httpx.get(f"{self.base}/health/ready").status_code == 200:
+                    return time.monotonic() - begun
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError("not ready within a minute")
+
+    def token(self, party: str) -> str:
+        if party not in self.tokens:
+            rows = json.loads((self.data / "sandbox" / "clients.json").read_text())
+            client = next(row for row in rows if row["party"] == party)
+            secret = (client["client_id"], client["client_secret"])
+            answer = httpx.post(f"{self.base}/oauth2/token", data={"grant_type": "client_credentials"}, auth=secret)
+            self.tokens[party] = answer.json()["access_token"]
+        return self.tokens[party]
+
+    def headers(self, party: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(party)}"}
+
+    def get(self, party: str, path: str) -> httpx.Response:
+        return httpx.get(self.base + path, headers=self.headers(party))
+
+    def put(self, party: str, path: str, body: Any) -> httpx.Response:
+        return httpx.put(self.base + path, json=body, headers=self.headers(party))
+
+    def post(self, party: str, path: str, body: Any, **headers: str) -> httpx.Response:
+        made = self.headers(party) | {"Idempotency-Key": str(uuid4())} | headers
+        return httpx.post(self.base + path, json=body, headers=made, timeout=20)
+
+    def query(self, statement: str) -> list[Any]:
+        password = (self.data / "pg.password").read_text()
+        socket = embedded.socket_folder(self.data.resolve())
+        with psycopg.connect(
+            host=str(socket), user=embedded.SUPERUSER, password=password, dbname=roles.DATABASE
+        ) as session:
+            return session.execute(statement).fetchall()
+
+    def postgres(self) -> list[int]:
+        return embedded.processes_on((self.data / "pg").resolve())
+
+    def kill(self) -> None:
+        """SIGKILL of all its processes: server and PostgreSQL."""
+        assert self.process is not None
+        for pid in [self.process.pid, *self.postgres()]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+    def interrupt(self) -> int:
+        """Ctrl-C; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=30)
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.interrupt()

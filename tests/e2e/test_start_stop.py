@@ -1,0 +1,145 @@
+"""make run, Ctrl-C, and the power going out: nothing acknowledged is lost, nothing is there twice."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.e2e.service import ROOT, Service
+from tests.ledger_check import check_log
+from tests.walks import first_body
+
+
+def test_it_stops_cleanly_on_ctrl_c_and_goes_on_where_it_stopped(service: Service) -> None:
+    service.start()
+    opened = service.post("bkn", "/v1/cases", first_body("sbt_2024"))
+    assert opened.status_code == 201
+    assert service.interrupt() == 0
+    assert service.postgres() == []
+    assert (service.data / "pg" / "postmaster.pid").exists() is False
+    service.start()
+    assert service.get("bkn", f"/v1/cases/{opened.json()['id']}").status_code == 200
+
+
+def test_a_second_one_on_the_same_data_is_told_so(service: Service) -> None:
+    service.start()
+    environment = {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(service.data), "PATH": "/usr/bin:/bin"}
+    second = subprocess.run(
+        [sys.executable, "-m", "app.cli", "run"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1 and "in use by another sbt process" in second.stderr
+
+
+def test_kill_9_during_posts_loses_nothing_acknowledged_and_doubles_nothing(service: Service) -> None:
+    """Server and PostgreSQL killed under eight posters; each retries with its key until it has its answer."""
+    service.start()
+    service.token("bkn")
+    acknowledged: dict[str, str] = {}
+    stop = threading.Event()
+
+    def poster(_: int) -> None:
+        body, key = first_body("sbt_2024", report__report_number="MATI"), str(uuid4())
+        while not stop.is_set():
+            try:
+                answer = service.post("bkn", "/v1/cases", body, **{"Idempotency-Key": key})
+            except httpx.TransportError:
+                continue
+            if answer.status_code == 201:
+                acknowledged[key] = answer.json()["id"]
+                body, key = first_body("sbt_2024", report__report_number="MATI"), str(uuid4())
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(poster, n) for n in range(8)]
+        for _ in range(2):
+            before = len(acknowledged)
+            while len(acknowledged) < before + 25:
+                assert not any(j.done() for j in jobs)
+            service.kill()
+            service.start()
+        stop.set()
+    cases = service.query("SELECT id::text FROM cases WHERE report_number = 'MATI'")
+    found = {row[0] for row in cases}
+    assert set(acknowledged.values()) <= found
+    assert len(found) <= len(acknowledged) + 8, "at most the one each poster had in flight"
+    check_log(named(service))
+
+
+def named(service: Service) -> Any:
+    """The check's queries, as a superuser of this service."""
+    import psycopg
+    from psycopg.rows import namedtuple_row
+
+    from app import embedded, roles
+
+    def query(statement: str, *values: Any) -> list[Any]:
+        socket = embedded.socket_folder(service.data.resolve())
+        with psycopg.connect(
+            host=str(socket), user=embedded.SUPERUSER, password=(service.data / "pg.password").read_text(),
+            dbname=roles.DATABASE, row_factory=namedtuple_row,
+        ) as session:  # fmt: skip
+            return session.execute(statement, values or None).fetchall()
+
+    return query
+
+
+def test_when_its_database_dies_the_service_ends_rather_than_answer_errors_for_ever(service: Service) -> None:
+    import os
+    import signal
+
+    service.start()
+    (postmaster, *_) = sorted(service.postgres())
+    os.kill(postmaster, signal.SIGKILL)
+    assert service.process is not None
+    assert service.process.wait(timeout=20) != 0
+    service.start()
+
+
+def test_two_workers_share_one_sequencer(service: Service) -> None:
+    service.start(SBT_WORKERS="2")
+    opened = [service.post("bkn", "/v1/cases", first_body("sbt_2024")).status_code for _ in range(20)]
+    assert opened == [201] * 20
+    check_log(named(service))
+
+
+def test_a_token_by_the_command_line_works(service: Service) -> None:
+    service.start()
+    environment = {
+        "SBT_ENVIRONMENT": "sandbox",
+        "SBT_DATA_DIR": str(service.data),
+        "SBT_PORT": str(service.port),
+        "PATH": "/usr/bin:/bin",
+    }
+    told = subprocess.run(
+        [sys.executable, "-m", "app.cli", "token", "bawaslu"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    me = httpx.get(f"{service.base}/v1/me", headers={"Authorization": f"Bearer {told.stdout.strip()}"})
+    assert me.json()["party"] == "bawaslu"
+
+
+def test_a_reset_removes_database_and_keys_together_and_not_while_it_runs(service: Service) -> None:
+    service.start()
+    environment = {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(service.data), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "app.cli", "sandbox", "reset"]
+    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=30, check=False)
+    assert refused.returncode == 1
+    service.interrupt()
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=30, check=True)
+    assert {p.name for p in service.data.iterdir()} <= {"lock", "pg.log", "run"}
+    outside = environment | {"SBT_ENVIRONMENT": "production"}
+    assert subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, timeout=30, check=False).returncode == 1
