@@ -108,11 +108,11 @@ class Together:
 
     async def send(self, session: Session) -> None:
         """All of it or nothing: data-modifying CTEs run to the end, foreign keys are checked after the last."""
-        await session.execute(_joined(tuple(self._parts)), self._values)
+        await session.execute(joined(tuple(self._parts)), self._values)
 
 
 @cache
-def _joined(parts: tuple[Statement, ...]) -> str:
+def joined(parts: tuple[Statement, ...]) -> str:
     """One text for each combination of parts that occurs: there are few, and PostgreSQL prepares each."""
     ctes, start = [], 0
     for n, part in enumerate(parts):

@@ -23,7 +23,6 @@ class Settings(BaseSettings):
     owner_database_url: SecretStr | None = None
     worker_database_url: SecretStr | None = None
     sandbox_clock_start: str | None = None
-    log_origin: str = "localhost/sbt"
     background: bool = True
 
     _embedded: bool = PrivateAttr(default=False)

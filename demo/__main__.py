@@ -51,7 +51,12 @@ def service(data: Path) -> Iterator[str]:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(data), "SBT_PORT": str(port), "SBT_SANDBOX_CLOCK_START": START}
+    mine = {
+        "SBT_ENVIRONMENT": "sandbox",
+        "SBT_DATA_DIR": str(data),
+        "SBT_PORT": str(port),
+        "SBT_SANDBOX_CLOCK_START": START,
+    }
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
     with (data / "service.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "app.cli", "run"], env=clean | mine, stdout=log, stderr=log)
@@ -81,7 +86,13 @@ async def drive(base: str, data: Path, scale: float, seed: int) -> dict[str, dic
     """The figures of both elections, as the auditor reads them at the end."""
     clients = {row["party"]: row for row in json.loads((data / "sandbox" / "clients.json").read_text())}
     cases = plan(scale, random.Random(seed))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(f"{len(cases)} cases, posts", total=sum(len(c.path) for c in cases))
         async with httpx.AsyncClient(base_url=base, timeout=60) as http:
@@ -107,10 +118,18 @@ def report(figures: dict[str, dict[tuple[str, str], int]], scale: float) -> int:
     for figure in PUBLISHED:
         printed, held = expected(figure, scale), figures[figure.election][figure.kind, figure.code]
         wrong += held != printed
-        table.add_row(figure.election, figure.label, f"{printed:,}", f"{held:,}", f"{held - printed:+d}" if held != printed else "0")
+        table.add_row(
+            figure.election,
+            figure.label,
+            f"{printed:,}",
+            f"{held:,}",
+            f"{held - printed:+d}" if held != printed else "0",
+        )
     console.print(table)
     held = figures["pilkada_2024"]["measure", "reported"]
-    console.print(f"In the ledger for pilkada_2024: {held:,} cases. A case under control measures still waits for the PPK.")
+    console.print(
+        f"In the ledger for pilkada_2024: {held:,} cases. A case under control measures still waits for the PPK."
+    )
     console.print(NOTES)
     return 1 if wrong else 0
 

@@ -86,7 +86,9 @@ class Driver:
         if max(calendar) < AS_OF or not calendar[AS_OF]:
             await self.move_clock(AS_OF)
 
-    async def _today(self, case: Running, day: date, calendar: dict[date, list[Running]], room: asyncio.Semaphore) -> None:
+    async def _today(
+        self, case: Running, day: date, calendar: dict[date, list[Running]], room: asyncio.Semaphore
+    ) -> None:
         async with room:
             await self._step(case, day)
         self.progress()
@@ -101,7 +103,11 @@ class Driver:
             case.id = answer.json()["id"]
         else:
             path = f"/v1/cases/{case.id}/stages/{stage}"
-            path, body = (f"{path}/receipts", {"received_on": day.isoformat()}) if outcome == "receipt" else (path, post(case.planned, stage, outcome, day))
+            path, body = (
+                (f"{path}/receipts", {"received_on": day.isoformat()})
+                if outcome == "receipt"
+                else (path, post(case.planned, stage, outcome, day))
+            )
             answer = await self.write(poster(case.planned, stage), path, body, **{"If-Match": case.etag})
         case.etag = answer.headers["ETag"]
 
@@ -114,7 +120,12 @@ def poster(planned: Planned, stage: str) -> str:
 
 def post(planned: Planned, stage: str, outcome: str, day: date) -> dict[str, Any]:
     who = planned.person
-    known = {"subject_nip": who.nip, "subject_name": who.name, "subject_agency_code": who.agency_code, "violation_codes": [planned.violation]}
+    known = {
+        "subject_nip": who.nip,
+        "subject_name": who.name,
+        "subject_agency_code": who.agency_code,
+        "violation_codes": [planned.violation],
+    }
     return body_for(planned.procedure, stage, outcome, day, **known)
 
 
@@ -124,10 +135,26 @@ def opening(planned: Planned, stage: str, outcome: str) -> dict[str, Any]:
     happened = day - timedelta(days=2)
     known = outcome != "perlu_identifikasi"
     return {
-        "report": {"kind": kind, "report_number": f"DEMO-{uuid4().hex[:12]}", "received_on": day.isoformat(), "reporter": {"name": "Pelapor Contoh"}},
-        "subject": {"nip": who.nip if known else None, "name": who.name, "agency_code": who.agency_code, "job_level": who.job_level, "kind": "pns"},
+        "report": {
+            "kind": kind,
+            "report_number": f"DEMO-{uuid4().hex[:12]}",
+            "received_on": day.isoformat(),
+            "reporter": {"name": "Pelapor Contoh"},
+        },
+        "subject": {
+            "nip": who.nip if known else None,
+            "name": who.name,
+            "agency_code": who.agency_code,
+            "job_level": who.job_level,
+            "kind": "pns",
+        },
         "election": planned.election,
-        "incident": {"occurred_on": happened.isoformat(), "province": who.province, "channel": "media_sosial", "account": "Uraian peristiwa buatan."},
+        "incident": {
+            "occurred_on": happened.isoformat(),
+            "province": who.province,
+            "channel": "media_sosial",
+            "account": "Uraian peristiwa buatan.",
+        },
         "violations": [planned.violation],
         **body_for(planned.procedure, stage, outcome, day, has_identity_number=known, known_on=happened.isoformat()),
     }

@@ -38,14 +38,44 @@ REFUSES = ("tindak_lanjut_ppk", "tidak_ditindaklanjuti", 2)
 RECEIPT = ("tindak_lanjut_ppk", "receipt", 2)
 
 # ---- pemilu-2024, procedure skb_2022: 481 reported, 264 proven, 181 sanctioned by the PPK
-SKB_STUDY: tuple[Step, ...] = (("penerimaan", "diterima", 0), ("kajian_awal", "diregistrasi", 2), ("kajian_bawaslu", "dugaan_pelanggaran_netralitas", 7))
+SKB_STUDY: tuple[Step, ...] = (
+    ("penerimaan", "diterima", 0),
+    ("kajian_awal", "diregistrasi", 2),
+    ("kajian_bawaslu", "dugaan_pelanggaran_netralitas", 7),
+)
 SKB_KASN: tuple[Step, ...] = (*SKB_STUDY, ("penerusan", "diteruskan", 2), ("verval_kasn", "receipt", 2))
 SKB_PROVEN: tuple[Step, ...] = (*SKB_KASN, ("verval_kasn", "terbukti", 10), ("rekomendasi", "diterbitkan", 2), RECEIPT)
 SKB_END: tuple[Step, ...] = (("validasi_bkn", "sesuai", 4), ("selesai", "selesai_sanksi", 3))
-SKB_LADDER: tuple[Step, ...] = (REFUSES, ("peringatan", "diterbitkan", 3), REFUSES, ("teguran", "diterbitkan", 3), REFUSES, ("blokir_siasn", "diblokir", 3), REFUSES, ("teguran_kepala_daerah", "diterbitkan", 3), REFUSES, ("eskalasi", "diperintahkan", 5))
-SKB_WRONG: tuple[Step, ...] = (("tindak_lanjut_ppk", "sanksi_tidak_sesuai", 6), ("validasi_bkn", "keliru", 4), ("pembatalan_sk", "sk_dibatalkan", 5), ("tindak_lanjut_ppk", "sanksi_sesuai", 8))
-SKB_LIFTED: tuple[Step, ...] = (("validasi_bkn", "sesuai", 4), ("buka_blokir", "dibuka", 2), ("selesai", "selesai_sanksi", 3))
-SKB_INCOMPLETE: tuple[Step, ...] = (("penerimaan", "diterima", 0), ("kajian_awal", "perlu_perbaikan", 1), ("perbaikan_laporan", "dilengkapi", 1), ("kajian_awal", "diregistrasi", 1), *SKB_PROVEN[2:])
+SKB_LADDER: tuple[Step, ...] = (
+    REFUSES,
+    ("peringatan", "diterbitkan", 3),
+    REFUSES,
+    ("teguran", "diterbitkan", 3),
+    REFUSES,
+    ("blokir_siasn", "diblokir", 3),
+    REFUSES,
+    ("teguran_kepala_daerah", "diterbitkan", 3),
+    REFUSES,
+    ("eskalasi", "diperintahkan", 5),
+)
+SKB_WRONG: tuple[Step, ...] = (
+    ("tindak_lanjut_ppk", "sanksi_tidak_sesuai", 6),
+    ("validasi_bkn", "keliru", 4),
+    ("pembatalan_sk", "sk_dibatalkan", 5),
+    ("tindak_lanjut_ppk", "sanksi_sesuai", 8),
+)
+SKB_LIFTED: tuple[Step, ...] = (
+    ("validasi_bkn", "sesuai", 4),
+    ("buka_blokir", "dibuka", 2),
+    ("selesai", "selesai_sanksi", 3),
+)
+SKB_INCOMPLETE: tuple[Step, ...] = (
+    ("penerimaan", "diterima", 0),
+    ("kajian_awal", "perlu_perbaikan", 1),
+    ("perbaikan_laporan", "dilengkapi", 1),
+    ("kajian_awal", "diregistrasi", 1),
+    *SKB_PROVEN[2:],
+)
 
 PEMILU: tuple[tuple[int, tuple[Step, ...]], ...] = (
     (150, (*SKB_PROVEN, ("tindak_lanjut_ppk", "sanksi_sesuai", 9), *SKB_END)),
@@ -64,9 +94,30 @@ PEMILU: tuple[tuple[int, tuple[Step, ...]], ...] = (
 # ---- pilkada-2024, procedure sbt_2024: the state of 4 December 2024
 SBT_VERIFIED: tuple[Step, ...] = (("pelaporan_publik", "diterima", 0), ("verifikasi_satgas", "lolos", 5))
 SBT_FOUND: tuple[Step, ...] = (("pelaporan_publik", "perlu_identifikasi", 0), ("identifikasi", "teridentifikasi", 2))
-SBT_PROVEN: tuple[Step, ...] = (*SBT_VERIFIED, ("kajian_bawaslu", "terbukti", 3), ("penyampaian_ppk", "disampaikan", 2), RECEIPT)
-SBT_LADDER: tuple[Step, ...] = (REFUSES, ("peringatan", "diterbitkan", 2), REFUSES, ("teguran", "diterbitkan", 2), REFUSES, ("blokir_siasn", "diblokir", 2), REFUSES, ("teguran_kepala_daerah", "diterbitkan", 2), REFUSES, ("eskalasi", "sanksi_ppk", 3))
-SBT_WRONG: tuple[Step, ...] = (("tindak_lanjut_ppk", "sanksi_tidak_sesuai", 4), ("validasi_bkn", "keliru", 2), ("pembatalan_sk", "sk_dibatalkan", 3), ("tindak_lanjut_ppk", "sanksi_sesuai", 4))
+SBT_PROVEN: tuple[Step, ...] = (
+    *SBT_VERIFIED,
+    ("kajian_bawaslu", "terbukti", 3),
+    ("penyampaian_ppk", "disampaikan", 2),
+    RECEIPT,
+)
+SBT_LADDER: tuple[Step, ...] = (
+    REFUSES,
+    ("peringatan", "diterbitkan", 2),
+    REFUSES,
+    ("teguran", "diterbitkan", 2),
+    REFUSES,
+    ("blokir_siasn", "diblokir", 2),
+    REFUSES,
+    ("teguran_kepala_daerah", "diterbitkan", 2),
+    REFUSES,
+    ("eskalasi", "sanksi_ppk", 3),
+)
+SBT_WRONG: tuple[Step, ...] = (
+    ("tindak_lanjut_ppk", "sanksi_tidak_sesuai", 4),
+    ("validasi_bkn", "keliru", 2),
+    ("pembatalan_sk", "sk_dibatalkan", 3),
+    ("tindak_lanjut_ppk", "sanksi_sesuai", 4),
+)
 
 PILKADA: tuple[tuple[int, tuple[Step, ...]], ...] = (
     (600, (("pelaporan_publik", "diterima", 0),)),
@@ -133,7 +184,9 @@ def expected(figure: Published, scale: float) -> int:
 def counts(figure: Published, path: tuple[Step, ...]) -> bool:
     """Whether a case of this path is among those that the figure counts."""
     done = {f"{stage}.{outcome}" for stage, outcome, _ in path}
-    proven = bool(done & {"verval_kasn.terbukti"}) if figure.election == "pemilu_2024" else "kajian_bawaslu.terbukti" in done
+    proven = (
+        bool(done & {"verval_kasn.terbukti"}) if figure.election == "pemilu_2024" else "kajian_bawaslu.terbukti" in done
+    )
     ended = bool(done & {"selesai.selesai_sanksi", "pencatatan_idis.tercatat"})
     ends = {
         "reported": True,

@@ -24,7 +24,7 @@ from app import clock, embedded, migrating, roles
 from app.access import registration, standing
 from app.access.registration import Organisation
 from app.admin import sandbox
-from app.database import Database
+from app.database import Database, Session
 from app.main import create_app
 from app.procedure.loading import rulebook
 from app.procedure.scopes import sandbox_scopes
@@ -118,7 +118,7 @@ class House:
     def turn(self, case: Case, stage: str) -> str:
         """Who must post this open stage now, as the case says."""
         seen = self.get("auditor", f"/v1/cases/{case.id}").json()
-        return next(step["owner"] for step in seen["next"] if step["stage"] == stage)
+        return str(next(step["owner"] for step in seen["next"] if step["stage"] == stage))
 
     def walked(self, stage: str, procedure: str = "sbt_2024", **changes: Any) -> Case:
         """A case in which `stage` is open, by the shortest way."""
@@ -165,7 +165,7 @@ class House:
 FAKE: dict[str, timedelta] = {"ahead": timedelta(0)}
 
 
-async def _fake_ahead(_: Any) -> timedelta:
+async def _fake_ahead(session: Session) -> timedelta:
     return FAKE["ahead"]
 
 
@@ -186,8 +186,8 @@ def running_house(folder: Path) -> Iterator[House]:
             environment="sandbox",
             data_dir=folder / "var",
             port=port,
-            database_url=urls.app,  # type: ignore[arg-type]  # pydantic makes it a secret
-            worker_database_url=urls.worker,  # type: ignore[arg-type]
+            database_url=urls.app,
+            worker_database_url=urls.worker,
         )
         asyncio.run(_prepare(urls.app, folder))
         rows = json.loads((folder / "sandbox" / "clients.json").read_text())

@@ -15,6 +15,8 @@ Step = tuple[str, str]
 Body = dict[str, Any]
 DAY = {"skb_2022": "2023-12-10", "sbt_2024": "2024-10-10"}
 NIP = "199008232015032976"
+
+
 def start(procedure: str, *, regional: bool = True) -> CaseState:
     employer = "7600" if regional else "4011"
     regime = "pemilu" if procedure == "skb_2022" else "pemilihan"
@@ -50,7 +52,8 @@ def _mark(case: CaseState) -> Any:
 def walk_to(procedure: str, stage: str) -> list[Step]:
     """The first post and those after it until `stage` is open."""
     paths = [path for (code, _), path in ways(procedure).items() if code == stage and path]
-    return list(min(paths, key=len))
+    shortest: tuple[Step, ...] = min(paths, key=lambda path: len(path))
+    return list(shortest)
 
 
 def every_step() -> list[tuple[str, str, str]]:

@@ -52,13 +52,12 @@ def append(
     facts: Mapping[str, Any],
     parts: list[Mapping[str, Any]] | None = None,
     entry_id: UUID | None = None,
-    origin: str = CASES,
 ) -> Appended:
     """Add a fact to the statement the caller will send. If the power goes out before COMMIT it never was; after, it is for good."""
     made = entry_id or uuid4()
     members: dict[str, Any] = {
         "v": 0,
-        "log": origin,
+        "log": CASES,
         "type": type_,
         "id": str(made),
         "party": party,

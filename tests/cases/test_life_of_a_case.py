@@ -71,9 +71,8 @@ def test_the_ppk_that_refuses_meets_the_ladder_step_by_step(api: House) -> None:
 
 def test_a_central_agency_has_no_regional_head_to_reprimand(api: House) -> None:
     case = api.open(subject__agency_code="4011")
-    steps = ["verifikasi_satgas.lolos", "kajian_bawaslu.terbukti"]
-    for step in steps:
-        api.post(api.turn(case, step.split(".")[0]), case, *step.split("."))
+    for stage, outcome in [("verifikasi_satgas", "lolos"), ("kajian_bawaslu", "terbukti")]:
+        api.post(api.turn(case, stage), case, stage, outcome)
     letter = body_for("sbt_2024", "penyampaian_ppk", "disampaikan")
     letter["body"]["subject_agency_code"] = "4011"
     api.post("bkn", case, "penyampaian_ppk", "disampaikan", letter)

@@ -1,6 +1,7 @@
 """Who sees what: five agencies, an auditor, an operator, a PPK; before and after a mandate ends."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from app.procedure.loading import rulebook
 from tests.house import PPK_EMPLOYER, House, refusal
 from tests.walks import body_for, first_body
 
-CANARIES = {
+CANARIES: dict[str, Any] = {
     "subject__name": "Kenari Terlapor",
     "report__reporter": {"name": "Kenari Pelapor", "address": "Jalan Kenari"},
     "incident__account": "Kenari uraian peristiwa",
@@ -186,7 +187,7 @@ def test_the_worklist_says_whose_turn_it_is_exactly_as_the_cases_do(api: House) 
                 assert waiting.get((case["id"], stage), []) == expected
 
 
-def whole_list(api: House, party: str, path: str) -> list[dict[str, object]]:
+def whole_list(api: House, party: str, path: str) -> list[dict[str, Any]]:
     found, cursor = [], ""
     while True:
         page = api.get(party, f"{path}?limit=200{cursor}").json()

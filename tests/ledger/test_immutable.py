@@ -119,11 +119,12 @@ def test_an_administrator_who_edits_a_leaf_is_seen_by_the_check(api: House) -> N
         session.execute("SET LOCAL session_replication_role = replica")
         old = session.execute("SELECT leaf FROM entry WHERE case_id = %s AND seq = 1", [case.id]).fetchone()
         assert old is not None
+        leaf = old[0]
         session.execute("UPDATE entry SET leaf = leaf || ' ' WHERE case_id = %s AND seq = 1", [case.id])
         session.commit()
         with pytest.raises(AssertionError):
             api.check_log(case)
         session.execute("SET LOCAL session_replication_role = replica")
-        session.execute("UPDATE entry SET leaf = %s WHERE case_id = %s AND seq = 1", [old.leaf, case.id])
+        session.execute("UPDATE entry SET leaf = %s WHERE case_id = %s AND seq = 1", [leaf, case.id])
         session.commit()
     api.check_log(case)

@@ -14,7 +14,7 @@ def test_the_numbers_are_those_a_recount_gives(api: House) -> None:
     mine = [c for c in cases if c["election"] == "pilkada_2024"]
 
     def posted(case: dict[str, object], *outcomes: str) -> bool:
-        return any(f"{s['stage']}.{s['outcome']}" in outcomes for s in case["stages"])  # type: ignore[attr-defined]
+        return any(f"{s['stage']}.{s['outcome']}" in outcomes for s in case["stages"])
 
     assert figures["measure", "reported"]["numerator"] == len(mine)
     proven = sum(posted(c, "verval_kasn.terbukti", "kajian_bawaslu.terbukti") for c in mine)
@@ -25,7 +25,7 @@ def test_the_numbers_are_those_a_recount_gives(api: House) -> None:
         kind = "closed" if ("closed", status) in figures else "open"
         assert figures[kind, status]["numerator"] == sum(c["status"] == status for c in mine)
     for stage in ("verifikasi_satgas", "tindak_lanjut_ppk"):
-        waiting = sum(stage in c["open_stages"] for c in mine)  # type: ignore[operator]
+        waiting = sum(stage in c["open_stages"] for c in mine)
         assert figures["waiting", stage]["numerator"] == waiting
     assert all(f["unit"] == "asn" and f["as_of"] == told["as_of"] for f in told["data"])
 
