@@ -44,7 +44,7 @@ def rows_of_a_post(case: UUID, body: dict[str, Any]) -> tuple[str, list[Any]]:
 
 
 def _values(part: Statement, members: dict[str, Any]) -> list[Any]:
-    changes = {
+    changes: dict[Statement, dict[str, Any]] = {
         OPEN_STAGE: {"status": "open"},
         MOVE_CASE: {"status": "di_bawaslu"},
         INSERT_ACCESS: {"status": 201, "id": uuid7()},

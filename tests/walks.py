@@ -52,8 +52,7 @@ def _mark(case: CaseState) -> Any:
 def walk_to(procedure: str, stage: str) -> list[Step]:
     """The first post and those after it until `stage` is open."""
     paths = [path for (code, _), path in ways(procedure).items() if code == stage and path]
-    shortest: tuple[Step, ...] = min(paths, key=lambda path: len(path))
-    return list(shortest)
+    return list(next(path for path in paths if len(path) == min(map(len, paths))))
 
 
 def every_step() -> list[tuple[str, str, str]]:

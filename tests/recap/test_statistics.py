@@ -1,5 +1,7 @@
 """Numbers: each with numerator, denominator, unit and as-of; recounted here case by case."""
 
+from typing import Any
+
 from tests.cases.test_who_sees_what import whole_list
 from tests.house import House, refusal
 
@@ -13,7 +15,7 @@ def test_the_numbers_are_those_a_recount_gives(api: House) -> None:
     cases = whole_list(api, "auditor", "/v1/cases")
     mine = [c for c in cases if c["election"] == "pilkada_2024"]
 
-    def posted(case: dict[str, object], *outcomes: str) -> bool:
+    def posted(case: dict[str, Any], *outcomes: str) -> bool:
         return any(f"{s['stage']}.{s['outcome']}" in outcomes for s in case["stages"])
 
     assert figures["measure", "reported"]["numerator"] == len(mine)
