@@ -1,8 +1,9 @@
 """create_app(settings): wiring only. Background work starts and stops in its lifespan."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
@@ -27,6 +28,7 @@ from app.vault.keys import VaultKeys
 
 ABOUT = """One shared ledger of ASN election-neutrality cases. Five agencies each post and read their own stage; everyone sees
 whose turn it is and since when. Get a token at `POST /oauth2/token`; every list of codes is under `/v1/reference`."""
+STOP_SECONDS = 5
 # A route is matched in this order: the busy ones first.
 ROUTERS: tuple[APIRouter, ...] = (
     cases.router,
@@ -85,6 +87,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.standing.current()
     async with app.state.database.reading() as session:
         app.state.calendar = await calendar.load(session)
+    gc.collect()
+    gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
     async with _background(app, settings):
         yield
     await app.state.database.close()
@@ -103,8 +107,7 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task], timeout=STOP_SECONDS)  # what it had in hand is rolled back and stays in the queue
 
 
 def app_from_environment() -> FastAPI:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -11,6 +12,7 @@ LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
 BATCH = 500
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.005  # let a burst gather: one batch for many posts
 
 # One statement, one transaction (autocommit). If the power goes out here: either the batch has its indexes and has left the
 # queue, or neither. Entries of one case are committed one after the other, so arrival keeps their order.
@@ -62,11 +64,10 @@ class Sequencer:
 
     async def _wait(self) -> None:
         self._wake.clear()
-        try:
-            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
-        except TimeoutError:
-            return
-        await asyncio.sleep(0.005)  # let a burst gather: one batch for many posts
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):  # wait_for() may swallow a cancellation in Python 3.11
+                await self._wake.wait()
+                await asyncio.sleep(GATHER_SECONDS)
 
 
 async def _become_the_one(session: AsyncConnection[Any]) -> None:

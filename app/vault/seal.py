@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from psycopg.types.json import Jsonb
 from sqlalchemy import bindparam, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.database import Statement, Together
+from app.ledger.canonical import canonical
 from app.vault.keys import VaultKeys
 from app.vault.models import BlindIndex, Payload
 
@@ -32,7 +32,7 @@ def seal(batch: Together, entry_id: UUID, part: str, content: Mapping[str, Any])
 
 
 def commitment(salt: bytes, content: Mapping[str, Any]) -> str:
-    return hmac.new(salt, rfc8785.dumps(dict(content)), hashlib.sha256).hexdigest()
+    return hmac.new(salt, canonical(dict(content)), hashlib.sha256).hexdigest()
 
 
 def index_person(
