@@ -214,13 +214,6 @@ class IfMatchRequired(DomainError):
     remedy_en = "Read the case, then send its ETag in the header If-Match."
 
 
-class RateLimited(DomainError):
-    status, code = 429, "RATE_LIMITED"
-    title_id, title_en = "Terlalu banyak permintaan", "Too many requests"
-    remedy_id = "Tunggu sesuai tajuk Retry-After."
-    remedy_en = "Wait as long as Retry-After says."
-
-
 class Internal(DomainError):
     status, code = 500, "INTERNAL"
     title_id, title_en = "Kesalahan pada layanan", "An error of the service"

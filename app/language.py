@@ -1,7 +1,5 @@
 """Accept-Language chooses titles, details and labels: Indonesian unless English is asked for. Codes never change."""
 
-from collections.abc import Mapping
-
 
 def language(header: str | None) -> str:
     """`id` or `en`: the one with the higher quality value (RFC 9110 section 12.5.4)."""
@@ -16,7 +14,3 @@ def language(header: str | None) -> str:
         if code in {"id", "en"} and weight > best:
             best, chosen = weight, code
     return chosen
-
-
-def said(label: Mapping[str, str], code: str) -> str:
-    return label[code]

@@ -42,9 +42,3 @@ def _fits(succession: Succession, conditions: set[str]) -> bool:
     if succession.holds is not None and succession.holds not in conditions:
         return False
     return succession.fails is None or succession.fails not in conditions
-
-
-def may_ever_fill(rulebook: Rulebook, party: str) -> list[str]:
-    """The roles that a party fills now or by succession."""
-    roles = {str(m["role"]) for m in rulebook.catalogue.mandates if m["party"] == party}
-    return sorted(roles | {s.role for s in rulebook.vocabulary.succession if s.to == party})

@@ -19,10 +19,6 @@ def view_of(stage: Stage, viewer: Iterable[str]) -> View:
     return SUMMARY if names & stage.summary else STATUS
 
 
-def summary_fields(vocabulary: Vocabulary, names: Iterable[str]) -> list[str]:
-    return [name for name in names if vocabulary.fields[name].summary]
-
-
 def in_summary(vocabulary: Vocabulary, body: Mapping[str, object]) -> dict[str, object]:
     """The members of a body that the summary view shows: no person, no repeated account of one."""
     return {name: value for name, value in body.items() if value is not None and vocabulary.fields[name].summary}
