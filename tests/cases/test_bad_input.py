@@ -176,6 +176,11 @@ def test_a_wrong_query_is_422_and_never_500(api: House, path: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("query", ["statuss=ditolak", "limit=5&limit=6", "status=ditolak&status=dibatalkan"])
+def test_a_slip_in_a_filters_name_does_not_answer_with_the_whole_list(api: House, query: str) -> None:
+    assert refusal(api.get("bkn", f"/v1/cases?{query}")) == (422, "VALIDATION_FAILED")
+
+
 def test_a_cursor_of_another_filter_or_by_hand_is_refused(api: House) -> None:
     for _ in range(2):
         api.open()

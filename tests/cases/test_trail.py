@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from tests.house import House, refusal
-from tests.walks import NIP, body_for
+from tests.walks import NIP, body_for, first_body
 
 
 def test_a_read_is_on_record_with_who_why_and_what(api: House) -> None:
@@ -29,6 +29,15 @@ def test_a_post_is_recorded_in_its_own_transaction(api: House) -> None:
     answer = api.post("bkn", case, "verifikasi_satgas", "lolos")
     (row,) = api.accesses(answer.headers["x-request-id"])
     assert (row.operation, row.stage, row.status) == ("post_verifikasi_satgas", "verifikasi_satgas", 201)
+
+
+def test_a_replay_is_on_record_too(api: House) -> None:
+    body, key = first_body("sbt_2024"), str(uuid4())
+    first, again = (api.send("bkn", "/v1/cases", body, Idempotency_Key=key) for _ in range(2))
+    assert again.headers["Idempotent-Replayed"] == "true"
+    for answer in (first, again):
+        (row,) = api.accesses(answer.headers["x-request-id"])
+        assert [str(c) for c in row.case_ids] == [first.json()["id"]]
 
 
 def test_a_refusal_survives_the_rollback(api: House) -> None:
@@ -158,3 +167,15 @@ def test_a_body_for_the_summary_names_no_person(api: House) -> None:
     for party in ("kemendagri", "auditor"):
         assert "Kenari" not in api.get(party, f"/v1/cases/{case.id}/stages/kajian_bawaslu").text
     assert "Kenari" in api.get("bawaslu", f"/v1/cases/{case.id}/stages/kajian_bawaslu").text
+
+
+def test_a_search_finds_only_cases_in_which_the_caller_may_know_who_it_is(api: House) -> None:
+    nip = "198112052006041955"
+    case = api.walked("kajian_bawaslu", subject__nip=nip)
+
+    def found(party: str, purpose: str) -> list[str]:
+        headers = api.headers(party, X_Purpose=purpose)
+        return [c["id"] for c in api.http.post("/v1/cases/search", json={"nip": nip}, headers=headers).json()["data"]]
+
+    assert found("bkn", "penanganan") == found("bawaslu", "pemantauan") == found("auditor", "audit") == [case.id]
+    assert found("kemendagri", "penanganan") == found("auditor", "penanganan") == []

@@ -1,5 +1,7 @@
 """make run, Ctrl-C, and the power going out: nothing acknowledged is lost, nothing is there twice."""
 
+import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -9,9 +11,10 @@ from uuid import uuid4
 
 import httpx
 
+from bench import load
 from tests.e2e.service import ROOT, Service
 from tests.ledger_check import check_log
-from tests.walks import first_body
+from tests.walks import body_for, first_body
 
 
 def test_it_stops_cleanly_on_ctrl_c_and_goes_on_where_it_stopped(service: Service) -> None:
@@ -108,6 +111,19 @@ def test_two_workers_share_one_sequencer(service: Service) -> None:
     service.start(SBT_WORKERS="2")
     opened = [service.post("bkn", "/v1/cases", first_body("sbt_2024")).status_code for _ in range(20)]
     assert opened == [201] * 20
+    check_log(named(service))
+
+
+def test_eight_posts_of_one_stage_at_once_over_two_workers_have_one_winner(service: Service) -> None:
+    """Eight sockets, two processes: without the lock on the case some would get past its version together."""
+    service.start(SBT_WORKERS="2")
+    body = json.dumps(body_for("sbt_2024", "verifikasi_satgas", "lolos")).encode()
+    for _ in range(10):
+        case = service.post("bkn", "/v1/cases", first_body("sbt_2024")).json()["id"]
+        path, mine = f"/v1/cases/{case}/stages/verifikasi_satgas", service.headers("bkn") | {"If-Match": '"1"'}
+        posts = [load.request("POST", path, mine | {"Idempotency-Key": str(uuid4())}, body) for _ in range(8)]
+        measured = asyncio.run(load.run(service.port, 8, iter([(raw, None) for raw in posts]), seconds=20))
+        assert measured.statuses == {201: 1, 412: 7}
     check_log(named(service))
 
 
