@@ -12,7 +12,7 @@ from app.http.conditional import cached
 router = APIRouter(include_in_schema=False)
 RESOURCES = files("fastapi_swagger") / "resources"
 KINDS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon-32x32.png": "image/png"}
-START = b"""window.ui = SwaggerUIBundle({url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, docExpansion: 'none',
+START = b"""window.ui = SwaggerUIBundle({url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, docExpansion: 'list',
   validatorUrl: null, defaultModelsExpandDepth: 0, layout: 'BaseLayout', presets: [SwaggerUIBundle.presets.apis]});"""
 PAGE = """<!doctype html><html lang="id"><head><meta charset="utf-8"><title>SBT API</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -90,6 +90,11 @@ def test_every_example_of_a_stage_is_accepted(api: House, name: str, code: str) 
     api.check_log(case)
 
 
+def test_the_readmes_example_is_accepted(api: House) -> None:
+    body = json.loads((PUBLISHED.parents[1] / "docs" / "examples" / "case.json").read_text())
+    assert api.send("bkn", "/v1/cases", body).status_code == 201
+
+
 def test_the_docs_work_without_a_network(api: House) -> None:
     page = api.http.get("/docs")
     assert page.status_code == 200 and "http://" not in page.text and "https://" not in page.text
