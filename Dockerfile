@@ -2,8 +2,8 @@
 FROM python:3.11-slim AS build
 WORKDIR /app
 RUN pip install --no-cache-dir uv
-COPY requirements.lock ./
-RUN uv venv .venv && uv pip sync --python .venv/bin/python --require-hashes requirements.lock
+COPY requirements-image.lock ./
+RUN uv venv .venv && uv pip sync --python .venv/bin/python --require-hashes requirements-image.lock
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin sbt \

@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export SBT_ENVIRONMENT ?= sandbox
 
-.PHONY: run test check demo bench openapi lock clean
+.PHONY: run reset test check demo bench openapi lock clean
 
 run: $(VENV)/ready
 	@exec $(BIN)/sbt run
+
+reset: $(VENV)/ready
+	@$(BIN)/sbt sandbox reset
 
 test: $(VENV)/ready
 	$(BIN)/pytest
@@ -29,15 +32,18 @@ openapi: $(VENV)/ready
 
 # The environment, from the lock file alone. uv is used where it is, and bootstrapped by pip where it is not.
 $(VENV)/ready: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
+	if command -v uv >/dev/null; then uv venv --quiet --clear --seed --python $(PYTHON) $(VENV); \
+	else $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet uv; fi
 	PATH="$(CURDIR)/$(BIN):$$PATH" uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	echo "$(CURDIR)" > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/sbt.pth
 	printf '#!/bin/sh\nexec "%s" -m app.cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/sbt && chmod +x $(BIN)/sbt
 	touch $@
 
+# Two locks: everything for this checkout, and what the image needs (its database is elsewhere).
 lock: $(VENV)/ready
-	uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
+	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --extra embedded --extra dev pyproject.toml -o requirements.lock
+	PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements-image.lock
 
 clean:
 	rm -rf $(VENV) var

@@ -36,21 +36,27 @@ def run() -> None:
     settings = Settings()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the database is stopped too
     if settings.database_url is not None:
-        _serve(settings)
+        _prepare_and_serve()
         return
     try:
         with embedded.running(settings.data_dir) as server:
             roles.init_embedded(server).into_environment()
-            migrating.migrate()
-            settings = Settings()
-            if settings.sandbox:
-                asyncio.run(_prepare(settings))
-            _welcome(settings)
-            _serve(settings)
+            _prepare_and_serve()
     except embedded.EmbeddedServerError as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         pass
+
+
+def _prepare_and_serve() -> None:
+    settings = Settings()
+    if settings.owner_database_url is None:
+        raise SystemExit("SBT_OWNER_DATABASE_URL is not set: `sbt run` migrates; `sbt serve` only serves.")
+    migrating.migrate()
+    if settings.sandbox:
+        asyncio.run(_prepare(settings))
+    _welcome(settings)
+    _serve(settings)
 
 
 def _serve(settings: Settings) -> None:
@@ -176,6 +182,8 @@ async def _load_references(url: str) -> None:
 def db_psql() -> None:
     """A superuser psql on the embedded server while `sbt run` runs."""
     var = Settings().data_dir.resolve()
+    if not (var / "pg.password").exists():
+        raise SystemExit(f"There is no embedded server in {var}: start it with `make run`.")
     socket = embedded.socket_folder(var)
     environment = {**os.environ, "PGPASSWORD": (var / "pg.password").read_text()}
     command = [str(embedded.binaries() / "psql"), "-h", str(socket), "-U", embedded.SUPERUSER, roles.DATABASE]
@@ -190,10 +198,8 @@ def sandbox_reset() -> None:
         raise SystemExit("Only for SBT_ENVIRONMENT=sandbox.")
     try:
         with embedded.held(settings.data_dir):
-            for name in ("pg", "pg.new", "keys", "sandbox"):
-                shutil.rmtree(settings.data_dir / name, ignore_errors=True)
-            for name in ("pg.password", "pg.roles.json"):
-                (settings.data_dir / name).unlink(missing_ok=True)
+            embedded.clear(settings.data_dir)
+            shutil.rmtree(settings.keys, ignore_errors=True)
     except embedded.EmbeddedServerError as error:
         raise SystemExit(str(error)) from None
     typer.echo(f"{settings.data_dir} is empty; `make run` makes a new sandbox.")

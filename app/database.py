@@ -24,7 +24,7 @@ from app.errors import Overloaded, RequestInProgress
 DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
 COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
-# A reader's session: one snapshot a transaction, and PostgreSQL itself refuses a write in a GET.
+# A reader's session: one snapshot a transaction (each statement, unless snapshot() joins several), and PostgreSQL itself refuses a write in a GET.
 READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
 PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
 POOL = 10  # connections a process keeps for writing, and as many for reading

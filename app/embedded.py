@@ -7,9 +7,11 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import pwd
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,11 +21,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 SUPERUSER = "sbt_super"
 LONGEST_SOCKET_PATH = 107 - len("/.s.PGSQL.5432")
 START_SECONDS = 60
+STARTS = 25  # with the pauses between them about ten seconds: longer than the last query of an orphan that was killed
 # The user namespace maps root to a user that initdb can look up; nobody (65534) exists everywhere.
 NAMESPACE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
 
@@ -72,8 +76,8 @@ def running(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
 @contextmanager
 def held(var: Path) -> Iterator[None]:
     """The lock on a data folder, for as long as the block runs; the kernel lets go of it when we are killed."""
-    var.mkdir(parents=True, exist_ok=True)
-    var.chmod(0o700)
+    if not var.exists():
+        var.mkdir(parents=True, mode=0o700)
     with (var / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,28 +87,43 @@ def held(var: Path) -> Iterator[None]:
         yield
 
 
+def clear(var: Path) -> None:
+    """Remove what a sandbox keeps in its folder, and nothing else that lies there. The caller holds the folder."""
+    end_orphans((var / "pg").resolve())
+    for name in ("pg", "pg.new", "keys", "sandbox"):
+        shutil.rmtree(var / name, ignore_errors=True)
+    for name in ("pg.password", "pg.roles.json"):
+        (var / name).unlink(missing_ok=True)
+
+
 def start(var: Path, *, fsync: bool = True) -> EmbeddedServer:
-    data, wrap = var / "pg", _wrap()
+    data, way = var / "pg", _way(var)
     if not (data / "PG_VERSION").exists():
-        _init(data, wrap)
+        _init(data, way)
     socket = socket_folder(var)
+    way.give(socket)
     _clear_the_dead(data, socket)
-    command = [*wrap, str(binaries() / "postgres"), "-D", str(data), "-k", str(socket)]
+    command = [*way.wrap, str(binaries() / "postgres"), "-D", str(data), "-k", str(socket)]
     command += ["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
     command += ["-c", "max_connections=200", "-c", f"fsync={'on' if fsync else 'off'}"]
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+    for _ in range(STARTS):
         with (var / "pg.log").open("ab") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                **way.identity,
             )
-        if _ready(process, data, deadline):
+        if _ready(process, data):
             return EmbeddedServer(data, socket, process)
         # It may refuse while orphans of a killed postmaster finish their last query: end them, try again.
-        _end_orphans(data)
-        if time.monotonic() > deadline:
-            raise EmbeddedServerError(f"PostgreSQL did not start; its words are in {var / 'pg.log'}.")
-        time.sleep(0.1)
+        end_orphans(data)
+        time.sleep(0.2)
+    last = (var / "pg.log").read_text(errors="replace").splitlines()[-3:]
+    raise EmbeddedServerError("PostgreSQL does not start; the end of " + "\n".join([f"{var / 'pg.log'}:", *last]))
 
 
 def _watch(server: EmbeddedServer, stopping: threading.Event) -> None:
@@ -124,29 +143,53 @@ def stop(server: EmbeddedServer) -> None:
     shutil.rmtree(server.socket, ignore_errors=True)
 
 
-def _wrap() -> list[str]:
-    """PostgreSQL refuses to be root; a user namespace lets root's files be used without loosening a permission."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the server runs here: a command before it, or another user's identity for it."""
+
+    wrap: list[str]
+    identity: dict[str, Any]
+
+    def give(self, path: Path) -> None:
+        """The server must own what it opens."""
+        if self.identity:
+            os.chown(path, self.identity["user"], self.identity["group"])
+
+
+def _way(var: Path) -> Way:
+    """PostgreSQL refuses to be root. A user namespace lets root's files be used without loosening a permission; where there
+    is none, an unprivileged user that can enter the folders; else the message says what to do.
+    """
     if os.geteuid() != 0:
-        return []
+        return Way([], {})
     if subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0:
-        return NAMESPACE
-    raise EmbeddedServerError(
-        "PostgreSQL does not run as root and this machine allows no user namespace:"
-        " run sbt as an ordinary user that owns the checkout, or set SBT_DATABASE_URL."
-    )
+        return Way(NAMESPACE, {})
+    nobody = pwd.getpwnam("nobody")
+    closed = [str(p) for p in [*var.parents, *binaries().parents] if not p.stat().st_mode & stat.S_IXOTH]
+    if closed:
+        raise EmbeddedServerError(
+            f"PostgreSQL does not run as root, this machine allows no user namespace, and {closed[0]} lets no other user in:"
+            " run sbt as an ordinary user that owns the checkout, or set SBT_DATABASE_URL."
+        )
+    var.chmod(0o711)  # may be passed through, not listed; what lies in it keeps its own 0600 and 0700
+    return Way([], {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []})
 
 
-def _init(data: Path, wrap: list[str]) -> None:
+def _init(data: Path, way: Way) -> None:
     """A fresh cluster beside which its superuser's password lies, 0600. A half-made one is removed first."""
     fresh = data.with_name("pg.new")
     shutil.rmtree(fresh, ignore_errors=True)
     password = data.parent / "pg.password"
     password.touch(mode=0o600)
     password.write_text(secrets.token_urlsafe(32))
-    command = [*wrap, str(binaries() / "initdb"), "-D", str(fresh), "-U", SUPERUSER]
+    fresh.mkdir(mode=0o700)
+    way.give(fresh)
+    command = [*way.wrap, str(binaries() / "initdb"), "-D", str(fresh), "-U", SUPERUSER]
     command += ["-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--locale=C"]
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    way.give(password)  # for as long as initdb reads it
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/", **way.identity)
+    os.chown(password, os.geteuid(), os.getegid())
     if done.returncode != 0:
         raise EmbeddedServerError(f"initdb failed: {done.stderr.strip()}")
     fresh.rename(data)
@@ -159,13 +202,13 @@ def socket_folder(var: Path) -> Path:
         name = hashlib.sha256(str(var).encode()).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"sbt-{os.getuid()}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+    if folder.is_symlink() or folder.stat().st_uid not in {os.getuid(), pwd.getpwnam("nobody").pw_uid}:
         raise EmbeddedServerError(f"{folder} belongs to somebody else.")
     folder.chmod(0o700)
     return folder
 
 
-def _ready(process: subprocess.Popen[bytes], data: Path, deadline: float) -> bool:
+def _ready(process: subprocess.Popen[bytes], data: Path) -> bool:
     """True once this very process says `ready` in its pid file; False when it gave up. Recovery may take its time."""
     told = time.monotonic() + 5
     while process.poll() is None:
@@ -174,7 +217,7 @@ def _ready(process: subprocess.Popen[bytes], data: Path, deadline: float) -> boo
             return True
         if time.monotonic() > told:
             print("PostgreSQL is recovering; this may take a while ...", flush=True)  # noqa: T201
-            told = deadline + START_SECONDS
+            told = float("inf")
         time.sleep(0.005)
     return False
 
@@ -188,12 +231,12 @@ def _pid_file(data: Path) -> list[str]:
 
 def _clear_the_dead(data: Path, socket: Path) -> None:
     """After a SIGKILL: end what still runs on this data; remove pid files that name a process which is not ours."""
-    _end_orphans(data)
+    end_orphans(data)
     (data / "postmaster.pid").unlink(missing_ok=True)
     (socket / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
 
-def _end_orphans(data: Path) -> None:
+def end_orphans(data: Path) -> None:
     """Processes of a former postmaster on this data: their parent is gone, and we hold the lock on `var`."""
     for found in processes_on(data):
         try:

@@ -21,7 +21,7 @@ from app.http.request_id import RequestId
 from app.ledger.sequencer import Sequencer
 from app.procedure.loading import rulebook
 from app.recap import router as recap
-from app.reference import calendar
+from app.reference import calendar, procedures
 from app.reference import router as reference
 from app.settings import Settings
 from app.vault.keys import VaultKeys
@@ -87,6 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.standing.current()
     async with app.state.database.reading() as session:
         app.state.calendar = await calendar.load(session)
+        await procedures.require_loaded(session)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
     async with _background(app, settings):

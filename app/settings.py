@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,8 +24,6 @@ class Settings(BaseSettings):
     worker_database_url: SecretStr | None = None
     sandbox_clock_start: str | None = None
     background: bool = True
-
-    _embedded: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
     def _sandbox_only(self) -> Self:

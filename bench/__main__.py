@@ -163,7 +163,8 @@ def own_limit(found: Service, workers: int, seconds: float) -> dict[str, Any]:
         "workers": workers,
         "connections": AT_ONCE,
         "per_second": rate,
-        "p50_ms": latency,
+        "p50_ms": None,
+        "average_ms": latency,
         "p99_ms": None,
         "statuses": {},
     }
@@ -177,13 +178,14 @@ def show(rows: list[dict[str, Any]]) -> None:
     for r in rows:
         base = floor.get((r["workers"], r["connections"]))
         share = f"{r['per_second'] / base:.0%}" if base and r["what"] == "stage post" else ""
+        p50 = f"{r['p50_ms']:.1f}" if r["p50_ms"] is not None else f"avg {r['average_ms']:.1f}"
         p99 = f"{r['p99_ms']:.1f}" if r["p99_ms"] is not None else ""
         table.add_row(
             r["what"],
             str(r["workers"]),
             str(r["connections"]),
             f"{r['per_second']:,.0f}",
-            f"{r['p50_ms']:.1f}",
+            p50,
             p99,
             share,
         )

@@ -1,6 +1,8 @@
--- PostgreSQL's own limit: the rows of a stage post in one statement, ids made on the server, no client's work.
+-- PostgreSQL's own limit: the rows of a stage post in one statement after the lock and read, ids made on the server, no client's work.
 \set n random(1, :cases)
 BEGIN;
+SELECT c.*, (SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id)
+  FROM cases c JOIN bench_case b ON b.id = c.id WHERE b.n = :n FOR UPDATE OF c;
 WITH new AS (SELECT gen_random_uuid() AS entry, gen_random_uuid() AS key, id AS case_id FROM bench_case WHERE n = :n),
 e AS (INSERT INTO entry (id, log, type, case_id, seq, party, received_at, leaf)
       SELECT entry, 'cases', 'stage.posted', key, 2, 'bkn', now(), decode(repeat(replace(entry::text, '-', ''), 44), 'hex') FROM new),

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from app import embedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def free_port() -> int:
 
 @contextmanager
 def running(data: Path, workers: int) -> Iterator[Service]:
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
+    with embedded.held(data):
+        embedded.clear(data)
     port = free_port()
     mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(port), "SBT_DATA_DIR": str(data), "SBT_WORKERS": str(workers)}
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}

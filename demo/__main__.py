@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from app import embedded
 from demo.drive import Driver
 from demo.plan import PUBLISHED, expected, plan
 
@@ -46,8 +46,8 @@ def main() -> int:
 @contextmanager
 def service(data: Path) -> Iterator[str]:
     """A fresh service; what a former demo left is removed."""
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
+    with embedded.held(data):
+        embedded.clear(data)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]

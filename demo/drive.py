@@ -137,7 +137,7 @@ def opening(planned: Planned, stage: str, outcome: str) -> dict[str, Any]:
     return {
         "report": {
             "kind": kind,
-            "report_number": f"DEMO-{uuid4().hex[:12]}",
+            "report_number": planned.number,
             "received_on": day.isoformat(),
             "reporter": {"name": "Pelapor Contoh"},
         },

@@ -21,6 +21,7 @@ class Planned:
     received_on: date
     violation: str
     path: tuple[Step, ...]
+    number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,8 @@ def _planned(election: str, scale: float, chance: random.Random) -> Iterator[Pla
             opener = "bawaslu" if general else chance.choice(["bkn", "bkn", "bkn", "bawaslu", "kemendagri"])
             procedure = "skb_2022" if general else "sbt_2024"
             violation = "ds_06" if general else "ds_13"
-            yield Planned(election, procedure, opener, person(chance), received, violation, path)
+            number = f"DEMO-{chance.getrandbits(48):012x}"
+            yield Planned(election, procedure, opener, person(chance), received, violation, path, number)
 
 
 def expected(figure: Published, scale: float) -> int:

@@ -44,7 +44,6 @@ class Caller:
     kind: str
     client_id: str
     scopes: frozenset[str]
-    jti: str
     employer: str | None
     snapshot: Snapshot
     actor: bytes | None
@@ -67,7 +66,6 @@ async def authenticate(request: Request) -> Caller:
         kind=party.kind,
         client_id=client.id,
         scopes=claims.scopes & client.scopes,
-        jti=claims.jti,
         employer=party.agency_code if party.kind == "ppk" else None,
         snapshot=snapshot,
         actor=_actor(request, party.code),

@@ -163,7 +163,7 @@ def _scopes(wanted: str | None, client: KnownClient) -> list[str]:
 async def _remember(request: Request, client: KnownClient, snapshot: Snapshot) -> None:
     """Tokens given and taken back are on the audit trail too."""
     kind = snapshot.parties[client.party].kind
-    request.state.caller = Caller(client.party, kind, client.id, client.scopes, "", None, snapshot, None, None)
+    request.state.caller = Caller(client.party, kind, client.id, client.scopes, None, snapshot, None, None)
     try:
         await write(request, Trail(request).row(200))
     except AccessNotRecorded:

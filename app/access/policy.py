@@ -84,15 +84,15 @@ def viewer(caller: Caller, case: Standpoint) -> set[str]:
     return names | {r for r in succeeded if holder(caller, r, case.conditions) == caller.party}
 
 
-def identifies(caller: Caller, case: Standpoint, owners: Collection[str | None]) -> bool:
-    """Whether identity may be read: scope, a purpose, and a part in the case. `owners`: who own, owned, recorded or posted
+def identifies(caller: Caller, case: Standpoint, parts: Collection[str | None]) -> bool:
+    """Whether identity may be read: scope, a purpose, and a part in the case. `parts`: who own, owned, recorded or posted
     a posted or open stage, as roles or parties.
     """
     if "cases:read.identity" not in caller.scopes or caller.purpose is None:
         return False
     if caller.kind == "auditor":
         return caller.purpose == "audit"
-    return bool(viewer(caller, case) & set(owners))
+    return bool(viewer(caller, case) & set(parts))
 
 
 def reads_reporter(caller: Caller, case: Standpoint) -> bool:

@@ -64,7 +64,7 @@ class Standing:
         if snapshot is None or time.monotonic() - self._read_at > FRESH_SECONDS or snapshot.today != clock.today():
             self._read_at = time.monotonic()  # one reader at a time; the others go on with what is known
             try:
-                async with self._database.reading() as session:
+                async with self._database.reading() as session, session.snapshot():
                     snapshot = self._snapshot = await _read(session)
             except BaseException:
                 self._read_at = float("-inf")

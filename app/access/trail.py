@@ -3,10 +3,10 @@
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Request
 from psycopg import Error
 from sqlalchemy import bindparam, insert
 from uuid_utils.compat import uuid7
@@ -75,24 +75,15 @@ async def recorded(request: Request) -> AsyncIterator[Trail]:
         await write(request, trail.row(200))
 
 
-async def _recorded(request: Request) -> AsyncIterator[Trail]:
-    async with recorded(request) as trail:
-        yield trail
-
-
 @contextmanager
 def recording() -> Iterator[None]:
     """Around a statement that carries a record: when the trail cannot be written, nothing was, and that is what is said."""
     try:
         yield
     except Error as error:
-        if TABLE in (error.diag.message_primary or ""):
+        if error.diag.table_name == Access.__tablename__ or TABLE in (error.diag.message_primary or ""):
             raise AccessNotRecorded from None
         raise
-
-
-# What cannot be recorded is not shown: the record is written before the answer leaves.
-Recorded = Annotated[Trail, Depends(_recorded, scope="function")]
 
 
 async def remember_refusal(request: Request, error: DomainError) -> None:

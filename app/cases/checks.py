@@ -51,6 +51,9 @@ def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
     late = [f"{known_of}/{n}" for n, v in body.items() if _is_late(n, v)]
     if late:
         raise ValidationFailed(*(in_future(pointer) for pointer in late))
+    letter, received = body.get("letter_date"), body.get("letter_received_on")
+    if letter and received and _day(received) < _day(letter):
+        raise ValidationFailed(before_letter(f"{known_of}/letter_received_on"))
 
 
 def _is_late(name: str, value: object) -> bool:
@@ -60,6 +63,14 @@ def _is_late(name: str, value: object) -> bool:
 
 def in_future(pointer: str) -> Flaw:
     return Flaw(pointer, "DATE_IN_FUTURE", "Tanggal ini belum tiba.", "This day has not come yet.")
+
+
+def before_letter(pointer: str) -> Flaw:
+    text_id, text_en = (
+        "Surat tidak mungkin diterima sebelum tanggalnya.",
+        "A letter cannot be received before its date.",
+    )
+    return Flaw(pointer, "DATE_ORDER", text_id, text_en)
 
 
 def _unknown(body: Mapping[str, Any], where: str) -> Iterator[Flaw]:

@@ -11,6 +11,7 @@ from app.access.caller import Caller
 from app.access.policy import identifies
 from app.cases.act import Look
 from app.cases.bodies import Day, Instant
+from app.cases.checks import unknown_code
 from app.cases.reading import STAGES
 from app.cases.schemas import CaseHeader, CaseList, SearchBody, WorkItem, Worklist
 from app.cases.showing import in_list, parts_in, standpoint
@@ -22,6 +23,7 @@ from app.procedure.loading import rulebook
 from app.vault.keys import VaultKeys
 
 Filter = Annotated[str | None, Query(max_length=64)]
+MOST_CASES_OF_ONE = 1000
 PERSON = Statement(
     f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE}"
     " AND (CAST(:before AS uuid) IS NULL OR c.id < :before) ORDER BY c.id DESC LIMIT :limit"
@@ -75,8 +77,7 @@ def chosen(filters: Filters) -> dict[str, Any]:
     codes["stage"] = {s for p in rulebook().procedures.values() for s in p.stages}
     unknown = [n for n in given if n in codes and given[n] not in codes[n]]
     if unknown:
-        text_id, text_en = "Kode tidak dikenal.", "Unknown code."
-        raise UnknownReference(*(Flaw(f"/query/{n}", "UNKNOWN_CODE", text_id, text_en) for n in unknown))
+        raise UnknownReference(*(unknown_code(f"/query/{n}") for n in unknown))
     return given
 
 
@@ -109,11 +110,11 @@ async def search(look: Look, vault: VaultKeys, body: SearchBody, limit: int, cur
     digest = vault.digest("subject", kind, number)
     given, path = {"person": digest.hex()}, "/v1/cases/search"
     before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
-    rows = await look.session.run(PERSON, digest=digest, before=before, limit=limit + 1, **seen_by(look.caller))
-    known = [r for r in rows[:limit] if identifies(look.caller, standpoint(r), parts_in(look.caller, r))]
-    found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in known]
+    rows = await look.session.run(PERSON, digest=digest, before=before, limit=MOST_CASES_OF_ONE, **seen_by(look.caller))
+    known = [r for r in rows if identifies(look.caller, standpoint(r), parts_in(look.caller, r))]
+    found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in known[:limit]]
     look.trail.shows(*(case.id for case in found))
-    more = [rows[limit - 1].id] if len(rows) > limit else None
+    more = [found[-1].id] if len(known) > limit else None  # of cases the caller may know alone
     return CaseList(data=found, page=paging.page(look.response, path, given, more, limit, hidden=("person",)))
 
 

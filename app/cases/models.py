@@ -94,7 +94,9 @@ class StageRow(Base):
     due_on: Mapped[date | None] = mapped_column(Date, comment="Due date; null: the procedure gives no term.")
     due: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="How the due date came about.")
     outcome: Mapped[str | None] = mapped_column(comment="What was decided.")
-    facts: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="The summary view of the post; no personal data.")
+    facts: Mapped[dict[str, Any]] = mapped_column(
+        JSONB, comment="The summary view of the post, and a receipt confirmed later; no personal data."
+    )
     posted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), comment="Ledger time of the post.")
     posted_by: Mapped[str | None] = mapped_column(ForeignKey("party.code"), comment="Party that posted.")
     posted_seq: Mapped[int | None] = mapped_column(comment="seq of the post.")

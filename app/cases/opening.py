@@ -13,7 +13,7 @@ from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.locking import next_number
 from app.cases.number import case_number
-from app.cases.posting import finish, replayed
+from app.cases.posting import finish, owners, replayed
 from app.cases.projecting import Dated
 from app.cases.schemas import NewCase, Written
 from app.database import Together
@@ -47,6 +47,7 @@ async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: Stag
     procedure = governing(new)
     first = _first(procedure, stage)
     require_known(new)
+    require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
     locked = await next_number(act.session, act.request)
@@ -109,6 +110,18 @@ def require_known(new: NewCase) -> None:
         raise ValidationFailed(_after_report())
     numbers = {"/subject/nip": (new.subject.nip, "nip"), "/subject/nik": (new.subject.nik, "nik")}
     checks.require_numbers(numbers, new.subject.kind)
+
+
+def require_identified(new: NewCase, stage: Stage, outcome: str) -> None:
+    """Neither NIP nor NIK only while the person is not identified: such a report has an outcome of its own."""
+    if stage.outcomes[outcome].identified and not (new.subject.nip or new.subject.nik):
+        flaw = Flaw(
+            "/subject/nip",
+            "REQUIRED",
+            "Hasil ini memerlukan NIP atau NIK; tanpa keduanya pilih perlu_identifikasi.",
+            "This outcome needs a NIP or NIK; without either choose perlu_identifikasi.",
+        )
+        raise ValidationFailed(flaw)
 
 
 def contests(election: str) -> set[str]:
@@ -182,7 +195,7 @@ def _append(
         "round": 1,
         "outcome": draft.outcome,
         "due_on": due.on.isoformat() if due.on else None,
-        **projecting.in_leaf(move, opened),
+        **projecting.in_leaf(move, opened, {}, owners(act, move, act.caller.party)),
     }
     return append(
         batch,

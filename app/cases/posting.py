@@ -15,6 +15,7 @@ from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.locking import Locked, etag, lock_case, require_version, state_of
 from app.cases.schemas import Written
+from app.cases.showing import owner_now, standpoint
 from app.cases.written import written
 from app.database import Together
 from app.errors import CaseClosed, NotFound, StageNotOpen
@@ -85,20 +86,16 @@ def require_fit(case: Any, stage: Stage, post: Post) -> None:
     checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
 
 
-def standpoint(case: Any) -> Standpoint:
-    return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by)
-
-
 async def _record(act: Act, case: Any, state: CaseState, found: Stage, post: Post) -> Written:
     seq, facts = case.version + 1, views.in_summary(rulebook().vocabulary, post.body)
     effective = effective_members(found, post)
-    employer = new_employer(effective) or case.agency_code
+    employer = new_employer(case, effective) or case.agency_code
     state = replace(state, agency_code=employer)
     move = rules.post(rulebook(), state, post.stage, post.outcome, facts, seq)
     opened = projecting.dated(move, act.calendar)
     batch, entry_id = Together(), uuid4()
     parts = [seal(batch, entry_id, "content", post.body)]
-    parts += name_person(act, batch, case.id, entry_id, effective)
+    parts += name_person(act, batch, case, entry_id, effective)
     leaf = {
         "number": case.number,
         "procedure": case.procedure,
@@ -106,7 +103,8 @@ async def _record(act: Act, case: Any, state: CaseState, found: Stage, post: Pos
         "stage": post.stage,
         **_turn(case, post.stage),
         "outcome": post.outcome,
-        **projecting.in_leaf(move, opened, since(case)),
+        "owner": owner_now(act.caller, found, standpoint(case)),
+        **projecting.in_leaf(move, opened, since(case), owners(act, move, case.opened_by)),
     }
     entry = chain(act, batch, case, "stage.posted", leaf, parts, entry_id)
     row = projecting.posted_row(facts, post.outcome, act.caller.party, seq, entry)
@@ -128,6 +126,13 @@ def since(case: Any) -> dict[tuple[str, int], str]:
     return {(s["stage"], s["round"]): as_instant(s["opened_at"]) for s in case.stages if s["status"] == "open"}
 
 
+def owners(act: Act, move: Move, opened_by: str) -> dict[str, str]:
+    """Who fills the owner role of each opened stage today, in the case as the move leaves it."""
+    place = Standpoint(move.case.agency_code, tuple(rules.conditions(rulebook(), move.case)), opened_by)
+    stages = rulebook().procedures[move.case.procedure].stages
+    return {s.stage: owner_now(act.caller, stages[s.stage], place) for s in move.opened}
+
+
 def as_instant(text: str) -> str:
     return instant(datetime.fromisoformat(text))
 
@@ -139,7 +144,7 @@ def _changes(act: Act, case: Any, move: Move, entry: Appended, employer: str, *,
         "conditions": rules.conditions(rulebook(), move.case),
         "open_stages": projecting.open_codes(move.case),
         "acted": sorted({*case.acted, act.caller.party}),
-        "reached_ppk": case.reached_ppk or "ppk" in opened,
+        "reached_ppk": "ppk" in opened or (case.reached_ppk and employer == case.agency_code),
         "version": case.version + 1,
         "head_hash": entry.leaf_hash,
         "updated_at": entry.received_at,
@@ -157,20 +162,24 @@ def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
     return {name: value for name, value in post.body.items() if name in names}
 
 
-def new_employer(body: Mapping[str, Any]) -> str | None:
-    """The employer that a post names: an identification, a recommendation, or a move to another agency."""
-    employer = body.get("new_agency_code") or body.get("subject_agency_code")
+def new_employer(case: Any, body: Mapping[str, Any]) -> str | None:
+    """The employer that a post names: a move to another agency, or the identification of the person."""
+    named = body.get("subject_agency_code") if identifies(case, body) else None
+    employer = body.get("new_agency_code") or named
     return str(employer) if employer else None
 
 
-def name_person(
-    act: Act, batch: Together, case_id: UUID, entry_id: UUID, body: Mapping[str, Any]
-) -> list[dict[str, str]]:
-    """A post that names the person is where the person is read from afterwards; the case becomes findable by it."""
-    nip = body.get("subject_nip")
-    if nip is None:
+def identifies(case: Any, body: Mapping[str, Any]) -> bool:
+    """The first post with a NIP in a case without a number. A later letter that names another person changes nobody."""
+    return not case.identified and body.get("subject_nip") is not None
+
+
+def name_person(act: Act, batch: Together, case: Any, entry_id: UUID, body: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A post that identifies the person is where the person is read from afterwards; the case becomes findable by it."""
+    if not identifies(case, body):
         return []
-    index_person(batch, act.vault, case_id, entry_id, {"nip": nip})
+    nip = body["subject_nip"]
+    index_person(batch, act.vault, case.id, entry_id, {"nip": nip})
     return [seal(batch, entry_id, "subject", {"nip": nip, "nik": None, "name": body.get("subject_name")})]
 
 

@@ -89,18 +89,20 @@ def due_of(procedure: Procedure, case: CaseState, stage: StageState, calendar: C
     return due(procedure, case, stage, calendar, rulebook().vocabulary.no_receipt_days)
 
 
-def in_leaf(move: Move, opened: list[Dated], since: Mapping[tuple[str, int], str] | None = None) -> dict[str, Any]:
+def in_leaf(
+    move: Move, opened: list[Dated], since: Mapping[tuple[str, int], str], owners: Mapping[str, str]
+) -> dict[str, Any]:
     """What the entry says it opened, dropped and left: enough to replay the order of stages without a payload.
-    `since`: when a stage that only got a new clock was opened.
+    `since`: when a stage that only got a new clock was opened; `owners`: who must act on it.
     """
-    known = since or {}
     return {
         "opens": [
             {
                 "stage": d.stage.stage,
                 "round": d.stage.round,
                 "due_on": d.due.on.isoformat() if d.due.on else None,
-                "since": known.get((d.stage.stage, d.stage.round)),
+                "since": since.get((d.stage.stage, d.stage.round)),
+                "owner": owners[d.stage.stage],
             }
             for d in opened
         ],

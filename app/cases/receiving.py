@@ -14,8 +14,9 @@ from app.cases.locking import lock_case, state_of
 from app.cases.models import Case, StageRow
 from app.cases.posting import chain, finish, replayed, require_not_closed, require_turn, see, since
 from app.cases.schemas import Written
+from app.cases.showing import owner_now, standpoint
 from app.database import Statement, Together
-from app.errors import Flaw, ReceiptNotExpected, ValidationFailed
+from app.errors import ReceiptNotExpected, ValidationFailed
 from app.ledger.append import Appended
 from app.procedure import rules
 from app.procedure.deadlines import Due, clock_of
@@ -49,7 +50,7 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
     running = rules.require_open(state, stage)
     letter = _letter(state, running)
     if received_on < _day(letter.facts, "letter_date"):
-        raise ValidationFailed(_before_letter())
+        raise ValidationFailed(checks.before_letter("/received_on"))
     return await _record(act, case, state, running, letter, received_on)
 
 
@@ -64,21 +65,12 @@ def _letter(state: CaseState, running: StageState) -> StageState:
     return posts[-1]
 
 
-def _before_letter() -> Flaw:
-    return Flaw(
-        "/received_on",
-        "DATE_ORDER",
-        "Surat tidak mungkin diterima sebelum tanggalnya.",
-        "The letter cannot have been received before its date.",
-    )
-
-
 async def _record(
     act: Act, case: Any, state: CaseState, running: StageState, letter: StageState, received_on: date
 ) -> Written:
     facts = {**(letter.facts or {}), FIELD: received_on.isoformat()}
     due = _due(act, state, running, letter, facts)
-    batch = Together()
+    batch, stages = Together(), rulebook().procedures[case.procedure].stages
     leaf = {
         "number": case.number,
         "procedure": case.procedure,
@@ -92,6 +84,7 @@ async def _record(
                 "round": running.round,
                 "due_on": due.on.isoformat() if due.on else None,
                 "since": since(case)[running.stage, running.round],
+                "owner": owner_now(act.caller, stages[running.stage], standpoint(case)),
             }
         ],
         "skips": [],

@@ -36,7 +36,7 @@ def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -
         stage=stage.code,
         round=row["round"],
         status=status,
-        owner=stage.owner,
+        owner=row.get("owner") or stage.owner,
         recorder=stage.recorder,
         opened_at=at,
         due_on=date.fromisoformat(row["due_on"]) if row.get("due_on") else None,

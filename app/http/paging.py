@@ -72,6 +72,13 @@ def a_code(part: object) -> str:
     return part
 
 
+def _written(value: object) -> str:
+    """A filter's value as the same filter reads it."""
+    if isinstance(value, date):  # an instant too
+        return value.isoformat()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def page(
     response: Response,
     path: str,
@@ -85,6 +92,9 @@ def page(
     if position is None:
         return Page(has_more=False, next_cursor=None)
     cursor = encode(position, path, filters)
-    query = {k: v for k, v in filters.items() if v is not None and k not in hidden} | {"limit": limit, "cursor": cursor}
+    query = {k: _written(v) for k, v in filters.items() if v is not None and k not in hidden} | {
+        "limit": limit,
+        "cursor": cursor,
+    }
     response.headers["Link"] = f'<{path}?{urlencode(query, doseq=True)}>; rel="next"'
     return Page(has_more=True, next_cursor=cursor)

@@ -48,7 +48,7 @@ def _walk(dependant: Dependant) -> Iterator[Dependant]:
 
 
 class GuardedRoute(APIRoute):
-    """Refuses in order: 415, 413, 401, 403 scope, 400 JSON, 400 key; then FastAPI's 422 and the handler."""
+    """Refuses in order: 415, 413, 401, 403 scope, 422 of the query, 400 JSON, 400 key; then FastAPI's 422 and the handler."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
@@ -60,12 +60,12 @@ class GuardedRoute(APIRoute):
         known = {f.alias for d in found for f in d.query_params}
 
         async def handler(request: Request) -> Response:
-            _require_text(request)
-            _require_known(request, known)
             if has_body:
                 _require_json(request)
             for guard in guards:
                 await guard(request)
+            _require_text(request)
+            _require_known(request, known)
             if has_body:
                 raw = await _read(request)
                 try:

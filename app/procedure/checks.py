@@ -11,7 +11,7 @@ class BrokenRulebookError(Exception):
 
 
 def check_rulebook(rulebook: Rulebook) -> None:
-    flaws = list(_overlaps(rulebook))
+    flaws = [*_overlaps(rulebook), *_vocabulary_flaws(rulebook)]
     for procedure in rulebook.procedures.values():
         flaws += [f"{procedure.code}: {flaw}" for flaw in _flaws(procedure, rulebook)]
     if flaws:
@@ -22,6 +22,22 @@ def _overlaps(rulebook: Rulebook) -> Iterator[str]:
     for earlier, later in pairwise(rulebook.procedures.values()):
         if earlier.in_force_on(later.valid_from):
             yield f"{earlier.code} and {later.code} are both in force on {later.valid_from}"
+
+
+def _vocabulary_flaws(rulebook: Rulebook) -> Iterator[str]:
+    """Conditions, successions and published numbers must name posts, conditions and statuses that exist."""
+    vocabulary = rulebook.vocabulary
+    stages = [s for p in rulebook.procedures.values() for s in p.stages.values()]
+    posts = {f"{s.code}.{o}" for s in stages for o in s.outcomes} | {f"{s.code}.*" for s in stages}
+    for condition in vocabulary.conditions.values():
+        yield from _unknown(condition.set_by | condition.cleared_by, posts, f"post in condition {condition.code}:")
+    for succession in vocabulary.succession:
+        yield from _unknown(filter(None, [succession.holds, succession.fails]), vocabulary.conditions, "condition")
+    for measure in vocabulary.measures.values():
+        yield from _unknown(measure.outcomes, posts, f"post in statistics {measure.code}:")
+        yield from _unknown(filter(None, [measure.status]), vocabulary.statuses, "status")
+        yield from _unknown(filter(None, [measure.condition]), vocabulary.conditions, "condition")
+        yield from _unknown([measure.of], vocabulary.measures, "measure")
 
 
 def _flaws(procedure: Procedure, rulebook: Rulebook) -> Iterator[str]:
@@ -74,6 +90,10 @@ def _outcome_flaws(outcome: Outcome, procedure: Procedure, vocabulary: Vocabular
 def _clock_flaws(stage: Stage, procedure: Procedure, vocabulary: Vocabulary) -> Iterator[str]:
     for clock in stage.clocks:
         yield from _unknown([w.stage for w in clock.overdue_opens], procedure.stages, "stage")
+        conditions = [c for w in clock.overdue_opens for c in (w.holds, w.fails)]
+        yield from _unknown(filter(None, conditions), vocabulary.conditions, "condition")
+        yield from _unknown(clock.after, stage.opened_by, "opener in a clock's after:")
+        yield from _unknown(filter(None, [clock.regime]), {"pemilu", "pemilihan"}, "regime")
         if clock.value is not None and clock.unit not in {"working_day", "calendar_day"}:
             yield f"unknown unit {clock.unit}"
         for start in clock.starts:

@@ -81,6 +81,7 @@ def _outcome(code: str, row: Mapping[str, Any]) -> Outcome:
         as_overdue=row.get("as_overdue", False),
         holds=row.get("if"),
         fails=row.get("unless"),
+        identified=row.get("identified", False),
     )
 
 

@@ -24,7 +24,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What may be decided at a stage, and what follows from it."""
+    """What may be decided at a stage, and what follows from it. `identified`: only of a person whose NIP or NIK is known."""
 
     code: str
     label: Mapping[str, str]
@@ -34,6 +34,7 @@ class Outcome:
     as_overdue: bool = False
     holds: str | None = None
     fails: str | None = None
+    identified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

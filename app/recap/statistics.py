@@ -7,9 +7,10 @@ from pydantic import BaseModel
 
 from app import clock
 from app.cases.act import Look
+from app.cases.checks import unknown_code
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Session, Statement
-from app.errors import Flaw, UnknownReference
+from app.errors import UnknownReference
 from app.procedure.loading import rulebook
 from app.procedure.model import Measure
 
@@ -41,7 +42,7 @@ class Statistics(BaseModel):
 async def count_cases(look: Look, election: str | None) -> Statistics:
     """Published numbers, cases waiting per stage, and cases per status, all of one snapshot."""
     if election is not None and election not in rulebook().catalogue.codes("elections"):
-        raise UnknownReference(Flaw("/query/election", "UNKNOWN_CODE", "Kode tidak dikenal.", "Unknown code."))
+        raise UnknownReference(unknown_code("/query/election"))
     as_of = clock.now()
     values = {**seen_by(look.caller), "election": election}
     async with look.session.snapshot():

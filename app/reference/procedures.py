@@ -22,3 +22,11 @@ async def ensure(session: Session, *, by: str) -> None:
         entry = append(batch, type_="procedure.loaded", party=by, received_at=clock.now(), facts=facts)
         await batch.send(session)
         await session.run(INSERT_LOADED, code=procedure.code, sha256=procedure.sha256, entry_id=entry.id)
+
+
+async def require_loaded(session: Session) -> None:
+    """A service does not start with a procedure whose text is not on record."""
+    known = {(row.code, row.sha256) for row in await session.run(LOADED)}
+    missing = [p.code for p in rulebook().procedures.values() if (p.code, p.sha256) not in known]
+    if missing:
+        raise RuntimeError(f"not on record as they are now: {', '.join(missing)}; run `sbt db migrate`")

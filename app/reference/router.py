@@ -1,6 +1,7 @@
 """/v1/reference: the lists everybody looks up, in both languages. Public, cacheable, the same bytes until the data change."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +12,7 @@ from app.http.conditional import cached
 from app.http.route import GuardedRoute
 from app.problems import problems, slug
 from app.procedure.loading import rulebook
-from app.procedure.model import Procedure, Stage
+from app.procedure.model import Clock, Field, Outcome, Procedure, Stage, When
 from app.procedure.scopes import all_scopes
 from app.reference.calendar import VERSION
 
@@ -24,7 +25,7 @@ DAYS_OFF = Statement(
 @router.get("/{name}", operation_id="read_reference", responses=problems(NotFound))
 async def read_reference(name: str, request: Request, session: ReadSession) -> Response:
     """One list: violations, sanctions, procedures, statuses, parties, elections, provinces, purposes, job_levels, subject_kinds,
-    report_kinds, channels, evidence_kinds, holidays, problems or scopes. No token needed.
+    report_kinds, channels, evidence_kinds, fields (with the codes of each), conditions, holidays, problems or scopes. No token needed.
     """
     rows = await _holidays(session) if name == "holidays" else _rows(name)
     body = json.dumps({"name": name, "data": rows}, ensure_ascii=False).encode()
@@ -34,18 +35,9 @@ async def read_reference(name: str, request: Request, session: ReadSession) -> R
 def _rows(name: str) -> list[dict[str, Any]]:
     if name in rulebook().catalogue.lists:
         return [dict(row) for row in rulebook().catalogue.codes(name).values()]
-    match name:
-        case "procedures":
-            return [_procedure(p) for p in rulebook().procedures.values()]
-        case "statuses":
-            statuses = rulebook().vocabulary.statuses.values()
-            return [{"code": s.code, "closed": s.closed, **_named(s.label)} for s in statuses]
-        case "problems":
-            return [_problem(e) for e in catalogue()]
-        case "scopes":
-            scopes = all_scopes(rulebook()).items()
-            return [{"code": c, "name_id": name[0], "name_en": name[1]} for c, name in scopes]
-    raise NotFound
+    if name not in MADE:
+        raise NotFound
+    return MADE[name]()
 
 
 def _named(label: Any) -> dict[str, str]:
@@ -62,6 +54,12 @@ def _problem(error: Any) -> dict[str, Any]:
         "remedy_id": error.remedy_id,
         "remedy_en": error.remedy_en,
     }
+
+
+def _field(name: str, field: Field) -> dict[str, Any]:
+    values = [{"code": c, "name_id": v[0], "name_en": v[1]} for c, v in field.values.items()]
+    shown = {"type": field.type, "personal": field.personal, "summary": field.summary}
+    return {"code": name, **_named(field.label), **shown, "values": values}
 
 
 def _procedure(procedure: Procedure) -> dict[str, Any]:
@@ -81,32 +79,51 @@ def _stage(stage: Stage) -> dict[str, Any]:
         **_named(stage.label),
         "owner": stage.owner,
         "recorder": stage.recorder,
+        "with": list(stage.members),
+        "may_open": list(stage.may_open),
+        "only_if": stage.only_if,
         "status": stage.status,
         "certainty": stage.certainty,
         "required": ["decided_on", *stage.body.required],
+        "optional": list(stage.body.optional),
         "required_for": {o: list(f) for o, f in stage.body.required_for.items() if o in stage.outcomes},
-        "deadlines": [
-            {
-                "value": c.value,
-                "unit": c.unit,
-                "starts": list(c.starts),
-                "regime": c.regime,
-                "after": list(c.after),
-                "certainty": c.certainty,
-                "reason": c.reason,
-            }
-            for c in stage.clocks
-        ],
-        "outcomes": [
-            {
-                "code": o.code,
-                **_named(o.label),
-                "next": [w.stage for w in o.next],
-                "closes": [c.status for c in o.closes],
-            }
-            for o in stage.outcomes.values()
-        ],
+        "views": {"full": sorted(stage.full), "summary": sorted(stage.summary)},
+        "deadlines": [_clock(c) for c in stage.clocks],
+        "outcomes": [_outcome(o) for o in stage.outcomes.values()],
     }
+
+
+def _clock(clock: Clock) -> dict[str, Any]:
+    return {
+        "value": clock.value,
+        "unit": clock.unit,
+        "starts": list(clock.starts),
+        "regime": clock.regime,
+        "kinds": list(clock.kinds),
+        "after": list(clock.after),
+        "overdue_opens": [_when(w) for w in clock.overdue_opens],
+        "certainty": clock.certainty,
+        "unit_certainty": clock.unit_certainty,
+        "reason": clock.reason,
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "code": outcome.code,
+        **_named(outcome.label),
+        "if": outcome.holds,
+        "unless": outcome.fails,
+        "identified": outcome.identified,
+        "as_overdue": outcome.as_overdue,
+        "drops": list(outcome.drops),
+        "next": [_when(w) for w in outcome.next],
+        "closes": [{"status": c.status, "if": c.holds} for c in outcome.closes],
+    }
+
+
+def _when(when: When) -> dict[str, Any]:
+    return {"stage": when.stage, "if": when.holds, "unless": when.fails}
 
 
 async def _holidays(session: ReadSession) -> list[dict[str, Any]]:
@@ -120,3 +137,16 @@ async def _holidays(session: ReadSession) -> list[dict[str, Any]]:
         }
         for r in await session.run(DAYS_OFF, version=VERSION)
     ]
+
+
+MADE: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "procedures": lambda: [_procedure(p) for p in rulebook().procedures.values()],
+    "statuses": lambda: [
+        {"code": s.code, "closed": s.closed, "published": s.published, **_named(s.label)}
+        for s in rulebook().vocabulary.statuses.values()
+    ],
+    "fields": lambda: [_field(name, f) for name, f in rulebook().vocabulary.fields.items()],
+    "conditions": lambda: [{"code": c.code, **_named(c.label)} for c in rulebook().vocabulary.conditions.values()],
+    "problems": lambda: [_problem(e) for e in catalogue()],
+    "scopes": lambda: [{"code": c, "name_id": n[0], "name_en": n[1]} for c, n in all_scopes(rulebook()).items()],
+}

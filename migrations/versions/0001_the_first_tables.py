@@ -213,7 +213,7 @@ def upgrade() -> None:
     sa.Column('due_on', sa.Date(), nullable=True, comment='Due date; null: the procedure gives no term.'),
     sa.Column('due', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='How the due date came about.'),
     sa.Column('outcome', sa.String(), nullable=True, comment='What was decided.'),
-    sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='The summary view of the post; no personal data.'),
+    sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='The summary view of the post, and a receipt confirmed later; no personal data.'),
     sa.Column('posted_at', sa.DateTime(timezone=True), nullable=True, comment='Ledger time of the post.'),
     sa.Column('posted_by', sa.String(), nullable=True, comment='Party that posted.'),
     sa.Column('posted_seq', sa.Integer(), nullable=True, comment='seq of the post.'),

@@ -45,6 +45,12 @@ def test_a_stranger_with_bad_json_is_told_of_the_token_first(api: House) -> None
     assert refusal(raw(api, b"{", party=None)) == (401, "TOKEN_MISSING")
 
 
+def test_a_stranger_with_an_unknown_filter_is_told_of_the_token_first(api: House) -> None:
+    assert refusal(api.http.get("/v1/cases?statuss=x")) == (401, "TOKEN_MISSING")
+    refused = api.get("bkn", "/v1/cases?statuss=x")
+    assert [row.code for row in api.accesses(refused.headers["x-request-id"])] == ["VALIDATION_FAILED"]
+
+
 def test_another_content_type_is_refused_before_anything_is_read(api: House) -> None:
     answer = raw(api, b"{}", party=None, **{"Content-Type": "text/plain"})
     assert refusal(answer) == (415, "UNSUPPORTED_MEDIA_TYPE")

@@ -4,7 +4,7 @@ import pytest
 
 from app.procedure.loading import rulebook
 from tests.house import House, refusal
-from tests.walks import body_for, every_step, first_body, ways
+from tests.walks import NIP, body_for, every_step, first_body, ways
 
 
 def test_five_agencies_carry_a_case_from_report_to_closure(api: House) -> None:
@@ -103,6 +103,33 @@ def test_a_report_without_a_number_waits_for_identification_and_is_then_found_by
     assert [c["id"] for c in found.json()["data"]] == [case.id]
 
 
+def test_a_letter_that_names_another_person_changes_nobody(api: House) -> None:
+    case = api.walked("penyampaian_ppk", subject__agency_code="5100")
+    letter = body_for("sbt_2024", "penyampaian_ppk", "disampaikan")
+    letter["body"] |= {"subject_nip": "198001012005011991", "subject_name": "Orang Lain", "subject_agency_code": "7600"}
+    api.post("bkn", case, "penyampaian_ppk", "disampaikan", letter)
+    seen = api.get("bkn", f"/v1/cases/{case.id}", X_Purpose="penanganan").json()
+    assert (seen["subject"]["nip"], seen["agency_code"]) == (NIP, "5100")
+
+
+def test_accepted_without_a_number_is_refused_for_there_is_an_outcome_for_that(api: House) -> None:
+    answer = api.send("bkn", "/v1/cases", first_body("sbt_2024", subject__nip=None))
+    assert refusal(answer) == (422, "VALIDATION_FAILED")
+    assert answer.json()["errors"][0]["pointer"] == "/subject/nip"
+
+
+def test_a_letter_cannot_have_been_received_before_its_date(api: House) -> None:
+    case = api.walked("penyampaian_ppk")
+    letter = body_for("sbt_2024", "penyampaian_ppk", "disampaikan")
+    letter["body"]["letter_received_on"] = "2024-10-01"
+    answer = api.send("bkn", f"/v1/cases/{case.id}/stages/penyampaian_ppk", letter, If_Match=case.etag)
+    assert answer.json()["errors"][0] | {"detail": ""} == {
+        "pointer": "/body/letter_received_on",
+        "code": "DATE_ORDER",
+        "detail": "",
+    }
+
+
 def test_the_day_of_receipt_decides_the_procedure(api: House) -> None:
     assert api.open("skb_2022", report__received_on="2024-09-03").procedure == "skb_2022"
     seen = api.send("bkn", "/v1/cases", first_body("sbt_2024", report__received_on="2024-10-07")).json()
@@ -129,8 +156,6 @@ def test_an_outcome_whose_condition_does_not_hold_is_refused_with_those_that_may
 
 
 def test_an_outcome_of_the_other_procedure_is_refused(api: House) -> None:
-    case = api.walked("kajian_bawaslu")
-    answer = api.try_post("bawaslu", case, "kajian_bawaslu", "terbukti")
     body = body_for("skb_2022", "kajian_bawaslu", "bukan_pelanggaran")
     answer = api.send(
         "bawaslu", f"/v1/cases/{api.walked('kajian_bawaslu').id}/stages/kajian_bawaslu", body, If_Match='"2"'

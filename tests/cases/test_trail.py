@@ -180,3 +180,7 @@ def test_a_search_finds_only_cases_in_which_the_caller_may_know_who_it_is(api: H
 
     assert found("bkn", "penanganan") == found("bawaslu", "pemantauan") == found("auditor", "audit") == [case.id]
     assert found("kemendagri", "penanganan") == found("auditor", "penanganan") == []
+    api.open(subject__nip=nip)
+    headers = api.headers("kemendagri", X_Purpose="penanganan")
+    hidden = api.http.post("/v1/cases/search?limit=1", json={"nip": nip}, headers=headers).json()
+    assert hidden == {"data": [], "page": {"has_more": False, "next_cursor": None}}

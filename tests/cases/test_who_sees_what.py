@@ -159,11 +159,23 @@ def test_a_ppk_with_a_client_of_its_own_sees_and_posts_for_its_employees_alone(a
     api.post("bkn", mine, "penyampaian_ppk", "disampaikan", letter)
     assert api.get("ppk_banda_aceh", f"/v1/cases/{mine.id}").status_code == 200
     assert refusal(api.get("ppk_banda_aceh", f"/v1/cases/{theirs.id}")) == (404, "NOT_FOUND")
-    assert [w["case_id"] for w in api.get("ppk_banda_aceh", "/v1/worklist").json()["data"]] == [mine.id]
+    waiting = [w["case_id"] for w in api.get("ppk_banda_aceh", "/v1/worklist").json()["data"]]
+    assert mine.id in waiting and theirs.id not in waiting
     recorder = api.try_post("bkn", mine, "tindak_lanjut_ppk", "sanksi_sesuai")
     assert refusal(recorder) == (403, "NO_MANDATE_FOR_STAGE")
     api.post("ppk_banda_aceh", mine, "tindak_lanjut_ppk", "sanksi_sesuai")
     assert api.get("ppk_banda_aceh", f"/v1/cases/{mine.id}/stages/penyampaian_ppk").json()["view"] == "full"
+
+
+def test_the_new_employer_sees_the_case_only_when_its_own_letter_has_come(api: House) -> None:
+    api.add_ppk()
+    case = api.walked("tindak_lanjut_ppk", subject__agency_code="7600")
+    move = body_for("sbt_2024", "tindak_lanjut_ppk", "pindah_instansi")
+    move["body"]["new_agency_code"] = PPK_EMPLOYER
+    api.post("bkn", case, "tindak_lanjut_ppk", "pindah_instansi", move)
+    assert refusal(api.get("ppk_banda_aceh", f"/v1/cases/{case.id}")) == (404, "NOT_FOUND")
+    api.post("bkn", case, "penyampaian_ppk", "disampaikan")
+    assert api.get("ppk_banda_aceh", f"/v1/cases/{case.id}").json()["next"][0]["yours"] is True
 
 
 def test_the_worklist_says_whose_turn_it_is_exactly_as_the_cases_do(api: House) -> None:
@@ -208,6 +220,17 @@ def test_pages_show_every_case_once_and_say_where_the_next_begins(api: House) ->
         seen += [c["id"] for c in page.json()["data"]]
         path = page.headers["Link"].split(">")[0][1:] if "Link" in page.headers else ""
     assert seen == opened[::-1]
+
+
+def test_the_next_page_is_where_the_link_says_whatever_the_filter(api: House) -> None:
+    for _ in range(3):
+        api.open()
+    since = "updated_since=2024-01-01T00:00:00%2B07:00&opened_from=2024-01-01&overdue=true&limit=1"
+    first = api.get("bkn", f"/v1/cases?{since}")
+    path = first.headers["Link"].split(">")[0][1:]
+    second = api.get("bkn", path)
+    assert second.status_code == 200, second.text
+    assert first.json()["data"][0]["id"] != second.json()["data"][0]["id"]
 
 
 def test_canaries_of_personal_data_are_nowhere_but_in_the_vault(api: House) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -28,6 +29,36 @@ def test_it_stops_cleanly_on_ctrl_c_and_goes_on_where_it_stopped(service: Servic
     assert service.get("bkn", f"/v1/cases/{opened.json()['id']}").status_code == 200
 
 
+def test_what_it_prints_works(service: Service) -> None:
+    """The base URL, the docs, and one line that can be pasted."""
+    assert service.start() < 20
+    told = (service.data.parent / "service.log").read_text()
+    assert f"SBT   {service.base}" in told and f"docs  {service.base}/docs" in told
+    line = next(x for x in told.splitlines() if x.startswith("try")).removeprefix("try").strip()
+    environment = {
+        "SBT_ENVIRONMENT": "sandbox",
+        "SBT_DATA_DIR": str(service.data),
+        "SBT_PORT": str(service.port),
+        "PATH": os.environ["PATH"],
+    }
+    pasted = line.replace(".venv/bin/sbt", f"{sys.executable} -m app.cli")
+    done = subprocess.run(
+        ["bash", "-c", pasted], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert json.loads(done.stdout)["party"] == "bawaslu"
+
+
+def test_when_only_the_service_is_killed_the_next_one_ends_the_orphaned_database(service: Service) -> None:
+    service.start()
+    opened = service.post("bkn", "/v1/cases", first_body("sbt_2024")).json()["id"]
+    assert service.process is not None
+    service.process.kill()
+    service.process.wait()
+    assert service.postgres(), "PostgreSQL goes on without its parent"
+    service.start()
+    assert service.get("bkn", f"/v1/cases/{opened}").status_code == 200
+
+
 def test_a_second_one_on_the_same_data_is_told_so(service: Service) -> None:
     service.start()
     environment = {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(service.data), "PATH": "/usr/bin:/bin"}
@@ -50,8 +81,12 @@ def test_kill_9_during_posts_loses_nothing_acknowledged_and_doubles_nothing(serv
     acknowledged: dict[str, str] = {}
     stop = threading.Event()
 
+    def fresh() -> tuple[dict[str, Any], str]:
+        key = str(uuid4())
+        return first_body("sbt_2024", report__report_number=f"MATI-{key}"), key
+
     def poster(_: int) -> None:
-        body, key = first_body("sbt_2024", report__report_number="MATI"), str(uuid4())
+        body, key = fresh()
         while not stop.is_set():
             try:
                 answer = service.post("bkn", "/v1/cases", body, **{"Idempotency-Key": key})
@@ -59,7 +94,7 @@ def test_kill_9_during_posts_loses_nothing_acknowledged_and_doubles_nothing(serv
                 continue
             if answer.status_code == 201:
                 acknowledged[key] = answer.json()["id"]
-                body, key = first_body("sbt_2024", report__report_number="MATI"), str(uuid4())
+                body, key = fresh()
 
     with ThreadPoolExecutor(8) as pool:
         jobs = [pool.submit(poster, n) for n in range(8)]
@@ -70,10 +105,12 @@ def test_kill_9_during_posts_loses_nothing_acknowledged_and_doubles_nothing(serv
             service.kill()
             service.start()
         stop.set()
-    cases = service.query("SELECT id::text FROM cases WHERE report_number = 'MATI'")
-    found = {row[0] for row in cases}
-    assert set(acknowledged.values()) <= found
-    assert len(found) <= len(acknowledged) + 8, "at most the one each poster had in flight"
+    rows = service.query(
+        "SELECT report_number, count(*), min(id::text) FROM cases WHERE report_number LIKE 'MATI-%' GROUP BY 1"
+    )
+    assert {row[1] for row in rows} == {1}, "a key led to two cases"
+    kept = {row[0].removeprefix("MATI-"): row[2] for row in rows}
+    assert {key: kept.get(key) for key in acknowledged} == acknowledged, "an acknowledged case is gone"
     check_log(named(service))
 
 
@@ -96,7 +133,6 @@ def named(service: Service) -> Any:
 
 
 def test_when_its_database_dies_the_service_ends_rather_than_answer_errors_for_ever(service: Service) -> None:
-    import os
     import signal
 
     service.start()
@@ -112,6 +148,8 @@ def test_two_workers_share_one_sequencer(service: Service) -> None:
     opened = [service.post("bkn", "/v1/cases", first_body("sbt_2024")).status_code for _ in range(20)]
     assert opened == [201] * 20
     check_log(named(service))
+    holders = service.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND granted")
+    assert holders == [(1,)], "one process sequences, the other waits"
 
 
 def test_eight_posts_of_one_stage_at_once_over_two_workers_have_one_winner(service: Service) -> None:

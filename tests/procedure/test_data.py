@@ -30,6 +30,7 @@ def change(folder: Path, old: str, new: str, name: str = "sbt_2024.yaml") -> Pat
 
 
 FLAWS = [
+    ("after: [penyampaian_ppk.disampaikan]", "after: [penyampaian_ppk.dikirim]", "unknown opener in a clock's after: penyampaian_ppk.dikirim"),
     ("next: [kajian_bawaslu]", "next: [kajian_baru]", "unknown next stage kajian_baru"),
     ("closes: ditolak}", "closes: entah}", "unknown closing status entah"),
     (", next: [kajian_bawaslu]}", "}", "outcome lolos: neither next stage nor closing status"),
@@ -46,6 +47,31 @@ FLAWS = [
 def test_a_flaw_in_the_data_stops_the_start_and_is_named(copy: Path, old: str, new: str, named: str) -> None:
     with pytest.raises(BrokenRulebookError, match=re.escape(named)):
         read_rulebook(change(copy, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        (
+            "cleared_by: [buka_blokir.dibuka]",
+            "cleared_by: [buka_blokir.dibukaa]",
+            "condition block_in_force: buka_blokir.dibukaa",
+        ),
+        ("if: processed_by_kasn, to:", "if: processed_by_kasnn, to:", "unknown condition processed_by_kasnn"),
+        (
+            "outcomes: [verval_kasn.terbukti, kaj",
+            "outcomes: [verval_kasn.terbukty, kaj",
+            "statistics proven: verval_kasn.terbukty",
+        ),
+    ],
+)
+def test_a_flaw_in_the_shared_vocabulary_is_named(copy: Path, old: str, new: str, named: str) -> None:
+    file = copy / "vocabulary.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(BrokenRulebookError, match=named):
+        read_rulebook(copy)
 
 
 def test_an_unreachable_stage_is_named(copy: Path) -> None:

@@ -6,7 +6,7 @@ from app.errors import catalogue
 from tests.house import House, refusal
 
 LISTS = ["violations", "sanctions", "procedures", "statuses", "parties", "elections", "provinces", "purposes", "job_levels",
-         "subject_kinds", "report_kinds", "channels", "evidence_kinds", "holidays", "problems", "scopes"]  # fmt: skip
+         "subject_kinds", "report_kinds", "channels", "evidence_kinds", "fields", "conditions", "holidays", "problems", "scopes"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LISTS)
