@@ -69,6 +69,7 @@ def _serve(settings: Settings) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody is believed about where a request came from
         timeout_graceful_shutdown=10,
     )
 

@@ -1,7 +1,6 @@
 """`make bench`: posts and reads per second, beside the floor and PostgreSQL's own limit, in one run. A table, and JSON in bench/results/."""
 
 import argparse
-import asyncio
 import itertools
 import json
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -57,10 +57,10 @@ def measure(found: Service, workers: int, cases: int, seconds: float, rows: list
         console.print(f"  {what}, {workers} worker(s), {connections} connection(s): {measured.rate:,.0f}/s")
 
     def run(requests: Iterator[Prepared], connections: int, port: int = found.port) -> Measured:
-        return asyncio.run(load.run(port, connections, requests, seconds=seconds))
+        return uvloop.run(load.run(port, connections, requests, seconds=seconds))
 
     ids: list[str] = []
-    opened = asyncio.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
+    opened = uvloop.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
     note("open a case", AT_ONCE, opened)
     one, many, floor = ids[: cases // 6], ids[cases // 6 : cases // 2], ids[cases // 2 :]
     note("stage post", 1, run(posts(found, one), 1))
