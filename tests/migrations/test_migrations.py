@@ -37,6 +37,9 @@ def test_a_second_migration_changes_nothing_and_an_empty_database_comes_to_head(
         try:
             os.environ["SBT_OWNER_DATABASE_URL"] = before.replace("/sbt?", "/fresh?")
             command.upgrade(migrating.config(), "head")
+            with psycopg.connect(roles.plain(os.environ["SBT_OWNER_DATABASE_URL"])) as fresh:
+                made = fresh.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+            assert made == (len(METADATA.tables) + 1,)  # and alembic's own
         finally:
             os.environ["SBT_OWNER_DATABASE_URL"] = before
             session.execute("DROP DATABASE fresh")
