@@ -162,7 +162,10 @@ def _way(var: Path) -> Way:
     """
     if os.geteuid() != 0:
         return Way([], {})
-    if subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0:
+    if (
+        shutil.which(NAMESPACE[0])
+        and subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0
+    ):
         return Way(NAMESPACE, {})
     nobody = pwd.getpwnam("nobody")
     closed = [str(p) for p in [*var.parents, *binaries().parents] if not p.stat().st_mode & stat.S_IXOTH]
