@@ -10,6 +10,7 @@ from app.cases.schemas import (
     CaseView,
     DueView,
     EntryRef,
+    History,
     HistoryEntry,
     RoundView,
     StageView,
@@ -17,6 +18,7 @@ from app.cases.schemas import (
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
 from app.errors import NotFound
+from app.http import paging
 from app.ledger.canonical import read_leaf
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
@@ -132,14 +134,17 @@ def _body(
     }
 
 
-async def history(look: Look, case_id: UUID, after: int, limit: int) -> list[HistoryEntry]:
-    """One more than `limit`, so that the page knows whether more follows."""
-    values = {"case_id": case_id, "after": after, "limit": limit + 1, **seen_by(look.caller)}
-    rows = await look.session.run(HISTORY, **values)
+async def history(look: Look, case_id: UUID, limit: int, cursor: str | None) -> History:
+    """Every entry of the case in order."""
+    path = f"/v1/cases/{case_id}/history"
+    after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
+    rows = await look.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(look.caller))
     if not rows and after == 0:
         raise NotFound
     look.trail.shows(case_id)
-    return [_entry(row) for row in rows]
+    found = [_entry(row) for row in rows[:limit]]
+    more = [found[-1].seq] if len(rows) > limit else None
+    return History(data=found, page=paging.page(look.response, path, {}, more, limit))
 
 
 def _entry(row: Any) -> HistoryEntry:

@@ -31,7 +31,6 @@ from app.errors import (
     UnknownReference,
     ValidationFailed,
 )
-from app.http import paging
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.route import GuardedRoute
 from app.problems import problems
@@ -126,11 +125,7 @@ async def read_history(
     case_id: UUID, _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> History:
     """Every entry of the case in order, with its leaf hash and its place in the log."""
-    path = f"/v1/cases/{case_id}/history"
-    after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
-    found = await reading.history(look, case_id, after, limit)
-    more = [found[limit - 1].seq] if len(found) > limit else None
-    return History(data=found[:limit], page=paging.page(look.response, path, {}, more, limit))
+    return await reading.history(look, case_id, limit, cursor)
 
 
 @router.get(
