@@ -71,6 +71,7 @@ def _serve(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,  # nobody is believed about where a request came from
         timeout_graceful_shutdown=10,
+        timeout_worker_healthcheck=60,  # a busy machine takes longer than the default 5 s to import a worker, and kills it for ever
     )
 
 

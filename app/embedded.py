@@ -27,6 +27,7 @@ from urllib.parse import quote
 SUPERUSER = "sbt_super"
 LONGEST_SOCKET_PATH = 107 - len("/.s.PGSQL.5432")
 START_SECONDS = 60
+STATE_LINE = 7  # of postmaster.pid, counted from 0
 STARTS = 25  # with the pauses between them about ten seconds: longer than the last query of an orphan that was killed
 # The user namespace maps root to a user that initdb can look up; nobody (65534) exists everywhere.
 NAMESPACE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
@@ -130,7 +131,7 @@ def _watch(server: EmbeddedServer, stopping: threading.Event) -> None:
     """A service without its database is no service: when the server ends by itself, so do we."""
     while not stopping.wait(1.0):
         if server.process.poll() is not None:
-            print("The embedded PostgreSQL has ended; stopping. Start again to recover.", file=sys.stderr, flush=True)  # noqa: T201
+            _say("The embedded PostgreSQL has ended; stopping. Start again to recover.")
             os.kill(os.getpid(), signal.SIGTERM)
             return
 
@@ -216,13 +217,19 @@ def _ready(process: subprocess.Popen[bytes], data: Path) -> bool:
     told = time.monotonic() + 5
     while process.poll() is None:
         lines = _pid_file(data)
-        if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":  # noqa: PLR2004 - the 8th line is the state
+        if len(lines) > STATE_LINE and lines[0] == str(process.pid) and lines[STATE_LINE].strip() == "ready":
             return True
         if time.monotonic() > told:
-            print("PostgreSQL is recovering; this may take a while ...", flush=True)  # noqa: T201
+            _say("PostgreSQL is recovering; this may take a while ...")
             told = float("inf")
         time.sleep(0.005)
     return False
+
+
+def _say(text: str) -> None:
+    """To whoever started us: this is no log line of the service."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _pid_file(data: Path) -> list[str]:

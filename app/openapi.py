@@ -21,7 +21,7 @@ def install(app: FastAPI) -> None:
             app.openapi_schema = _finished(plain(), app)
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's own documented way to finish a document
 
 
 def _finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:

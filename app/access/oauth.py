@@ -26,6 +26,7 @@ from app.procedure.scopes import all_scopes
 
 router = APIRouter(tags=["oauth2"])
 MAX_FORM = 8 * 1024
+UNAUTHORIZED = 401
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 REVOKE = Statement(
     insert(RevokedToken).values(jti=bindparam("jti"), expires_at=bindparam("expires_at")).on_conflict_do_nothing()
@@ -43,7 +44,7 @@ class OAuthError(Exception):
 def answer_oauth(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OAuthError)
     headers = dict(NO_STORE)
-    if error.status == 401:  # noqa: PLR2004
+    if error.status == UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Basic realm="sbt"'
     body = {"error": error.error, "error_description": error.description}
     return JSONResponse(body, error.status, headers)
@@ -132,9 +133,9 @@ async def _form(request: Request) -> dict[str, str]:
 
 async def _client(request: Request) -> tuple[KnownClient, Snapshot]:
     """The client that HTTP Basic names and proves; sandbox only."""
-    refused = OAuthError("invalid_client", "Unknown client, or wrong secret.", 401)
+    refused = OAuthError("invalid_client", "Unknown client, or wrong secret.", UNAUTHORIZED)
     if not request.app.state.settings.sandbox:
-        raise OAuthError("invalid_client", "client_secret_basic works in the sandbox only.", 401)
+        raise OAuthError("invalid_client", "client_secret_basic works in the sandbox only.", UNAUTHORIZED)
     kind, _, encoded = request.headers.get("authorization", "").partition(" ")
     try:
         user, _, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")

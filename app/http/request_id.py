@@ -48,7 +48,7 @@ async def _answer(
         # the type and place only: a message of the database may repeat a row
         kind = type(error).__name__
         nameless = RuntimeError(kind).with_traceback(error.__traceback__)
-        log.error("unforeseen %s in request %s", kind, scope["state"]["request_id"], exc_info=nameless)  # noqa: TRY400
+        log.error("unforeseen %s in request %s", kind, scope["state"]["request_id"], exc_info=nameless)  # noqa: TRY400 - exception() would log the message
         if started():
             raise
         await answer_500(scope)(scope, receive, send)

@@ -31,13 +31,11 @@ class Service:
 
     def start(self, **settings: str) -> float:
         """Seconds until the first 200 of /health/ready."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
-        mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(self.port), "SBT_DATA_DIR": str(self.data)}
         begun = time.monotonic()
         with (self.data.parent / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "run"],
-                cwd=ROOT, env=clean | mine | settings, stdout=log, stderr=log, start_new_session=True,
+                cwd=ROOT, env=self.environment(**settings), stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         while time.monotonic() - begun < 60:
             assert self.process.poll() is None, (self.data.parent / "service.log").read_text()
@@ -47,6 +45,19 @@ class Service:
             except httpx.TransportError:
                 time.sleep(0.05)
         raise AssertionError("not ready within a minute")
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """What `sbt` in another terminal has: this service's settings, and no other SBT_ variable."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
+        mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(self.port), "SBT_DATA_DIR": str(self.data)}
+        return clean | mine | settings
+
+    def sbt(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """The `sbt` command, run to its end beside the service."""
+        command, environment = [sys.executable, "-m", "app.cli", *words], self.environment(**settings)
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
 
     def token(self, party: str) -> str:
         if party not in self.tokens:

@@ -35,15 +35,15 @@ def test_what_it_prints_works(service: Service) -> None:
     told = (service.data.parent / "service.log").read_text()
     assert f"SBT   {service.base}" in told and f"docs  {service.base}/docs" in told
     line = next(x for x in told.splitlines() if x.startswith("try")).removeprefix("try").strip()
-    environment = {
-        "SBT_ENVIRONMENT": "sandbox",
-        "SBT_DATA_DIR": str(service.data),
-        "SBT_PORT": str(service.port),
-        "PATH": os.environ["PATH"],
-    }
     pasted = line.replace(".venv/bin/sbt", f"{sys.executable} -m app.cli")
     done = subprocess.run(
-        ["bash", "-c", pasted], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", pasted],
+        cwd=ROOT,
+        env=service.environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
     )
     assert json.loads(done.stdout)["party"] == "bawaslu"
 
@@ -61,16 +61,7 @@ def test_when_only_the_service_is_killed_the_next_one_ends_the_orphaned_database
 
 def test_a_second_one_on_the_same_data_is_told_so(service: Service) -> None:
     service.start()
-    environment = {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(service.data), "PATH": "/usr/bin:/bin"}
-    second = subprocess.run(
-        [sys.executable, "-m", "app.cli", "run"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    second = service.sbt("run")
     assert second.returncode == 1 and "in use by another sbt process" in second.stderr
 
 
@@ -167,33 +158,15 @@ def test_eight_posts_of_one_stage_at_once_over_two_workers_have_one_winner(servi
 
 def test_a_token_by_the_command_line_works(service: Service) -> None:
     service.start()
-    environment = {
-        "SBT_ENVIRONMENT": "sandbox",
-        "SBT_DATA_DIR": str(service.data),
-        "SBT_PORT": str(service.port),
-        "PATH": "/usr/bin:/bin",
-    }
-    told = subprocess.run(
-        [sys.executable, "-m", "app.cli", "token", "bawaslu"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    told = service.sbt("token", "bawaslu")
     me = httpx.get(f"{service.base}/v1/me", headers={"Authorization": f"Bearer {told.stdout.strip()}"})
     assert me.json()["party"] == "bawaslu"
 
 
 def test_a_reset_removes_database_and_keys_together_and_not_while_it_runs(service: Service) -> None:
     service.start()
-    environment = {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(service.data), "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "-m", "app.cli", "sandbox", "reset"]
-    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=30, check=False)
-    assert refused.returncode == 1
+    assert service.sbt("sandbox", "reset").returncode == 1
     service.interrupt()
-    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=30, check=True)
+    assert service.sbt("sandbox", "reset").returncode == 0
     assert {p.name for p in service.data.iterdir()} <= {"lock", "pg.log", "run"}
-    outside = environment | {"SBT_ENVIRONMENT": "production"}
-    assert subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, timeout=30, check=False).returncode == 1
+    assert service.sbt("sandbox", "reset", SBT_ENVIRONMENT="production").returncode == 1

@@ -4,6 +4,7 @@ import re
 import shutil
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,8 @@ def test_the_catalogue_has_the_23_forms_and_the_38_provinces() -> None:
     codes = rulebook().catalogue.codes
     assert len(codes("violations")) == 23 and len(codes("provinces")) == 38
     assert set(codes("elections")) == {"pemilu_2019", "pilkada_2020", "pemilu_2024", "pilkada_2024"}
-    allowed = {s for v in codes("violations").values() for s in v["sanctions"]}  # type: ignore[attr-defined]
+    rows: Any = codes("violations").values()
+    allowed = {sanction for row in rows for sanction in row["sanctions"]}
     assert allowed <= set(codes("sanctions"))
 
 

@@ -77,7 +77,7 @@ class AnyCase(RuleBasedStateMachine):
     closed: str | None
 
     @initialize(procedure=st.sampled_from(["skb_2022", "sbt_2024"]), regional=st.booleans())
-    def begin(self, procedure: str, regional: bool) -> None:  # noqa: FBT001
+    def begin(self, *, procedure: str, regional: bool) -> None:
         self.case, self.closed = start(procedure, regional=regional), None
 
     @precondition(lambda self: not self.closed)
