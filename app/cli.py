@@ -19,9 +19,11 @@ import uvicorn
 from app import embedded, migrating, roles
 from app.admin import sandbox as sandboxes
 from app.database import Database, Session
+from app.ledger import origin
 from app.ledger.sequencer import Sequencer
 from app.main import create_app
 from app.settings import Settings
+from app.vault.keys import VaultKeys
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="SBT: one shared ledger of ASN neutrality cases.")
 databases = typer.Typer(no_args_is_help=True, help="Roles, migrations, and a psql.")
@@ -78,8 +80,10 @@ def _serve(settings: Settings) -> None:
 async def _prepare(settings: Settings) -> None:
     """As sbt_app: what the sandbox needs is written through the same door as everything else."""
     assert settings.database_url is not None
+    origin.be(settings.log_origin)
     async with _writing(settings.database_url.get_secret_value()) as session:
-        await sandboxes.prepare(session, settings.data_dir / "sandbox", clock_start=settings.sandbox_clock_start)
+        folder, vault = settings.data_dir / "sandbox", VaultKeys(settings.keys, make=True)
+        await sandboxes.prepare(session, vault, folder, clock_start=settings.sandbox_clock_start)
 
 
 @asynccontextmanager
@@ -116,7 +120,9 @@ def worker() -> None:
     if settings.worker_database_url is None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
     with suppress(KeyboardInterrupt):
-        asyncio.run(Sequencer(settings.worker_database_url.get_secret_value()).run())
+        origin.be(settings.log_origin)
+        url = settings.worker_database_url.get_secret_value()
+        asyncio.run(Sequencer(url, settings.keys, make=settings.sandbox).run())
 
 
 @app.command()
@@ -172,12 +178,14 @@ def db_migrate() -> None:
         raise SystemExit("SBT_OWNER_DATABASE_URL is not set.")
     migrating.migrate()
     if settings.database_url is not None:
-        asyncio.run(_load_references(settings.database_url.get_secret_value()))
+        asyncio.run(_load_references(settings))
 
 
-async def _load_references(url: str) -> None:
-    async with _writing(url) as session:
-        await sandboxes.load_references(session)
+async def _load_references(settings: Settings) -> None:
+    assert settings.database_url is not None
+    origin.be(settings.log_origin)
+    async with _writing(settings.database_url.get_secret_value()) as session:
+        await sandboxes.load_references(session, VaultKeys(settings.keys, make=settings.sandbox))
 
 
 @databases.command("psql")

@@ -241,6 +241,16 @@ class AccessNotRecorded(DomainError):
         super().__init__(headers={"Retry-After": "5"})
 
 
+class LedgerQuarantined(DomainError):
+    status, code = 503, "LEDGER_QUARANTINED"
+    title_id, title_en = "Buku besar dikarantina", "The ledger is quarantined"
+    remedy_id = "Catatan di basis data tidak cocok dengan yang pernah ditandatangani; penulisan dihentikan sampai operator memulihkannya."
+    remedy_en = "The database does not match what was signed; writing has stopped until the operator has recovered it."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "600"})
+
+
 def catalogue() -> list[type[DomainError]]:
     """Every refusal there is, in the order of status and code."""
     found: list[type[DomainError]] = []

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+KEY_BYTES = 32
+
 
 class KeyFolderError(Exception):
     """A key is absent or readable by others; the message names the file."""
@@ -30,10 +32,44 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def read(path: Path) -> bytes:
+    """The secret in `path`; FileNotFoundError where there is none."""
     if path.stat().st_mode & 0o077:
         raise KeyFolderError(f"{path} can be read by others: chmod 600 {path}")
     return path.read_bytes()
 
 
 def random_key() -> bytes:
-    return secrets.token_bytes(32)
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def destroy(path: Path) -> None:
+    """Overwrite, sync, unlink. On a volume that copies on write the old blocks live until it reuses them: docs/verify.md says so."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        file.write(b"\x00" * path.stat().st_size)
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """The whole new content or the old one, whenever the power goes out; on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

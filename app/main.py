@@ -14,10 +14,12 @@ from app.access.standing import Standing
 from app.access.tokens import Tokens
 from app.access.trail import remember_refusal
 from app.admin import sandbox_clock
-from app.cases import checks
+from app.cases import checks, part_schemas
 from app.cases import router as cases
 from app.database import Database
 from app.http.request_id import RequestId
+from app.ledger import origin
+from app.ledger.promise import Receipts
 from app.ledger.sequencer import Sequencer
 from app.procedure.loading import rulebook
 from app.recap import router as recap
@@ -81,13 +83,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         raise RuntimeError("SBT_DATABASE_URL is not set: `sbt run` starts an embedded server, `sbt serve` needs one")
     app.state.database = Database.connect(settings.database_url.get_secret_value())
     await app.state.database.open()
-    app.state.vault = VaultKeys(settings.keys)
+    origin.be(settings.log_origin)
+    app.state.vault = VaultKeys(settings.keys, make=settings.sandbox)
+    app.state.receipts = Receipts(settings.keys, make=settings.sandbox)
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.standing = Standing(app.state.database)
     await app.state.standing.current()
     async with app.state.database.reading() as session:
         app.state.calendar = await calendar.load(session)
         await procedures.require_loaded(session)
+        await part_schemas.require_registered(session)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
     async with _background(app, settings):
@@ -101,7 +106,7 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     if settings.worker_database_url is None or not settings.background:
         yield
         return
-    sequencer = Sequencer(settings.worker_database_url.get_secret_value())
+    sequencer = Sequencer(settings.worker_database_url.get_secret_value(), settings.keys, make=settings.sandbox)
     app.state.after_commit = sequencer.wake
     task = asyncio.create_task(sequencer.run())
     try:

@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     owner_database_url: SecretStr | None = None
     worker_database_url: SecretStr | None = None
     sandbox_clock_start: str | None = None
+    log_origin: str = Field(
+        default="localhost/sbt", pattern=r"^[a-z0-9][a-z0-9.\-]*(/[A-Za-z0-9._\-]+)*$", max_length=120
+    )
+    witnesses: str = ""
+    witness_quorum: int = Field(default=3, ge=1, le=100)
     background: bool = True
 
     @model_validator(mode="after")

@@ -29,6 +29,7 @@ from app.main import create_app
 from app.procedure.loading import rulebook
 from app.procedure.scopes import sandbox_scopes
 from app.settings import Settings
+from app.vault.keys import VaultKeys
 from tests.ledger_check import check_log
 from tests.walks import Body, body_for, first_body, walk_to
 
@@ -202,7 +203,9 @@ async def _prepare(url: str, folder: Path) -> None:
     database = Database.connect(url, size=1)
     await database.open()
     async with database.writing() as session:
-        await sandbox.prepare(session, folder / "sandbox", clock_start=None)
+        await sandbox.prepare(
+            session, VaultKeys(folder / "var" / "keys", make=True), folder / "sandbox", clock_start=None
+        )
     await database.close()
 
 

@@ -112,7 +112,7 @@ def _actor(request: Request, party: str) -> bytes | None:
     actor = request.headers.get("x-actor")
     if actor is None or len(actor) > MAX_ACTOR or LONG_NUMBER.search(actor):
         return None
-    digest: bytes = request.app.state.vault.digest("actor", party, actor)
+    digest: bytes = request.app.state.vault.actor(party, actor)
     return digest
 
 

@@ -65,12 +65,15 @@ class RevokedToken(Base):
 
 
 class Access(Base):
-    """One look at case data, or attempt at one: by whom, why, with which answer. Never updated."""
+    """One look at case data, or attempt at one: by whom, why, with which answer. Follows from its entry in the access log."""
 
     __tablename__ = "access"
-    __table_args__ = (Index("access_case_ids_idx", "case_ids", postgresql_using="gin"),)
+    __table_args__ = (
+        Index("access_case_ids_idx", "case_ids", postgresql_using="gin"),
+        Index("access_at_idx", "at", "entry_id"),
+    )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7: its order is the order of events.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), primary_key=True, comment="Its entry.")
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time.")
     request_id: Mapped[UUID] = mapped_column(comment="X-Request-Id of the answer.")
     party: Mapped[str] = mapped_column(comment="Whose credential was used.")

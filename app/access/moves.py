@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Identity
+from sqlalchemy import DateTime, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
@@ -14,7 +14,8 @@ class ClockMove(Base):
 
     __tablename__ = "clock_move"
 
-    number: Mapped[int] = mapped_column(Identity(always=True), primary_key=True, comment="Order of moves.")
-    to: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time after the move.")
+    to: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), unique=True, comment="Ledger time after the move; it moves forward only."
+    )
     ahead: Mapped[timedelta] = mapped_column(comment="Ledger time less the machine's time.")
-    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry of the move.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), primary_key=True, comment="Entry of the move.")

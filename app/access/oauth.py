@@ -166,7 +166,7 @@ async def _remember(request: Request, client: KnownClient, snapshot: Snapshot) -
     kind = snapshot.parties[client.party].kind
     request.state.caller = Caller(client.party, kind, client.id, client.scopes, None, snapshot, None, None)
     try:
-        await write(request, Trail(request).row(200))
+        await write(request, Trail(request), 200)
     except AccessNotRecorded:
         raise OAuthError("temporarily_unavailable", "The audit trail cannot be written now.", 503) from None
 

@@ -12,6 +12,7 @@ from app import clock
 from app.access.models import Client, MandateRow, Party
 from app.database import Session, Statement, Together
 from app.ledger.append import append
+from app.ledger.parts import b64u
 from app.procedure.roles import Mandate
 
 SANDBOX_MARK = "sbts_"  # sandbox only; what a secret scanner looks for
@@ -36,7 +37,8 @@ class Organisation:
 
 async def register_party(session: Session, party: Organisation, *, by: str) -> None:
     batch = Together()
-    facts = {"facts": {"code": party.code, "kind": party.kind, "agency_code": party.agency_code}}
+    facts = {"code": party.code, "kind": party.kind, "agency_code": party.agency_code}
+    facts |= {"name_id": party.name_id, "name_en": party.name_en}
     entry = append(batch, type_="party.registered", party=by, received_at=clock.now(), facts=facts)
     batch.add(
         INSERT_PARTY,
@@ -55,7 +57,7 @@ async def register_client(session: Session, client_id: str, party: str, scopes: 
     """A sandbox client; its secret, told once. Of 256 random bits a plain SHA-256 is kept: there is nothing to guess."""
     secret = SANDBOX_MARK + secrets.token_urlsafe(32)
     batch = Together()
-    facts = {"facts": {"client": client_id, "party": party, "scopes": sorted(scopes)}}
+    facts = {"client": client_id, "party": party, "scopes": sorted(scopes), "secret_hash": b64u(hash_secret(secret))}
     entry = append(batch, type_="client.registered", party=by, received_at=clock.now(), facts=facts)
     batch.add(
         INSERT_CLIENT,
@@ -73,12 +75,10 @@ async def register_client(session: Session, client_id: str, party: str, scopes: 
 async def grant_mandate(session: Session, mandate: Mandate, *, by: str) -> None:
     batch = Together()
     facts = {
-        "facts": {
-            "role": mandate.role,
-            "party": mandate.party,
-            "valid_from": mandate.valid_from.isoformat(),
-            "valid_to": _iso(mandate.valid_to),
-        }
+        "role": mandate.role,
+        "party": mandate.party,
+        "valid_from": mandate.valid_from.isoformat(),
+        "valid_to": _iso(mandate.valid_to),
     }
     entry = append(batch, type_="mandate.granted", party=by, received_at=clock.now(), facts=facts)
     batch.add(

@@ -17,7 +17,7 @@ PARTIES = Statement("SELECT code, kind, agency_code, suspended FROM party")
 CLIENTS = Statement("SELECT id, party, secret_hash, scopes, suspended FROM client")
 MANDATES = Statement("SELECT role, party, valid_from, valid_to FROM mandate")
 REVOKED = Statement("SELECT jti FROM revoked_token WHERE expires_at > now()")
-LAST_MOVE = Statement("SELECT ahead FROM clock_move ORDER BY number DESC LIMIT 1")
+LAST_MOVE = Statement('SELECT ahead FROM clock_move ORDER BY "to" DESC LIMIT 1')
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,25 @@
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any
 from uuid import UUID
 
 from fastapi import Request
 from psycopg import Error
 from sqlalchemy import bindparam, insert
-from uuid_utils.compat import uuid7
 
 from app import clock
 from app.access.caller import Caller
 from app.access.models import Access
 from app.database import Statement, Together
 from app.errors import AccessNotRecorded, DomainError
+from app.ledger.append import append
+from app.ledger.origin import ACCESS
 from app.procedure.loading import stage_codes
 
 log = logging.getLogger("sbt.trail")
 INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
 TABLE = f"table {Access.__tablename__}"
+ONE_ENTRY = 200  # cases that one entry names: a longer list goes on in further entries of the same request
 NOT_ON_RECORD = {400, 401, 405, 413, 415, 429, 500, 503}  # telemetry only
 
 
@@ -36,27 +37,44 @@ class Trail:
     def shows(self, *cases: UUID) -> None:
         self._cases += cases
 
-    def record(self, batch: Together, status: int) -> None:
+    def record(self, batch: Together, status: int, code: str | None = None) -> None:
         """A writer's record goes into its own transaction: no post without it, and none of a post that never was."""
-        batch.add(INSERT_ACCESS, **self.row(status))
+        for start in range(0, max(len(self._cases), 1), ONE_ENTRY):
+            self._one(batch, status, code, self._cases[start : start + ONE_ENTRY])
         self.recorded = True
 
-    def row(self, status: int, code: str | None = None) -> dict[str, Any]:
+    def _one(self, batch: Together, status: int, code: str | None, cases: list[UUID]) -> None:
+        """A leaf of the access log, and the row by which it is found."""
         caller: Caller = self._request.state.caller
-        return {
-            "id": uuid7(),
-            "at": clock.now(),
-            "request_id": self._request.state.request_id,
-            "party": caller.party,
-            "client_id": caller.client_id,
-            "actor": caller.actor,
+        same = {
             "operation": self._request.scope["route"].operation_id,
             "purpose": caller.purpose,
-            "case_ids": self._cases,
             "stage": self.stage,
             "status": status,
             "code": code,
         }
+        says = {**same, "cases": [str(case) for case in cases], "request": str(self._request.state.request_id)}
+        entry = append(
+            batch,
+            log=ACCESS,
+            type_="access",
+            party=caller.party,
+            client=caller.client_id,
+            actor=caller.actor,
+            received_at=clock.now(),
+            says=says,
+        )
+        batch.add(
+            INSERT_ACCESS,
+            **same,
+            entry_id=entry.id,
+            at=entry.received_at,
+            request_id=self._request.state.request_id,
+            party=caller.party,
+            client_id=caller.client_id,
+            actor=caller.actor,
+            case_ids=cases,
+        )
 
 
 def _stage(request: Request) -> str | None:
@@ -72,7 +90,7 @@ async def recorded(request: Request) -> AsyncIterator[Trail]:
     trail = Trail(request)
     yield trail
     if not trail.recorded:
-        await write(request, trail.row(200))
+        await write(request, trail, 200)
 
 
 @contextmanager
@@ -95,13 +113,15 @@ async def remember_refusal(request: Request, error: DomainError) -> None:
     if asked is not None:
         with suppress(ValueError):  # no id of a case: the attempt is recorded without one
             trail.shows(UUID(str(asked)))
-    await write(request, trail.row(error.status, error.code))
+    await write(request, trail, error.status, error.code)
 
 
-async def write(request: Request, row: dict[str, Any]) -> None:
+async def write(request: Request, trail: Trail, status: int, code: str | None = None) -> None:
+    batch = Together()
+    trail.record(batch, status, code)
     try:
         async with request.app.state.database.recording() as session:
-            await session.run(INSERT_ACCESS, **row)
+            await batch.send(session)
     except Exception as error:  # noqa: BLE001 - whatever kept it from being recorded
         log.error("access not recorded: %s", type(error).__name__)  # noqa: TRY400 - a database message may repeat the row
         raise AccessNotRecorded from None

@@ -9,33 +9,38 @@ from app import clock
 from app.access.registration import Organisation, grant_mandate, register_client, register_party
 from app.access.standing import ahead
 from app.admin import sandbox_clock
+from app.cases import part_schemas
 from app.database import Session, Statement
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 from app.procedure.scopes import sandbox_scopes
 from app.reference import calendar, procedures
+from app.vault import epochs
+from app.vault.keys import VaultKeys
 
 OPERATOR = "operator"
 PARTIES = Statement("SELECT code, kind FROM party ORDER BY code")
 CLIENTS = Statement("SELECT party FROM client")
 
 
-async def prepare(session: Session, folder: Path, *, clock_start: str | None) -> None:
+async def prepare(session: Session, vault: VaultKeys, folder: Path, *, clock_start: str | None) -> None:
     """Bring an empty or older sandbox to where every party can ask for a token."""
     known = {row.code for row in await session.run(PARTIES)}
     if clock_start and not known:
         await sandbox_clock.start(session, datetime.fromisoformat(clock_start), by=OPERATOR)
     clock.shift(await ahead(session))
-    await load_references(session)
+    await load_references(session, vault)
     if not known:
         await _register(session)
     await _clients(session, folder)
 
 
-async def load_references(session: Session) -> None:
-    """What every environment needs before the first case: the calendar, and the procedures' hashes on record."""
+async def load_references(session: Session, vault: VaultKeys) -> None:
+    """What every environment needs before the first case, each on record: calendar, procedures, schemas of parts, a key epoch."""
     await calendar.ensure(session, by=OPERATOR)
     await procedures.ensure(session, by=OPERATOR)
+    await part_schemas.ensure(session, by=OPERATOR)
+    await epochs.ensure(session, vault, by=OPERATOR)
 
 
 async def _register(session: Session) -> None:

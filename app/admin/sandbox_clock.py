@@ -17,6 +17,7 @@ from app.database import Session, Statement, Together, WriteSession
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, ValidationFailed
 from app.http.route import GuardedRoute
 from app.ledger.append import append
+from app.ledger.canonical import instant
 from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
@@ -49,10 +50,12 @@ async def start(session: Session, at: datetime, *, by: str) -> None:
 
 
 async def _record(session: Session, batch: Together, type_: str, at: datetime, *, by: str) -> None:
-    clock.shift(at - clock.real())
-    entry = append(batch, type_=type_, party=by, received_at=at, facts={"facts": {"to": at.isoformat()}})
+    further = at - clock.real()
+    clock.shift(further)
+    facts = {"to": instant(at), "ahead_microseconds": further // timedelta(microseconds=1)}
+    entry = append(batch, type_=type_, party=by, received_at=at, facts=facts)
     await batch.send(session)
-    await session.run(INSERT_MOVE, to=at, ahead=at - clock.real(), entry_id=entry.id)
+    await session.run(INSERT_MOVE, to=at, ahead=further, entry_id=entry.id)
 
 
 @router.put("/v1/sandbox/clock", operation_id="move_clock", response_model=ClockView, responses=problems(*REFUSED))

@@ -1,10 +1,9 @@
 """One look, or one write, as it is being done: who, on which session, under which key; what every service of this room takes first."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
@@ -14,6 +13,8 @@ from app.access.trail import Trail, recorded
 from app.cases import locking
 from app.database import Session
 from app.language import language
+from app.ledger.canonical import canonical
+from app.ledger.promise import Receipts
 from app.procedure.deadlines import Calendar
 from app.vault.keys import VaultKeys
 
@@ -33,6 +34,7 @@ class Look:
     trail: Trail
     language: str
     response: Response
+    vault: VaultKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Act:
     request: locking.Request
     if_match: str | None
     vault: VaultKeys
+    receipts: Receipts
     calendar: Calendar
     response: Response
 
@@ -53,18 +56,19 @@ async def _look(request: Request, response: Response, accept_language: LanguageH
     """The record is written when the read session has ended: one connection at a time, and nothing shown unrecorded."""
     response.headers["Cache-Control"] = "no-store"
     async with recorded(request) as trail, request.app.state.database.reading() as session:
-        yield Look(session, request.state.caller, trail, language(accept_language), response)
+        vault = request.app.state.vault
+        yield Look(session, request.state.caller, trail, language(accept_language), response, vault)
 
 
 @asynccontextmanager
 async def _acting(request: Request, response: Response, key: UUID, if_match: str | None) -> AsyncIterator[Act]:
     caller: Caller = request.state.caller
     state = request.app.state
-    fingerprint = state.vault.digest("request", request.url.path, _same(await request.json()))
-    same = locking.Request(caller.client_id, key, fingerprint)
+    asked = request.url.path.encode() + b"\x1f" + canonical(await request.json())
+    same = locking.Request(caller.client_id, key, asked)
     trail = Trail(request)
     async with state.database.writing() as session:
-        yield Act(session, caller, trail, same, if_match, state.vault, state.calendar, response)
+        yield Act(session, caller, trail, same, if_match, state.vault, state.receipts, state.calendar, response)
     state.after_commit()  # registered by main: wakes whoever waits for new facts
 
 
@@ -79,10 +83,6 @@ async def _opening(request: Request, response: Response, key: KeyHeader) -> Asyn
     """As an act on a case, but no version of it is known yet: there is no If-Match."""
     async with _acting(request, response, key, None) as act:
         yield act
-
-
-def _same(body: Any) -> str:
-    return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
 
 # scope="function": the transaction ends before the response is sent, so a commit that fails is never a 201.

@@ -20,12 +20,14 @@ from app.database import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
 from app.procedure.loading import rulebook
-from app.vault.keys import VaultKeys
+from app.vault.seal import digests
 
 Filter = Annotated[str | None, Query(max_length=64)]
 MOST_CASES_OF_ONE = 1000
+EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
 PERSON = Statement(
-    f"SELECT c.*, {STAGES} FROM blind_index b JOIN cases c ON c.id = b.case_id WHERE b.digest = :digest AND {VISIBLE}"
+    f"SELECT c.*, {STAGES} FROM cases c WHERE {VISIBLE}"
+    " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
     " AND (CAST(:before AS uuid) IS NULL OR c.id < :before) ORDER BY c.id DESC LIMIT :limit"
 )
 
@@ -97,20 +99,23 @@ async def list_cases(look: Look, filters: Filters, limit: int, cursor: str | Non
     return CaseList(data=shown, page=paging.page(look.response, "/v1/cases", given, more, limit))
 
 
-async def search(look: Look, vault: VaultKeys, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
-    """The cases of one person in which the caller may know who it is, newest first. The number is looked for by its HMAC:
-    it stands in no query and no log.
+async def search(look: Look, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
+    """The cases of one person in which the caller may know who it is, newest first. Number or name is looked for by its
+    HMAC, under the index key of every epoch that is alive: it stands in no query and no log.
     """
     if look.caller.purpose is None:
         raise PurposeRequired
-    numbers = {k: v for k, v in (("nip", body.nip), ("nik", body.nik)) if v is not None}
-    if len(numbers) != 1:
-        raise ValidationFailed(Flaw("", "ONE_OF", "Kirim nip atau nik, salah satu.", "Send nip or nik, one of them."))
-    ((kind, number),) = numbers.items()
-    digest = vault.digest("subject", kind, number)
-    given, path = {"person": digest.hex()}, "/v1/cases/search"
+    person = body.model_dump(exclude_none=True)
+    if len(person) != 1:
+        flaw = Flaw("", "ONE_OF", "Kirim nip, nik atau name, salah satu.", "Send nip, nik or name, one of them.")
+        raise ValidationFailed(flaw)
+    epochs = [row.epoch for row in await look.session.run(EPOCHS)]
+    wanted = [digest for _, digest in digests(look.vault, epochs, person)]
+    given, path = {"person": wanted[-1].hex()}, "/v1/cases/search"
     before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
-    rows = await look.session.run(PERSON, digest=digest, before=before, limit=MOST_CASES_OF_ONE, **seen_by(look.caller))
+    rows = await look.session.run(
+        PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(look.caller)
+    )
     known = [r for r in rows if identifies(look.caller, standpoint(r), parts_in(look.caller, r))]
     found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in known[:limit]]
     look.trail.shows(*(case.id for case in found))

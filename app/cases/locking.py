@@ -10,8 +10,14 @@ from app.access.caller import Caller
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Session, Statement
 from app.errors import IdempotencyKeyReused, IfMatchRequired, RequestInProgress, StaleVersion
+from app.ledger.parts import derive, expand
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
+from app.vault.keys import VaultKeys
+from app.vault.seal import SUBJECT, OpenKey, open_key
+
+KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
+EPOCH = "(SELECT max(epoch) FROM key_epoch) AS epoch"
 
 # pg_try_advisory_xact_lock first, so that a twin of this request does not queue on the case. The case row comes in its
 # newest version (FOR UPDATE waits), everything else from the statement's snapshot: `snapshot_version` tells when the
@@ -21,7 +27,8 @@ LOCK = Statement(
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, c.*,
           (SELECT s.version FROM cases s WHERE s.id = c.id) AS snapshot_version,
-          (SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages
+          (SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages,
+          {KEYS.format("coalesce(r.case_id, CAST(:case_id AS uuid))")}, {EPOCH}
         FROM k
         LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
         LEFT JOIN entry r ON r.id = i.entry_id
@@ -31,9 +38,10 @@ LOCK = Statement(
         """
 )
 NEXT = Statement(
-    """
+    f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
-        SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, nextval('case_number') AS serial
+        SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, nextval('case_number') AS serial,
+          {KEYS.format("r.case_id")}, {EPOCH}
         FROM k
         LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
         LEFT JOIN entry r ON r.id = i.entry_id
@@ -43,44 +51,51 @@ NEXT = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What makes a write the same write: the client's key, and a fingerprint of what was asked."""
+    """What makes a write the same write: the client's key, and what was asked of which address."""
 
     client: str
     key: UUID
-    fingerprint: bytes
+    asked: bytes
+
+    def fingerprint(self, subject: OpenKey) -> bytes:
+        """Keyed from the subject's data key: when the person is erased, nothing can be guessed from it any more."""
+        return expand(derive(subject.key, b"sbt/v1/fingerprint"), self.asked)
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What the first statement found: a replay, a case, or neither."""
+    """What the first statement found: a replay, a case, or neither; and the keys of the case's persons."""
 
     row: Any
     replay: bytes | None
+    keys: Mapping[str, OpenKey]
 
     @property
     def found(self) -> bool:
         return getattr(self.row, "id", None) is not None
 
 
-async def lock_case(session: Session, caller: Caller, case_id: UUID, request: Request) -> Locked:
+async def lock_case(session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request) -> Locked:
     values = {"lock": _lock_number(request), "client": request.client, "key": request.key, "case_id": case_id}
     rows = await session.run(LOCK, **values, **seen_by(caller))
-    return _locked(rows[0], request)
+    return _locked(rows[0], request, vault)
 
 
-async def next_number(session: Session, request: Request) -> Locked:
+async def next_number(session: Session, vault: VaultKeys, request: Request) -> Locked:
     values = {"lock": _lock_number(request), "client": request.client, "key": request.key}
-    return _locked((await session.run(NEXT, **values))[0], request)
+    return _locked((await session.run(NEXT, **values))[0], request, vault)
 
 
-def _locked(row: Any, request: Request) -> Locked:
+def _locked(row: Any, request: Request, vault: VaultKeys) -> Locked:
     if not row.got:
         raise RequestInProgress
+    keys = {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in row.keys or ()}
     if row.fingerprint is None:
-        return Locked(row, None)
-    if row.fingerprint != request.fingerprint:
+        return Locked(row, None, keys)
+    # of an erased person nothing can be compared: then the key counts as used for something else
+    if SUBJECT not in keys or row.fingerprint != request.fingerprint(keys[SUBJECT]):
         raise IdempotencyKeyReused
-    return Locked(row, row.replay_leaf)
+    return Locked(row, row.replay_leaf, keys)
 
 
 def _lock_number(request: Request) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, select, tuple_
 
 from app.access.models import Access
 from app.cases.act import Look
@@ -56,17 +56,17 @@ async def _page(
     look: Look, query: Select[Any], path: str, given: dict[str, Any], limit: int, cursor: str | None
 ) -> AccessList:
     if cursor is not None:
-        (before,) = paging.decode(cursor, path, given, paging.an_id)
-        query = query.where(A.id < before)
-    rows = await look.session.run(Statement(query.order_by(A.id.desc()).limit(limit + 1)))
+        at, entry = paging.decode(cursor, path, given, paging.an_instant, paging.an_id)
+        query = query.where(tuple_(A.at, A.entry_id) < tuple_(at, entry))
+    rows = await look.session.run(Statement(query.order_by(A.at.desc(), A.entry_id.desc()).limit(limit + 1)))
     shown = [_event(row) for row in rows[:limit]]
-    more = [shown[-1].id] if len(rows) > limit else None
+    more = [shown[-1].at, shown[-1].id] if len(rows) > limit else None
     return AccessList(data=shown, page=paging.page(look.response, path, given, more, limit))
 
 
 def _event(row: Any) -> AccessEvent:
     return AccessEvent(
-        id=row.id,
+        id=row.entry_id,
         at=row.at,
         party=row.party,
         client_id=row.client_id,

@@ -115,3 +115,14 @@ class Idempotency(Base):
     key: Mapped[UUID] = mapped_column(primary_key=True, comment="Idempotency-Key.")
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary, comment="HMAC of operation, case and body.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="What it led to.")
+
+
+class PartSchema(Base):
+    """A version of the model of a sealed part, whose text an entry holds."""
+
+    __tablename__ = "part_schema"
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="Name in leaves.")
+    version: Mapped[int] = mapped_column(primary_key=True, comment="1..n.")
+    sha256: Mapped[str] = mapped_column(comment="Of its canonical text, base64url.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that registered it.")

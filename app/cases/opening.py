@@ -13,9 +13,10 @@ from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.locking import next_number
 from app.cases.number import case_number
-from app.cases.posting import finish, owners, replayed
+from app.cases.posting import asked, finish, owners, replayed
 from app.cases.projecting import Dated
 from app.cases.schemas import NewCase, Written
+from app.cases.sealing import EntryParts
 from app.database import Together
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.ledger.append import Appended, Link, append
@@ -25,7 +26,7 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.rules import Move
 from app.procedure.state import CaseState
-from app.vault.seal import index_person, seal
+from app.vault.seal import NOBODY, REPORTER, SUBJECT, OpenKey, new_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Draft:
     stage: Stage
     outcome: str
     body: dict[str, Any]
+    epoch: int
 
 
 async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
@@ -50,12 +52,12 @@ async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: Stag
     require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
-    locked = await next_number(act.session, act.request)
+    locked = await next_number(act.session, act.vault, act.request)
     if locked.replay is not None:
         return await replayed(act, locked.replay)
     policy.require_may_open(act.caller, first)
     number = case_number(clock.today().year, locked.row.serial)
-    return await _record(act, Draft(uuid7(), number, new, procedure, first, outcome, stored))
+    return await _record(act, Draft(uuid7(), number, new, procedure, first, outcome, stored, locked.row.epoch))
 
 
 def governing(new: NewCase) -> Procedure:
@@ -143,14 +145,15 @@ async def _record(act: Act, draft: Draft) -> Written:
     move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1)
     opened, first = projecting.dated(move, act.calendar), _in_time(act, draft, move)
     batch, entry_id = Together(), uuid4()
-    parts = _seal(act, batch, draft, entry_id)
-    entry = _append(act, batch, draft, move, first.due, opened, parts, entry_id)
+    keys = _keys(act, batch, draft)
+    parts = _seal(act, batch, draft, facts, keys, entry_id)
+    entry = _append(act, batch, draft, move, first.due, opened, keys[SUBJECT], parts, entry_id)
     batch.add(projecting.INSERT_CASE, **_row(act, draft, move, entry))
     batch.add(projecting.INSERT_STAGE_POSTED, **_first_stage(act, draft, move, first, facts, entry))
     projecting.project_stages(batch, draft.id, move, opened, entry)
     act.trail.shows(draft.id)
     act.trail.stage = draft.stage.code
-    return await finish(act, batch, entry)
+    return await finish(act, batch, entry, keys[SUBJECT])
 
 
 def _before(draft: Draft) -> CaseState:
@@ -161,18 +164,42 @@ def _before(draft: Draft) -> CaseState:
     return rules.open_first(empty, draft.stage.code)
 
 
-def _seal(act: Act, batch: Together, draft: Draft, entry_id: UUID) -> list[dict[str, str]]:
-    subject, report, incident = draft.new.subject, draft.new.report, draft.new.incident
-    person = {"nip": subject.nip, "nik": subject.nik, "name": subject.name}
-    parts = [
-        seal(batch, entry_id, "subject", person),
-        seal(batch, entry_id, "content", {**draft.body, "account": incident.account}),
-    ]
+def _keys(act: Act, batch: Together, draft: Draft) -> dict[str, OpenKey]:
+    """A key for each person of the case, and one for what names nobody."""
+    persons = [SUBJECT, NOBODY, *([REPORTER] if draft.new.report.reporter else [])]
+    return {person: new_key(batch, act.vault, draft.epoch, draft.id, person) for person in persons}
+
+
+def _seal(
+    act: Act, batch: Together, draft: Draft, facts: dict[str, Any], keys: dict[str, OpenKey], entry_id: UUID
+) -> list[dict[str, Any]]:
+    subject, report, model = draft.new.subject, draft.new.report, draft.stage.model
+    parts = EntryParts(batch, act, draft.id, entry_id, keys, draft.epoch)
+    parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
+    parts.seal("content", model, {**draft.body, "account": draft.new.incident.account}, opening=True)
+    parts.seal("summary", model, {**facts, **_outline(draft.new)}, opening=True)
     if report.reporter is not None:
-        reporter = report.reporter.model_dump(mode="json", exclude_none=True)
-        parts.append(seal(batch, entry_id, "reporter", reporter))
-    index_person(batch, act.vault, draft.id, entry_id, {"nip": subject.nip, "nik": subject.nik})
-    return parts
+        parts.seal("reporter", None, report.reporter.model_dump(mode="json", exclude_none=True))
+    return parts.done
+
+
+def _outline(new: NewCase) -> dict[str, Any]:
+    """What the case's row says of its opening, as the summary part commits to it."""
+    incident, subject = new.incident, new.subject
+    return {
+        "contest": new.contest,
+        "report_kind": new.report.kind,
+        "report_number": new.report.report_number,
+        "agency_code": subject.agency_code,
+        "job_level": subject.job_level,
+        "subject_kind": subject.kind,
+        "identified": bool(subject.nip or subject.nik),
+        "occurred_on": incident.occurred_on.isoformat(),
+        "province": incident.province,
+        "regency": incident.regency,
+        "channel": incident.channel,
+        "violations": new.violations,
+    }
 
 
 def _append(
@@ -182,11 +209,11 @@ def _append(
     move: Move,
     due: Due,
     opened: Any,
-    parts: Any,
+    subject: OpenKey,
+    parts: list[dict[str, Any]],
     entry_id: UUID,
 ) -> Appended:
-    actor = act.caller.actor
-    facts = {
+    says = {
         "number": draft.number,
         "procedure": draft.procedure.code,
         "election": draft.new.election,
@@ -196,6 +223,7 @@ def _append(
         "outcome": draft.outcome,
         "due_on": due.on.isoformat() if due.on else None,
         **projecting.in_leaf(move, opened, {}, owners(act, move, act.caller.party)),
+        **asked(act, subject),
     }
     return append(
         batch,
@@ -204,8 +232,8 @@ def _append(
         received_at=clock.now(),
         link=Link(draft.id, 1, None),
         client=act.caller.client_id,
-        actor=actor.hex() if actor else None,
-        facts=facts,
+        actor=act.caller.actor,
+        says=says,
         parts=parts,
         entry_id=entry_id,
     )

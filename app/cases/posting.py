@@ -1,6 +1,6 @@
 """Post a stage: see the case, may the caller, can the stage, do it. Two statements between BEGIN and COMMIT."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,18 +15,20 @@ from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.locking import Locked, etag, lock_case, require_version, state_of
 from app.cases.schemas import Written
+from app.cases.sealing import EntryParts
 from app.cases.showing import owner_now, standpoint
 from app.cases.written import written
 from app.database import Together
 from app.errors import CaseClosed, NotFound, StageNotOpen
 from app.ledger.append import Appended, Link, append
 from app.ledger.canonical import instant
+from app.ledger.parts import b64u
 from app.procedure import rules, views
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.rules import Move
 from app.procedure.state import CaseState
-from app.vault.seal import index_person, seal
+from app.vault.seal import SUBJECT, OpenKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
     """Record what the owner of an open stage decided, and open what follows."""
     post = Post(stage, outcome, body.stored())
     checks.require_sound(post.body)
-    locked = await lock_case(act.session, act.caller, case_id, act.request)
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
     if locked.replay is not None:
         return await replayed(act, locked.replay)
     case = see(act, locked, case_id)
@@ -52,7 +54,7 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
     rules.require_open(state, stage)
     rules.require_outcome(rulebook(), state, stage, outcome)
     require_fit(case, found, post)
-    return await _record(act, case, state, found, post)
+    return await _record(act, locked, state, found, post)
 
 
 def see(act: Act, locked: Locked, case_id: UUID) -> Any:
@@ -86,16 +88,20 @@ def require_fit(case: Any, stage: Stage, post: Post) -> None:
     checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
 
 
-async def _record(act: Act, case: Any, state: CaseState, found: Stage, post: Post) -> Written:
+async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:
+    case = locked.row
     seq, facts = case.version + 1, views.in_summary(rulebook().vocabulary, post.body)
     effective = effective_members(found, post)
-    employer = new_employer(case, effective) or case.agency_code
+    employer, named = new_employer(case, effective) or case.agency_code, identifies(case, effective)
     state = replace(state, agency_code=employer)
     move = rules.post(rulebook(), state, post.stage, post.outcome, facts, seq)
     opened = projecting.dated(move, act.calendar)
     batch, entry_id = Together(), uuid4()
-    parts = [seal(batch, entry_id, "content", post.body)]
-    parts += name_person(act, batch, case, entry_id, effective)
+    parts = EntryParts(batch, act, case.id, entry_id, locked.keys, locked.row.epoch)
+    parts.seal("content", found.model, post.body)
+    parts.seal("summary", found.model, {**facts, "agency_code": employer, "identified": case.identified or named})
+    if named:  # where the person is read from afterwards; the case becomes findable by it
+        parts.name({"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")})
     leaf = {
         "number": case.number,
         "procedure": case.procedure,
@@ -106,13 +112,13 @@ async def _record(act: Act, case: Any, state: CaseState, found: Stage, post: Pos
         "owner": owner_now(act.caller, found, standpoint(case)),
         **projecting.in_leaf(move, opened, since(case), owners(act, move, case.opened_by)),
     }
-    entry = chain(act, batch, case, "stage.posted", leaf, parts, entry_id)
+    entry = chain(act, batch, locked, "stage.posted", leaf, parts.done, entry_id)
     row = projecting.posted_row(facts, post.outcome, act.caller.party, seq, entry)
     batch.add(projecting.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=leaf["round"], **row)
     projecting.project_stages(batch, case.id, move, opened, entry)
-    changes = _changes(act, case, move, entry, employer, named=len(parts) > 1)
+    changes = _changes(act, case, move, entry, employer, named=named)
     batch.add(projecting.MOVE_CASE, b_case=case.id, **changes)
-    return await finish(act, batch, entry)
+    return await finish(act, batch, entry, locked.keys[SUBJECT])
 
 
 def _turn(case: Any, stage: str) -> dict[str, Any]:
@@ -174,26 +180,17 @@ def identifies(case: Any, body: Mapping[str, Any]) -> bool:
     return not case.identified and body.get("subject_nip") is not None
 
 
-def name_person(act: Act, batch: Together, case: Any, entry_id: UUID, body: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A post that identifies the person is where the person is read from afterwards; the case becomes findable by it."""
-    if not identifies(case, body):
-        return []
-    nip = body["subject_nip"]
-    index_person(batch, act.vault, case.id, entry_id, {"nip": nip})
-    return [seal(batch, entry_id, "subject", {"nip": nip, "nik": None, "name": body.get("subject_name")})]
-
-
 def chain(
     act: Act,
     batch: Together,
-    case: Any,
+    locked: Locked,
     type_: str,
-    facts: Mapping[str, Any],
-    parts: list[dict[str, str]],
+    says: Mapping[str, Any],
+    parts: Sequence[Mapping[str, Any]],
     entry_id: UUID | None = None,
 ) -> Appended:
     """Append the next entry of a case: never received before the one it follows."""
-    actor = act.caller.actor
+    case = locked.row
     return append(
         batch,
         type_=type_,
@@ -201,16 +198,22 @@ def chain(
         received_at=max(clock.now(), case.updated_at),
         link=Link(case.id, case.version + 1, case.head_hash),
         client=act.caller.client_id,
-        actor=actor.hex() if actor else None,
-        facts=facts,
-        parts=list(parts),
+        actor=act.caller.actor,
+        says={**says, **asked(act, locked.keys[SUBJECT])},
+        parts=parts,
         entry_id=entry_id,
     )
 
 
-async def finish(act: Act, batch: Together, entry: Appended) -> Written:
+def asked(act: Act, subject: OpenKey) -> dict[str, Any]:
+    """What the leaf keeps of the request: its key, and a fingerprint that says nothing once the person is erased."""
+    fingerprint = b64u(act.request.fingerprint(subject))
+    return {"idempotency": {"key": str(act.request.key), "fingerprint": fingerprint}}
+
+
+async def finish(act: Act, batch: Together, entry: Appended, subject: OpenKey) -> Written:
     """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
-    projecting.keep_key(batch, act.request, entry)
+    projecting.keep_key(batch, act.request, act.request.fingerprint(subject), entry)
     act.trail.record(batch, 201)
     with recording():
         await batch.send(act.session)
@@ -229,7 +232,7 @@ async def replayed(act: Act, leaf: bytes) -> Written:
 
 
 def _answer(act: Act, leaf: bytes) -> Written:
-    answer = written(leaf)
+    answer = written(leaf, act.receipts)
     act.response.headers["ETag"] = etag(answer.version)
     act.response.headers["Location"] = f"/v1/cases/{answer.id}"
     act.response.headers["Cache-Control"] = "no-store"
@@ -238,7 +241,7 @@ def _answer(act: Act, leaf: bytes) -> Written:
 
 async def refuse_first_stage(act: Act, case_id: UUID, stage: str, _: dict[str, Any]) -> Written:
     """A first stage has no operation of its own: it is posted once, by opening the case. So it is refused, in the usual order."""
-    locked = await lock_case(act.session, act.caller, case_id, act.request)
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
     case = see(act, locked, case_id)
     require_turn(act, case, stage)
     require_not_closed(case)

@@ -156,8 +156,8 @@ def posted_row(facts: dict[str, Any], outcome: str, party: str, seq: int, entry:
     }
 
 
-def keep_key(batch: Together, request: Request, entry: Appended) -> None:
-    batch.add(KEEP_KEY, client_id=request.client, key=request.key, fingerprint=request.fingerprint, entry_id=entry.id)
+def keep_key(batch: Together, request: Request, fingerprint: bytes, entry: Appended) -> None:
+    batch.add(KEEP_KEY, client_id=request.client, key=request.key, fingerprint=fingerprint, entry_id=entry.id)
 
 
 def closed_at(move: Move, entry: Appended) -> datetime | None:

@@ -1,5 +1,6 @@
 """Read one case, one of its stages, or its history. Every query selects through the one visibility predicate."""
 
+import base64
 from typing import Any
 from uuid import UUID
 
@@ -20,22 +21,24 @@ from app.database import Statement
 from app.errors import NotFound
 from app.http import paging
 from app.ledger.canonical import read_leaf
+from app.ledger.parts import unb64u
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.views import FULL, STATUS, view_of
+from app.vault.opening import COLUMNS, JOINED, open_row
 
 STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
 ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
 SEALED = Statement(
-    """
-        SELECT part, CASE WHEN part = 'content' THEN content -> 'account' ELSE content END AS content FROM payload
-        WHERE (CAST(:subject AS boolean) AND part = 'subject' AND entry_id = :subject_entry)
-           OR (CAST(:reporter AS boolean) AND part = 'reporter' AND entry_id = :first_entry)
-           OR (CAST(:account AS boolean) AND part = 'content' AND entry_id = :first_entry)
+    f"""
+        SELECT {COLUMNS} FROM {JOINED}
+        WHERE (CAST(:subject AS boolean) AND p.part = 'subject' AND p.entry_id = :subject_entry)
+           OR (CAST(:reporter AS boolean) AND p.part = 'reporter' AND p.entry_id = :first_entry)
+           OR (CAST(:account AS boolean) AND p.part = 'content' AND p.entry_id = :first_entry)
         """
 )
 CONTENTS = Statement(
-    "SELECT entry_id, content FROM payload WHERE part = 'content' AND entry_id = ANY(CAST(:entries AS uuid[]))"
+    f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = 'content' AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
 )
 HISTORY = Statement(
     f"""
@@ -66,7 +69,10 @@ async def _sealed(look: Look, case: Any) -> dict[str, Any]:
         return {}
     flags = {name: name in wanted for name in ("subject", "reporter", "account")}
     rows = await look.session.run(SEALED, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
-    return {"account" if r.part == "content" else r.part: r.content for r in rows}
+    opened = {r.part: open_row(look.vault, r) for r in rows}
+    fields = {part: found.fields for part, found in opened.items() if found is not None}
+    account = fields.pop("content", {}).get("account")  # of the content this view names nothing else
+    return fields | ({"account": account} if account else {})
 
 
 async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
@@ -96,7 +102,8 @@ async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
 async def _contents(look: Look, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     entries = [r["posted_entry_id"] for r in rows if r["posted_entry_id"]]
     found = await look.session.run(CONTENTS, entries=entries) if entries else []
-    return {str(r.entry_id): r.content for r in found}
+    opened = {str(r.entry_id): open_row(look.vault, r) for r in found}
+    return {entry: content.fields for entry, content in opened.items() if content is not None}
 
 
 def _round(stage: Stage, row: dict[str, Any], view: str, contents: dict[str, Any], *, clear: bool) -> RoundView:
@@ -127,7 +134,8 @@ def _body(
     vocabulary = rulebook().vocabulary
     names = {*stage.body.members, *vocabulary.every_stage.members}
     # the day of a receipt was recorded after the post: the projection knows it
-    body = {**contents[row["posted_entry_id"]], **row["facts"]}
+    # of an erased person's case the content is gone: what names nobody is left
+    body = {**contents.get(row["posted_entry_id"], {}), **row["facts"]}
     return {
         name: None if vocabulary.fields[name].identity and not clear else body[name]
         for name in sorted(names & set(body))
@@ -159,7 +167,7 @@ def _entry(row: Any) -> HistoryEntry:
         stage=leaf.get("stage"),
         round=leaf.get("round"),
         outcome=leaf.get("outcome"),
-        leaf_hash=row.leaf_hash.hex(),
-        prev=leaf["prev"],
+        leaf_hash=base64.b64encode(row.leaf_hash).decode(),
+        prev=base64.b64encode(unb64u(leaf["prev"])).decode() if leaf["prev"] else None,
         signer=None,
     )

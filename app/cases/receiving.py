@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, update
 from app import clock
 from app.cases import checks, projecting
 from app.cases.act import Act
-from app.cases.locking import lock_case, state_of
+from app.cases.locking import Locked, lock_case, state_of
 from app.cases.models import Case, StageRow
 from app.cases.posting import chain, finish, replayed, require_not_closed, require_turn, see, since
 from app.cases.schemas import Written
@@ -22,6 +22,7 @@ from app.procedure import rules
 from app.procedure.deadlines import Due, clock_of
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
+from app.vault.seal import SUBJECT
 
 S, C = StageRow.__table__.c, Case.__table__.c
 _round = (S.case_id == bindparam("b_case"), S.stage == bindparam("b_stage"), S.round == bindparam("b_round"))
@@ -40,7 +41,7 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
     """The owner (or recorder) of an open stage says when the letter reached it."""
     if received_on > clock.today():
         raise ValidationFailed(checks.in_future("/received_on"))
-    locked = await lock_case(act.session, act.caller, case_id, act.request)
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
     if locked.replay is not None:
         return await replayed(act, locked.replay)
     case = see(act, locked, case_id)
@@ -51,7 +52,7 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
     letter = _letter(state, running)
     if received_on < _day(letter.facts, "letter_date"):
         raise ValidationFailed(checks.before_letter("/received_on"))
-    return await _record(act, case, state, running, letter, received_on)
+    return await _record(act, locked, state, running, letter, received_on)
 
 
 def _letter(state: CaseState, running: StageState) -> StageState:
@@ -66,8 +67,9 @@ def _letter(state: CaseState, running: StageState) -> StageState:
 
 
 async def _record(
-    act: Act, case: Any, state: CaseState, running: StageState, letter: StageState, received_on: date
+    act: Act, locked: Locked, state: CaseState, running: StageState, letter: StageState, received_on: date
 ) -> Written:
+    case = locked.row
     facts = {**(letter.facts or {}), FIELD: received_on.isoformat()}
     due = _due(act, state, running, letter, facts)
     batch, stages = Together(), rulebook().procedures[case.procedure].stages
@@ -91,13 +93,13 @@ async def _record(
         "status": case.status,
         "open": list(case.open_stages),
     }
-    entry = chain(act, batch, case, "stage.received", leaf, [])
+    entry = chain(act, batch, locked, "stage.received", leaf, [])
     where = {"b_case": case.id, "b_stage": letter.stage, "b_round": letter.round}
     batch.add(RECORD_RECEIPT, **where, facts=Jsonb(facts))
     where = {"b_case": case.id, "b_stage": running.stage, "b_round": running.round}
     batch.add(SET_DUE, **where, due_on=due.on, due=Jsonb(due.explained()), entry_id=entry.id)
     batch.add(TOUCH_CASE, b_case=case.id, **_touched(act, case, entry))
-    return await finish(act, batch, entry)
+    return await finish(act, batch, entry, locked.keys[SUBJECT])
 
 
 def _due(act: Act, state: CaseState, running: StageState, letter: StageState, facts: dict[str, Any]) -> Due:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 
 from app.access.caller import Caller, needs
 from app.cases import listing, looking, posting, reading, receiving
@@ -80,14 +80,13 @@ async def read_worklist(_: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, 
 )
 async def search_cases(
     body: SearchBody,
-    request: Request,
     _: Annotated[Caller, needs("cases:read.identity")],
     look: Looking,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> CaseList:
-    """The cases of one person, by NIP or NIK, exact. X-Purpose is required; the number stands in no URL and no log."""
-    return await listing.search(look, request.app.state.vault, body, limit, cursor)
+    """The cases of one person, by NIP, NIK or name, exact. X-Purpose is required; what is looked for stands in no URL and no log."""
+    return await listing.search(look, body, limit, cursor)
 
 
 @router.get(

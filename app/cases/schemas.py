@@ -70,16 +70,28 @@ class ReceiptBody(Body):
 
 
 class SearchBody(Body):
-    """Exactly one number; found are the cases of that person that the caller may see."""
+    """Exactly one of them; found are the cases of that person that the caller may see. A name is compared without regard to
+    case, punctuation and spaces, and otherwise exactly.
+    """
 
     nip: Nip | None = None
     nik: Nik | None = None
+    name: String | None = None
 
 
 class EntryRef(BaseModel):
     """The fact in the log that a write became."""
 
     id: UUID
+
+
+class Entered(EntryRef):
+    """The fact in the log that a write became: its leaf hash (base64), and our signed promise to have it in the log within
+    five minutes (a C2SP signed note). Keep the promise: `GET /v1/receipts/{id}` gives the proof for it.
+    """
+
+    leaf_hash: str
+    promise: str
 
 
 class StageLine(BaseModel):
@@ -108,7 +120,7 @@ class Written(BaseModel):
     open_stages: list[str]
     stages: list[StageLine]
     version: int
-    entry: EntryRef
+    entry: Entered
 
 
 class ReportView(BaseModel):

@@ -1,16 +1,20 @@
 """The answer to a write, from the entry alone: a replay years later says the same."""
 
+import base64
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from app.cases.schemas import EntryRef, StageLine, Written
+from app.cases.schemas import Entered, StageLine, Written
+from app.ledger.append import Appended
 from app.ledger.canonical import read_leaf
+from app.ledger.merkle import leaf_hash
+from app.ledger.promise import Receipts
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 
 
-def written(leaf: bytes) -> Written:
+def written(leaf: bytes, receipts: Receipts) -> Written:
     facts = read_leaf(leaf)
     stages = rulebook().procedures[facts["procedure"]].stages
     at = datetime.fromisoformat(facts["received_at"])
@@ -27,8 +31,13 @@ def written(leaf: bytes) -> Written:
         open_stages=facts["open"],
         stages=lines,
         version=facts["seq"],
-        entry=EntryRef(id=UUID(facts["id"])),
+        entry=_entered(Appended(UUID(facts["id"]), leaf, leaf_hash(leaf), at), receipts),
     )
+
+
+def _entered(entry: Appended, receipts: Receipts) -> Entered:
+    hashed = base64.b64encode(entry.leaf_hash).decode()
+    return Entered(id=entry.id, leaf_hash=hashed, promise=receipts.promise(entry))
 
 
 def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -> StageLine:

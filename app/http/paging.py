@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -60,6 +60,13 @@ def a_number(part: object) -> int:
 
 def a_day(part: object) -> date | None:
     return None if part is None else date.fromisoformat(str(part))
+
+
+def an_instant(part: object) -> datetime:
+    found = datetime.fromisoformat(str(part))
+    if found.tzinfo is None:
+        raise ValueError("no instant of ours")
+    return found
 
 
 def an_id(part: object) -> UUID:

@@ -1,6 +1,6 @@
 """The one door: every fact becomes an entry here, in the caller's transaction. Knows no case, agency or stage: they are strings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,16 +9,19 @@ from uuid import UUID, uuid4
 from sqlalchemy import bindparam, insert
 
 from app.database import Statement, Together
-from app.ledger.canonical import instant, leaf_bytes, leaf_hash
+from app.ledger import origin
+from app.ledger.canonical import instant, leaf_bytes
+from app.ledger.merkle import leaf_hash
 from app.ledger.models import Entry, Pending
+from app.ledger.origin import CASES
+from app.ledger.parts import b64u
 
-CASES = "cases"
 INSERT_ENTRY = Statement(
     insert(Entry).values(
         {c: bindparam(c) for c in ("id", "log", "type", "case_id", "seq", "party", "received_at", "leaf")}
     )
 )
-INSERT_PENDING = Statement(insert(Pending).inline().values(entry_id=bindparam("entry_id")))
+INSERT_PENDING = Statement(insert(Pending).inline().values({c: bindparam(c) for c in ("log", "entry_id")}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +49,41 @@ def append(
     type_: str,
     party: str,
     received_at: datetime,
+    log: str = CASES,
     link: Link | None = None,
     client: str | None = None,
-    actor: str | None = None,
-    facts: Mapping[str, Any],
-    parts: list[Mapping[str, Any]] | None = None,
+    actor: bytes | None = None,
+    says: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    parts: Sequence[Mapping[str, Any]] = (),
     entry_id: UUID | None = None,
 ) -> Appended:
-    """Add a fact to the statement the caller will send. If the power goes out before COMMIT it never was; after, it is for good."""
+    """Add a fact to the statement the caller will send. If the power goes out before COMMIT it never was; after, it is for good.
+    `says`: members of its own, by its type; `facts`: the public facts of an entry without a case.
+    """
     made = entry_id or uuid4()
     members: dict[str, Any] = {
-        "v": 0,
-        "log": CASES,
+        "v": 1,
+        "log": origin.of(log),
         "type": type_,
         "id": str(made),
         "party": party,
         "client": client,
-        "actor": actor,
+        "actor": b64u(actor) if actor else None,
         "received_at": instant(received_at),
-        "parts": parts or [],
-        **facts,
+        **(says or {}),
     }
+    if log == CASES:
+        members |= {"parts": list(parts), "sig": None}
     if link is not None:
-        members |= {"case": str(link.case_id), "seq": link.seq, "prev": link.prev.hex() if link.prev else None}
+        members |= {"case": str(link.case_id), "seq": link.seq, "prev": b64u(link.prev) if link.prev else None}
+    if facts is not None:
+        members["facts"] = dict(facts)
     leaf = leaf_bytes(members)
     batch.add(
         INSERT_ENTRY,
         id=made,
-        log=CASES,
+        log=log,
         type=type_,
         case_id=link.case_id if link else None,
         seq=link.seq if link else None,
@@ -81,5 +91,5 @@ def append(
         received_at=received_at,
         leaf=leaf,
     )
-    batch.add(INSERT_PENDING, entry_id=made)
+    batch.add(INSERT_PENDING, log=log, entry_id=made)
     return Appended(made, leaf, leaf_hash(leaf), received_at)

@@ -1,13 +1,11 @@
 """The bytes of a leaf: RFC 8785 (JCS), final before the poster is answered. Verifying never re-serialises (rule R1)."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 MAX_LEAF = 16 * 1024
-LEAF_PREFIX = b"\x00"  # RFC 6962 section 2.1
 
 
 class LeafTooLargeError(Exception):
@@ -26,10 +24,6 @@ def leaf_bytes(members: Mapping[str, Any]) -> bytes:
     if len(leaf) > MAX_LEAF:
         raise LeafTooLargeError(len(leaf))
     return leaf
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    return hashlib.sha256(LEAF_PREFIX + leaf).digest()
 
 
 def instant(moment: datetime) -> str:

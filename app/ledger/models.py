@@ -1,4 +1,4 @@
-"""The tables of the log: entries that never change, the queue in front of the sequencer, and the order it gave."""
+"""The tables of the log: entries that never change, the queue in front of the sequencer, the order it gave, and the tree over it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,11 +12,29 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
-    UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
+
+
+class Log(Base):
+    """The head of one log: how far it is sequenced. Moved by compare-and-swap alone."""
+
+    __tablename__ = "log"
+    __table_args__ = (
+        CheckConstraint("name IN ('cases', 'access')", name="name"),
+        CheckConstraint("size >= 0 AND octet_length(root) = 32", name="head"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="cases or access.")
+    id: Mapped[UUID] = mapped_column(comment="Random id; the signer's own state is kept under it.")
+    origin: Mapped[str] = mapped_column(comment="Origin line of its checkpoints, as its leaves name it.")
+    size: Mapped[int] = mapped_column(BigInteger, comment="Leaves that have an index.")
+    root: Mapped[bytes] = mapped_column(LargeBinary, comment="Root over them.")
+    epoch: Mapped[int] = mapped_column(BigInteger, comment="Counts sequencers: a new one shuts the old one out.")
+    quarantined: Mapped[str | None] = mapped_column(comment="Why nothing is written any more; null: all is well.")
 
 
 class Entry(Base):
@@ -24,13 +42,14 @@ class Entry(Base):
 
     __tablename__ = "entry"
     __table_args__ = (
-        UniqueConstraint("case_id", "seq"),
+        Index("entry_case_id_seq_key", "case_id", "seq", unique=True, postgresql_where=text("case_id IS NOT NULL")),
         CheckConstraint("(case_id IS NULL) = (seq IS NULL)", name="chained"),
         CheckConstraint("octet_length(leaf) <= 16384", name="leaf_size"),
+        CheckConstraint("log IN ('cases', 'access')", name="log"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="Entry id, UUIDv4.")
-    log: Mapped[str] = mapped_column(comment="Which log: cases.")
+    log: Mapped[str] = mapped_column(comment="Which log: cases or access.")
     type: Mapped[str] = mapped_column(comment="What kind of fact, e.g. stage.posted.")
     case_id: Mapped[UUID | None] = mapped_column(comment="The case it belongs to; null: a fact without a case.")
     seq: Mapped[int | None] = mapped_column(comment="1..n within the case.")
@@ -52,10 +71,11 @@ class Pending(Base):
 
     __tablename__ = "pending"
 
+    log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
     arrived: Mapped[int] = mapped_column(
         BigInteger, Identity(always=True), primary_key=True, comment="Order of arrival; gaps mean nothing."
     )
-    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), unique=True, comment="The entry.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="The entry.")
 
 
 class Sequenced(Base):
@@ -67,3 +87,48 @@ class Sequenced(Base):
     log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
     leaf_index: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Position in the log, from 0.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="The entry at this position.")
+
+
+class TileRow(Base):
+    """256 hashes of one level of the tree; the last of each level grows until it is full."""
+
+    __tablename__ = "tile"
+    __table_args__ = (
+        CheckConstraint("octet_length(hashes) % 32 = 0 AND octet_length(hashes) BETWEEN 32 AND 8192", name="width"),
+    )
+
+    log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
+    level: Mapped[int] = mapped_column(primary_key=True, comment="0: leaf hashes; each level is eight of the tree.")
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Position on its level, from 0.")
+    hashes: Mapped[bytes] = mapped_column(LargeBinary, comment="1 to 256 hashes of 32 bytes.")
+
+
+class CheckpointRow(Base):
+    """A size the log has had, with its root: stored with the batch that made it, signed after it was read back."""
+
+    __tablename__ = "checkpoint"
+
+    log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Leaves.")
+    root: Mapped[bytes] = mapped_column(LargeBinary, comment="Root over them.")
+
+
+class Published(Base):
+    """A signed checkpoint: what the world may hold against us."""
+
+    __tablename__ = "published"
+
+    log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Leaves.")
+    note: Mapped[str] = mapped_column(comment="The signed note, without cosignatures.")
+
+
+class Cosignature(Base):
+    """A witness's word that a checkpoint is consistent with all it has seen before."""
+
+    __tablename__ = "cosignature"
+
+    log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Of which checkpoint.")
+    witness: Mapped[str] = mapped_column(primary_key=True, comment="Name of the witness's key.")
+    line: Mapped[str] = mapped_column(comment="The signature line (C2SP cosignature/v1), with its time.")

@@ -1,42 +1,38 @@
-"""Gives entries their index: one sequencer over any number of processes, woken after a commit and every 100 ms."""
+"""Gives entries their index and signs the tree: one sequencer over any number of processes, woken after a commit and every 100 ms."""
 
 import asyncio
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Error
 
-log = logging.getLogger("sbt.sequencer")
+from app.ledger import guard
+from app.ledger.guard import QuarantinedError
+from app.ledger.integrating import BATCH, Around, Integrator, LostHeadError, straight
+from app.ledger.origin import LOGS
+from app.ledger.signer import ForkError, Signer
+from app.ledger.storage import Connection
+
+log_ = logging.getLogger("sbt.ledger")
 LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
-BATCH = 500
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
-GATHER_SECONDS = 0.005  # let a burst gather: one batch for many posts
-
-# One statement, one transaction (autocommit). If the power goes out here: either the batch has its indexes and has left the
-# queue, or neither. Entries of one case are committed one after the other, so arrival keeps their order.
-SEQUENCE = """
-    WITH batch AS (
-        SELECT p.entry_id, e.log, p.arrived FROM pending p JOIN entry e ON e.id = p.entry_id
-        ORDER BY p.arrived LIMIT %s
-    ), placed AS (
-        INSERT INTO sequenced (log, leaf_index, entry_id)
-        SELECT b.log,
-               coalesce((SELECT max(s.leaf_index) FROM sequenced s WHERE s.log = b.log), -1)
-                 + row_number() OVER (PARTITION BY b.log ORDER BY b.arrived),
-               b.entry_id
-        FROM batch b RETURNING entry_id
-    )
-    DELETE FROM pending USING placed WHERE pending.entry_id = placed.entry_id
-"""
+GATHER_SECONDS = 0.05  # let a burst gather: one signature for many posts
+CHECK_SECONDS = 3600.0
+# A new sequencer shuts out one that lost its lock without knowing it: the old one's compare-and-swap names the old epoch.
+NEXT_EPOCH = "UPDATE log SET epoch = epoch + 1"
 
 
 class Sequencer:
-    """Runs until cancelled. Holding the session's advisory lock is what makes it the one."""
+    """Runs until cancelled or quarantined. Holding the session's advisory lock is what makes it the one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, keys: Path, *, make: bool, around: Around = straight) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._keys = keys
+        self._make = make
+        self._around = around
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -46,21 +42,47 @@ class Sequencer:
     async def run(self) -> None:
         while True:
             try:
-                async with await AsyncConnection.connect(self._url, autocommit=True) as session:
-                    await self._serve(session)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it was, try again
+                async with await self._connect() as writer, await self._connect() as reader:
+                    await self._serve(writer, reader)
+            except (Error, OSError, LostHeadError) as error:
                 # entries stay in the queue; nothing is lost while the database is away
-                log.warning("sequencer starts anew after %s", type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
+                log_.warning("sequencer starts anew after %s", type(error).__name__)
+            except QuarantinedError:
+                pass  # said loudly where it was found; looked at again after a recovery
+            await asyncio.sleep(RETRY_SECONDS)
 
-    async def _serve(self, session: AsyncConnection[Any]) -> None:
-        await _become_the_one(session)
+    async def _connect(self) -> Connection:
+        return await AsyncConnection.connect(self._url, autocommit=True)
+
+    async def _serve(self, writer: Connection, reader: Connection) -> None:
+        await _become_the_one(writer)
+        integrators = await self.start(writer, reader)
+        checked = asyncio.get_running_loop().time()
         while True:
-            placed = await sequence(session)
-            if placed < BATCH:
+            placed = [await self._batch(writer, one) for one in integrators]
+            if max(placed) < BATCH:
                 await self._wait()
+            if asyncio.get_running_loop().time() - checked > CHECK_SECONDS:
+                await guard.require_sound(writer, self._signers())
+                checked = asyncio.get_running_loop().time()
+
+    async def start(self, writer: Connection, reader: Connection) -> list[Integrator]:
+        """Check the database against what was signed, take over, and end what a predecessor began."""
+        signers = self._signers()
+        await guard.begin(writer, signers)
+        await guard.require_sound(writer, signers)
+        await writer.execute(NEXT_EPOCH)
+        found = [Integrator(name, signer, writer, reader, self._around) for name, signer in signers.items()]
+        for one in found:
+            await _or_quarantine(writer, one.start())
+        return found
+
+    def _signers(self) -> dict[str, Signer]:
+        return {name: Signer(self._keys, name, make=self._make) for name in LOGS}
+
+    async def _batch(self, writer: Connection, one: Integrator) -> int:
+        placed: int = await _or_quarantine(writer, one.batch())
+        return placed
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -70,14 +92,18 @@ class Sequencer:
                 await asyncio.sleep(GATHER_SECONDS)
 
 
-async def _become_the_one(session: AsyncConnection[Any]) -> None:
+async def _or_quarantine(session: Connection, step: Any) -> Any:
+    """What does not follow from what was signed is never signed, and nothing is built upon it."""
+    try:
+        return await step
+    except ForkError as error:
+        await guard.quarantine(session, str(error))
+        raise QuarantinedError(str(error)) from None
+
+
+async def _become_the_one(session: Connection) -> None:
     while True:
         found = await (await session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
         if found and found[0]:
             return
         await asyncio.sleep(RETRY_SECONDS)
-
-
-async def sequence(session: AsyncConnection[Any]) -> int:
-    """Place one batch; how many. The caller holds the lock."""
-    return (await session.execute(SEQUENCE, [BATCH])).rowcount

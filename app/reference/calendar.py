@@ -1,5 +1,6 @@
 """The working-day calendar: taken from the `holidays` package once a version, kept as rows, read once a process."""
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +11,8 @@ from sqlalchemy import bindparam, insert
 from app import clock
 from app.database import Session, Statement, Together
 from app.ledger.append import append
+from app.ledger.canonical import canonical
+from app.ledger.parts import sha256
 from app.procedure.deadlines import Calendar
 from app.reference.models import CalendarVersion, Holiday
 
@@ -40,13 +43,19 @@ def snapshot() -> tuple[date, list[dict[str, Any]]]:
     return date(max(joint).year, 12, 31), [rows[day] for day in sorted(rows)]
 
 
+def days_hash(days: Iterable[Mapping[str, Any]]) -> str:
+    """Of all days off in their order, as the entry that loads them says it."""
+    rows = sorted([day["day"].isoformat(), day["category"], day["name_id"], day["name_en"]] for day in days)
+    return sha256(canonical(rows))
+
+
 async def ensure(session: Session, *, by: str) -> None:
     """Store this version's snapshot, once, with its entry."""
     if await session.value(KNOWN_UNTIL, version=VERSION):
         return
     known_until, days = snapshot()
     batch = Together()
-    facts = {"facts": {"version": VERSION, "known_until": known_until.isoformat(), "days": len(days)}}
+    facts = {"version": VERSION, "known_until": known_until.isoformat(), "days": len(days), "sha256": days_hash(days)}
     entry = append(batch, type_="calendar.loaded", party=by, received_at=clock.now(), facts=facts)
     await batch.send(session)
     await session.run(INSERT_VERSION, version=VERSION, known_until=known_until, entry_id=entry.id)

@@ -18,7 +18,7 @@ async def ensure(session: Session, *, by: str) -> None:
         if (procedure.code, procedure.sha256) in known:
             continue
         batch = Together()
-        facts = {"facts": {"code": procedure.code, "sha256": procedure.sha256}}
+        facts = {"code": procedure.code, "sha256": procedure.sha256}
         entry = append(batch, type_="procedure.loaded", party=by, received_at=clock.now(), facts=facts)
         await batch.send(session)
         await session.run(INSERT_LOADED, code=procedure.code, sha256=procedure.sha256, entry_id=entry.id)

@@ -1,22 +1,88 @@
-"""The vault's HMAC key and what is derived from it."""
+"""The vault's keys: files of SBT_KEY_DIR/vault, never in the database. Key-encryption and index keys live for an epoch and are destroyed with it."""
 
 import hashlib
 import hmac
+import unicodedata
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from app import keyfiles
+from app.ledger.parts import derive
+
+NONCE = 12
+
+
+class KeyDestroyedError(Exception):
+    """The epoch of a wrapped key is gone, or the wrapped key is not what was stored: it opens nothing any more."""
 
 
 class VaultKeys:
-    """One purpose, one derived key: a digest of one kind says nothing about another."""
+    """`make`: absent keys are made (a sandbox, or `sbt keys init`); otherwise they must be there."""
 
-    def __init__(self, folder: Path) -> None:
-        root = keyfiles.read_or_make(folder / "vault" / "hmac.key", keyfiles.random_key)
-        self._keys = {p: _derive(root, p) for p in ("actor", "subject", "request")}
+    def __init__(self, folder: Path, *, make: bool) -> None:
+        self._folder = folder / "vault"
+        self._make = make
+        self._actor = derive(self._read("hmac.key"), b"sbt/v1/actor")
+        self._epochs: dict[int, tuple[AESGCM, bytes]] = {}
 
-    def digest(self, purpose: str, *words: str) -> bytes:
-        return hmac.new(self._keys[purpose], "\x1f".join(words).encode(), hashlib.sha256).digest()
+    def _read(self, name: str) -> bytes:
+        path = self._folder / name
+        return keyfiles.read_or_make(path, keyfiles.random_key) if self._make else keyfiles.read(path)
+
+    def _epoch(self, epoch: int) -> tuple[AESGCM, bytes]:
+        if epoch not in self._epochs:
+            try:
+                kek = keyfiles.read(self._file("kek", epoch))
+                index = keyfiles.read(self._file("index", epoch))
+            except FileNotFoundError:
+                raise KeyDestroyedError(f"the keys of epoch {epoch} are not in {self._folder}") from None
+            self._epochs[epoch] = (AESGCM(kek), index)
+        return self._epochs[epoch]
+
+    def _file(self, kind: str, epoch: int) -> Path:
+        return self._folder / kind / f"{epoch}.key"
+
+    def make_epoch(self, epoch: int) -> None:
+        """The files of an epoch; made already by a run that did not end: then those."""
+        for kind in ("kek", "index"):
+            keyfiles.read_or_make(self._file(kind, epoch), keyfiles.random_key)
+
+    def destroy_epoch(self, epoch: int) -> None:
+        """Overwritten, then unlinked: whoever has an old dump has nothing to open it with. Backups of SBT_KEY_DIR must go too."""
+        self._epochs.pop(epoch, None)
+        for kind in ("kek", "index"):
+            keyfiles.destroy(self._file(kind, epoch))
+
+    def epochs_on_disk(self) -> set[int]:
+        return {int(path.stem) for path in (self._folder / "kek").glob("*.key")}
+
+    def forget(self) -> None:
+        """Read the files anew: an epoch has ended somewhere."""
+        self._epochs.clear()
+
+    def actor(self, party: str, actor: str) -> bytes:
+        return hmac.new(self._actor, f"{party}\x1f{actor}".encode(), hashlib.sha256).digest()
+
+    def wrap(self, epoch: int, key: bytes, place: bytes) -> bytes:
+        nonce = keyfiles.random_key()[:NONCE]
+        return nonce + self._epoch(epoch)[0].encrypt(nonce, key, place)
+
+    def unwrap(self, epoch: int, wrapped: bytes, place: bytes) -> bytes:
+        try:
+            return self._epoch(epoch)[0].decrypt(wrapped[:NONCE], wrapped[NONCE:], place)
+        except (InvalidTag, ValueError):
+            raise KeyDestroyedError("the wrapped key does not open") from None
+
+    def index(self, epoch: int, kind: str, value: str) -> bytes:
+        """Under which a person is found. Without the epoch's index key nothing can be guessed from it."""
+        return hmac.digest(self._epoch(epoch)[1], f"{kind}\x1f{normal(kind, value)}".encode(), "sha256")
 
 
-def _derive(root: bytes, purpose: str) -> bytes:
-    return hmac.new(root, f"sbt/v1/{purpose}".encode(), hashlib.sha256).digest()
+def normal(kind: str, value: str) -> str:
+    """A name as people would call it equal: compatibility forms, case, punctuation and spaces do not matter."""
+    if kind != "name":
+        return value
+    plain = unicodedata.normalize("NFKC", value).casefold()
+    return " ".join("".join(c if c.isalnum() else " " for c in plain).split())

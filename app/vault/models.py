@@ -1,33 +1,59 @@
-"""The sealed side: contents of entries, apart from the log, and the blind index by which a person's cases are found."""
+"""The sealed side: ciphertexts of parts, the wrapped keys that open them, and the blind index by which a person's cases are found."""
 
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
 
 
+class KeyEpoch(Base):
+    """An epoch whose key-encryption and index keys exist. Its row goes when they are destroyed; nothing refers to it then."""
+
+    __tablename__ = "key_epoch"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="1..n.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that opened it.")
+
+
+class DataKey(Base):
+    """What opens the parts of one person in one case, or its summaries. Wrapped: without the epoch's key it is noise."""
+
+    __tablename__ = "data_key"
+    __table_args__ = (
+        UniqueConstraint("case_id", "person"),
+        CheckConstraint("person IN ('subject', 'reporter', 'nobody')", name="person"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="Random; leaves name it.")
+    case_id: Mapped[UUID] = mapped_column(comment="The case.")
+    person: Mapped[str] = mapped_column(
+        comment="subject: the person and all contents; reporter; nobody: the summaries."
+    )
+    epoch: Mapped[int] = mapped_column(ForeignKey("key_epoch.epoch"), comment="Whose key wraps it.")
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary, comment="Nonce and AES-256-GCM of the key.")
+
+
 class Payload(Base):
-    """One part of an entry's content. The leaf holds a salted commitment to it, never the content."""
+    """One part of an entry's content, encrypted. The leaf holds commitments to it and the hash of this ciphertext."""
 
     __tablename__ = "payload"
 
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), primary_key=True, comment="The entry.")
-    part: Mapped[str] = mapped_column(primary_key=True, comment="subject, reporter or content.")
-    content: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="The part as it was posted.")
-    salt: Mapped[bytes] = mapped_column(LargeBinary, comment="32 random bytes: key of the commitment in the leaf.")
+    part: Mapped[str] = mapped_column(primary_key=True, comment="subject, reporter, content or summary.")
+    key_id: Mapped[UUID] = mapped_column(comment="The data key; it may have been destroyed.")
+    ciphertext: Mapped[bytes] = mapped_column(LargeBinary, comment="Nonce and AES-256-GCM of fields and root key.")
 
 
 class BlindIndex(Base):
-    """Finds the cases of a person by an HMAC of the number; without the key nothing can be guessed from it."""
+    """Finds the cases of a person by an HMAC of number or name; without the key nothing can be guessed from it."""
 
     __tablename__ = "blind_index"
     __table_args__ = (Index("blind_index_digest_idx", "digest"),)
 
     case_id: Mapped[UUID] = mapped_column(primary_key=True, comment="The case.")
-    kind: Mapped[str] = mapped_column(primary_key=True, comment="nip or nik.")
-    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True, comment="HMAC-SHA256 of kind and number.")
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="nip, nik or name.")
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True, comment="HMAC-SHA256 of kind and value.")
+    epoch: Mapped[int] = mapped_column(ForeignKey("key_epoch.epoch"), comment="Whose index key made it.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="The entry that named the person.")

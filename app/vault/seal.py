@@ -1,45 +1,113 @@
-"""Puts contents beside the log: a payload row, and the commitment that goes into the leaf. Encryption comes with the verifiable log."""
+"""Seals a part of an entry: its commitments go into the leaf, its ciphertext beside the log. Erasing the data key erases both."""
 
-import hashlib
-import hmac
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from psycopg.types.json import Jsonb
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.database import Statement, Together
 from app.ledger.canonical import canonical
-from app.vault.keys import VaultKeys
-from app.vault.models import BlindIndex, Payload
+from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u
+from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys
+from app.vault.models import BlindIndex, DataKey, Payload
 
-INSERT_PAYLOAD = Statement(insert(Payload).values({c: bindparam(c) for c in ("entry_id", "part", "content", "salt")}))
+SUBJECT, REPORTER, NOBODY = "subject", "reporter", "nobody"
+KEY_OF = {"subject": SUBJECT, "content": SUBJECT, "reporter": REPORTER, "summary": NOBODY}
+INSERT_PAYLOAD = Statement(insert(Payload).values({c.name: bindparam(c.name) for c in Payload.__table__.columns}))
+INSERT_KEY = Statement(insert(DataKey).values({c.name: bindparam(c.name) for c in DataKey.__table__.columns}))
 INSERT_INDEX = Statement(
     upsert(BlindIndex)
-    .values({c: bindparam(c) for c in ("case_id", "kind", "digest", "entry_id")})
+    .values({c.name: bindparam(c.name) for c in BlindIndex.__table__.columns})
     .on_conflict_do_nothing()
 )
 
 
-def seal(batch: Together, entry_id: UUID, part: str, content: Mapping[str, Any]) -> dict[str, str]:
-    """Store one part; what the leaf says of it. Salted: an unsalted hash of a NIP is the NIP (rule R2)."""
-    salt = secrets.token_bytes(32)
-    batch.add(INSERT_PAYLOAD, entry_id=entry_id, part=part, content=Jsonb(dict(content)), salt=salt)
-    return {"name": part, "commitment": commitment(salt, content)}
+@dataclass(frozen=True, slots=True)
+class OpenKey:
+    """A data key as it is used; never stored like this."""
+
+    id: UUID
+    key: bytes
 
 
-def commitment(salt: bytes, content: Mapping[str, Any]) -> str:
-    return hmac.new(salt, canonical(dict(content)), hashlib.sha256).hexdigest()
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was in a part: its fields, and the root key from which the salt of each commitment is derived."""
+
+    fields: dict[str, Any]
+    root_key: bytes
+
+
+def new_key(batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, person: str) -> OpenKey:
+    """A fresh key for a person of a case, stored wrapped. An epoch that has ended meanwhile is refused by its foreign key."""
+    made = OpenKey(uuid4(), secrets.token_bytes(32))
+    wrapped = keys.wrap(epoch, made.key, _place(made.id, case_id, person))
+    batch.add(INSERT_KEY, id=made.id, case_id=case_id, person=person, epoch=epoch, wrapped=wrapped)
+    return made
+
+
+def open_key(keys: VaultKeys, row: Mapping[str, Any]) -> OpenKey:
+    """`row`: id, case_id, person, epoch, wrapped (bytes, or hex as JSON has it)."""
+    key_id, case_id = UUID(str(row["id"])), UUID(str(row["case_id"]))
+    wrapped = bytes.fromhex(row["wrapped"]) if isinstance(row["wrapped"], str) else row["wrapped"]
+    return OpenKey(key_id, keys.unwrap(row["epoch"], wrapped, _place(key_id, case_id, row["person"])))
+
+
+def _place(key_id: UUID, case_id: UUID, person: str) -> bytes:
+    return f"{key_id}|{case_id}|{person}".encode()
+
+
+def seal(
+    batch: Together, leaf: Mapping[str, Any], part: str, schema: Schema, key: OpenKey, content: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Store one part; what the leaf says of it. `leaf`: log, id, case and party of the entry it belongs to.
+    Salted: an unsalted hash of a NIP is the NIP (rule R2).
+    """
+    root_key = secrets.token_bytes(ROOT_KEY)
+    found = commitments(root_key, schema.fields, content)
+    secret = canonical({"fields": dict(content), "rk": b64u(root_key)})
+    nonce = secrets.token_bytes(NONCE)
+    ciphertext = nonce + _cipher(key, leaf["id"], part).encrypt(nonce, secret, aad(leaf, part, schema.ref()))
+    batch.add(INSERT_PAYLOAD, entry_id=UUID(leaf["id"]), part=part, key_id=key.id, ciphertext=ciphertext)
+    return {
+        "name": part,
+        "schema": schema.ref(),
+        "root": b64u(part_root(found)),
+        "n": len(found),
+        "ct": sha256(ciphertext),
+        "key": str(key.id),
+    }
+
+
+def unseal(leaf: Mapping[str, Any], part: Mapping[str, Any], ciphertext: bytes, key: OpenKey) -> Opened:
+    """What is in a part; KeyDestroyedError where the key does not open it."""
+    cipher, bound = _cipher(key, leaf["id"], part["name"]), aad(leaf, part["name"], part["schema"])
+    try:
+        secret = json.loads(cipher.decrypt(ciphertext[:NONCE], ciphertext[NONCE:], bound))
+    except (InvalidTag, ValueError):
+        raise KeyDestroyedError("the ciphertext does not open") from None
+    return Opened(secret["fields"], unb64u(secret["rk"]))
+
+
+def _cipher(key: OpenKey, entry: str, part: str) -> AESGCM:
+    return AESGCM(derive(key.key, f"sbt/v1/ct|{entry}|{part}".encode()))
 
 
 def index_person(
-    batch: Together, keys: VaultKeys, case_id: UUID, entry_id: UUID, numbers: Mapping[str, str | None]
+    batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, person: Mapping[str, str | None]
 ) -> None:
-    """Make a case findable by the numbers of its person (`nip`, `nik`)."""
-    for kind, number in numbers.items():
-        if number:
-            digest = keys.digest("subject", kind, number)
-            batch.add(INSERT_INDEX, case_id=case_id, kind=kind, digest=digest, entry_id=entry_id)
+    """Make a case findable by the numbers and the name of its person (`nip`, `nik`, `name`)."""
+    for kind, digest in digests(keys, [epoch], person):
+        batch.add(INSERT_INDEX, case_id=case_id, kind=kind, digest=digest, epoch=epoch, entry_id=entry_id)
+
+
+def digests(keys: VaultKeys, epochs: Iterable[int], person: Mapping[str, str | None]) -> list[tuple[str, bytes]]:
+    """Of everything that is known of a person, in every epoch that is alive."""
+    return [(kind, keys.index(epoch, kind, value)) for epoch in epochs for kind, value in person.items() if value]

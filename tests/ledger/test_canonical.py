@@ -9,7 +9,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ledger.canonical import LeafTooLargeError, canonical, instant, leaf_bytes, leaf_hash
+from app.ledger.canonical import LeafTooLargeError, canonical, instant, leaf_bytes
+from app.ledger.merkle import leaf_hash
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALAR = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | TEXT

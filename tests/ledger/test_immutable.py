@@ -90,7 +90,7 @@ def test_a_reader_cannot_write(api: House) -> None:
 
 def test_two_sequencers_at_once_leave_one_order_without_a_gap(api: House) -> None:
     """The house's own one holds the lock; a second waits and places nothing."""
-    other = sequencer.Sequencer(api.urls.worker)
+    other = sequencer.Sequencer(api.urls.worker, api.folder / "var" / "keys", make=False)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait_for(_until(other), 1.5)), daemon=True)
     thread.start()
@@ -119,6 +119,7 @@ def test_an_administrator_who_edits_a_leaf_is_seen_by_the_check(api: House) -> N
     """Not prevented, but shown: the leaf no longer fits the chain."""
     case = api.open()
     api.post("bkn", case, "verifikasi_satgas", "lolos")
+    api.check_log()  # it has its place in the tree: an edit before would be a broken promise instead
     url = api.server.url("sbt_super", api.server.password, roles.DATABASE)
     with psycopg.connect(roles.plain(url), row_factory=namedtuple_row) as session:
         session.execute("SET LOCAL session_replication_role = replica")

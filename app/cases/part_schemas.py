@@ -1,0 +1,146 @@
+"""The models of sealed parts: which fields an entry commits to. Each has a name and a version; a change without a new version fails the suite."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import bindparam, insert
+
+from app import clock
+from app.cases.bodies import MODELS, AgencyCode, Body, Code, Codes, Day, Nik, Nip, StageBody, String, Text
+from app.cases.models import PartSchema
+from app.cases.schemas import ProvinceCode, RegencyCode, Reporter
+from app.database import Session, Statement, Together
+from app.ledger.append import append
+from app.ledger.canonical import canonical
+from app.ledger.parts import Schema, b64u
+from app.procedure.loading import rulebook
+
+VERSIONS = Path(__file__).with_name("part_schemas.json")
+SAID_OTHERWISE = ("title", "description", "examples", "default")
+KNOWN = Statement("SELECT name, version, sha256 FROM part_schema")
+INSERT = Statement(insert(PartSchema).values({c.name: bindparam(c.name) for c in PartSchema.__table__.columns}))
+
+
+class PersonPart(Body):
+    """Who it is about."""
+
+    nip: Nip | None
+    nik: Nik | None
+    name: String | None
+
+
+class Outline(Body):
+    """What every party that sees a case sees of its opening."""
+
+    contest: Code | None
+    report_kind: Code
+    report_number: String
+    job_level: Code
+    subject_kind: Code
+    occurred_on: Day
+    province: ProvinceCode
+    regency: RegencyCode | None
+    channel: Code
+    violations: Codes
+
+
+class Standing(Body):
+    """Where the case stands after the entry, as far as contents decide it."""
+
+    agency_code: AgencyCode
+    identified: bool
+
+
+class Account(Body):
+    """What happened, in words."""
+
+    account: Text
+
+
+def texts() -> dict[str, dict[str, Any]]:
+    """Every model by name, as JSON schema without what is only said to people."""
+    found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter)}
+    for name, model in MODELS.items():
+        summary = _only(model, (n for n in model.model_fields if rulebook().vocabulary.fields[n].summary))
+        found[f"content.{name}"] = _schema(model)
+        found[f"summary.{name}"] = _joined(summary, _schema(Standing))
+        if name in _first_models():
+            found[f"opening_content.{name}"] = _joined(_schema(model), _schema(Account))
+            found[f"opening_summary.{name}"] = _joined(summary, _schema(Standing), _schema(Outline))
+    return found
+
+
+def _first_models() -> set[str]:
+    procedures = rulebook().procedures.values()
+    return {p.stages[code].model for p in procedures for code in p.first_stages}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    made: dict[str, Any] = _plain(model.model_json_schema())
+    return {n: made[n] for n in ("type", "properties", "$defs", "additionalProperties") if n in made}
+
+
+def _plain(node: Any, *, names: bool = False) -> Any:
+    """`names`: the keys of this node are names of members, not words of JSON schema."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        k: _plain(v, names=k in ("properties", "$defs") and not names)
+        for k, v in node.items()
+        if names or k not in SAID_OTHERWISE
+    }
+
+
+def _only(model: type[StageBody], names: Iterable[str]) -> dict[str, Any]:
+    whole = _schema(model)
+    return {**whole, "properties": {n: whole["properties"][n] for n in names}} | {"$defs": {}}
+
+
+def _joined(*schemas: Mapping[str, Any]) -> dict[str, Any]:
+    first = dict(schemas[0])
+    for name in ("properties", "$defs"):
+        first[name] = {k: v for s in schemas for k, v in s.get(name, {}).items()}
+    return first
+
+
+def text_hash(schema: Mapping[str, Any]) -> str:
+    return b64u(hashlib.sha256(canonical(dict(schema))).digest())
+
+
+@cache
+def schemas() -> dict[str, Schema]:
+    """Every part's schema with the version that the reviewed file gives it."""
+    versions = json.loads(VERSIONS.read_text())
+    return {
+        name: Schema(name, versions[name]["version"], text_hash(text), tuple(sorted(text["properties"])))
+        for name, text in texts().items()
+    }
+
+
+async def ensure(session: Session, *, by: str) -> None:
+    """Put the text of every schema on record, once a version: a verifier reads it there."""
+    known = {(r.name, r.version) for r in await session.run(KNOWN)}
+    for name, text in texts().items():
+        schema = schemas()[name]
+        if (name, schema.version) in known:
+            continue
+        batch = Together()
+        facts = {**schema.ref(), "text": text}
+        entry = append(batch, type_="schema.registered", party=by, received_at=clock.now(), facts=facts)
+        batch.add(INSERT, name=name, version=schema.version, sha256=schema.sha256, entry_id=entry.id)
+        await batch.send(session)
+
+
+async def require_registered(session: Session) -> None:
+    """A service does not start with schemas that are not on record as they are."""
+    known = {(r.name, r.version, r.sha256) for r in await session.run(KNOWN)}
+    missing = [s.name for s in schemas().values() if (s.name, s.version, s.sha256) not in known]
+    if missing:
+        raise RuntimeError(f"not on record as they are now: {', '.join(missing)}; run `sbt db migrate`")

@@ -1,0 +1,67 @@
+"""Stop rather than guess (rule R8): is this the database that the signer remembers? If not, the ledger is quarantined."""
+
+import logging
+from typing import Any
+
+from app.ledger import origin, storage
+from app.ledger.merkle import EMPTY_ROOT
+from app.ledger.signer import Signer
+from app.ledger.storage import Connection, Head
+from app.ledger.tiles import edge_from, edge_tiles
+
+log_ = logging.getLogger("sbt.ledger")
+REMEDY = "`sbt log recover` explains and, where an export holds what is missing, restores it (in a sandbox: `sbt sandbox reset`)"
+BEGIN = "INSERT INTO log (name, id, origin, size, root, epoch) VALUES (%s, %s, %s, 0, %s, 0) ON CONFLICT DO NOTHING"
+QUARANTINE = "UPDATE log SET quarantined = %s WHERE quarantined IS NULL"
+NEWEST = """
+    SELECT max(p.size), max(c.size) FROM published p LEFT JOIN cosignature c ON c.log = p.log AND c.size = p.size WHERE p.log = %s
+"""
+
+
+class QuarantinedError(Exception):
+    """The ledger has stopped, for the reason this says."""
+
+
+async def begin(session: Connection, signers: dict[str, Signer]) -> None:
+    """The heads of the logs, once: under the id that the signer made for them."""
+    for name, signer in signers.items():
+        await session.execute(BEGIN, [name, signer.last.log_id, origin.of(name), EMPTY_ROOT])
+
+
+async def require_sound(session: Connection, signers: dict[str, Signer]) -> None:
+    """QuarantinedError when the database is not the one that was signed; then every process stops writing."""
+    for name, signer in signers.items():
+        head = await storage.read_head(session, name)
+        assert head is not None, "begin() comes first"
+        fault = head.quarantined or await _fault(session, name, head, signer)
+        if fault:
+            await quarantine(session, fault)
+            raise QuarantinedError(fault)
+
+
+async def quarantine(session: Connection, fault: str) -> None:
+    log_.critical("LEDGER QUARANTINED: %s. No business write is accepted; %s.", fault, REMEDY)
+    await session.execute(QUARANTINE, [fault])
+
+
+async def _fault(session: Connection, name: str, head: Head, signer: Signer) -> str | None:
+    signed = signer.last
+    if head.log_id != signed.log_id:
+        return f"{name}: this database holds another log than the one the keys belong to"
+    if head.origin != origin.of(name):
+        return f"{name}: the log began as {head.origin}, SBT_LOG_ORIGIN says {origin.of(name)}"
+    if head.size < signed.size:
+        return f"{name}: the database has {head.size} entries, {signed.size} were signed"
+    stored = await storage.read_tiles(session, name, edge_tiles(signed.size))
+    if len(stored) < len(edge_tiles(signed.size)) or edge_from(signed.size, stored).root() != signed.root:
+        return f"{name}: the first {signed.size} entries have another root than was signed"
+    return await _beyond(session, name, head)
+
+
+async def _beyond(session: Connection, name: str, head: Head) -> str | None:
+    """A checkpoint that was published, or cosigned by a witness, is never larger than the log."""
+    found: Any = await (await session.execute(NEWEST, [name])).fetchone()
+    for size, what in ((found[0], "published"), (found[1], "cosigned")):
+        if size is not None and size > head.size:
+            return f"{name}: the database has {head.size} entries, a checkpoint of {size} was {what}"
+    return None

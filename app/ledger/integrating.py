@@ -1,0 +1,113 @@
+"""One batch on its way into the log: place, read back, remember, sign, publish. Each step says what is true if we die there."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+
+from app.ledger import origin, proofs, storage
+from app.ledger.merkle import leaf_hash
+from app.ledger.note import Checkpoint
+from app.ledger.signer import ForkError, Signer
+from app.ledger.storage import Connection, Head
+from app.ledger.tiles import Edge, Tile, edge_from, edge_tiles
+
+BATCH = 500
+STEPS = ("take", "place", "read_back", "remember", "publish")
+Around = Callable[[str], AbstractAsyncContextManager[None]]
+
+
+class LostHeadError(Exception):
+    """Another sequencer moved the head: this one reads it anew."""
+
+
+@asynccontextmanager
+async def straight(step: str) -> AsyncIterator[None]:
+    """Nothing around a step; tests put a failure before or after what it does."""
+    del step
+    yield
+
+
+class Integrator:
+    """Lets one log grow. Holds the edge of the tree, so that a batch needs no look at older tiles."""
+
+    def __init__(
+        self, log: str, signer: Signer, writer: Connection, reader: Connection, around: Around = straight
+    ) -> None:
+        self.log = log
+        self._signer = signer
+        self._writer = writer
+        self._reader = reader
+        self._around = around
+        self._head: Head | None = None
+        self._edge = Edge()
+
+    async def start(self) -> None:
+        """Read the head, and bring to its end what a predecessor began."""
+        self._head = await storage.read_head(self._writer, self.log)
+        assert self._head is not None, "the guard has seen the head"
+        stored = await storage.read_tiles(self._writer, self.log, edge_tiles(self._head.size))
+        self._edge = edge_from(self._head.size, stored)
+        if self._edge.root() != self._head.root:
+            raise ForkError(f"{self.log}: the stored tiles lead to another root than the head")
+        await self.finish()
+
+    async def batch(self) -> int:
+        """Integrate at most BATCH waiting entries; how many."""
+        placed = await self._place()
+        if placed:
+            await self.finish()
+        return placed
+
+    async def _place(self) -> int:
+        """Before the commit nothing has happened; after it the batch has its indexes, and only the signature is missing."""
+        head = self._head
+        assert head is not None, "start() comes first"
+        async with self._around("take"):
+            batch = await (await self._writer.execute(storage.TAKE, [self.log, BATCH], binary=True)).fetchall()
+        if not batch:
+            return 0
+        edge = Edge(self._edge.size, [list(level) for level in self._edge.levels])
+        tiles = edge.grow(hashed for _, _, hashed in batch)
+        values = storage.placing(self.log, head, edge.size, edge.root(), batch, tiles)
+        async with self._around("place"):
+            moved = await (await self._writer.execute(storage.PLACE, values)).fetchone()
+        if moved is None or moved[0] != 1:
+            raise LostHeadError(self.log)
+        self._edge, self._head = edge, replace(head, size=edge.size, root=edge.root())
+        return len(batch)
+
+    async def finish(self) -> None:
+        """Sign what is placed and not yet signed. Dying anywhere here, the next start does it again: every step may be repeated."""
+        head = self._head
+        assert head is not None
+        checkpoint = Checkpoint(origin.of(self.log), head.size, head.root)
+        if head.size != self._signer.last.size:
+            async with self._around("read_back"):
+                proof = await self._read_back(checkpoint)
+            self._signer.require_follows(checkpoint, proof)
+            async with self._around("remember"):
+                self._signer.remember(checkpoint)
+        async with self._around("publish"):
+            await self._writer.execute(storage.PUBLISH, [self.log, head.size, self._signer.note(checkpoint)])
+
+    async def _read_back(self, checkpoint: Checkpoint) -> list[bytes]:
+        """Rule R5: what is signed was read from the database on another connection and hashed again. The consistency proof."""
+        signed = self._signer.last
+        spans = proofs.consistency(signed.size, checkpoint.size)
+        wanted = proofs.tiles_for(spans) | set(edge_tiles(signed.size)) | set(edge_tiles(checkpoint.size))
+        stored = await storage.read_tiles(self._reader, self.log, wanted)
+        leaves = await storage.read_leaves(self._reader, self.log, signed.size, checkpoint.size)
+        _require_same(signed.size, checkpoint, stored, leaves)
+        return proofs.make(spans, stored)
+
+
+def _require_same(signed: int, checkpoint: Checkpoint, stored: dict[Tile, bytes], leaves: list[bytes]) -> None:
+    try:
+        edge = edge_from(signed, stored)
+    except KeyError:
+        raise ForkError(f"{checkpoint.origin}: a tile of the tree as signed is missing") from None
+    changed = edge.grow(map(leaf_hash, leaves))
+    if edge.size != checkpoint.size or edge.root() != checkpoint.root:
+        raise ForkError(f"{checkpoint.origin}: read back, the entries lead to another root")
+    if any(stored[tile] != data for tile, data in changed.items() if tile in stored):
+        raise ForkError(f"{checkpoint.origin}: a stored tile is not what was written")

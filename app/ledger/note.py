@@ -1,0 +1,201 @@
+"""Signed notes, checkpoints and cosignatures as C2SP writes them (signed-note, tlog-checkpoint, tlog-cosignature). Pure."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+ED25519 = 0x01
+COSIGNATURE = 0x04
+MAX_NOTE = 1_000_000
+MAX_LINES = 100
+KEY_ID = 4
+PUBLIC = 32
+STAMP = 8
+SIGNATURE = 64
+NAME = re.compile(r"[^\s+]+")
+SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+DASH = "\u2014 "
+CHECKPOINT_LINES = 3
+
+
+class NoteError(ValueError):
+    """A note that is not one, or is not signed as it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A public key with its name and kind, as a vkey says them."""
+
+    name: str
+    kind: int
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:KEY_ID]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}+{_b64(bytes([self.kind]) + self.public)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One signature line: whose key it claims, and the bytes after the key id."""
+
+    name: str
+    key_id: bytes
+    body: bytes
+
+    def __str__(self) -> str:
+        return f"{DASH}{self.name} {_b64(self.key_id + self.body)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text and its signature lines, none of them checked yet."""
+
+    text: str
+    lines: tuple[Line, ...]
+
+    def __str__(self) -> str:
+        return f"{self.text}\n{''.join(map(str, self.lines))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log claims: so many leaves, with this root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def __str__(self) -> str:
+        return f"{self.origin}\n{self.size}\n{_b64(self.root)}\n"
+
+
+def read_vkey(text: str) -> VerifierKey:
+    name, _, rest = text.strip().partition("+")
+    key_id, _, data = rest.partition("+")
+    raw = _read_b64(data, "vkey")
+    if not NAME.fullmatch(name) or len(raw) != 1 + PUBLIC or raw[0] not in (ED25519, COSIGNATURE):
+        raise NoteError("no verifier key of a kind that is known here")
+    key = VerifierKey(name, raw[0], raw[1:])
+    if key.id.hex() != key_id:
+        raise NoteError("the key id of the verifier key is wrong")
+    return key
+
+
+def key_of(private: Ed25519PrivateKey, name: str, kind: int = ED25519) -> VerifierKey:
+    return VerifierKey(name, kind, private.public_key().public_bytes_raw())
+
+
+def sign(text: str, private: Ed25519PrivateKey, key: VerifierKey) -> Line:
+    """The signature line of an Ed25519 note."""
+    return Line(key.name, key.id, private.sign(text.encode()))
+
+
+def cosign(text: str, private: Ed25519PrivateKey, key: VerifierKey, at: int) -> Line:
+    """A witness's cosignature/v1 of a checkpoint at a time in seconds since 1970."""
+    stamp = at.to_bytes(STAMP, "big")
+    return Line(key.name, key.id, stamp + private.sign(_cosigned(text, at)))
+
+
+def _cosigned(text: str, at: int) -> bytes:
+    return f"cosignature/v1\ntime {at}\n{text}".encode()
+
+
+def read_note(raw: bytes) -> Note:
+    """Text and lines of a note, or NoteError: whatever is not exactly a note is refused."""
+    if len(raw) > MAX_NOTE:
+        raise NoteError("a note has at most 1,000,000 bytes")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise NoteError("a note is UTF-8") from None
+    if any((c < " " and c != "\n") or c == "\x7f" for c in text):
+        raise NoteError("a note holds no control characters")
+    body, found, signatures = text.rpartition("\n\n")
+    if not found or not body or not signatures.endswith("\n"):
+        raise NoteError("a note is a text, an empty line and signature lines")
+    lines = signatures[:-1].split("\n")
+    if len(lines) > MAX_LINES:
+        raise NoteError("a note has at most 100 signatures")
+    return Note(body + "\n", tuple(map(_read_line, lines)))
+
+
+def _read_line(text: str) -> Line:
+    name, _, data = text.removeprefix(DASH).partition(" ")
+    raw = _read_b64(data, "signature")
+    if not text.startswith(DASH) or not NAME.fullmatch(name) or len(raw) <= KEY_ID:
+        raise NoteError("a signature line is a dash, a name and base64")
+    return Line(name, raw[:KEY_ID], raw[KEY_ID:])
+
+
+def require_signed(note: Note, key: VerifierKey) -> None:
+    """The note has a signature by this key, and every one that claims to be by it is good; else NoteError."""
+    mine = [line for line in note.lines if (line.name, line.key_id) == (key.name, key.id)]
+    if not mine:
+        raise NoteError(f"{key.name} has not signed this note")
+    for line in mine:
+        signed_at(note.text, line, key)
+
+
+def signed_at(text: str, line: Line, key: VerifierKey) -> int | None:
+    """The time of a good cosignature, None for a good plain signature; NoteError for a bad one."""
+    if (line.name, line.key_id) != (key.name, key.id):
+        raise NoteError("the line is by another key")
+    if key.kind == COSIGNATURE:
+        at = int.from_bytes(line.body[:STAMP], "big")
+        message, signature = _cosigned(text, at), line.body[STAMP:]
+    else:
+        at, message, signature = None, text.encode(), line.body
+    if len(signature) != SIGNATURE:
+        raise NoteError("a signature has 64 bytes")
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
+    except InvalidSignature:
+        raise NoteError(f"the signature by {key.name} is wrong") from None
+    return at
+
+
+def cosigners(note: Note, keys: Iterable[VerifierKey]) -> dict[str, int]:
+    """Which of these witnesses cosigned, and when. A wrong line in the name of one is an error, not an absence."""
+    known = {(key.name, key.id): key for key in keys}
+    found: dict[str, int] = {}
+    for line in note.lines:
+        key = known.get((line.name, line.key_id))
+        if key is not None:
+            found[key.name] = signed_at(note.text, line, key) or 0
+    return found
+
+
+def read_checkpoint(text: str) -> Checkpoint:
+    """The three lines of a checkpoint; further lines are not used by this log and refused."""
+    lines = text.split("\n")
+    if len(lines) != CHECKPOINT_LINES + 1 or lines[-1]:
+        raise NoteError("a checkpoint is origin, size and root, each on a line")
+    origin, size, root = lines[:CHECKPOINT_LINES]
+    raw = _read_b64(root, "root")
+    if not origin or not SIZE.fullmatch(size) or int(size) >= 2**63 or len(raw) != hashlib.sha256().digest_size:
+        raise NoteError("origin, size or root of the checkpoint is malformed")
+    return Checkpoint(origin, int(size), raw)
+
+
+def _b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _read_b64(text: str, what: str) -> bytes:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise NoteError(f"the {what} is not base64") from None
+    if _b64(raw) != text:
+        raise NoteError(f"the {what} is not canonical base64")
+    return raw

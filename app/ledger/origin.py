@@ -1,0 +1,18 @@
+"""The name of this ledger: one a process, said once at start. Leaves, checkpoints and promises carry it."""
+
+CASES = "cases"
+ACCESS = "access"
+LOGS = (CASES, ACCESS)
+DEFAULT = "localhost/sbt"
+_name = DEFAULT
+
+
+def be(name: str) -> None:
+    """Set the name (SBT_LOG_ORIGIN). A log that was begun under another name is refused by the sequencer."""
+    global _name  # noqa: PLW0603 - as the clock: every writer of this process must say the same
+    _name = name
+
+
+def of(log: str) -> str:
+    """The origin line of one log, e.g. `localhost/sbt/cases`."""
+    return f"{_name}/{log}"

@@ -1,0 +1,76 @@
+"""Commitments to the fields of a part: one for each, salted, in a small tree, so that one field can be shown without the others. Pure."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.ledger.canonical import canonical
+from app.ledger.merkle import leaf_hash, root_of
+
+SALT = b"sbt/v1/salt|"
+ROOT_KEY = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The model of a part: its name and version, SHA-256 of its text, and its fields in byte order."""
+
+    name: str
+    version: int
+    sha256: str
+    fields: tuple[str, ...]
+
+    def ref(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+def expand(key: bytes, info: bytes) -> bytes:
+    """HKDF-Expand of RFC 5869 with SHA-256 for 32 bytes: one block."""
+    return hmac.digest(key, info + b"\x01", "sha256")
+
+
+def derive(key: bytes, info: bytes) -> bytes:
+    """HKDF of RFC 5869 with SHA-256, no salt, 32 bytes."""
+    return expand(hmac.digest(bytes(32), key, "sha256"), info)
+
+
+def salt(root_key: bytes, name: str) -> bytes:
+    return expand(root_key, SALT + name.encode())
+
+
+def commit(field_salt: bytes, name: str, value: Any) -> bytes:
+    return hmac.digest(field_salt, canonical([name, value]), "sha256")
+
+
+def commitments(root_key: bytes, fields: Sequence[str], content: Mapping[str, Any]) -> list[bytes]:
+    """Of every field of the model in its order; an absent one is committed to as null."""
+    return [commit(salt(root_key, name), name, content.get(name)) for name in fields]
+
+
+def part_root(found: Sequence[bytes]) -> bytes:
+    return root_of([leaf_hash(c) for c in found])
+
+
+def aad(members: Mapping[str, Any], part: str, schema: Mapping[str, Any]) -> bytes:
+    """What a ciphertext is bound to: the entry and the part it belongs to. `members`: of the leaf."""
+    names = ("log", "id", "case", "party")
+    return canonical({**{n: members.get(n) for n in names}, "part": part, "schema": dict(schema)})
+
+
+def b64u(raw: bytes) -> str:
+    """Unpadded base64url: how leaves write binary."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def unb64u(text: str) -> bytes:
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if b64u(raw) != text:
+        raise ValueError("no canonical base64url")
+    return raw
+
+
+def sha256(raw: bytes) -> str:
+    return b64u(hashlib.sha256(raw).digest())

@@ -1,0 +1,35 @@
+"""The promise: what a poster holds from the moment of its answer, signed; if the entry is not in the log in time, it convicts us."""
+
+import base64
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from app.ledger import logkeys, origin
+from app.ledger.append import Appended
+from app.ledger.canonical import instant
+from app.ledger.note import Note, VerifierKey, sign
+
+WITHIN = timedelta(minutes=5)
+
+
+class Receipts:
+    """Signs promises. A promise is the same whenever it is asked for: it follows from the entry and the key."""
+
+    def __init__(self, folder: Path, *, make: bool) -> None:
+        self._key = logkeys.read(folder / "receipt" / "receipt.key", origin.of("receipt"), make=make)
+
+    @property
+    def verifier(self) -> VerifierKey:
+        return self._key.verifier
+
+    def promise(self, entry: Appended) -> str:
+        text = promise_text(entry.id, entry.leaf_hash, entry.received_at)
+        return str(Note(text, (sign(text, self._key.private, self._key.verifier),)))
+
+
+def promise_text(entry: UUID, leaf_hash: bytes, received_at: datetime) -> str:
+    return (
+        f"{origin.of('receipt')}\nentry {entry}\nleaf {base64.b64encode(leaf_hash).decode()}\n"
+        f"received {instant(received_at)}\nintegrate-by {instant(received_at + WITHIN)}\n"
+    )

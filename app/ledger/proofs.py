@@ -1,0 +1,97 @@
+"""Makes proofs from tiles: which subtrees a proof holds, which tiles those are in, and the proof from the tiles. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from app.ledger.merkle import HASH, ProofError, require_sizes, root_of
+from app.ledger.tiles import HEIGHT, WIDTH, Tile
+
+Span = tuple[int, int]  # leaves from (with) to (without)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hashes `first` to `first + count` of one tile: together they make one whole subtree."""
+
+    tile: Tile
+    first: int
+    count: int
+
+
+def inclusion(index: int, size: int) -> list[Span]:
+    """The subtrees of an inclusion proof (RFC 6962 section 2.1.1), from the leaf upwards."""
+    require_sizes(index, size)
+    found: list[Span] = []
+    low, high = 0, size
+    while high - low > 1:
+        middle = low + _split(high - low)
+        if index < middle:
+            found.append((middle, high))
+            high = middle
+        else:
+            found.append((low, middle))
+            low = middle
+    return found[::-1]
+
+
+def consistency(old: int, new: int) -> list[Span]:
+    """The subtrees of a consistency proof (RFC 6962 section 2.1.2); from 0 or to the same size it is empty."""
+    if not 0 <= old <= new:
+        raise ProofError(f"{old} is not a size before {new}")
+    if old in (0, new):
+        return []
+    found: list[Span] = []
+    low, high = 0, new
+    while old != high:
+        middle = low + _split(high - low)
+        if old <= middle:
+            found.append((middle, high))
+            high = middle
+        else:
+            found.append((low, middle))
+            low = middle
+    if low != 0:
+        found.append((low, high))
+    return found[::-1]
+
+
+def _split(count: int) -> int:
+    """The largest power of two below `count`."""
+    return 1 << (count - 1).bit_length() - 1
+
+
+def runs(span: Span) -> Iterator[Run]:
+    """The whole subtrees that make up a span, left to right, each as hashes of one tile."""
+    low, high = span
+    while low < high:
+        aligned = (low & -low).bit_length() - 1 if low else 63
+        level = min(aligned, (high - low).bit_length() - 1)
+        height = level % HEIGHT
+        first = (low >> level) << height
+        yield Run(Tile(level // HEIGHT, first // WIDTH), first % WIDTH, 1 << height)
+        low += 1 << level
+
+
+def tiles_for(spans: Iterable[Span]) -> set[Tile]:
+    return {run.tile for span in spans for run in runs(span)}
+
+
+def make(spans: Iterable[Span], stored: Mapping[Tile, bytes]) -> list[bytes]:
+    """The hash of each span."""
+    return [span_root(span, stored) for span in spans]
+
+
+def span_root(span: Span, stored: Mapping[Tile, bytes]) -> bytes:
+    found: bytes | None = None
+    for part in reversed([_subtree(run, stored) for run in runs(span)]):
+        found = part if found is None else root_of([part, found])
+    assert found is not None, "a span is never empty"
+    return found
+
+
+def _subtree(run: Run, stored: Mapping[Tile, bytes]) -> bytes:
+    data = stored[run.tile]
+    start, end = run.first * HASH, (run.first + run.count) * HASH
+    if len(data) < end:
+        raise ProofError(f"tile {run.tile.level}/{run.tile.number} is too short")
+    return root_of([data[n : n + HASH] for n in range(start, end, HASH)])

@@ -1,0 +1,69 @@
+"""Signs checkpoints, and remembers on its own disk what it has signed: one root per size, for ever (rule R4)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from app import keyfiles
+from app.ledger import logkeys, origin
+from app.ledger.merkle import EMPTY_ROOT, ProofError, verify_consistency
+from app.ledger.note import Checkpoint, Note, VerifierKey, sign
+from app.ledger.parts import b64u, unb64u
+
+
+class ForkError(Exception):
+    """What should be signed does not follow from what was signed. Never goes away by trying again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The last checkpoint a signer has put its name to."""
+
+    log_id: UUID
+    size: int
+    root: bytes
+
+
+class Signer:
+    """The key and the memory of one log. Only the process that sequences has one."""
+
+    def __init__(self, folder: Path, log: str, *, make: bool) -> None:
+        self._file = folder / "log" / f"{log}.json"
+        self._key = logkeys.read(folder / "log" / f"{log}.key", origin.of(log), make=make)
+        if not self._file.exists():
+            if not make:
+                raise keyfiles.KeyFolderError(f"{self._file} is not there: what was signed is not known")
+            self._remember(Signed(uuid4(), 0, EMPTY_ROOT))
+        self.last = self._read()
+
+    @property
+    def verifier(self) -> VerifierKey:
+        return self._key.verifier
+
+    def _read(self) -> Signed:
+        said = json.loads(keyfiles.read(self._file))
+        return Signed(UUID(said["log_id"]), said["size"], unb64u(said["root"]))
+
+    def _remember(self, signed: Signed) -> None:
+        said = {"log_id": str(signed.log_id), "size": signed.size, "root": b64u(signed.root)}
+        keyfiles.replace(self._file, json.dumps(said).encode())
+
+    def require_follows(self, checkpoint: Checkpoint, proof: list[bytes]) -> None:
+        """Only what an RFC 6962 consistency proof connects to the last signed state."""
+        try:
+            verify_consistency(self.last.size, checkpoint.size, proof, self.last.root, checkpoint.root)
+        except ProofError as error:
+            raise ForkError(f"{checkpoint.origin}: {error}") from None
+
+    def remember(self, checkpoint: Checkpoint) -> None:
+        """On disk before the signature exists: if the power goes out here, the same note is signed at the next start."""
+        self._remember(Signed(self.last.log_id, checkpoint.size, checkpoint.root))
+        self.last = self._read()
+
+    def note(self, checkpoint: Checkpoint) -> str:
+        """The signed note of what was remembered; Ed25519 is deterministic, so it is the same whenever it is made."""
+        if (checkpoint.size, checkpoint.root) != (self.last.size, self.last.root):
+            raise ForkError(f"{checkpoint.origin}: size {checkpoint.size} was not remembered")
+        text = str(checkpoint)
+        return str(Note(text, (sign(text, self._key.private, self._key.verifier),)))

@@ -1,0 +1,98 @@
+"""The log's rows as the sequencer and the readers ask for them: head, queue, tiles, checkpoints. Statements only."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from app.ledger.tiles import Tile
+
+Connection = AsyncConnection[Any]
+HEAD = "SELECT name, id, origin, size, root, epoch, quarantined FROM log WHERE name = %s"
+TAKE = """
+    SELECT p.arrived, p.entry_id, e.leaf_hash FROM pending p JOIN entry e ON e.id = p.entry_id
+    WHERE p.log = %s ORDER BY p.arrived LIMIT %s
+"""
+# One statement, one transaction (autocommit): indexes, tiles, checkpoint, head and queue move together or not at all. The head
+# moves only from where this sequencer saw it (size, root, epoch); if another was faster, nothing is written.
+PLACE = """
+    WITH head AS (
+        UPDATE log SET size = %(size)s, root = %(root)s
+        WHERE name = %(log)s AND size = %(old_size)s AND root = %(old_root)s AND epoch = %(epoch)s AND quarantined IS NULL
+        RETURNING name
+    ), placed AS (
+        INSERT INTO sequenced (log, leaf_index, entry_id)
+        SELECT head.name, %(old_size)s + u.n - 1, u.id FROM head, unnest(%(entries)s::uuid[]) WITH ORDINALITY u(id, n)
+    ), gone AS (
+        DELETE FROM pending USING head WHERE log = head.name AND arrived = ANY(%(arrived)s)
+    ), grown AS (
+        INSERT INTO tile (log, level, number, hashes)
+        SELECT head.name, t.* FROM head, unnest(%(levels)s::int[], %(numbers)s::bigint[], %(hashes)s::bytea[]) t
+        ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
+    ), made AS (
+        INSERT INTO checkpoint (log, size, root) SELECT head.name, %(size)s, %(root)s FROM head
+    )
+    SELECT count(*) FROM head
+"""
+LEAVES = """
+    SELECT s.leaf_index, e.leaf FROM sequenced s JOIN entry e ON e.id = s.entry_id
+    WHERE s.log = %s AND s.leaf_index >= %s AND s.leaf_index < %s ORDER BY s.leaf_index
+"""
+TILES = """
+    SELECT t.level, t.number, t.hashes FROM tile t JOIN unnest(%s::int[], %s::bigint[]) w(level, number)
+    ON t.level = w.level AND t.number = w.number WHERE t.log = %s
+"""
+PUBLISH = "INSERT INTO published (log, size, note) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a log is sequenced."""
+
+    log_id: UUID
+    origin: str
+    size: int
+    root: bytes
+    epoch: int
+    quarantined: str | None
+
+
+async def read_head(session: Connection, log: str) -> Head | None:
+    found = await (await session.execute(HEAD, [log])).fetchone()
+    return Head(*found[1:]) if found else None
+
+
+async def read_tiles(session: Connection, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+    """Those of the wanted tiles that are stored."""
+    tiles = sorted(wanted)
+    if not tiles:
+        return {}
+    rows = await session.execute(TILES, [[t.level for t in tiles], [t.number for t in tiles], log], binary=True)
+    return {Tile(level, number): hashes async for level, number, hashes in rows}
+
+
+async def read_leaves(session: Connection, log: str, start: int, end: int) -> list[bytes]:
+    """The leaves of the indexes from `start` to before `end`; an index that is missing makes the list shorter."""
+    rows = await (await session.execute(LEAVES, [log, start, end], binary=True)).fetchall()
+    return [leaf for _, leaf in rows]
+
+
+def placing(
+    log: str, head: Head, size: int, root: bytes, batch: list[Any], tiles: Mapping[Tile, bytes]
+) -> dict[str, Any]:
+    """The parameters of PLACE."""
+    return {
+        "log": log,
+        "size": size,
+        "root": root,
+        "old_size": head.size,
+        "old_root": head.root,
+        "epoch": head.epoch,
+        "entries": [entry for _, entry, _ in batch],
+        "arrived": [arrived for arrived, _, _ in batch],
+        "levels": [t.level for t in tiles],
+        "numbers": [t.number for t in tiles],
+        "hashes": list(tiles.values()),
+    }

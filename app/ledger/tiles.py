@@ -1,0 +1,113 @@
+"""Tiles of C2SP tlog-tiles: 256 hashes a tile, eight levels of the tree each; their addresses, and how a log grows by them. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from app.ledger.merkle import EMPTY_ROOT, HASH, root_of
+
+WIDTH = 256
+HEIGHT = 8
+GROUP = 1000  # N is written in groups of three digits
+PATH = re.compile(r"((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tile:
+    """Which tile: its level (0: leaf hashes), its number on that level."""
+
+    level: int
+    number: int
+
+
+def tiles_at(size: int, level: int) -> tuple[int, int]:
+    """Of a log of `size`: how many full tiles the level has, and how many hashes its partial tile (0: there is none)."""
+    return divmod(size >> (HEIGHT * level), WIDTH)
+
+
+def number_path(number: int) -> str:
+    """`x001/x234/067` for 1234067."""
+    groups = [f"{number % GROUP:03d}"]
+    while number >= GROUP:
+        number //= GROUP
+        groups.insert(0, f"x{number % GROUP:03d}")
+    return "/".join(groups)
+
+
+def read_path(text: str) -> tuple[int, int] | None:
+    """Number and width of `x001/234` or `x001/234.p/5`; None: no such address. A number has one spelling."""
+    found = PATH.fullmatch(text)
+    if found is None:
+        return None
+    number = int(found[1].replace("x", "").replace("/", ""))
+    width = int(found[2]) if found[2] else WIDTH
+    partial_is_whole = found[2] is not None and width >= WIDTH
+    return None if number_path(number) != found[1] or partial_is_whole or number >= 2**55 else (number, width)
+
+
+def split(data: bytes) -> list[bytes]:
+    return [data[n : n + HASH] for n in range(0, len(data), HASH)]
+
+
+@dataclass(slots=True)
+class Edge:
+    """The right edge of a log: of each level the hashes of its partial tile. All that is needed to let it grow."""
+
+    size: int = 0
+    levels: list[list[bytes]] = field(default_factory=list)
+
+    def grow(self, leaves: Iterable[bytes]) -> dict[Tile, bytes]:
+        """Add leaf hashes; the tiles that changed, whole ones and the partial ones at the new edge."""
+        changed: dict[Tile, bytes] = {}
+        for leaf in leaves:
+            self.size += 1
+            self._push(0, leaf, changed)
+        for level, hashes in enumerate(self.levels):
+            number, width = tiles_at(self.size, level)
+            if hashes and width:
+                changed[Tile(level, number)] = b"".join(hashes)
+        return changed
+
+    def _push(self, level: int, found: bytes, changed: dict[Tile, bytes]) -> None:
+        if level == len(self.levels):
+            self.levels.append([])
+        hashes = self.levels[level]
+        hashes.append(found)
+        if len(hashes) == WIDTH:
+            number = (self.size >> (HEIGHT * level)) // WIDTH - 1
+            changed[Tile(level, number)] = b"".join(hashes)
+            self.levels[level] = []
+            self._push(level + 1, root_of(hashes), changed)
+
+    def root(self) -> bytes:
+        """From the lowest level up: what is smaller than a whole subtree of a level is the last of that level."""
+        found: bytes | None = None
+        for hashes in self.levels:
+            items = hashes if found is None else [*hashes, found]
+            found = root_of(items) if items else found
+        return EMPTY_ROOT if found is None else found
+
+
+def edge_tiles(size: int) -> list[Tile]:
+    """The partial tiles of a log of `size`."""
+    found, level = [], 0
+    while size >> (HEIGHT * level):
+        number, width = tiles_at(size, level)
+        if width:
+            found.append(Tile(level, number))
+        level += 1
+    return found
+
+
+def edge_from(size: int, stored: Mapping[Tile, bytes]) -> Edge:
+    """The edge of a log as its stored tiles say; a stored tile may be wider than the log of `size` was."""
+    levels: list[list[bytes]] = []
+    for tile in edge_tiles(size):
+        _, width = tiles_at(size, tile.level)
+        levels += [[] for _ in range(tile.level - len(levels))]
+        levels.append(split(stored[tile])[:width])
+    top = 0
+    while size >> (HEIGHT * top):
+        top += 1
+    levels += [[] for _ in range(top - len(levels))]
+    return Edge(size, levels)

@@ -1,0 +1,30 @@
+"""The life of a key epoch: opened with an entry, succeeded by the next, and destroyed, after which no older copy of the database opens anything."""
+
+from sqlalchemy import bindparam, insert
+
+from app import clock
+from app.database import Session, Statement, Together
+from app.ledger.append import append
+from app.vault.keys import VaultKeys
+from app.vault.models import KeyEpoch
+
+EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
+INSERT_EPOCH = Statement(insert(KeyEpoch).values({c: bindparam(c) for c in ("epoch", "entry_id")}))
+
+
+async def ensure(session: Session, vault: VaultKeys, *, by: str) -> None:
+    """The first epoch, once."""
+    if not await session.run(EPOCHS):
+        await open_next(session, vault, by=by)
+
+
+async def open_next(session: Session, vault: VaultKeys, *, by: str) -> int:
+    """New keys from here on. The files are made first: an epoch in the database whose keys are nowhere would lose data."""
+    alive = [row.epoch for row in await session.run(EPOCHS)]
+    epoch = max(alive, default=0) + 1
+    vault.make_epoch(epoch)
+    batch = Together()
+    entry = append(batch, type_="key.epoch_opened", party=by, received_at=clock.now(), facts={"epoch": epoch})
+    batch.add(INSERT_EPOCH, epoch=epoch, entry_id=entry.id)
+    await batch.send(session)
+    return epoch

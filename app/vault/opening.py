@@ -1,0 +1,26 @@
+"""Opens parts of entries for those who may read them: rows of ciphertext and wrapped key in, fields out; None where the person was erased."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.ledger.canonical import read_leaf
+from app.vault.keys import VaultKeys
+from app.vault.seal import Opened, open_key, unseal
+
+# of a query that joins payload p, entry e and, where it still is, data_key d
+COLUMNS = "p.entry_id, p.part, p.ciphertext, e.leaf, d.id AS key_id, d.case_id, d.person, d.epoch, d.wrapped"
+JOINED = "payload p JOIN entry e ON e.id = p.entry_id LEFT JOIN data_key d ON d.id = p.key_id"
+
+
+def open_row(keys: VaultKeys, row: Any) -> Opened | None:
+    if row.key_id is None:
+        return None
+    leaf = read_leaf(row.leaf)
+    wrapped = {"id": row.key_id, "case_id": row.case_id, "person": row.person, "epoch": row.epoch}
+    key = open_key(keys, {**wrapped, "wrapped": row.wrapped})
+    return unseal(leaf, part_of(leaf, row.part), row.ciphertext, key)
+
+
+def part_of(leaf: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(p for p in leaf["parts"] if p["name"] == name)
+    return found
