@@ -17,11 +17,14 @@ from app.admin import sandbox_clock
 from app.cases import checks, part_schemas
 from app.cases import router as cases
 from app.database import Database
+from app.feed import router as feed
 from app.http.request_id import RequestId
 from app.ledger import origin
 from app.ledger.promise import Receipts
 from app.ledger.sequencer import Sequencer
+from app.ledger.witnesses import read_policy
 from app.procedure.loading import rulebook
+from app.publication import router as publication
 from app.recap import router as recap
 from app.reference import calendar, procedures
 from app.reference import router as reference
@@ -34,6 +37,8 @@ STOP_SECONDS = 5
 # A route is matched in this order: the busy ones first.
 ROUTERS: tuple[APIRouter, ...] = (
     cases.router,
+    feed.router,
+    publication.router,
     recap.router,
     me.router,
     oauth.router,
@@ -85,6 +90,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.database.open()
     origin.be(settings.log_origin)
     app.state.vault = VaultKeys(settings.keys, make=settings.sandbox)
+    app.state.witnesses = read_policy(settings.witnesses, settings.witness_quorum)
     app.state.receipts = Receipts(settings.keys, make=settings.sandbox)
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.standing = Standing(app.state.database)

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from app.access.caller import Caller
-from app.errors import NoMandateForStage
+from app.errors import InsufficientScope, NoMandateForStage, NotFound
+from app.ledger.origin import ACCESS
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.roles import filled_by
@@ -40,6 +41,14 @@ def sight(caller: Caller) -> Sight:
         mandated = caller.party in caller.snapshot.holders.values()
         return Sight(all=mandated, acted=caller.party, employer=None)
     return Sight(all=False, acted=None, employer=None)
+
+
+def require_reads_leaves(caller: Caller, log: str) -> None:
+    """Leaves of all cases are for those who see all cases; leaves of the access log for who may read the audit trail."""
+    if log == ACCESS and "audit:read" not in caller.scopes:
+        raise InsufficientScope("audit:read")
+    if not sight(caller).all:
+        raise NotFound
 
 
 def holder(caller: Caller, role: str, conditions: Iterable[str]) -> str | None:

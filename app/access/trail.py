@@ -33,6 +33,7 @@ class Trail:
         self._cases: list[UUID] = []
         self.stage = _stage(request)
         self.recorded = False
+        self.status = 200
 
     def shows(self, *cases: UUID) -> None:
         self._cases += cases
@@ -90,7 +91,7 @@ async def recorded(request: Request) -> AsyncIterator[Trail]:
     trail = Trail(request)
     yield trail
     if not trail.recorded:
-        await write(request, trail, 200)
+        await write(request, trail, trail.status)
 
 
 @contextmanager

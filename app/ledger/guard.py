@@ -11,7 +11,9 @@ from app.ledger.tiles import edge_from, edge_tiles
 
 log_ = logging.getLogger("sbt.ledger")
 REMEDY = "`sbt log recover` explains and, where an export holds what is missing, restores it (in a sandbox: `sbt sandbox reset`)"
-BEGIN = "INSERT INTO log (name, id, origin, size, root, epoch) VALUES (%s, %s, %s, 0, %s, 0) ON CONFLICT DO NOTHING"
+BEGIN = """
+    INSERT INTO log (name, id, origin, vkey, size, root, epoch) VALUES (%s, %s, %s, %s, 0, %s, 0) ON CONFLICT DO NOTHING
+"""
 QUARANTINE = "UPDATE log SET quarantined = %s WHERE quarantined IS NULL"
 NEWEST = """
     SELECT max(p.size), max(c.size) FROM published p LEFT JOIN cosignature c ON c.log = p.log AND c.size = p.size WHERE p.log = %s
@@ -25,7 +27,7 @@ class QuarantinedError(Exception):
 async def begin(session: Connection, signers: dict[str, Signer]) -> None:
     """The heads of the logs, once: under the id that the signer made for them."""
     for name, signer in signers.items():
-        await session.execute(BEGIN, [name, signer.last.log_id, origin.of(name), EMPTY_ROOT])
+        await session.execute(BEGIN, [name, signer.last.log_id, origin.of(name), str(signer.verifier), EMPTY_ROOT])
 
 
 async def require_sound(session: Connection, signers: dict[str, Signer]) -> None:

@@ -31,6 +31,7 @@ class Log(Base):
     name: Mapped[str] = mapped_column(primary_key=True, comment="cases or access.")
     id: Mapped[UUID] = mapped_column(comment="Random id; the signer's own state is kept under it.")
     origin: Mapped[str] = mapped_column(comment="Origin line of its checkpoints, as its leaves name it.")
+    vkey: Mapped[str] = mapped_column(comment="Verifier key of its checkpoints.")
     size: Mapped[int] = mapped_column(BigInteger, comment="Leaves that have an index.")
     root: Mapped[bytes] = mapped_column(LargeBinary, comment="Root over them.")
     epoch: Mapped[int] = mapped_column(BigInteger, comment="Counts sequencers: a new one shuts the old one out.")

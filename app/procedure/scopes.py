@@ -8,6 +8,8 @@ GENERAL: Mapping[str, tuple[str, str]] = {
     "cases:read": ("Membaca kasus", "Read cases"),
     "cases:read.identity": ("Membaca identitas terlapor", "Read the identity of the reported person"),
     "cases:open": ("Membuka kasus", "Open a case"),
+    "events:read": ("Membaca kejadian", "Read the feed of events"),
+    "ledger:verify": ("Memeriksa buku besar", "Verify the ledger"),
     "statistics:read": ("Membaca statistik", "Read statistics"),
     "audit:read": ("Membaca jejak audit", "Read the audit trail"),
     "admin:write": ("Mengelola layanan", "Administer the service"),
@@ -31,7 +33,8 @@ def all_scopes(rulebook: Rulebook) -> dict[str, tuple[str, str]]:
 def sandbox_scopes(rulebook: Rulebook, kind: str) -> list[str]:
     """What a sandbox client gets. Agencies get every stage's scope: what an integrator meets there is the mandate."""
     if kind in {"agency", "ppk"}:
-        return [s for s in all_scopes(rulebook) if s not in {"audit:read", "admin:write"}]
+        outside = {"audit:read", "admin:write"} | ({"ledger:verify"} if kind == "ppk" else set())
+        return [s for s in all_scopes(rulebook) if s not in outside]
     if kind == "auditor":
-        return ["cases:read", "cases:read.identity", "statistics:read", "audit:read"]
+        return ["cases:read", "cases:read.identity", "events:read", "ledger:verify", "statistics:read", "audit:read"]
     return ["admin:write"]

@@ -60,6 +60,7 @@ def _tables() -> None:
         sa.Column(
             "origin", sa.String(), nullable=False, comment="Origin line of its checkpoints, as its leaves name it."
         ),
+        sa.Column("vkey", sa.String(), nullable=False, comment="Verifier key of its checkpoints."),
         sa.Column("size", sa.BigInteger(), nullable=False, comment="Leaves that have an index."),
         sa.Column("root", sa.LargeBinary(), nullable=False, comment="Root over them."),
         sa.Column(

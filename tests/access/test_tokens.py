@@ -234,12 +234,15 @@ def test_me_says_whose_stages_are_whose_today(api: House) -> None:
 
 
 def test_every_route_asks_who_is_calling(api: House) -> None:
-    public = ("/oauth2", "/.well-known", "/health", "/v1/reference")
+    log = [f"/log/{{log}}/{what}" for what in ("checkpoint", "tile/{level}", "proof", "cosignatures")]
+    public = ("/oauth2", "/.well-known", "/health", "/v1/reference", *log)
     paths = api.http.get("/openapi.json").json()["paths"]
     operations = [(verb, path) for path, verbs in paths.items() for verb in verbs if not path.startswith(public)]
     assert len(operations) > 30
     for verb, path in operations:
-        concrete = path.replace("{case_id}", str(uuid4())).replace("{stage}", "penerusan")
+        concrete = (
+            path.replace("{case_id}", str(uuid4())).replace("{stage}", "penerusan").replace("{entry}", str(uuid4()))
+        )
         headers = {"Content-Type": "application/json"}
         answer = api.http.request(verb, concrete, headers=headers)
         assert refusal(answer) == (401, "TOKEN_MISSING"), f"{verb} {path} answers a stranger"

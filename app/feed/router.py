@@ -1,0 +1,30 @@
+"""GET /v1/events."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.access.caller import Caller, needs
+from app.cases.act import Looking
+from app.errors import AccessNotRecorded, InsufficientScope, ValidationFailed
+from app.feed import events
+from app.feed.events import EventList
+from app.http.paging import DEFAULT_LIMIT, Limit
+from app.http.route import GuardedRoute
+from app.problems import problems
+
+router = APIRouter(route_class=GuardedRoute, tags=["feed"])
+After = Annotated[int, Query(ge=-1, lt=2**63, description="`next_after` of the last answer; -1: from the beginning.")]
+
+
+@router.get(
+    "/v1/events",
+    operation_id="read_events",
+    response_model=EventList,
+    responses=problems(InsufficientScope, ValidationFailed, AccessNotRecorded),
+)
+async def read_events(
+    _: Annotated[Caller, needs("events:read")], look: Looking, after: After = -1, limit: Limit = DEFAULT_LIMIT
+) -> EventList:
+    """What happened since: every entry of the cases your party sees, in the order of the log."""
+    return await events.events(look, after, limit)

@@ -1,0 +1,124 @@
+"""What may be read of a log from outside: nothing beyond its newest signed checkpoint. Bytes as C2SP writes them."""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from app.database import Session, Statement
+from app.ledger import proofs
+from app.ledger.merkle import HASH, ProofError
+from app.ledger.note import Checkpoint, Note, read_checkpoint, read_note
+from app.ledger.proofs import Span
+from app.ledger.tiles import WIDTH, Tile, tiles_at
+
+COSIGNED = (
+    "(SELECT array_agg(c.line ORDER BY c.witness) FROM cosignature c WHERE c.log = p.log AND c.size = p.size) AS lines"
+)
+NEWEST = Statement(
+    f"SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log ORDER BY p.size DESC LIMIT 1"
+)
+OF_SIZE = Statement(f"SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log AND p.size = :size")
+WITNESSED = Statement(
+    f"""
+    SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log AND p.size > :above AND (
+        SELECT count(*) FROM cosignature c WHERE c.log = p.log AND c.size = p.size AND c.witness = ANY(:witnesses)
+    ) >= :quorum ORDER BY p.size DESC LIMIT 1
+    """
+)
+TILES = Statement(
+    """
+    SELECT t.level, t.number, t.hashes FROM tile t
+    JOIN unnest(CAST(:levels AS int[]), CAST(:numbers AS bigint[])) w(level, number) ON t.level = w.level AND t.number = w.number
+    WHERE t.log = :log
+    """
+)
+LEAVES = Statement(
+    """
+    SELECT s.leaf_index, e.id, e.case_id, e.leaf, e.leaf_hash FROM sequenced s JOIN entry e ON e.id = s.entry_id
+    WHERE s.log = :log AND s.leaf_index >= :start AND s.leaf_index < :end ORDER BY s.leaf_index
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCheckpoint:
+    """A published checkpoint with what witnesses have said of it."""
+
+    checkpoint: Checkpoint
+    note: Note
+
+    def __str__(self) -> str:
+        return str(self.note)
+
+
+def _signed(row: Any) -> SignedCheckpoint:
+    note = read_note((row.note + "".join(row.lines or ())).encode())
+    return SignedCheckpoint(read_checkpoint(note.text), note)
+
+
+async def newest(session: Session, log: str) -> SignedCheckpoint | None:
+    rows = await session.run(NEWEST, log=log)
+    return _signed(rows[0]) if rows else None
+
+
+async def of_size(session: Session, log: str, size: int) -> SignedCheckpoint | None:
+    rows = await session.run(OF_SIZE, log=log, size=size)
+    return _signed(rows[0]) if rows else None
+
+
+async def witnessed(
+    session: Session, log: str, above: int, witnesses: list[str], quorum: int
+) -> SignedCheckpoint | None:
+    """The newest checkpoint with more than `above` leaves that enough witnesses cosigned."""
+    rows = await session.run(WITNESSED, log=log, above=above, witnesses=witnesses, quorum=quorum)
+    return _signed(rows[0]) if rows else None
+
+
+async def tile(session: Session, log: str, wanted: Tile, width: int) -> bytes | None:
+    """`width` hashes of a tile, if a published checkpoint covers them."""
+    signed = await newest(session, log)
+    if signed is None or not covered(signed.checkpoint.size, wanted, width):
+        return None
+    stored = await tiles(session, log, [wanted])
+    return stored[wanted][: width * HASH] if wanted in stored else None
+
+
+def covered(size: int, wanted: Tile, width: int) -> bool:
+    full, partial = tiles_at(size, wanted.level)
+    return wanted.number < full or (wanted.number == full and 0 < width <= partial)
+
+
+async def tiles(session: Session, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+    listed = sorted(wanted)
+    values = {"levels": [t.level for t in listed], "numbers": [t.number for t in listed]}
+    rows = await session.run(TILES, log=log, **values) if listed else []
+    return {Tile(r.level, r.number): r.hashes for r in rows}
+
+
+async def bundle(session: Session, log: str, number: int, width: int) -> list[Any] | None:
+    """The rows of an entry bundle: the entries under a tile of level 0."""
+    signed = await newest(session, log)
+    if signed is None or not covered(signed.checkpoint.size, Tile(0, number), width):
+        return None
+    start = number * WIDTH
+    return await session.run(LEAVES, log=log, start=start, end=start + width)
+
+
+def in_bundle(leaves: Iterable[bytes]) -> bytes:
+    """Each leaf after its length in two bytes."""
+    return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
+
+
+async def prove(session: Session, log: str, spans: list[Span], size: int) -> list[bytes]:
+    """The hashes of a proof in a tree of `size`; ProofError where no published checkpoint is that large."""
+    signed = await newest(session, log)
+    if signed is None or size > signed.checkpoint.size:
+        raise ProofError("no published checkpoint is that large")
+    return proofs.make(spans, await tiles(session, log, proofs.tiles_for(spans)))
+
+
+def tlog_proof(index: int, hashes: Iterable[bytes], signed: SignedCheckpoint) -> str:
+    """c2sp.org/tlog-proof@v1: index, path and checkpoint in one text."""
+    path = "".join(f"{b64encode(h).decode()}\n" for h in hashes)
+    return f"c2sp.org/tlog-proof@v1\nindex {index}\n{path}\n{signed}"

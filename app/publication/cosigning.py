@@ -1,0 +1,73 @@
+"""POST /log/{log}/cosignatures: a witness's word on a published checkpoint. The cosignature is its own credential."""
+
+from fastapi import Request, Response
+from sqlalchemy import bindparam
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app import clock
+from app.database import Statement
+from app.errors import BodyTooLarge, DomainError, Flaw, NotFound, ValidationFailed
+from app.ledger import published
+from app.ledger.models import Cosignature
+from app.ledger.note import Checkpoint, Line, Note, NoteError, VerifierKey, read_checkpoint, read_note, signed_at
+from app.publication.serving import require_log
+
+MOST = 16 * 1024
+AHEAD = 60  # seconds a witness's clock may be ahead of ours
+KEEP = Statement(
+    upsert(Cosignature)
+    .values({c.name: bindparam(c.name) for c in Cosignature.__table__.columns})
+    .on_conflict_do_nothing()
+)
+
+
+async def cosign(request: Request, log: str) -> Response:
+    """The body: the checkpoint as published, with the witness's line (a C2SP signed note)."""
+    require_log(log)
+    note, checkpoint = _read(await _body(request))
+    lines = _good(note, request.app.state.witnesses.keys)
+    async with request.app.state.database.reading() as session:
+        known = await published.of_size(session, log, checkpoint.size)
+    if known is None or known.note.text != note.text:
+        raise NotFound
+    async with request.app.state.database.writing() as session:
+        for line in lines:
+            await session.run(KEEP, log=log, size=checkpoint.size, witness=line.name, line=str(line))
+    return Response(status_code=204)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST:
+            raise BodyTooLarge
+    return bytes(body)
+
+
+def _read(raw: bytes) -> tuple[Note, Checkpoint]:
+    try:
+        note = read_note(raw)
+        return note, read_checkpoint(note.text)
+    except NoteError:
+        raise _refused("NOT_A_CHECKPOINT", "Kirim checkpoint bertanda tangan.", "Send a signed checkpoint.") from None
+
+
+def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[Line]:
+    """Lines of known witnesses, each good and not from the future; lines of others do not matter."""
+    known = {(key.name, key.id): key for key in keys}
+    mine = [(line, known[line.name, line.key_id]) for line in note.lines if (line.name, line.key_id) in known]
+    if not mine:
+        raise _refused("UNKNOWN_WITNESS", "Tidak ada tanda tangan saksi yang terdaftar.", "No witness that is listed.")
+    latest = clock.real().timestamp() + AHEAD
+    try:
+        fresh = all((signed_at(note.text, line, key) or 0) <= latest for line, key in mine)
+    except NoteError:
+        fresh = False
+    if not fresh:
+        raise _refused("BAD_COSIGNATURE", "Tanda tangan saksi salah.", "The cosignature is wrong, or of the future.")
+    return [line for line, _ in mine]
+
+
+def _refused(code: str, text_id: str, text_en: str) -> DomainError:
+    return ValidationFailed(Flaw("", code, text_id, text_en))

@@ -1,0 +1,60 @@
+"""GET /v1/receipts/{entry}: the proof that an entry is in the log, or, for the moment before, the promise that it will be."""
+
+from uuid import UUID
+
+from fastapi import Request, Response
+
+from app.access.caller import Caller
+from app.access.trail import recorded
+from app.database import Session, Statement
+from app.errors import NotFound
+from app.ledger import proofs, published
+from app.ledger.append import Appended
+from app.ledger.published import SignedCheckpoint
+from app.ledger.witnesses import Policy
+
+TEXT = "text/plain; charset=utf-8"
+STANDING = "Receipt-Standing"  # witnessed, log-signed, or promised
+ENTRY = Statement(
+    """
+    SELECT e.id, e.log, e.party, e.case_id, e.leaf, e.leaf_hash, e.received_at, s.leaf_index
+    FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id WHERE e.id = :entry
+    """
+)
+
+
+async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
+    """For the party whose entry it is, and for whoever verifies the ledger; 404 for the others."""
+    state = request.app.state
+    async with recorded(request) as trail, state.database.reading() as session, session.snapshot():
+        rows = await session.run(ENTRY, entry=entry_id)
+        if not rows or not (rows[0].party == caller.party or "ledger:verify" in caller.scopes):
+            raise NotFound
+        row = rows[0]
+        trail.shows(*([row.case_id] if row.case_id else []))
+        found = await _covering(session, row.log, row.leaf_index, state.witnesses)
+        if found is None:
+            trail.status = 202
+            promise = state.receipts.promise(Appended(row.id, row.leaf, row.leaf_hash, row.received_at))
+            return Response(promise, 202, {STANDING: "promised", "Retry-After": "1"}, TEXT)
+        signed, standing = found
+        spans = proofs.inclusion(row.leaf_index, signed.checkpoint.size)
+        path = await published.prove(session, row.log, spans, signed.checkpoint.size)
+    body = published.tlog_proof(row.leaf_index, path, signed)
+    return Response(body, media_type=TEXT, headers={STANDING: standing, "Cache-Control": "no-store"})
+
+
+async def _covering(
+    session: Session, log: str, index: int | None, policy: Policy
+) -> tuple[SignedCheckpoint, str] | None:
+    """The newest checkpoint over the entry that a quorum of witnesses knows, else the newest that we signed."""
+    if index is None:
+        return None
+    if len(policy.keys) >= policy.quorum:
+        known = await published.witnessed(session, log, index, policy.names, policy.quorum)
+        if known is not None:
+            return known, "witnessed"
+    signed = await published.newest(session, log)
+    if signed is None or signed.checkpoint.size <= index:
+        return None
+    return signed, "log-signed"

@@ -1,0 +1,99 @@
+"""Answers of the public log: checkpoint, tiles, entry bundles and proofs."""
+
+import base64
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from app.access import policy
+from app.access.caller import Caller
+from app.access.trail import recorded
+from app.errors import Flaw, NotFound, ValidationFailed
+from app.ledger import proofs, published
+from app.ledger.merkle import ProofError
+from app.ledger.origin import LOGS
+from app.ledger.proofs import Span
+from app.ledger.tiles import Tile, read_path
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+PRIVATE = "private, max-age=31536000, immutable"
+BYTES = "application/octet-stream"
+TEXT = "text/plain; charset=utf-8"
+HIGHEST = 63
+
+
+def require_log(log: str) -> None:
+    if log not in LOGS:
+        raise NotFound
+
+
+async def checkpoint(request: Request, log: str) -> Response:
+    require_log(log)
+    async with request.app.state.database.reading() as session:
+        signed = await published.newest(session, log)
+    if signed is None:
+        raise NotFound
+    return Response(str(signed), media_type=TEXT, headers={"Cache-Control": "public, max-age=1"})
+
+
+async def tile(request: Request, log: str, level: str, path: str) -> Response:
+    require_log(log)
+    place = read_path(path)
+    if place is None or not (level.isascii() and level.isdigit()) or str(int(level)) != level or int(level) > HIGHEST:
+        raise NotFound
+    number, width = place
+    async with request.app.state.database.reading() as session:
+        found = await published.tile(session, log, Tile(int(level), number), width)
+    if found is None:
+        raise NotFound
+    return Response(found, media_type=BYTES, headers={"Cache-Control": IMMUTABLE})
+
+
+async def entries(request: Request, caller: Caller, log: str, path: str) -> Response:
+    """Leaves name cases: who reads them is on record, with the cases."""
+    require_log(log)
+    policy.require_reads_leaves(caller, log)
+    place = read_path(path)
+    if place is None:
+        raise NotFound
+    async with recorded(request) as trail, request.app.state.database.reading() as session:
+        rows = await published.bundle(session, log, *place)
+        if rows is None:
+            raise NotFound
+        trail.shows(*dict.fromkeys(row.case_id for row in rows if row.case_id))
+    body = published.in_bundle(row.leaf for row in rows)
+    return Response(body, media_type=BYTES, headers={"Cache-Control": PRIVATE})
+
+
+async def inclusion(request: Request, log: str, index: int, size: int) -> Response:
+    require_log(log)
+    spans = _spans(lambda: proofs.inclusion(index, size))
+    return await _proof(request, log, spans, size, {"log": log, "index": index, "size": size})
+
+
+async def consistency(request: Request, log: str, old: int, new: int) -> Response:
+    require_log(log)
+    spans = _spans(lambda: proofs.consistency(old, new))
+    return await _proof(request, log, spans, new, {"log": log, "from": old, "to": new})
+
+
+def _spans(make: Any) -> list[Span]:
+    try:
+        spans: list[Span] = make()
+    except ProofError:
+        flaw = Flaw(
+            "/query", "OUT_OF_RANGE", "Urutannya: 0 <= index < size, from <= to.", "0 <= index < size, from <= to."
+        )
+        raise ValidationFailed(flaw) from None
+    return spans
+
+
+async def _proof(request: Request, log: str, spans: list[Span], size: int, said: dict[str, Any]) -> Response:
+    try:
+        async with request.app.state.database.reading() as session:
+            hashes = await published.prove(session, log, spans, size)
+    except ProofError:
+        raise NotFound from None
+    said["hashes"] = [base64.b64encode(h).decode() for h in hashes]
+    return JSONResponse(said, headers={"Cache-Control": IMMUTABLE})
