@@ -64,7 +64,7 @@ class Evidence(Body):
     note: Text
     sha256: Sha256 | None = None
     media_type: String | None = None
-    size: Annotated[StrictInt, Field(ge=0, lt=2**53)] | None = None
+    size: Annotated[StrictInt, Field(ge=0, le=2**53 - 1)] | None = None
     held_by: String | None = None
 
 

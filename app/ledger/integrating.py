@@ -88,7 +88,8 @@ class Integrator:
             async with self._around("remember"):
                 self._signer.remember(checkpoint)
         async with self._around("publish"):
-            await self._writer.execute(storage.PUBLISH, [self.log, head.size, self._signer.note(checkpoint)])
+            note = self._signer.note(checkpoint)
+            await self._writer.execute(storage.PUBLISH, {"log": self.log, "size": head.size, "note": note})
 
     async def _read_back(self, checkpoint: Checkpoint) -> list[bytes]:
         """Rule R5: what is signed was read from the database on another connection and hashed again. The consistency proof."""

@@ -112,6 +112,9 @@ class CheckpointRow(Base):
     log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
     size: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Leaves.")
     root: Mapped[bytes] = mapped_column(LargeBinary, comment="Root over them.")
+    previous: Mapped[int] = mapped_column(
+        BigInteger, comment="Size of the checkpoint before: none can be taken out unseen."
+    )
 
 
 class Published(Base):
@@ -122,6 +125,7 @@ class Published(Base):
     log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
     size: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Leaves.")
     note: Mapped[str] = mapped_column(comment="The signed note, without cosignatures.")
+    previous: Mapped[int | None] = mapped_column(BigInteger, comment="Size that was published before; null: the first.")
 
 
 class Cosignature(Base):

@@ -32,7 +32,7 @@ PLACE = """
         SELECT head.name, t.* FROM head, unnest(%(levels)s::int[], %(numbers)s::bigint[], %(hashes)s::bytea[]) t
         ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
     ), made AS (
-        INSERT INTO checkpoint (log, size, root) SELECT head.name, %(size)s, %(root)s FROM head
+        INSERT INTO checkpoint (log, size, root, previous) SELECT head.name, %(size)s, %(root)s, %(old_size)s FROM head
     )
     SELECT count(*) FROM head
 """
@@ -44,7 +44,12 @@ TILES = """
     SELECT t.level, t.number, t.hashes FROM tile t JOIN unnest(%s::int[], %s::bigint[]) w(level, number)
     ON t.level = w.level AND t.number = w.number WHERE t.log = %s
 """
-PUBLISH = "INSERT INTO published (log, size, note) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+PUBLISH = """
+    INSERT INTO published (log, size, note, previous)
+    SELECT l.name, %(size)s::bigint, %(note)s, (SELECT max(size) FROM published p WHERE p.log = l.name AND p.size < %(size)s::bigint)
+    FROM log l WHERE l.name = %(log)s
+    ON CONFLICT DO NOTHING
+"""
 
 
 @dataclass(frozen=True, slots=True)

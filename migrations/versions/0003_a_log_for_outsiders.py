@@ -41,6 +41,12 @@ def _tables() -> None:
         sa.Column("log", sa.String(), nullable=False, comment="Which log."),
         sa.Column("size", sa.BigInteger(), nullable=False, comment="Leaves."),
         sa.Column("root", sa.LargeBinary(), nullable=False, comment="Root over them."),
+        sa.Column(
+            "previous",
+            sa.BigInteger(),
+            nullable=False,
+            comment="Size of the checkpoint before: none can be taken out unseen.",
+        ),
         sa.PrimaryKeyConstraint("log", "size", name=op.f("checkpoint_pkey")),
     )
     op.create_table(
@@ -78,6 +84,9 @@ def _tables() -> None:
         sa.Column("log", sa.String(), nullable=False, comment="Which log."),
         sa.Column("size", sa.BigInteger(), nullable=False, comment="Leaves."),
         sa.Column("note", sa.String(), nullable=False, comment="The signed note, without cosignatures."),
+        sa.Column(
+            "previous", sa.BigInteger(), nullable=True, comment="Size that was published before; null: the first."
+        ),
         sa.PrimaryKeyConstraint("log", "size", name=op.f("published_pkey")),
     )
     op.create_table(
@@ -210,6 +219,7 @@ def _grants() -> None:
                 op.execute(f"GRANT {verb}{columns} ON {table} TO {role}")
     # a rotation wraps the keys that are left anew, and a rebuilt index takes the place of the old one
     op.execute("GRANT UPDATE (epoch, wrapped) ON data_key TO sbt_app")
+    op.execute("GRANT SELECT ON alembic_version TO sbt_app")  # `sbt verify --db` looks at all there is
 
 
 def _triggers() -> None:

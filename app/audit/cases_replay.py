@@ -1,0 +1,292 @@
+"""Replays the cases: every entry once more through the procedure, as if it had been posted now; the rows that must come out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from app.access import policy
+from app.access.caller import Caller
+from app.access.policy import Standpoint
+from app.access.standing import KnownClient, KnownParty
+from app.access.standing import Snapshot as Known
+from app.audit.compare import Expected
+from app.audit.registers import Registers
+from app.cases import projecting
+from app.cases.locking import stage_state
+from app.clock import JAKARTA
+from app.errors import DomainError
+from app.ledger.append import Appended
+from app.ledger.canonical import instant
+from app.ledger.report import Report
+from app.procedure import rules, views
+from app.procedure.deadlines import Calendar
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure
+from app.procedure.rules import Move
+from app.procedure.state import CaseState, StageState
+
+Members = Mapping[str, Any]
+Parts = Mapping[str, Mapping[str, Any]]
+UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
+OUTLINE = (
+    "contest", "report_kind", "report_number", "job_level", "subject_kind", "province", "regency", "channel", "violations",
+)  # fmt: skip
+
+
+@dataclass
+class Case:
+    """A case as the entries so far leave it."""
+
+    row: dict[str, Any]
+    stages: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def state(self) -> CaseState:
+        row = self.row
+        return CaseState(
+            row["procedure"],
+            str(rulebook().catalogue.codes("elections")[row["election"]]["regime"]),
+            row["report_kind"],
+            row["received_on"],
+            row["agency_code"],
+            tuple(stage_state({**s, "opened_on": s["opened_on"].isoformat()}) for s in self.stages.values()),
+        )
+
+
+@dataclass
+class Replay:
+    """All cases. A case of which a part does not open is doubtful from there on: another finding says so."""
+
+    report: Report
+    registers: Registers
+    calendars: Mapping[str, Calendar]
+    cases: dict[str, Case] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+
+    def entry(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
+        """One entry of a case, in the order of the log."""
+        self.report.begin("projections")
+        known = members["type"] in READERS and (members["case"] in self.cases or members["type"] == "case.opened")
+        if members["case"] in self.doubtful:
+            return
+        if not known or any(p["name"] == "summary" and "summary" not in parts for p in members["parts"]):
+            self.doubtful.add(members["case"])
+            if not known:
+                self._find("PROCEDURE_BROKEN", index, members, f"a {members['type']} cannot stand here")
+            return
+        try:
+            READERS[members["type"]](self, index, members, entry, parts)
+        except (DomainError, KeyError, ValueError, LookupError, StopIteration) as error:
+            self._find("PROCEDURE_BROKEN", index, members, f"the procedure refuses it: {type(error).__name__}")
+            self.doubtful.add(members["case"])
+
+    def _find(self, code: str, index: int, members: Members, says: str) -> None:
+        place = f"case {members['case']} entry {members['seq']}"
+        self.report.find("projections", code, place, says, log="cases", index=index)
+
+    @property
+    def _calendar(self) -> Calendar:
+        return self.calendars[str(self.registers.calendar)]
+
+    def opened(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
+        procedure = rulebook().procedures[members["procedure"]]
+        summary = parts["summary"]
+        facts = {n: v for n, v in summary.items() if n in rulebook().vocabulary.fields}
+        self._same_facts(index, members, facts, parts)
+        received = date.fromisoformat(members["received_on"])
+        if not procedure.in_force_on(received):
+            self._find("PROCEDURE_BROKEN", index, members, "another procedure was in force on that day")
+        regime = str(rulebook().catalogue.codes("elections")[members["election"]]["regime"])
+        empty = CaseState(procedure.code, regime, summary["report_kind"], received, summary["agency_code"], ())
+        before = rules.open_first(empty, members["stage"])
+        move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1)
+        case = Case(_case_row(members, summary, received, entry))
+        self.cases[members["case"]] = case
+        self._first(case, procedure, members, move, facts, entry)
+        self._move(index, case, members, move, entry)
+
+    def _first(
+        self, case: Case, procedure: Procedure, members: Members, move: Move, facts: Mapping[str, Any], entry: Appended
+    ) -> None:
+        first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
+        due = projecting.due_of(procedure, move.case, first, self._calendar)
+        row = projecting.opened_row(case.row["id"], move.case, projecting.Dated(first, due), entry)
+        posted = projecting.posted_row(dict(facts), members["outcome"], members["party"], 1, entry)
+        case.stages[members["stage"], 1] = _plain(row | posted)
+
+    def posted(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
+        case = self.cases[members["case"]]
+        summary, found = parts["summary"], rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
+        facts = {n: v for n, v in summary.items() if n in rulebook().vocabulary.fields}
+        self._same_facts(index, members, facts, parts)
+        self._mandate(index, case, members, entry)
+        state = replace(case.state(), agency_code=summary["agency_code"])
+        move = rules.post(rulebook(), state, found.code, members["outcome"], dict(facts), members["seq"])
+        row = projecting.posted_row(dict(facts), members["outcome"], members["party"], members["seq"], entry)
+        case.stages[members["stage"], members["round"]].update(_plain(row))
+        moved_employer = summary["agency_code"] != case.row["agency_code"]
+        case.row["agency_code"] = summary["agency_code"]
+        opened = {rulebook().procedures[move.case.procedure].stages[s.stage].owner for s in move.opened}
+        case.row["reached_ppk"] = "ppk" in opened or (case.row["reached_ppk"] and not moved_employer)
+        if any(part["name"] == "subject" for part in members["parts"]):
+            case.row |= {"subject_entry_id": entry.id, "identified": True}
+        if summary["identified"] != case.row["identified"]:
+            self._find("SUMMARY_DIFFERS", index, members, "it says otherwise whether the person is known")
+        self._move(index, case, members, move, entry)
+        self._touch(case, members, entry)
+
+    def _move(self, index: int, case: Case, members: Members, move: Move, entry: Appended) -> None:
+        """Stages that the move opened or dropped; the leaf must have said the same."""
+        opened = projecting.dated(move, self._calendar)
+        since = {k: s["opened_at"] for k, s in case.stages.items() if s["status"] == "open"}
+        for one in opened:
+            row = _plain(projecting.opened_row(case.row["id"], move.case, one, entry))
+            key = (row["stage"], row["round"])
+            running = case.stages.get(key)
+            if running is None:
+                case.stages[key] = row | dict.fromkeys(UNPOSTED)
+            else:
+                running.update({c: row[c] for c in projecting.RECLOCKED})
+        for gone in move.dropped:
+            case.stages[gone.stage, gone.round]["status"] = "skipped"
+        case.row |= {
+            "status": move.status,
+            "conditions": rules.conditions(rulebook(), move.case),
+            "open_stages": projecting.open_codes(move.case),
+            "closed_at": entry.received_at if move.closed else None,
+        }
+        self._said(index, members, case, move, opened, since)
+
+    def _said(
+        self,
+        index: int,
+        members: Members,
+        case: Case,
+        move: Move,
+        opened: list[projecting.Dated],
+        since: Mapping[Any, Any],
+    ) -> None:
+        said = [(o["stage"], o["round"], o["due_on"], o["since"]) for o in members["opens"]]
+        made = []
+        for one in opened:
+            begun = since.get((one.stage.stage, one.stage.round))
+            due = one.due.on.isoformat() if one.due.on else None
+            made.append((one.stage.stage, one.stage.round, due, instant(begun) if begun else None))
+        skips = [(s["stage"], s["round"]) for s in members["skips"]]
+        dropped = [(s.stage, s.round) for s in move.dropped]
+        place = (members["status"], members["open"], members["number"], members["procedure"], members["election"])
+        row = case.row
+        stands = (row["status"], row["open_stages"], row["number"], row["procedure"], row["election"])
+        if (said, skips, place) != (made, dropped, stands):
+            self._find(
+                "PROCEDURE_BROKEN", index, members, "what it opens, drops or leaves is not what the procedure says"
+            )
+
+    def received(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
+        del parts
+        case, letter = self.cases[members["case"]], members["letter"]
+        self._mandate(index, case, members, entry)
+        sent = case.stages[letter["stage"], letter["round"]]
+        sent["facts"] = {**sent["facts"], "letter_received_on": letter["received_on"]}
+        running = case.stages[members["stage"], members["round"]]
+        state = case.state()
+        stage: StageState = next(s for s in state.stages if (s.stage, s.round) == (members["stage"], members["round"]))
+        due = projecting.due_of(rulebook().procedures[state.procedure], state, stage, self._calendar)
+        running |= {"due_on": due.on, "due": due.explained(), "entry_id": entry.id}
+        self._touch(case, members, entry)
+
+    def erased(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
+        del index, parts
+        self._touch(self.cases[members["case"]], members, entry, acts=False)
+
+    def _touch(self, case: Case, members: Members, entry: Appended, *, acts: bool = True) -> None:
+        if acts:
+            case.row["acted"] = sorted({*case.row["acted"], members["party"]})
+        case.row |= {
+            "version": members["seq"],
+            "head_hash": entry.leaf_hash,
+            "updated_at": entry.received_at,
+            "last_entry_id": entry.id,
+        }
+
+    def _same_facts(self, index: int, members: Members, facts: Mapping[str, Any], parts: Parts) -> None:
+        """The summary is what the content shows of itself; where the content was erased, the summary stands alone."""
+        content = parts.get("content")
+        if content is None:
+            return
+        body = {n: v for n, v in content.items() if n in rulebook().vocabulary.fields}
+        if views.in_summary(rulebook().vocabulary, body) != facts:
+            self._find("SUMMARY_DIFFERS", index, members, "summary and content disagree")
+
+    def _mandate(self, index: int, case: Case, members: Members, entry: Appended) -> None:
+        """Step 9: on the day of the entry it was this party's turn."""
+        self.report.count("standing")
+        stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
+        caller = self._caller(members, entry.received_at.astimezone(JAKARTA).date())
+        row = case.row
+        if not policy.has_turn(
+            caller, stage, Standpoint(row["agency_code"], tuple(row["conditions"]), row["opened_by"])
+        ):
+            says = f"{members['party']} had no mandate for {stage.code} on that day"
+            self.report.find("standing", "NO_MANDATE", f"case {members['case']}", says, log="cases", index=index)
+
+    def _caller(self, members: Members, day: date) -> Caller:
+        rows = self.registers.rows
+        parties = {
+            r["code"]: KnownParty(r["code"], r["kind"], r["agency_code"], suspended=False)
+            for r in rows["party"].values()
+        }
+        clients: dict[str, KnownClient] = {}
+        with_client = {r["party"] for r in rows["client"].values()}
+        employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client}
+        holders = self.registers.holders(day)
+        known = Known(parties, clients, (), frozenset(), frozenset(filter(None, employers)), day, holders)
+        party = parties[members["party"]]
+        employer = party.agency_code if party.kind == "ppk" else None
+        return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
+
+    def rows(self) -> tuple[Expected, Expected]:
+        """What the tables `cases` and `stage` must hold."""
+        cases: Expected = {(case.row["id"],): case.row for case in self.cases.values()}
+        stages = {
+            (s["case_id"], s["stage"], s["round"]): s for case in self.cases.values() for s in case.stages.values()
+        }
+        return cases, stages
+
+
+READERS = {
+    "case.opened": Replay.opened,
+    "stage.posted": Replay.posted,
+    "stage.received": Replay.received,
+    "subject.erased": Replay.erased,
+    "erasure.refused": Replay.erased,
+}
+
+
+def _case_row(members: Members, summary: Mapping[str, Any], received: date, entry: Appended) -> dict[str, Any]:
+    at = entry.received_at
+    return {
+        **{n: summary[n] for n in OUTLINE},
+        "id": UUID(members["case"]),
+        "number": members["number"],
+        "procedure": members["procedure"],
+        "election": members["election"],
+        "received_on": received,
+        "opened_by": members["party"],
+        "agency_code": summary["agency_code"],
+        "identified": summary["identified"],
+        "occurred_on": date.fromisoformat(summary["occurred_on"]),
+        "acted": [members["party"]],
+        "reached_ppk": False,
+        "version": 1,
+        "head_hash": entry.leaf_hash,
+        "opened_at": at,
+        "updated_at": at,
+        **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
+    }
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Without the wrappers that psycopg needs to write JSON."""
+    return {name: getattr(value, "obj", value) for name, value in row.items()}

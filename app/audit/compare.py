@@ -1,0 +1,52 @@
+"""Compares a table with what the log says it must hold: row by row, column by column."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.audit.snapshot import Snapshot
+from app.ledger.report import Report
+
+Expected = dict[tuple[Any, ...], dict[str, Any]]
+
+
+def table(
+    report: Report,
+    seen: Snapshot,
+    name: str,
+    key: tuple[str, ...],
+    expected: Expected,
+    *,
+    doubtful: Callable[[Any], bool] = lambda _row: False,
+) -> None:
+    """`doubtful`: rows that cannot be replayed here, since a part of theirs does not open; another finding says so."""
+    report.begin("projections")
+    left = dict(expected)
+    for row in seen.stream(f'SELECT * FROM "{name}"'):
+        report.count("projections")
+        place = tuple(getattr(row, column) for column in key)
+        wanted = left.pop(place, None)
+        if doubtful(row):
+            continue
+        if wanted is None:
+            report.find("projections", "ROW_EXTRA", _said(name, place), "no entry says so")
+            continue
+        _columns(report, name, place, row, wanted)
+    for place in left:
+        report.find("projections", "ROW_MISSING", _said(name, place), "an entry says so, but the row is not there")
+
+
+def _columns(report: Report, name: str, place: tuple[Any, ...], row: Any, wanted: Mapping[str, Any]) -> None:
+    for column in row._fields:
+        if column not in wanted:
+            raise LookupError(f"{name}.{column} is not replayed")
+        if getattr(row, column) != wanted[column]:
+            says = "the log says otherwise"
+            report.find("projections", "ROW_DIFFERS", f"{_said(name, place)} column {column}", says)
+
+
+def _said(name: str, place: tuple[Any, ...]) -> str:
+    return f"{name} {'/'.join(map(_short, place))}"
+
+
+def _short(part: Any) -> str:
+    return part.hex()[:16] if isinstance(part, bytes) else str(part)

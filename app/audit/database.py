@@ -1,0 +1,174 @@
+"""`sbt verify --db`: the whole database against the log, in one snapshot. The steps in their order."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from app.audit import log_rows
+from app.audit.cases_replay import Replay
+from app.audit.compare import table
+from app.audit.log_rows import Trust
+from app.audit.registers import Registers
+from app.audit.sealed import Sealed
+from app.audit.snapshot import Snapshot, snapshot
+from app.ledger import origin
+from app.ledger.append import Appended
+from app.ledger.canonical import instant
+from app.ledger.merkle import leaf_hash
+from app.ledger.origin import ACCESS, CASES, LOGS
+from app.ledger.report import NOT_CHECKED, NOT_YET, Report
+from app.ledger.verify import Witnessed, check_times
+from app.ledger.verify_leaves import LeafCheck, check_standing
+from app.procedure.deadlines import Calendar
+from app.vault.keys import VaultKeys
+
+Tick = Callable[[str, int], None]
+ROWS = """
+    SELECT o.leaf_index, e.id, e.log, e.type, e.case_id, e.seq, e.party, e.received_at, e.leaf,
+      (SELECT array_agg(p.part ORDER BY p.part) FROM payload p WHERE p.entry_id = e.id) AS parts,
+      (SELECT array_agg(p.key_id ORDER BY p.part) FROM payload p WHERE p.entry_id = e.id) AS key_ids,
+      (SELECT array_agg(p.ciphertext ORDER BY p.part) FROM payload p WHERE p.entry_id = e.id) AS ciphertexts
+    FROM ({}) o JOIN entry e ON e.id = o.entry_id ORDER BY o.leaf_index
+"""
+PLACED = "SELECT leaf_index, entry_id FROM sequenced WHERE log = %s"
+# what waits comes after what has its place, in the order of arrival
+WAITING = """
+    SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
+      entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
+"""
+HEAD_MIGRATION = "0003"
+
+
+def verify_database(url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None) -> Report:
+    """`keys`: the vault's key folder; None: what is sealed stays closed, and steps 12 and 13 are not all checked."""
+    report = Report()
+    with snapshot(url) as seen:
+        notes = {log: log_rows.check_log(report, seen, trust, log, lambda n: tick("tree", n)) for log in LOGS}
+        log_rows.check_queue(report, seen)
+        _check_schema(report, seen)
+        _Walk(report, seen, keys, tick).run(notes)
+    _quorum(report, trust, notes[CASES])
+    report.skip("signatures", NOT_YET, "parties do not sign their requests yet")
+    return report
+
+
+def entries(seen: Snapshot) -> int:
+    return int(seen.value("SELECT count(*) FROM entry"))
+
+
+def _check_schema(report: Report, seen: Snapshot) -> None:
+    report.count("projections")
+    version = seen.value("SELECT max(version_num) FROM alembic_version")
+    if version != HEAD_MIGRATION:
+        report.find(
+            "projections", "SCHEMA_VERSION", "alembic_version", f"it is {version}, this program knows {HEAD_MIGRATION}"
+        )
+    off = seen.rows(
+        "SELECT c.relname AS name, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+        " WHERE NOT t.tgisinternal AND t.tgenabled <> 'O' AND c.relnamespace = 'public'::regnamespace"
+    )
+    for row in off:
+        report.find("projections", "TRIGGER_OFF", f"{row.name} {row.tgname}", "it guards facts and is switched off")
+
+
+def _quorum(report: Report, trust: Trust, notes: list[Witnessed]) -> None:
+    """Below quorum is no finding: the log is signed, and nobody but its keeper vouches for it yet."""
+    witnessed = [n.checkpoint.size for n in notes if trust.quorum and len(n.cosigned) >= trust.quorum]
+    report.says["newest_size"] = notes[-1].checkpoint.size if notes else 0
+    report.says["witnessed_size"] = max(witnessed, default=None)
+    if not witnessed and report.statuses.get("witnesses") == "passed":
+        report.skip("witnesses", NOT_YET, "no checkpoint has a quorum of cosignatures")
+
+
+class _Walk:
+    """Steps 5 to 13: leaf by leaf through both logs, then table by table."""
+
+    def __init__(self, report: Report, seen: Snapshot, keys: Path | None, tick: Tick) -> None:
+        self.report, self.seen, self.tick = report, seen, tick
+        self.registers = Registers()
+        self.checks = {log: LeafCheck(report, origin.of(log), log) for log in LOGS}
+        self.sealed: Sealed | None = None
+        if keys is not None:
+            vault = VaultKeys(keys, make=False)
+            self.sealed = Sealed.begin(report, seen, vault, self.checks[CASES].schemas)
+        self.replay = Replay(report, self.registers, _calendars(seen))
+
+    def run(self, notes: dict[str, list[Witnessed]]) -> None:
+        for log in (CASES, ACCESS):
+            for source in (PLACED, WAITING):
+                for row in self.seen.stream(ROWS.format(source), log):
+                    self._entry(log, row)
+                    self.tick("leaves", 1)
+            check_times(self.report, self.checks[log], notes[log])
+        self.checks[ACCESS].clients = self.checks[CASES].clients
+        self.registers.compare(self.report, self.seen)
+        self._sealed_tables()
+
+    def _entry(self, log: str, row: Any) -> None:
+        check = self.checks[log]
+        if log == ACCESS:
+            check.clients = self.checks[CASES].clients
+        members = check.add(row.leaf_index, row.leaf)
+        if members is None:
+            return
+        self._columns(log, row, members)
+        check_standing(self.report, check, row.leaf_index, members)
+        try:
+            self.registers.add(members)
+        except (KeyError, ValueError, TypeError) as error:
+            says = f"its facts cannot be read: {type(error).__name__}"
+            self.report.find("bytes", "LEAF_MALFORMED", "facts", says, log=log, index=row.leaf_index)
+        if log == CASES and "case" in members and self.sealed is not None:
+            parts = self.sealed.entry(row.leaf_index, members, _payloads(row))
+            entry = Appended(row.id, row.leaf, leaf_hash(row.leaf), row.received_at)
+            self.replay.entry(row.leaf_index, members, entry, parts)
+
+    def _columns(self, log: str, row: Any, members: dict[str, Any]) -> None:
+        """Step 11: the columns by which an entry is found say what its leaf says."""
+        self.report.count("rows")
+        case = str(row.case_id) if row.case_id else None
+        pairs = {
+            "id": (str(row.id), members["id"]),
+            "log": (row.log, log),
+            "type": (row.type, members["type"]),
+            "case_id": (case, members.get("case")),
+            "seq": (row.seq, members.get("seq")),
+            "party": (row.party, members["party"]),
+            "received_at": (instant(row.received_at), members["received_at"]),
+        }
+        for column, (stored, said) in pairs.items():
+            if stored != said:
+                self.report.find(
+                    "rows", "ROW_DIFFERS", f"entry.{column}", "the leaf says otherwise", log=log, index=row.leaf_index
+                )
+
+    def _sealed_tables(self) -> None:
+        if self.sealed is None:
+            for step in ("payloads", "projections"):
+                self.report.skip(step, NOT_CHECKED, "the keys of the vault are not here")
+            return
+        self.sealed.compare(self.seen)
+        doubtful = {UUID(case) for case in self.replay.doubtful | self.sealed.doubtful}
+        cases, stages = self.replay.rows()
+        kept = {k: v for k, v in cases.items() if v["id"] not in doubtful}
+        table(self.report, self.seen, "cases", ("id",), kept, doubtful=lambda row: row.id in doubtful)
+        rows = {k: v for k, v in stages.items() if v["case_id"] not in doubtful}
+        key = ("case_id", "stage", "round")
+        table(self.report, self.seen, "stage", key, rows, doubtful=lambda row: row.case_id in doubtful)
+
+
+def _payloads(row: Any) -> dict[str, Any]:
+    found = zip(row.parts or (), row.key_ids or (), row.ciphertexts or (), strict=True)
+    return {part: SimpleNamespace(key_id=key, ciphertext=data) for part, key, data in found}
+
+
+def _calendars(seen: Snapshot) -> dict[str, Calendar]:
+    """Every snapshot of days off; that they are the ones that were loaded is compared elsewhere."""
+    days: dict[str, dict[date, str]] = {}
+    for row in seen.rows("SELECT version, day, name_id FROM holiday"):
+        days.setdefault(row.version, {})[row.day] = row.name_id
+    versions = seen.rows("SELECT version, known_until FROM calendar_version")
+    return {row.version: Calendar(row.version, row.known_until, days.get(row.version, {})) for row in versions}

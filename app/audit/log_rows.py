@@ -1,0 +1,213 @@
+"""The log's own tables against each other: checkpoints and notes, tiles and leaves, head, queue and order. Steps 1 to 4 and 11."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.audit.snapshot import Snapshot
+from app.ledger.merkle import EMPTY_ROOT, leaf_hash
+from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_note, signed_at
+from app.ledger.report import Report
+from app.ledger.tiles import WIDTH, Tile
+from app.ledger.verify import Witnessed, check_follows, check_note
+from app.ledger.verify_tree import TreeCheck
+
+Tick = Callable[[int], None]
+NOTES = "SELECT size, note, previous FROM published WHERE log = %s ORDER BY size"
+COSIGNED = "SELECT size, witness, line FROM cosignature WHERE log = %s ORDER BY size, witness"
+LEAVES = """
+    SELECT s.leaf_index, e.leaf, e.leaf_hash FROM sequenced s LEFT JOIN entry e ON e.id = s.entry_id
+    WHERE s.log = %s ORDER BY s.leaf_index
+"""
+LOST = """
+    SELECT e.id, e.log FROM entry e WHERE NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = e.id)
+    AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.entry_id = e.id)
+"""
+TWICE = "SELECT p.entry_id AS id, p.log FROM pending p JOIN sequenced s ON s.entry_id = p.entry_id"
+STRAY = """
+    SELECT s.entry_id AS id, s.log FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE e.log <> s.log
+    UNION ALL SELECT p.entry_id, p.log FROM pending p JOIN entry e ON e.id = p.entry_id WHERE e.log <> p.log
+"""
+
+
+@dataclass
+class Trust:
+    """What the verifier believes beforehand: keys, witnesses, and checkpoints it has seen with its own eyes."""
+
+    keys: Mapping[str, VerifierKey]
+    witnesses: tuple[VerifierKey, ...] = ()
+    quorum: int = 0
+    remembered: Mapping[str, Checkpoint] = field(default_factory=dict)
+    signed: Mapping[str, Checkpoint] = field(default_factory=dict)
+
+
+def check_log(report: Report, seen: Snapshot, trust: Trust, log: str, tick: Tick) -> list[Witnessed]:
+    """Steps 1 to 4 for one log; the checkpoints that were found good."""
+    rows = seen.rows("SELECT * FROM log WHERE name = %s", log)
+    if not rows:
+        report.find("tree", "LOG_MISSING", f"log {log}", "there is no such log", log=log)
+        return []
+    head = rows[0]
+    _head_fits(report, head, trust, log)
+    notes = list(_notes(report, seen, trust, log))
+    _published(report, seen, notes, head, log)
+    roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}
+    tree = check_tree(report, seen, log, {head.size: head.root, 0: EMPTY_ROOT} | roots, tick)
+    _sizes(report, tree, head, roots, log)
+    _known(report, tree, trust, log)
+    return notes
+
+
+def _head_fits(report: Report, head: Any, trust: Trust, log: str) -> None:
+    report.count("rows")
+    key = trust.keys[log]
+    if (head.vkey, head.origin) != (str(key), key.name):
+        report.find(
+            "rows", "HEAD_OF_ANOTHER_LOG", f"log {log}", "its key or origin is not the one that is trusted", log=log
+        )
+    if head.quarantined:
+        report.find("rows", "QUARANTINED", f"log {log}", head.quarantined, log=log)
+
+
+def _notes(report: Report, seen: Snapshot, trust: Trust, log: str) -> Iterator[Witnessed]:
+    """Every published note with its cosignatures, and the row that holds it."""
+    roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}
+    lines: dict[int, list[Any]] = {}
+    for row in seen.rows(COSIGNED, log):
+        lines.setdefault(row.size, []).append(row)
+    previous = None
+    for row in seen.rows(NOTES, log):
+        place = f"published {log}/{row.size}"
+        if row.previous != previous:
+            report.find(
+                "notes", "NOTE_MISSING", place, f"it follows {row.previous}, before it stands {previous}", log=log
+            )
+        previous = row.size
+        good = check_note(report, row.note.encode(), trust.keys[log], trust.keys[log].name, (), place)
+        if good is None:
+            continue
+        if (good.checkpoint.size, good.checkpoint.root) != (row.size, roots.get(row.size, EMPTY_ROOT)):
+            report.find("notes", "NOTE_DIFFERS", place, "note, row and checkpoint disagree", log=log, index=row.size)
+        yield _cosigned(report, trust, good, lines.pop(row.size, []), log)
+    for size in lines:
+        report.find("witnesses", "COSIGNATURE_OF_NOTHING", f"cosignature {log}/{size}", "no such checkpoint", log=log)
+
+
+def _cosigned(report: Report, trust: Trust, good: Witnessed, lines: list[Any], log: str) -> Witnessed:
+    """Step 2: each stored cosignature is by the witness it is stored for. A witness we do not know tells us nothing."""
+    known, found = {key.name: key for key in trust.witnesses}, {}
+    for row in lines:
+        try:
+            at = _cosigned_at(good, row, known.get(row.witness))
+        except (NoteError, ValueError) as error:
+            place = f"cosignature {log}/{row.size}/{row.witness}"
+            report.find("witnesses", "COSIGNATURE_WRONG", place, str(error), log=log)
+            continue
+        if at is not None:
+            found[row.witness] = at
+            report.count("witnesses")
+    return Witnessed(good.note, good.checkpoint, found)
+
+
+def _cosigned_at(good: Witnessed, row: Any, key: VerifierKey | None) -> int | None:
+    (line,) = read_note(f"{good.note.text}\n{row.line}".encode()).lines
+    if line.name != row.witness:
+        raise NoteError("it is by another witness than its row says")
+    return signed_at(good.note.text, line, key) if key else None
+
+
+def _published(report: Report, seen: Snapshot, notes: list[Witnessed], head: Any, log: str) -> None:
+    """Each checkpoint row follows the one before: none was taken out. What was signed last is published."""
+    previous = 0
+    for row in seen.rows("SELECT size, previous FROM checkpoint WHERE log = %s ORDER BY size", log):
+        report.count("rows")
+        if row.previous != previous:
+            says = f"it follows {row.previous}, before it stands {previous}"
+            report.find("rows", "CHECKPOINT_MISSING", f"checkpoint {log}/{row.size}", says, log=log)
+        previous = row.size
+    if previous != head.size:
+        report.find("rows", "HEAD_DIFFERS", f"log {log}", "head and last checkpoint disagree", log=log, index=head.size)
+    if head.size and not notes:
+        report.find("notes", "NOTE_MISSING", f"published {log}", "nothing was ever published", log=log)
+
+
+def check_tree(report: Report, seen: Snapshot, log: str, roots: Mapping[int, bytes], tick: Tick) -> TreeCheck:
+    """Step 4 in one pass over leaves and tiles, both in their order."""
+    tree = TreeCheck(report, log, roots)
+    report.begin("tree")
+    tiles = seen.stream(
+        "SELECT number, hashes FROM tile WHERE log = %s AND level = 0 ORDER BY number", log, named=False
+    )
+    stored = next(tiles, None)
+    leaves = seen.stream(LEAVES, log, named=False)
+    for number in itertools.count():
+        chunk = list(itertools.islice(leaves, WIDTH))
+        if not chunk:
+            break
+        hashes = tree.add([_hashed(report, log, number * WIDTH + n, row) for n, row in enumerate(chunk)])
+        mine = stored is not None and stored[0] == number
+        tree.tile(Tile(0, number), stored[1] if mine and stored else None, hashes)
+        stored = next(tiles, None) if mine else stored
+        tick(len(chunk))
+    for row in itertools.chain([stored] if stored else [], tiles):
+        report.find("tree", "TILE_BEYOND", f"tile 0/{row[0]}", "no entry belongs to it", log=log)
+    upper = seen.rows("SELECT level, number, hashes FROM tile WHERE log = %s AND level > 0", log)
+    tree.upper_tiles({Tile(row.level, row.number): row.hashes for row in upper})
+    return tree
+
+
+def _hashed(report: Report, log: str, index: int, row: tuple[int, bytes | None, bytes | None]) -> bytes:
+    """The hash of a stored leaf; the stored hash is compared, never believed."""
+    placed, leaf, stored = row
+    if placed != index:
+        report.find("tree", "INDEX_GAP", f"sequenced {log}/{placed}", f"expected index {index}", log=log, index=index)
+    if leaf is None:
+        report.find(
+            "tree", "ENTRY_MISSING", f"sequenced {log}/{placed}", "its entry is not there", log=log, index=index
+        )
+        return bytes(32)
+    found = leaf_hash(leaf)
+    if stored != found:
+        report.find("rows", "HASH_DIFFERS", "entry.leaf_hash", "it is not the hash of the leaf", log=log, index=index)
+    return found
+
+
+def _sizes(report: Report, tree: TreeCheck, head: Any, roots: Mapping[int, bytes], log: str) -> None:
+    if tree.size != head.size:
+        code = "TAIL_CUT" if tree.size < head.size else "BEYOND_HEAD"
+        says = f"{tree.size} entries have an index, the head says {head.size}"
+        report.find("tree", code, f"log {log}", says, log=log, index=min(tree.size, head.size))
+    for size in roots:
+        if size > tree.size:
+            report.find(
+                "tree", "CHECKPOINT_BEYOND", f"checkpoint {log}/{size}", "larger than the log", log=log, index=size
+            )
+
+
+def _known(report: Report, tree: TreeCheck, trust: Trust, log: str) -> None:
+    """Step 3: what the verifier saw before, and what the signer remembers, is the beginning of this log."""
+    report.begin("history")
+    for what, known in (("remembered", trust.remembered.get(log)), ("signer's", trust.signed.get(log))):
+        if known is None:
+            continue
+        root = tree.roots.get(known.size)
+        claimed = Checkpoint(known.origin, tree.size, tree.root())
+        if known.size > tree.size:
+            check_follows(report, known, claimed, None, f"{what} checkpoint of {log}")
+        elif root is None or root != known.root:
+            says = f"at size {known.size} the log has another root than it had"
+            report.find("history", "FORKED", f"{what} checkpoint of {log}", says, log=log, index=known.size)
+        else:
+            report.count("history")
+
+
+def check_queue(report: Report, seen: Snapshot) -> None:
+    """Step 11: every entry has its place or waits for it, in its own log."""
+    for sql, code, says in (
+        (LOST, "ENTRY_LOST", "it is neither in the log nor waiting for it"),
+        (TWICE, "PENDING_TWICE", "it waits for an index that it has"),
+        (STRAY, "ENTRY_IN_ANOTHER_LOG", "its row names another log"),
+    ):
+        for row in seen.stream(sql):
+            report.find("rows", code, f"entry {row.id}", says, log=row.log)

@@ -1,0 +1,139 @@
+"""What entries without a case and looks at cases leave behind: registers, calendar, clock, trail, keys of requests. Replayed as rows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.audit.compare import Expected, table
+from app.audit.snapshot import Snapshot
+from app.ledger.parts import unb64u
+from app.ledger.report import Report
+from app.procedure.roles import Mandate
+from app.reference.calendar import days_hash
+
+Facts = Mapping[str, Any]
+KEYS: dict[str, tuple[str, ...]] = {
+    "party": ("code",),
+    "client": ("id",),
+    "mandate": ("role", "party", "valid_from"),
+    "calendar_version": ("version",),
+    "loaded_procedure": ("code", "sha256"),
+    "part_schema": ("name", "version"),
+    "key_epoch": ("epoch",),
+    "clock_move": ("entry_id",),
+    "access": ("entry_id",),
+    "idempotency": ("client_id", "key"),
+}
+
+
+@dataclass
+class Registers:
+    """The rows that follow from the entries seen so far."""
+
+    rows: dict[str, Expected] = field(default_factory=lambda: {name: {} for name in KEYS})
+    calendars: dict[str, str] = field(default_factory=dict)
+    calendar: str | None = None
+
+    def add(self, members: Mapping[str, Any]) -> None:
+        """`members`: of any leaf of either log."""
+        entry = UUID(members["id"])
+        if members["type"] == "access":
+            self._put("access", _access(members), entry)
+        elif "facts" in members and members["type"] in READERS:
+            READERS[members["type"]](self, members["facts"], entry)
+        if "idempotency" in members:
+            said = members["idempotency"]
+            row = {"key": UUID(said["key"]), "fingerprint": unb64u(said["fingerprint"])}
+            self._put("idempotency", {"client_id": members["client"], **row}, entry)
+
+    def _put(self, name: str, row: dict[str, Any], entry: UUID) -> None:
+        whole = {**row, "entry_id": entry}
+        self.rows[name][tuple(whole[column] for column in KEYS[name])] = whole
+
+    def party(self, facts: Facts, entry: UUID) -> None:
+        names = ("code", "kind", "name_id", "name_en", "agency_code")
+        self._put("party", {**{n: facts[n] for n in names}, "suspended": False}, entry)
+
+    def client(self, facts: Facts, entry: UUID) -> None:
+        row = {"id": facts["client"], "party": facts["party"], "scopes": facts["scopes"], "suspended": False}
+        self._put("client", {**row, "secret_hash": unb64u(facts["secret_hash"])}, entry)
+
+    def mandate(self, facts: Facts, entry: UUID) -> None:
+        until = date.fromisoformat(facts["valid_to"]) if facts["valid_to"] else None
+        row = {"role": facts["role"], "party": facts["party"], "valid_to": until}
+        self._put("mandate", {**row, "valid_from": date.fromisoformat(facts["valid_from"])}, entry)
+
+    def loaded(self, facts: Facts, entry: UUID) -> None:
+        self.calendar = facts["version"]
+        self.calendars[facts["version"]] = facts["sha256"]
+        row = {"version": facts["version"], "known_until": date.fromisoformat(facts["known_until"])}
+        self._put("calendar_version", row, entry)
+
+    def procedure(self, facts: Facts, entry: UUID) -> None:
+        self._put("loaded_procedure", {"code": facts["code"], "sha256": facts["sha256"]}, entry)
+
+    def schema(self, facts: Facts, entry: UUID) -> None:
+        self._put("part_schema", {n: facts[n] for n in ("name", "version", "sha256")}, entry)
+
+    def epoch_opened(self, facts: Facts, entry: UUID) -> None:
+        self._put("key_epoch", {"epoch": facts["epoch"]}, entry)
+
+    def epoch_ended(self, facts: Facts, entry: UUID) -> None:
+        del entry
+        self.rows["key_epoch"].pop((facts["epoch"],), None)
+
+    def moved(self, facts: Facts, entry: UUID) -> None:
+        ahead = timedelta(microseconds=facts["ahead_microseconds"])
+        self._put("clock_move", {"to": datetime.fromisoformat(facts["to"]), "ahead": ahead}, entry)
+
+    def holders(self, day: date) -> dict[str, str]:
+        """Who fills which role by a mandate in force on a day."""
+        found = [Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in self.rows["mandate"].values()]
+        return {m.role: m.party for m in found if m.on(day)}
+
+    def kind(self, party: str) -> str | None:
+        row = self.rows["party"].get((party,))
+        return str(row["kind"]) if row else None
+
+    def compare(self, report: Report, seen: Snapshot) -> None:
+        for name, key in KEYS.items():
+            table(report, seen, name, key, self.rows[name])
+        self._holidays(report, seen)
+
+    def _holidays(self, report: Report, seen: Snapshot) -> None:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in seen.rows("SELECT * FROM holiday"):
+            found.setdefault(row.version, []).append(row._asdict())
+        for version in sorted({*found, *self.calendars}):
+            report.count("projections")
+            if self.calendars.get(version) != days_hash(found.get(version, [])):
+                says = "its days off are not those that were loaded"
+                report.find("projections", "ROW_DIFFERS", f"holiday {version}", says)
+
+
+READERS: dict[str, Callable[[Registers, Facts, UUID], None]] = {
+    "party.registered": Registers.party,
+    "client.registered": Registers.client,
+    "mandate.granted": Registers.mandate,
+    "calendar.loaded": Registers.loaded,
+    "procedure.loaded": Registers.procedure,
+    "schema.registered": Registers.schema,
+    "key.epoch_opened": Registers.epoch_opened,
+    "key.epoch_ended": Registers.epoch_ended,
+    "clock.started": Registers.moved,
+    "clock.moved": Registers.moved,
+}
+
+
+def _access(members: Mapping[str, Any]) -> dict[str, Any]:
+    same = ("party", "operation", "purpose", "stage", "status", "code")
+    return {
+        **{n: members[n] for n in same},
+        "at": datetime.fromisoformat(members["received_at"]),
+        "request_id": UUID(members["request"]),
+        "client_id": members["client"],
+        "actor": unb64u(members["actor"]) if members["actor"] else None,
+        "case_ids": [UUID(case) for case in members["cases"]],
+    }

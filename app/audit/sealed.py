@@ -1,0 +1,166 @@
+"""Step 12: every part of every entry opens to its commitments, or was erased under an entry that orders it, or is missing."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.audit.snapshot import Snapshot
+from app.ledger.parts import b64u, commitments, part_root
+from app.ledger.report import Report
+from app.vault.keys import KeyDestroyedError, VaultKeys
+from app.vault.seal import KEY_OF, OpenKey, open_key, unseal
+
+ERASED = "SELECT leaf FROM entry WHERE type = 'subject.erased'"
+
+
+@dataclass
+class Sealed:
+    """Opens parts as the entries come by, and remembers which person each case names."""
+
+    report: Report
+    vault: VaultKeys
+    schemas: Mapping[tuple[str, int], Mapping[str, Any]]
+    erased: set[str]
+    keys: dict[str, Any] = field(default_factory=dict)
+    opened: dict[str, OpenKey | None] = field(default_factory=dict)
+    used: dict[str, tuple[str, str]] = field(default_factory=dict)
+    persons: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    shredded: int = 0
+    doubtful: set[str] = field(default_factory=set)
+
+    @classmethod
+    def begin(
+        cls, report: Report, seen: Snapshot, vault: VaultKeys, schemas: Mapping[tuple[str, int], Mapping[str, Any]]
+    ) -> "Sealed":
+        orders = [json.loads(row.leaf) for row in seen.rows(ERASED)]
+        erased = {key for order in orders for key in order["erases"]["keys"]}
+        keys = {str(row.id): row for row in seen.stream("SELECT * FROM data_key")}
+        report.begin("payloads")
+        return cls(report, vault, schemas, erased, keys)
+
+    def entry(self, index: int, members: Mapping[str, Any], payloads: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The fields of the parts that open, by part. `payloads`: the rows of the entry by part."""
+        found = {}
+        for part in members["parts"]:
+            self.used[part["key"]] = (members["case"], KEY_OF[part["name"]])
+            fields = self._part(index, members, part, payloads.get(part["name"]))
+            if fields is not None:
+                found[part["name"]] = fields
+        for name in set(payloads) - {part["name"] for part in members["parts"]}:
+            self._find("PAYLOAD_EXTRA", index, members, name, "its entry names no such part")
+        self._person(members, found.get("subject"))
+        return found
+
+    def _part(self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: Any) -> dict[str, Any] | None:
+        self.report.count("payloads")
+        name = part["name"]
+        if row is None:
+            self._find("PAYLOAD_MISSING", index, members, name, "there is no ciphertext")
+            return None
+        if b64u(hashlib.sha256(row.ciphertext).digest()) != part["ct"]:
+            self._find("PAYLOAD_ALTERED", index, members, name, "the ciphertext is not the one that was committed to")
+            return None
+        if str(row.key_id) != part["key"]:
+            self._find("PAYLOAD_ALTERED", index, members, name, "it names another data key than its entry")
+            return None
+        if part["key"] not in self.keys and part["key"] in self.erased:
+            self.shredded += 1
+            return None
+        key = self._key(part["key"])
+        if key is None:
+            self._find("PAYLOAD_MISSING", index, members, name, "its data key is gone, and no entry orders that")
+            return None
+        return self._open(index, members, part, row, key)
+
+    def _open(
+        self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: Any, key: OpenKey
+    ) -> dict[str, Any] | None:
+        name, ref = part["name"], part["schema"]
+        try:
+            opened = unseal(members, part, row.ciphertext, key)
+        except KeyDestroyedError:
+            self._find("PAYLOAD_MISSING", index, members, name, "its data key does not open it")
+            return None
+        schema = self.schemas.get((ref["name"], ref["version"]))
+        names = sorted(schema["text"]["properties"]) if schema else []
+        root = b64u(part_root(commitments(opened.root_key, names, opened.fields))) if names else ""
+        if root != part["root"] or set(opened.fields) - set(names):
+            self._find("COMMITMENT_WRONG", index, members, name, "the fields are not those committed to")
+            return None
+        return opened.fields
+
+    def _key(self, key_id: str) -> OpenKey | None:
+        if key_id not in self.opened:
+            row = self.keys.get(key_id)
+            try:
+                self.opened[key_id] = open_key(self.vault, row._asdict()) if row else None
+            except KeyDestroyedError:
+                self.opened[key_id] = None
+        return self.opened[key_id]
+
+    def _find(self, code: str, index: int, members: Mapping[str, Any], part: str, says: str) -> None:
+        place = f"case {members['case']} entry {members['id']} part {part}"
+        self.report.find("payloads", code, place, says, log="cases", index=index)
+        self.doubtful.add(members["case"])
+
+    def _person(self, members: Mapping[str, Any], subject: Mapping[str, Any] | None) -> None:
+        for kind, value in (subject or {}).items():
+            if value:
+                self.persons[members["case"], kind, value] = self.persons.get(
+                    (members["case"], kind, value), members["id"]
+                )
+
+    def compare(self, seen: Snapshot) -> None:
+        """Data keys and blind index: nothing but what entries call for."""
+        self._keys()
+        self._index(seen)
+        self.report.says["shredded_parts"] = self.shredded
+
+    def _keys(self) -> None:
+        self.report.begin("payloads")
+        for key_id, row in self.keys.items():
+            place = f"data_key {key_id}"
+            if self.used.get(key_id) != (str(row.case_id), row.person):
+                self.report.find("payloads", "KEY_STRAY", place, "no part of this case and person is sealed with it")
+            elif self._key(key_id) is None:
+                self.report.find("payloads", "KEY_DOES_NOT_OPEN", place, "the epoch's key does not unwrap it")
+        for key_id in set(self.used) - set(self.keys) - self.erased:
+            self.report.find(
+                "payloads",
+                "KEY_MISSING",
+                f"data_key {key_id}",
+                "parts are sealed with it, and no entry orders it erased",
+            )
+        for key_id in self.erased & set(self.keys):
+            self.report.find("payloads", "ERASED_BUT_THERE", f"data_key {key_id}", "an entry orders it erased")
+
+    def _index(self, seen: Snapshot) -> None:
+        """Step 13 for the blind index: each person an entry names can be found, under an epoch that is alive, and nobody else."""
+        wanted = self._digests([row.epoch for row in seen.rows("SELECT epoch FROM key_epoch")])
+        there: set[tuple[str, str, str]] = set()
+        for row in seen.stream("SELECT * FROM blind_index"):
+            self.report.count("projections")
+            case, place = str(row.case_id), f"blind_index {row.case_id} {row.kind}"
+            if case in self.doubtful:
+                continue
+            entry, epoch = wanted.get((case, row.kind, row.digest), ("", 0))
+            if (entry, epoch) != (str(row.entry_id), row.epoch):
+                self.report.find("projections", "INDEX_DIFFERS", place, "no entry names this person")
+            there.add((case, row.kind, entry))
+        for (case, kind, _), entry in self.persons.items():
+            if (case, kind, entry) not in there and case not in self.doubtful:
+                self.report.find(
+                    "projections", "ROW_MISSING", f"blind_index {case} {kind}", "the person cannot be found"
+                )
+
+    def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[str, int]]:
+        wanted = {}
+        for epoch in epochs:
+            try:
+                for (case, kind, value), entry in self.persons.items():
+                    wanted[case, kind, self.vault.index(epoch, kind, value)] = (entry, epoch)
+            except KeyDestroyedError:
+                self.report.find("payloads", "KEY_MISSING", f"epoch {epoch}", "its keys are not in the key folder")
+        return wanted

@@ -1,0 +1,43 @@
+"""One instant of the whole database, read as a stranger would: read-only, one snapshot, large tables in a stream."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import namedtuple_row, tuple_row
+
+CHUNK = 4096
+
+
+class Snapshot:
+    """A REPEATABLE READ READ ONLY transaction."""
+
+    def __init__(self, session: psycopg.Connection[Any]) -> None:
+        self._session = session
+        self._streams = 0
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        with self._session.cursor(row_factory=namedtuple_row) as cursor:
+            return cursor.execute(sql, values or None).fetchall()
+
+    def value(self, sql: str, *values: Any) -> Any:
+        rows = self.rows(sql, *values)
+        return rows[0][0] if rows else None
+
+    def stream(self, sql: str, *values: Any, named: bool = True) -> Iterator[Any]:
+        """Rows as they come; `named` False: plain tuples, which cost less."""
+        self._streams += 1
+        factory: Any = namedtuple_row if named else tuple_row
+        with self._session.cursor(f"stream_{self._streams}", row_factory=factory) as cursor:
+            cursor.itersize = CHUNK
+            cursor.execute(sql, values or None, binary=True)
+            yield from cursor
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Snapshot]:
+    with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1)) as session:
+        session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        session.read_only = True
+        yield Snapshot(session)

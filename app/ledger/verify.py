@@ -1,0 +1,109 @@
+"""The verifier: what anyone can check of a log without trusting who keeps it. Steps as report.STEPS numbers them. Pure.
+
+It reads bytes as they were stored or sent and never writes them anew to compare (rule R1), and looks at sizes, indexes and
+lengths before it hashes (rule R9).
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import accumulate
+
+from app.ledger.merkle import ProofError, verify_consistency
+from app.ledger.note import (
+    Checkpoint,
+    Note,
+    NoteError,
+    VerifierKey,
+    cosigners,
+    read_checkpoint,
+    read_note,
+    require_signed,
+)
+from app.ledger.report import Report
+from app.ledger.verify_leaves import LeafCheck
+
+SKEW = 60  # seconds between the clocks of a witness and of the service
+EARLIEST = 300 + SKEW  # an entry is in the log five minutes after its receipt: later it would be a broken promise
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A checkpoint that was read and found signed: what it says, and who cosigned it when."""
+
+    note: Note
+    checkpoint: Checkpoint
+    cosigned: Mapping[str, int]
+
+
+def check_note(
+    report: Report, raw: bytes, key: VerifierKey, origin: str, witnesses: Sequence[VerifierKey], place: str
+) -> Witnessed | None:
+    """Steps 1 and 2 for one checkpoint. None where nothing it says can be believed."""
+    report.count("notes")
+    try:
+        note = read_note(raw)
+        require_signed(note, key)
+        checkpoint = read_checkpoint(note.text)
+    except NoteError as error:
+        report.find("notes", "NOTE_NOT_SIGNED", place, str(error))
+        return None
+    if checkpoint.origin != origin:
+        report.find("notes", "NOTE_OF_ANOTHER_LOG", place, f"its origin is {checkpoint.origin}")
+        return None
+    report.begin("witnesses")
+    try:
+        cosigned = cosigners(note, witnesses)
+    except NoteError as error:
+        report.find("witnesses", "COSIGNATURE_WRONG", place, str(error))
+        cosigned = {}
+    report.count("witnesses", len(cosigned))
+    return Witnessed(note, checkpoint, cosigned)
+
+
+def check_follows(report: Report, old: Checkpoint, new: Checkpoint, proof: Sequence[bytes] | None, place: str) -> None:
+    """Step 3 for a pair: the older is the beginning of the newer. `proof` None: the log would not give one."""
+    report.count("history")
+    if new.size < old.size:
+        report.find("history", "ROLLED_BACK", place, f"the log had {old.size} entries and now has {new.size}")
+        return
+    if new.size == old.size and new.root != old.root:
+        report.find("history", "FORKED", place, f"two roots for size {new.size}")
+        return
+    if proof is None:
+        report.find("history", "NO_CONSISTENCY_PROOF", place, f"no proof from size {old.size} to {new.size}")
+        return
+    try:
+        verify_consistency(old.size, new.size, proof, old.root, new.root)
+    except ProofError as error:
+        report.find("history", "FORKED", place, f"from size {old.size} to {new.size}: {error}")
+
+
+def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed]) -> None:
+    """Step 7: a leaf that a witness had not seen was received after, one it had seen before; the promise's delay allowed for."""
+    report.begin("times")
+    bounds = sorted((w.checkpoint.size, min(w.cosigned.values())) for w in seen if w.cosigned)
+    if not bounds:
+        report.skip("times", "not_yet", "no checkpoint is cosigned")
+        return
+    sizes, times = [size for size, _ in bounds], [at for _, at in bounds]
+    latest = list(accumulate(times, max))
+    soonest = list(accumulate(reversed(times), min))[::-1]
+    for index, received in enumerate(leaves.instants):
+        report.count("times")
+        real = (received - _ahead(leaves.clock, index)).timestamp()
+        place = bisect_right(sizes, index)  # the checkpoints before this place are without the leaf
+        without = latest[place - 1] if place else None
+        among = soonest[place] if place < len(sizes) else None
+        if without is not None and real < without - EARLIEST:
+            says = "received, it says, before witnesses saw the log without it"
+            report.find("times", "BACKDATED", "received_at", says, log=leaves.log, index=index)
+        if among is not None and real > among + SKEW:
+            says = "received, it says, after witnesses saw it in the log"
+            report.find("times", "FUTURE_DATED", "received_at", says, log=leaves.log, index=index)
+
+
+def _ahead(clock: Sequence[tuple[int, timedelta]], index: int) -> timedelta:
+    """How far a sandbox's clock was ahead when the leaf at `index` was written."""
+    return next((ahead for start, ahead in reversed(clock) if start <= index), timedelta(0))

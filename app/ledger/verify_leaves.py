@@ -1,0 +1,170 @@
+"""Each leaf in the order of the log: its bytes, its place in its case, its schemas, and who acts. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import rfc8785
+
+from app.ledger.merkle import leaf_hash
+from app.ledger.parts import b64u
+from app.ledger.report import Report
+
+MAX_LEAF = 16 * 1024
+COMMON = {"v", "log", "type", "id", "party", "client", "actor", "received_at"}
+CHAINED = {"case", "seq", "prev"}
+LOOKED = {"cases", "operation", "purpose", "status", "request", "stage", "code"}
+FACTUAL = {"facts"}
+PARTS = ("subject", "reporter", "content", "summary")
+INSTANT = len("2024-09-04T00:00:00.000000Z")
+
+
+@dataclass
+class LeafCheck:
+    """Steps 5, 6 and 8, leaf by leaf in the order of the log."""
+
+    report: Report
+    origin: str
+    log: str
+    heads: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+    schemas: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    parties: set[str] = field(default_factory=set)
+    clients: dict[str, str] = field(default_factory=dict)
+    clock: list[tuple[int, timedelta]] = field(default_factory=list)
+    instants: list[datetime] = field(default_factory=list)
+
+    def add(self, index: int, leaf: bytes) -> dict[str, Any] | None:
+        """The members of a leaf, or None where it is not one."""
+        self.report.count("bytes")
+        members = self._members(index, leaf)
+        if members is None:
+            return None
+        self.instants.append(datetime.fromisoformat(members["received_at"]))
+        self._chain(index, leaf, members)
+        self._learn(index, members)
+        if self.log == "cases":
+            self._parts(index, members)
+        return members
+
+    def _find(self, step: str, code: str, index: int, says: str, place: str = "leaf") -> None:
+        self.report.find(step, code, place, says, log=self.log, index=index)
+
+    def _members(self, index: int, leaf: bytes) -> dict[str, Any] | None:
+        try:
+            members = json.loads(leaf)
+            canonical = rfc8785.dumps(members) == leaf and len(leaf) <= MAX_LEAF
+        except (ValueError, RecursionError, rfc8785.CanonicalizationError):
+            self._find("bytes", "LEAF_MALFORMED", index, "it is no JSON")
+            return None
+        if not canonical:
+            self._find("bytes", "LEAF_NOT_CANONICAL", index, "its bytes are not those of RFC 8785")
+        if not isinstance(members, dict) or not members.keys() >= COMMON or members["v"] != 1:
+            self._find("bytes", "LEAF_MALFORMED", index, "it lacks members of leaf v1")
+            return None
+        if members["log"] != self.origin:
+            self._find("bytes", "LEAF_OF_ANOTHER_LOG", index, f"it names {members['log']}")
+        missing = _shape(self.log, members) - members.keys()
+        if missing or not _is_instant(members["received_at"]):
+            self._find(
+                "bytes", "LEAF_MALFORMED", index, f"missing or malformed: {', '.join(sorted(missing)) or 'received_at'}"
+            )
+            return None
+        return members
+
+    def _chain(self, index: int, leaf: bytes, members: Mapping[str, Any]) -> None:
+        if members["id"] in self.ids:
+            self._find("chains", "ENTRY_TWICE", index, "an entry of this id came before")
+        self.ids.add(members["id"])
+        if "case" not in members:
+            return
+        self.report.count("chains")
+        seq, head, at = self.heads.get(members["case"], (0, None, ""))
+        if (members["seq"], members["prev"]) != (seq + 1, b64u(head) if head else None):
+            self._find(
+                "chains",
+                "CHAIN_BROKEN",
+                index,
+                f"it does not follow entry {seq} of its case",
+                f"case {members['case']}",
+            )
+        if members["received_at"] < at:
+            self._find(
+                "chains", "TIME_BACKWARD", index, "received before the entry it follows", f"case {members['case']}"
+            )
+        self.heads[members["case"]] = (members["seq"], leaf_hash(leaf), members["received_at"])
+
+    def _learn(self, index: int, members: Mapping[str, Any]) -> None:
+        """What later leaves may refer to: schemas, parties, clients, the sandbox's clock."""
+        facts = members.get("facts") or {}
+        if members["type"] == "schema.registered":
+            self._schema(index, facts)
+        elif members["type"] == "party.registered":
+            self.parties.add(facts["code"])
+        elif members["type"] == "client.registered":
+            self.clients[facts["client"]] = facts["party"]
+        elif members["type"] in ("clock.started", "clock.moved"):
+            self.clock.append((index, timedelta(microseconds=facts["ahead_microseconds"])))
+
+    def _schema(self, index: int, facts: Mapping[str, Any]) -> None:
+        self.report.count("schemas")
+        if schema_hash(facts["text"]) != facts["sha256"]:
+            self._find("schemas", "SCHEMA_WRONG", index, "its text has another hash", f"schema {facts['name']}")
+        if (facts["name"], facts["version"]) in self.schemas:
+            self._find("schemas", "SCHEMA_TWICE", index, "a version is registered once", f"schema {facts['name']}")
+        self.schemas.setdefault((facts["name"], facts["version"]), dict(facts))
+
+    def _parts(self, index: int, members: Mapping[str, Any]) -> None:
+        for part in members["parts"]:
+            self.report.count("schemas")
+            ref = part["schema"]
+            known = self.schemas.get((ref["name"], ref["version"]))
+            place = f"part {part['name']}"
+            if part["name"] not in PARTS or known is None or known["sha256"] != ref["sha256"]:
+                self._find("schemas", "SCHEMA_UNKNOWN", index, f"{ref['name']} was not registered like this", place)
+            elif part["n"] != len(known["text"]["properties"]):
+                self._find("schemas", "FIELDS_MISCOUNTED", index, "another number of fields than its schema has", place)
+
+
+def schema_hash(text: Mapping[str, Any]) -> str:
+    return b64u(hashlib.sha256(rfc8785.dumps(dict(text))).digest())
+
+
+def _shape(log: str, members: Mapping[str, Any]) -> set[str]:
+    if log == "access":
+        return LOOKED
+    return {"parts", "sig"} | (CHAINED if "case" in members else FACTUAL)
+
+
+def _is_instant(text: Any) -> bool:
+    try:
+        return (
+            isinstance(text, str) and text.endswith("Z") and len(text) == INSTANT and bool(datetime.fromisoformat(text))
+        )
+    except ValueError:
+        return False
+
+
+def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
+    """Step 9: who acts was registered before; a client acts for its own party."""
+    if members["client"] is None:
+        return
+    report.count("standing")
+    if leaves.clients.get(members["client"]) != members["party"]:
+        says = f"client {members['client']} was not registered for {members['party']}"
+        report.find("standing", "CLIENT_UNKNOWN", "client", says, log=leaves.log, index=index)
+
+
+def read_bundle(body: bytes) -> list[bytes]:
+    """The leaves of an entry bundle; ValueError where lengths do not fit."""
+    found = []
+    while body:
+        length = int.from_bytes(body[:2], "big")
+        if len(body) < 2 + length:
+            raise ValueError("the bundle is cut short")
+        found.append(body[2 : 2 + length])
+        body = body[2 + length :]
+    return found
