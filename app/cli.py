@@ -18,6 +18,7 @@ import uvicorn
 
 from app import embedded, migrating, roles
 from app.admin import sandbox as sandboxes
+from app.commands import keys, subject, verify
 from app.database import Database, Session
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
@@ -30,6 +31,9 @@ databases = typer.Typer(no_args_is_help=True, help="Roles, migrations, and a psq
 sandbox = typer.Typer(no_args_is_help=True, help="The sandbox of this machine.")
 app.add_typer(databases, name="db")
 app.add_typer(sandbox, name="sandbox")
+app.add_typer(keys.app, name="keys")
+app.add_typer(subject.app, name="subject")
+app.command()(verify.verify)
 
 
 @app.command()

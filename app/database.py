@@ -27,6 +27,7 @@ COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 # A reader's session: one snapshot a transaction (each statement, unless snapshot() joins several), and PostgreSQL itself refuses a write in a GET.
 READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
 PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
+EPOCH_ENDED = {"data_key_epoch_fkey", "blind_index_epoch_fkey"}
 QUARANTINED = "SBT01"  # raised by the trigger on entry
 POOL = 10  # connections a process keeps for writing, and as many for reading
 POOL_PATIENCE = 5.0
@@ -190,7 +191,7 @@ def _answerable(error: Exception) -> Exception:
         return RequestInProgress()  # a twin committed between our look and our write: the next try is a replay
     if getattr(error, "sqlstate", None) == QUARANTINED:
         return LedgerQuarantined()
-    if isinstance(error, pg.ForeignKeyViolation) and error.diag.constraint_name == "data_key_epoch_fkey":
+    if isinstance(error, pg.ForeignKeyViolation) and error.diag.constraint_name in EPOCH_ENDED:
         return Overloaded()  # a key epoch ended between our look and our write: the next try takes the new one
     if isinstance(error, OperationalError) and error.sqlstate is None:
         return Overloaded()  # no answer from the database: it restarts, or the line is down

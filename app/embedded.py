@@ -46,11 +46,24 @@ class EmbeddedServer:
     process: subprocess.Popen[bytes]
 
     def url(self, user: str, password: str, database: str) -> str:
-        return f"postgresql+psycopg://{user}:{quote(password)}@/{database}?host={quote(str(self.socket))}"
+        return url(self.socket, user, password, database)
 
     @property
     def password(self) -> str:
         return (self.data.parent / "pg.password").read_text()
+
+
+def url(socket: Path, user: str, password: str, database: str) -> str:
+    return f"postgresql+psycopg://{user}:{quote(password)}@/{database}?host={quote(str(socket))}"
+
+
+def in_use(var: Path) -> bool:
+    """Whether an sbt process holds this data folder."""
+    try:
+        with held(var):
+            return False
+    except EmbeddedServerError:
+        return True
 
 
 def binaries() -> Path:

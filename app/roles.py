@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from app.embedded import SUPERUSER, EmbeddedServer
+from app.embedded import SUPERUSER, EmbeddedServer, url
 
 DATABASE = "sbt"
 OWNER, APP, WORKER = "sbt_owner", "sbt_app", "sbt_worker"
@@ -35,8 +35,13 @@ def init_embedded(server: EmbeddedServer, database: str = DATABASE) -> Urls:
     passwords = _passwords(server.data.parent / "pg.roles.json")
     admin = server.url(SUPERUSER, server.password, "postgres")
     init(admin, passwords, database)
-    urls = [server.url(role, passwords[role], database) for role in (OWNER, APP, WORKER)]
-    return Urls(*urls)
+    return embedded_urls(server.data.parent, server.socket, database)
+
+
+def embedded_urls(var: Path, socket: Path, database: str = DATABASE) -> Urls:
+    """Where the roles of an embedded server connect, once it was made."""
+    passwords = _passwords(var / "pg.roles.json")
+    return Urls(*(url(socket, role, passwords[role], database) for role in (OWNER, APP, WORKER)))
 
 
 def init(admin_url: str, passwords: dict[str, str], database: str = DATABASE) -> None:

@@ -1,6 +1,5 @@
 """What may be read of a log from outside: nothing beyond its newest signed checkpoint. Bytes as C2SP writes them."""
 
-from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -116,9 +115,3 @@ async def prove(session: Session, log: str, spans: list[Span], size: int) -> lis
     if signed is None or size > signed.checkpoint.size:
         raise ProofError("no published checkpoint is that large")
     return proofs.make(spans, await tiles(session, log, proofs.tiles_for(spans)))
-
-
-def tlog_proof(index: int, hashes: Iterable[bytes], signed: SignedCheckpoint) -> str:
-    """c2sp.org/tlog-proof@v1: index, path and checkpoint in one text."""
-    path = "".join(f"{b64encode(h).decode()}\n" for h in hashes)
-    return f"c2sp.org/tlog-proof@v1\nindex {index}\n{path}\n{signed}"

@@ -9,11 +9,11 @@ from typing import Any
 
 import rfc8785
 
+from app.ledger.canonical import MAX_LEAF
 from app.ledger.merkle import leaf_hash
 from app.ledger.parts import b64u
 from app.ledger.report import Report
 
-MAX_LEAF = 16 * 1024
 COMMON = {"v", "log", "type", "id", "party", "client", "actor", "received_at"}
 CHAINED = {"case", "seq", "prev"}
 LOOKED = {"cases", "operation", "purpose", "status", "request", "stage", "code"}

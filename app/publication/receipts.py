@@ -11,6 +11,7 @@ from app.errors import NotFound
 from app.ledger import proofs, published
 from app.ledger.append import Appended
 from app.ledger.published import SignedCheckpoint
+from app.ledger.tlog_proof import make_proof
 from app.ledger.witnesses import Policy
 
 TEXT = "text/plain; charset=utf-8"
@@ -32,7 +33,7 @@ async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
             raise NotFound
         row = rows[0]
         trail.shows(*([row.case_id] if row.case_id else []))
-        found = await _covering(session, row.log, row.leaf_index, state.witnesses)
+        found = await covering(session, row.log, row.leaf_index, state.witnesses)
         if found is None:
             trail.status = 202
             promise = state.receipts.promise(Appended(row.id, row.leaf, row.leaf_hash, row.received_at))
@@ -40,11 +41,11 @@ async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
         signed, standing = found
         spans = proofs.inclusion(row.leaf_index, signed.checkpoint.size)
         path = await published.prove(session, row.log, spans, signed.checkpoint.size)
-    body = published.tlog_proof(row.leaf_index, path, signed)
+    body = make_proof(row.leaf_index, path, str(signed))
     return Response(body, media_type=TEXT, headers={STANDING: standing, "Cache-Control": "no-store"})
 
 
-async def _covering(
+async def covering(
     session: Session, log: str, index: int | None, policy: Policy
 ) -> tuple[SignedCheckpoint, str] | None:
     """The newest checkpoint over the entry that a quorum of witnesses knows, else the newest that we signed."""

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from app.access.caller import Caller, needs
+from app.cases.act import Looking
 from app.database import ReadSession, Statement
 from app.errors import AccessNotRecorded, BodyTooLarge, InsufficientScope, NotFound, ValidationFailed
 from app.http.route import GuardedRoute
 from app.ledger.promise import WITHIN
 from app.problems import problems
-from app.publication import cosigning, receipts, serving
+from app.publication import bundle, cosigning, receipts, serving
 
 router = APIRouter(route_class=GuardedRoute, tags=["ledger"])
 HEADS = Statement("SELECT name, origin, vkey FROM log ORDER BY name")
@@ -124,6 +125,22 @@ async def prove_consistency(
 async def cosign_checkpoint(request: Request, log: str) -> Response:
     """A witness's `cosignature/v1` of a published checkpoint: the checkpoint's text, an empty line, the witness's line."""
     return await cosigning.cosign(request, log)
+
+
+@router.get(
+    "/v1/cases/{case_id}/bundle",
+    operation_id="read_bundle",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/zip": {}}},
+        **problems(InsufficientScope, NotFound, AccessNotRecorded),
+    },
+)
+async def read_bundle(
+    case_id: UUID, request: Request, _: Annotated[Caller, needs("cases:read")], look: Looking
+) -> Response:
+    """One case as evidence: entries, proofs, the fields you may see with their openings, and verify.py to check it offline."""
+    return await bundle.bundle(look, case_id, request.app.state.receipts, request.app.state.witnesses)
 
 
 @router.get(

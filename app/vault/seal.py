@@ -48,7 +48,7 @@ class Opened:
 def new_key(batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, person: str) -> OpenKey:
     """A fresh key for a person of a case, stored wrapped. An epoch that has ended meanwhile is refused by its foreign key."""
     made = OpenKey(uuid4(), secrets.token_bytes(32))
-    wrapped = keys.wrap(epoch, made.key, _place(made.id, case_id, person))
+    wrapped = keys.wrap(epoch, made.key, place_of(made.id, case_id, person))
     batch.add(INSERT_KEY, id=made.id, case_id=case_id, person=person, epoch=epoch, wrapped=wrapped)
     return made
 
@@ -57,10 +57,11 @@ def open_key(keys: VaultKeys, row: Mapping[str, Any]) -> OpenKey:
     """`row`: id, case_id, person, epoch, wrapped (bytes, or hex as JSON has it)."""
     key_id, case_id = UUID(str(row["id"])), UUID(str(row["case_id"]))
     wrapped = bytes.fromhex(row["wrapped"]) if isinstance(row["wrapped"], str) else row["wrapped"]
-    return OpenKey(key_id, keys.unwrap(row["epoch"], wrapped, _place(key_id, case_id, row["person"])))
+    return OpenKey(key_id, keys.unwrap(row["epoch"], wrapped, place_of(key_id, case_id, row["person"])))
 
 
-def _place(key_id: UUID, case_id: UUID, person: str) -> bytes:
+def place_of(key_id: UUID, case_id: UUID, person: str) -> bytes:
+    """What a wrapped key is bound to: it opens nothing in another row."""
     return f"{key_id}|{case_id}|{person}".encode()
 
 

@@ -280,11 +280,29 @@ def _erasure() -> None:
             IF ended >= (SELECT max(epoch) FROM key_epoch) THEN
                 RAISE EXCEPTION 'the newest epoch cannot end' USING ERRCODE = 'restrict_violation';
             END IF;
+            IF EXISTS (
+                SELECT 1 FROM blind_index b WHERE b.epoch = ended AND NOT EXISTS (
+                    SELECT 1 FROM blind_index n WHERE n.epoch > ended AND n.case_id = b.case_id AND n.kind = b.kind
+                    AND n.entry_id = b.entry_id
+                )
+            ) THEN
+                RAISE EXCEPTION 'somebody could not be found any more' USING ERRCODE = 'restrict_violation';
+            END IF;
             DELETE FROM blind_index WHERE epoch = ended;
             DELETE FROM key_epoch WHERE epoch = ended;
         END $$
         """
     )
-    for function in ("erase_person(uuid)", "end_epoch(integer)"):
+    # the row lock keeps out every writer that would still use the epoch, until the transaction ends
+    op.execute(
+        """
+        CREATE FUNCTION close_epoch(closed integer) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = public AS $$
+        BEGIN
+            PERFORM 1 FROM key_epoch WHERE epoch = closed FOR UPDATE;
+        END $$
+        """
+    )
+    for function in ("erase_person(uuid)", "end_epoch(integer)", "close_epoch(integer)"):
         op.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO sbt_app")

@@ -6,10 +6,10 @@ from pathlib import Path
 from app import embedded, roles
 from app.audit.database import verify_database
 from app.audit.log_rows import Trust
+from app.ledger.note import Checkpoint, VerifierKey
 from app.ledger.origin import LOGS
 from app.ledger.report import Report
 from app.ledger.signer import Signer
-from app.ledger.note import Checkpoint, VerifierKey
 from tests.house import House
 
 

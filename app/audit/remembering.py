@@ -1,0 +1,34 @@
+"""What a verifier remembers between two runs: keys it trusted first, and the last checkpoint it saw of each log. A file of its own."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app import keyfiles
+from app.ledger.note import Checkpoint, VerifierKey, read_checkpoint, read_note, read_vkey
+
+
+@dataclass
+class Memory:
+    """`notes`: the newest checkpoint of each log as it was signed; `keys`: whose signatures are believed."""
+
+    path: Path | None
+    keys: dict[str, VerifierKey] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        return {log: read_checkpoint(read_note(note.encode()).text) for log, note in self.notes.items()}
+
+    def keep(self) -> None:
+        """On disk when this returns: what was seen once is held against every later answer."""
+        if self.path is not None:
+            said = {"keys": {log: str(key) for log, key in self.keys.items()}, "checkpoints": self.notes}
+            keyfiles.replace(self.path, json.dumps(said, indent=1).encode())
+
+
+def recall(path: Path | None) -> Memory:
+    if path is None or not path.exists():
+        return Memory(path)
+    said = json.loads(path.read_text())
+    return Memory(path, {log: read_vkey(key) for log, key in said["keys"].items()}, said["checkpoints"])

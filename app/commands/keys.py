@@ -1,0 +1,61 @@
+"""`sbt keys`: make the keys of a new ledger; rotate those that protect persons."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app.access import keys as token_keys
+from app.commands.doing import OPERATOR, opened, reached, vault
+from app.database import Database
+from app.ledger import origin
+from app.ledger.origin import LOGS
+from app.ledger.promise import Receipts
+from app.ledger.signer import Signer
+from app.settings import Settings
+from app.vault import rotating
+from app.vault.keys import VaultKeys
+
+app = typer.Typer(no_args_is_help=True, help="The keys of this ledger, in SBT_KEY_DIR.")
+
+
+@app.command()
+def init() -> None:
+    """Make the keys of a new ledger: tokens, log, receipts, vault. Those that are there stay."""
+    settings = Settings()
+    origin.be(settings.log_origin)
+    token_keys.load(settings.keys / "token")
+    VaultKeys(settings.keys, make=True).make_epoch(1)
+    receipts = Receipts(settings.keys, make=True)
+    signers = [Signer(settings.keys, log, make=True) for log in LOGS]
+    typer.echo(f"Keys are in {settings.keys}; give witnesses and auditors these verifier keys:")
+    for key in (*(signer.verifier for signer in signers), receipts.verifier):
+        typer.echo(f"  {key}")
+
+
+@app.command()
+def rotate(
+    *,
+    destroy_old: Annotated[
+        bool, typer.Option("--destroy-old", help="End the older epochs: wrap anew, index anew, destroy their keys.")
+    ] = False,
+) -> None:
+    """Begin a new key epoch. With --destroy-old no older dump, WAL or disk opens anything that was erased, or anything at all."""
+    with reached() as (settings, found):
+        known = vault(settings)
+
+        async def work() -> tuple[int, list[int]]:
+            async with opened(found.urls.app) as database:
+                return await _rotate(database, known, destroy_old=destroy_old)
+
+        epoch, ended = asyncio.run(work())
+    typer.echo(f"Epoch {epoch} has begun.")
+    if ended:
+        told = ", ".join(map(str, ended))
+        typer.echo(
+            f"Epoch {told} is over: its keys are destroyed here. Destroy every copy of {settings.keys}/vault too."
+        )
+
+
+async def _rotate(database: Database, known: VaultKeys, *, destroy_old: bool) -> tuple[int, list[int]]:
+    return await rotating.rotate(database, known, by=OPERATOR, destroy_old=destroy_old)

@@ -1,0 +1,127 @@
+"""`sbt verify`: was history kept? Over HTTP as an outsider, from a bundle with nothing else at hand, or inside the database."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app import reaching
+from app.audit import database as inside
+from app.audit.log_rows import Trust
+from app.audit.outside import CannotCheckError, Outside
+from app.audit.remembering import Memory, recall
+from app.audit.snapshot import snapshot
+from app.keyfiles import KeyFolderError
+from app.ledger import origin, verify_bundle
+from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_vkey
+from app.ledger.origin import LOGS
+from app.ledger.report import COULD_NOT, NOT_CHECKED, Report, lines
+from app.ledger.signer import Signer
+from app.ledger.witnesses import Policy, read_policy
+from app.settings import Settings
+
+Vkeys = Annotated[list[str] | None, typer.Option(help="A verifier key you were told on another way; repeat it.")]
+
+
+def verify(
+    *,
+    url: Annotated[str | None, typer.Option(help="The service, as an outsider sees it.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="A case's bundle, offline.")] = None,
+    db: Annotated[
+        str | None, typer.Option(help="A PostgreSQL URL, or `local` for this machine's embedded one.")
+    ] = None,
+    remember: Annotated[Path | None, typer.Option(help="Where to keep keys and checkpoints between two runs.")] = None,
+    vkey: Vkeys = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="SBT_TOKEN", help="A bearer token: with ledger:verify also the leaves.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
+) -> None:
+    """Was history kept? Exit code 0: sound; 1: findings; 2: could not be checked."""
+    if sum(way is not None for way in (url, bundle, db)) != 1:
+        raise typer.BadParameter("give one of --url, --bundle and --db")
+    try:
+        report = _verify(url, bundle, db, recall(remember), _keys(vkey or []), token)
+    except (CannotCheckError, NoteError, KeyFolderError, OSError) as error:
+        typer.echo(f"could not check: {error}", err=True)
+        raise typer.Exit(COULD_NOT) from None
+    typer.echo(json.dumps(report.told(), indent=1) if as_json else "\n".join(lines(report)))
+    raise typer.Exit(report.exit_code)
+
+
+def _verify(
+    url: str | None,
+    bundle: Path | None,
+    db: str | None,
+    memory: Memory,
+    keys: dict[str, VerifierKey],
+    token: str | None,
+) -> Report:
+    memory.keys |= keys
+    if bundle is not None:
+        return verify_bundle.check(bundle.read_bytes(), list(memory.keys.values()))
+    settings = Settings()
+    origin.be(settings.log_origin)
+    policy = read_policy(settings.witnesses, settings.witness_quorum)
+    if url is not None:
+        return _outside(url, memory, policy, token)
+    assert db is not None
+    return _inside(db, memory, policy, settings)
+
+
+def _keys(told: list[str]) -> dict[str, VerifierKey]:
+    """Each under its log, which its name ends with."""
+    keys = [read_vkey(text) for text in told]
+    return {key.name.rpartition("/")[2]: key for key in keys}
+
+
+def _outside(url: str, memory: Memory, policy: Policy, token: str | None) -> Report:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client, _bar("entries", None) as advance:
+        return Outside(client, memory, policy.keys, policy.quorum).run(tick=advance)
+
+
+def _inside(db: str, memory: Memory, policy: Policy, settings: Settings) -> Report:
+    with reaching.database(settings) as found:
+        url = found.reader if db == "local" else db
+        trust, doubt = _trust(memory, policy, settings, url)
+        vault = settings.keys if (settings.keys / "vault").is_dir() else None
+        with snapshot(url) as seen:
+            total = inside.entries(seen)
+        with _bar("entries", 2 * total) as advance:
+            report = inside.verify_database(url, trust, vault, lambda _step, n: advance(n))
+        if doubt and not report.findings:
+            report.skip("notes", NOT_CHECKED, "the keys were taken from the database itself: give --vkey")
+        return report
+
+
+def _trust(memory: Memory, policy: Policy, settings: Settings, url: str) -> tuple[Trust, bool]:
+    """Keys as given or remembered, else as the key folder has them, else as the database says: then that is doubtful."""
+    signers: dict[str, Signer] = {}
+    for log in LOGS:
+        if (settings.keys / "log" / f"{log}.json").exists():
+            signers[log] = Signer(settings.keys, log, make=False)
+    keys = {log: signer.verifier for log, signer in signers.items()} | memory.keys
+    doubt = not keys.keys() >= set(LOGS)
+    if doubt:
+        with snapshot(url) as seen:
+            keys = {row.name: read_vkey(row.vkey) for row in seen.rows("SELECT name, vkey FROM log")} | keys
+    signed = {log: Checkpoint(s.verifier.name, s.last.size, s.last.root) for log, s in signers.items()}
+    return Trust(keys, policy.keys, policy.quorum if policy.keys else 0, memory.checkpoints, signed), doubt
+
+
+@contextmanager
+def _bar(what: str, total: int | None) -> Iterator[verify_bundle.Tick]:
+    """Long work shows how far it is; on a terminal only."""
+    console = Console(stderr=True, quiet=not os.isatty(2))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda n: progress.advance(task, n)

@@ -1,0 +1,54 @@
+"""c2sp.org/tlog-proof@v1: index, path and checkpoint in one text that can be kept and checked offline. Pure."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.ledger.merkle import HASH
+
+FIRST = "c2sp.org/tlog-proof@v1"
+INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
+MOST_HASHES = 63
+
+
+class TlogProofError(ValueError):
+    """A text that is no tlog-proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlogProof:
+    """A proof as read: nothing of it checked but its form."""
+
+    index: int
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes
+
+
+def make_proof(index: int, hashes: Iterable[bytes], checkpoint: str) -> str:
+    path = "".join(f"{base64.b64encode(found).decode()}\n" for found in hashes)
+    return f"{FIRST}\nindex {index}\n{path}\n{checkpoint}"
+
+
+def read_proof(text: str) -> TlogProof:
+    """An `extra` line is allowed and not believed: nothing signs it."""
+    head, found, checkpoint = text.partition("\n\n")
+    lines = head.split("\n")
+    if not found or lines[0] != FIRST:
+        raise TlogProofError("it does not begin as a tlog-proof does")
+    rest = lines[2:] if len(lines) > 1 and lines[1].startswith("extra ") else lines[1:]
+    index = INDEX.fullmatch(rest[0]) if rest else None
+    if index is None or len(rest) - 1 > MOST_HASHES:
+        raise TlogProofError("its index or its length is malformed")
+    return TlogProof(int(index[1]), tuple(map(_hash, rest[1:])), checkpoint.encode())
+
+
+def _hash(line: str) -> bytes:
+    try:
+        raw = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        raise TlogProofError("a hash is not base64") from None
+    if len(raw) != HASH or base64.b64encode(raw).decode() != line:
+        raise TlogProofError("a hash has 32 bytes")
+    return raw

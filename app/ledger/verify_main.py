@@ -1,0 +1,26 @@
+"""The command line of verify.py, the verifier as one file. Pure."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from app.ledger.note import NoteError, read_vkey
+from app.ledger.report import COULD_NOT, lines
+from app.ledger.verify_bundle import NoBundleError, check
+
+
+def main() -> None:
+    """Reads a bundle and says what it found; the exit code is the result."""
+    words = argparse.ArgumentParser(description="Checks a case's bundle of an SBT ledger, offline.")
+    words.add_argument("bundle", type=Path)
+    words.add_argument("--vkey", action="append", default=[], help="a verifier key you were told on another way")
+    words.add_argument("--json", action="store_true", help="the whole report as JSON")
+    told = words.parse_args()
+    try:
+        report = check(told.bundle.read_bytes(), [read_vkey(text) for text in told.vkey])
+    except (NoBundleError, NoteError, OSError) as error:
+        print(f"could not check: {error}", file=sys.stderr)  # noqa: T201 - a command
+        raise SystemExit(COULD_NOT) from None
+    print(json.dumps(report.told(), indent=1) if told.json else "\n".join(lines(report)))  # noqa: T201 - a command
+    raise SystemExit(report.exit_code)

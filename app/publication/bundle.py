@@ -1,0 +1,188 @@
+"""GET /v1/cases/{id}/bundle: one case as evidence, to be checked offline by whoever holds it. A zip; each file says its own."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from fastapi import Response
+
+from app.access import policy
+from app.cases import showing
+from app.cases.act import Look
+from app.cases.part_schemas import schemas
+from app.cases.reading import find
+from app.database import Session, Statement
+from app.errors import NotFound
+from app.ledger import proofs, published
+from app.ledger.append import Appended
+from app.ledger.canonical import read_leaf
+from app.ledger.merkle import leaf_hash
+from app.ledger.one_file import verifier
+from app.ledger.origin import CASES
+from app.ledger.parts import b64u, commitments, salt
+from app.ledger.promise import Receipts
+from app.ledger.published import SignedCheckpoint
+from app.ledger.tiles import Tile
+from app.ledger.tlog_proof import make_proof
+from app.ledger.witnesses import Policy
+from app.procedure.loading import rulebook
+from app.procedure.views import FULL, STATUS, view_of
+from app.publication.receipts import covering
+from app.vault.opening import COLUMNS, JOINED, open_row
+from app.vault.seal import Opened
+
+ENTRIES = Statement(
+    """
+    SELECT e.id, e.seq, e.leaf, e.leaf_hash, e.received_at, s.leaf_index
+    FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id WHERE e.case_id = :case_id ORDER BY e.seq
+    """
+)
+# what the entries rest on: the schemas of their parts, the registration of their clients
+GROUNDS = Statement(
+    """
+    SELECT e.id, e.type, e.leaf, s.leaf_index FROM entry e JOIN sequenced s ON s.entry_id = e.id
+    WHERE e.id IN (SELECT entry_id FROM part_schema WHERE name = ANY(CAST(:schemas AS text[])))
+       OR e.id IN (SELECT entry_id FROM client WHERE id = ANY(CAST(:clients AS text[]))) ORDER BY s.leaf_index
+    """
+)
+PARTS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))")
+OUTLINE = (
+    "contest", "report_kind", "report_number", "agency_code", "job_level", "subject_kind", "identified", "occurred_on",
+    "province", "regency", "channel", "violations",
+)  # fmt: skip
+README = """One case of an SBT ledger, as evidence.
+
+  python3 verify.py THIS.zip --vkey KEY      (needs Python >= 3.11 and the package `cryptography`)
+
+KEY is the log's verifier key; take it from whom you trust, not from this file. It is shown by the operator, the witnesses and the
+auditor, and at /.well-known/ledger. entries/ are the case's entries, each with its proof and the fields you may see; schemas/ and
+registers/ what they rest on; promises/ entries that were not yet in the log; checkpoint is what all proofs lead to.
+"""
+
+
+@dataclass
+class Archive:
+    """The files of the zip, in the order they were put in."""
+
+    files: dict[str, bytes | str] = field(default_factory=dict)
+
+    def zipped(self) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in self.files.items():
+                archive.writestr(name, content)
+        return out.getvalue()
+
+
+async def bundle(look: Look, case_id: UUID, receipts: Receipts, witnesses: Policy) -> Response:
+    """See the case, take its entries under one checkpoint, open what the caller may see."""
+    async with look.session.snapshot():
+        case = await find(look, case_id)
+        entries = await look.session.run(ENTRIES, case_id=case_id)
+        signed = await _checkpoint(look.session, entries, witnesses)
+        placed = [row for row in entries if row.leaf_index is not None and row.leaf_index < signed.checkpoint.size]
+        made = Archive({"README.txt": README, "checkpoint": str(signed), "verify.py": verifier()})
+        await _leaves(look.session, made, signed, placed)
+        shown = await _shown(look, case)
+    for row in placed:
+        made.files[f"entries/{row.seq:04}.fields.json"] = json.dumps(shown.get(row.id, {}), indent=1)
+    for row in entries[len(placed) :]:
+        entry = Appended(row.id, row.leaf, row.leaf_hash, row.received_at)
+        made.files[f"promises/{row.seq:04}.note"] = receipts.promise(entry)
+    made.files["policy.json"] = json.dumps(
+        await _policy(look.session, case_id, receipts, witnesses, len(placed)), indent=1
+    )
+    headers = {"Content-Disposition": f'attachment; filename="{case.number}.zip"', "Cache-Control": "no-store"}
+    return Response(made.zipped(), media_type="application/zip", headers=headers)
+
+
+async def _checkpoint(session: Session, entries: list[Any], witnesses: Policy) -> SignedCheckpoint:
+    """Over all entries of the case, if there is one; else over as many as there are."""
+    last = max((row.leaf_index for row in entries if row.leaf_index is not None), default=None)
+    found = await covering(session, CASES, last, witnesses)
+    signed = found[0] if found else await published.newest(session, CASES)
+    if signed is None or not entries:
+        raise NotFound
+    return signed
+
+
+async def _policy(
+    session: Session, case_id: UUID, receipts: Receipts, witnesses: Policy, entries: int
+) -> dict[str, Any]:
+    vkey = await session.value(Statement("SELECT vkey FROM log WHERE name = 'cases'"))
+    return {
+        "case": str(case_id),
+        "entries": entries,
+        "vkey": vkey,
+        "receipt_vkey": str(receipts.verifier),
+        "witnesses": [str(key) for key in witnesses.keys],
+        "quorum": witnesses.quorum,
+    }
+
+
+async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, placed: list[Any]) -> None:
+    """Each leaf with its proof to the one checkpoint."""
+    members = [read_leaf(row.leaf) for row in placed]
+    schemas = sorted({part["schema"]["name"] for m in members for part in m["parts"]})
+    clients = sorted({m["client"] for m in members if m["client"]})
+    grounds = await session.run(GROUNDS, schemas=schemas, clients=clients)
+    folders = {"schema.registered": "schemas", "client.registered": "registers"}
+    named = [(f"{folders[row.type]}/{n:04}", row) for n, row in enumerate(grounds)]
+    named += [(f"entries/{row.seq:04}", row) for row in placed]
+    size = signed.checkpoint.size
+    spans = {name: proofs.inclusion(row.leaf_index, size) for name, row in named}
+    wanted: set[Tile] = proofs.tiles_for(span for found in spans.values() for span in found)
+    stored = await published.tiles(session, CASES, wanted)
+    for name, row in named:
+        made.files[f"{name}.leaf"] = row.leaf
+        made.files[f"{name}.proof"] = make_proof(row.leaf_index, proofs.make(spans[name], stored), str(signed))
+
+
+async def _shown(look: Look, case: Any) -> dict[UUID, dict[str, Any]]:
+    """By entry and part: the fields the caller may see, each with salt and inner proof. Parts out of sight are not selected."""
+    may = showing.may_read(look.caller, case)
+    wanted = ["summary", "content", *(part for part in ("subject", "reporter") if part in may)]
+    found: dict[UUID, dict[str, Any]] = {}
+    for row in await look.session.run(PARTS, case_id=case.id, parts=wanted):
+        leaf = read_leaf(row.leaf)
+        names = _names(look, case, leaf, row.part)
+        opened = open_row(look.vault, row) if names else None
+        if opened is not None:
+            found.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names)
+    return found
+
+
+def _names(look: Look, case: Any, leaf: Mapping[str, Any], part: str) -> set[str] | None:
+    """Which fields of a part the caller may see; an unnamed one is not shown. None and empty: nothing."""
+    if part in ("subject", "reporter"):
+        return {"nip", "nik", "name", "address", "phone", "email"}
+    vocabulary, place = rulebook().vocabulary, showing.standpoint(case)
+    stage = rulebook().procedures[case.procedure].stages[leaf["stage"]]
+    view = view_of(stage, policy.viewer(look.caller, place))
+    if part == "summary":
+        return set(OUTLINE) | (set() if view == STATUS else set(vocabulary.fields))
+    clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
+    body = {n for n, field_ in vocabulary.fields.items() if clear or not field_.identity}
+    return body | {"account"} if view == FULL else None
+
+
+def openings(leaf: Mapping[str, Any], part: str, opened: Opened, names: Iterable[str] | None) -> dict[str, Any]:
+    """Of each named field: its value, its salt, and its proof within the part."""
+    ref = next(p["schema"] for p in leaf["parts"] if p["name"] == part)
+    fields = schemas()[ref["name"]].fields
+    hashes = [leaf_hash(c) for c in commitments(opened.root_key, fields, opened.fields)]
+    tree = {Tile(0, 0): b"".join(hashes)}
+    found = {}
+    for n, name in enumerate(fields):
+        if names and name in set(names) and name in opened.fields:
+            path = proofs.make(proofs.inclusion(n, len(fields)), tree)
+            found[name] = {
+                "value": opened.fields[name],
+                "salt": b64u(salt(opened.root_key, name)),
+                "proof": [b64u(h) for h in path],
+            }
+    return found

@@ -1,0 +1,89 @@
+"""Ends a key epoch: what it wraps is wrapped anew, the blind index is built under the new key, and the old keys are destroyed."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, update
+
+from app import clock
+from app.database import Database, Session, Statement, Together
+from app.ledger.append import append
+from app.vault.epochs import EPOCHS, open_next
+from app.vault.keys import VaultKeys
+from app.vault.models import DataKey
+from app.vault.opening import COLUMNS, JOINED, open_row
+from app.vault.seal import INSERT_INDEX, open_key, place_of
+
+D = DataKey.__table__.c
+BATCH = 500
+KEYS = Statement(f"SELECT id, case_id, person, epoch, wrapped FROM data_key WHERE epoch < :epoch LIMIT {BATCH}")
+REWRAP = Statement(
+    update(DataKey).where(D.id == bindparam("b_id")).values(epoch=bindparam("epoch"), wrapped=bindparam("wrapped"))
+)
+# rows of the index under an older epoch whose person is not yet found under the new one
+INDEXED = Statement(
+    f"""
+    SELECT b.case_id AS of_case, b.kind, {COLUMNS} FROM blind_index b, {JOINED}
+    WHERE b.epoch < :epoch AND p.entry_id = b.entry_id AND p.part = 'subject' AND NOT EXISTS (
+        SELECT 1 FROM blind_index n WHERE n.case_id = b.case_id AND n.kind = b.kind AND n.entry_id = b.entry_id
+        AND n.epoch = :epoch
+    ) LIMIT {BATCH}
+    """
+)
+CLOSE = Statement("SELECT close_epoch(CAST(:epoch AS integer))")
+END = Statement("SELECT end_epoch(CAST(:epoch AS integer))")
+
+
+async def rotate(database: Database, vault: VaultKeys, *, by: str, destroy_old: bool) -> tuple[int, list[int]]:
+    """A new epoch, and with `destroy_old` the end of all older ones: (new, ended). Runs again without harm where it was cut off."""
+    async with database.writing() as session:
+        epoch = await open_next(session, vault, by=by)
+    return epoch, await end_older(database, vault, epoch, by=by) if destroy_old else []
+
+
+async def end_older(database: Database, vault: VaultKeys, epoch: int, *, by: str) -> list[int]:
+    """The bulk goes in small transactions while the service runs; the last one shuts the old epoch for writers."""
+    moved = 1
+    while moved:
+        async with database.writing() as session:
+            moved = await _move(session, vault, epoch)
+    async with database.writing() as session:
+        ended = [row.epoch for row in await session.run(EPOCHS) if row.epoch < epoch]
+        for old in ended:
+            await _end(session, vault, old, epoch, by=by)
+    # if the power goes out here: nothing in the database refers to the old keys; the next run destroys the files
+    async with database.reading() as session:
+        alive = {row.epoch for row in await session.run(EPOCHS)}
+    for gone in vault.epochs_on_disk() - alive:
+        vault.destroy_epoch(gone)
+    return ended
+
+
+async def _end(session: Session, vault: VaultKeys, old: int, epoch: int, *, by: str) -> None:
+    await session.run(CLOSE, epoch=old)  # who writes under it now waits, and is then refused
+    while await _move(session, vault, epoch):
+        continue
+    batch = Together()
+    append(batch, type_="key.epoch_ended", party=by, received_at=clock.now(), facts={"epoch": old})
+    await batch.send(session)
+    await session.run(END, epoch=old)
+
+
+async def _move(session: Session, vault: VaultKeys, epoch: int) -> int:
+    """A batch of wrapped keys and index rows into the new epoch; how many."""
+    keys = await session.run(KEYS, epoch=epoch)
+    for row in keys:
+        key = open_key(vault, row._asdict())
+        wrapped = vault.wrap(epoch, key.key, place_of(key.id, row.case_id, row.person))
+        await session.run(REWRAP, b_id=row.id, epoch=epoch, wrapped=wrapped)
+    rows = await session.run(INDEXED, epoch=epoch)
+    for row in rows:
+        await _index(session, vault, epoch, row)
+    return len(keys) + len(rows)
+
+
+async def _index(session: Session, vault: VaultKeys, epoch: int, row: Any) -> None:
+    person = open_row(vault, row)
+    assert person is not None, "the index rows of an erased person went with the key"
+    digest = vault.index(epoch, row.kind, person.fields[row.kind])
+    values = {"case_id": row.of_case, "kind": row.kind, "digest": digest, "epoch": epoch, "entry_id": row.entry_id}
+    await session.run(INSERT_INDEX, **values)

@@ -1,0 +1,165 @@
+"""A case as evidence: checked offline by one file, for each reader with what it may see, and refused when anything in it is changed."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.ledger import verify_bundle
+from app.ledger.note import VerifierKey
+from app.ledger.one_file import verifier
+from app.ledger.report import lines
+from tests.house import Case, House, refusal
+from tests.publication.test_served_log import settled, vkey
+
+
+def bundle_of(api: House, party: str, case: Case, **headers: str) -> bytes:
+    settled(api)
+    answer = api.get(party, f"/v1/cases/{case.id}/bundle", **headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/zip"
+    return answer.content
+
+
+def files(raw: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(content: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+@pytest.fixture
+def case(api: House) -> Case:
+    return api.walked("kajian_bawaslu")
+
+
+def test_one_file_and_nothing_else_checks_it(api: House, case: Case, tmp_path: Path) -> None:
+    raw = bundle_of(api, "bkn", case, X_Purpose="penanganan")
+    (tmp_path / "case.zip").write_bytes(raw)
+    (tmp_path / "verify.py").write_bytes(files(raw)["verify.py"])
+    words = [sys.executable, "-I", "verify.py", "case.zip", "--vkey", str(vkey(api, "cases")), "--json"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["result"] == "sound" and told["standing"] == "log-signed"
+    assert {s["status"] for s in told["steps"] if s["step"] not in ("witnesses", "signatures", "times")} == {"passed"}
+    untrusted = subprocess.run(words[:4], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert untrusted.returncode == 2, "its own key alone proves nothing"
+
+
+def test_the_one_file_needs_no_package_but_cryptography() -> None:
+    text = verifier()
+    assert "Apache License" in text and "def dumps" in text
+    found = {line.split()[1].partition(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))}
+    assert found - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def shown(raw: bytes, entry: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files(raw)[f"entries/{entry:04}.fields.json"])
+    return found
+
+
+def test_each_reader_gets_the_openings_of_what_it_may_see(api: House, case: Case) -> None:
+    own = shown(bundle_of(api, "bkn", case, X_Purpose="penanganan"), 1)
+    assert set(own) == {"subject", "content", "summary"} | ({"reporter"} & set(own))
+    masked = shown(bundle_of(api, "bkn", case), 1)
+    assert "subject" not in masked and "reporter" not in masked
+    other = shown(bundle_of(api, "auditor", case), 2)
+    assert "content" not in other and "findings" not in json.dumps(other)
+    assert "agency_code" in other["summary"]
+    assert refusal(api.get("kasn", f"/v1/cases/{case.id}/bundle")) == (404, "NOT_FOUND")
+
+
+def _other_value(content: dict[str, bytes]) -> None:
+    fields = json.loads(content["entries/0001.fields.json"])
+    fields["summary"]["province"]["value"] = "99"
+    content["entries/0001.fields.json"] = json.dumps(fields).encode()
+
+
+def _field_of_no_schema(content: dict[str, bytes]) -> None:
+    fields = json.loads(content["entries/0001.fields.json"])
+    fields["summary"]["nickname"] = fields["summary"]["province"]
+    content["entries/0001.fields.json"] = json.dumps(fields).encode()
+
+
+def _other_outcome(content: dict[str, bytes]) -> None:
+    content["entries/0002.leaf"] = content["entries/0002.leaf"].replace(b"lolos", b"tidak")
+
+
+def _without_the_last(content: dict[str, bytes]) -> None:
+    for name in ("leaf", "proof", "fields.json"):
+        del content[f"entries/0002.{name}"]
+
+
+def _without_the_first(content: dict[str, bytes]) -> None:
+    for name in ("leaf", "proof", "fields.json"):
+        del content[f"entries/0001.{name}"]
+
+
+def _entries_swapped(content: dict[str, bytes]) -> None:
+    for name in ("leaf", "proof"):
+        first, second = f"entries/0001.{name}", f"entries/0002.{name}"
+        content[first], content[second] = content[second], content[first]
+
+
+def _another_checkpoint(content: dict[str, bytes]) -> None:
+    content["checkpoint"] = content["checkpoint"].replace(b"localhost/sbt/cases\n", b"localhost/sbt/cases\n1", 1)
+
+
+def _no_schemas(content: dict[str, bytes]) -> None:
+    for name in [name for name in content if name.startswith("schemas/")]:
+        del content[name]
+
+
+def _no_clients(content: dict[str, bytes]) -> None:
+    for name in [name for name in content if name.startswith("registers/")]:
+        del content[name]
+
+
+def _proof_of_another_leaf(content: dict[str, bytes]) -> None:
+    content["entries/0001.proof"] = content["entries/0002.proof"]
+
+
+ALTERED: list[tuple[Callable[[dict[str, bytes]], None], str]] = [
+    (_other_value, "FIELD_WRONG"),
+    (_field_of_no_schema, "FIELD_WRONG"),
+    (_other_outcome, "NOT_INCLUDED"),
+    (_without_the_last, "ENTRY_MISSING"),
+    (_without_the_first, "CHAIN_BROKEN"),
+    (_entries_swapped, "CHAIN_BROKEN"),
+    (_another_checkpoint, "NOTE_NOT_SIGNED"),
+    (_no_schemas, "SCHEMA_UNKNOWN"),
+    (_no_clients, "CLIENT_UNKNOWN"),
+    (_proof_of_another_leaf, "NOT_INCLUDED"),
+]
+
+
+@pytest.mark.parametrize(("alter", "code"), ALTERED, ids=[a.__name__ for a, _ in ALTERED])
+def test_a_bundle_that_was_changed_is_told_apart(
+    api: House, case: Case, alter: Callable[[dict[str, bytes]], None], code: str
+) -> None:
+    content = files(bundle_of(api, "bkn", case, X_Purpose="penanganan"))
+    key: VerifierKey = vkey(api, "cases")
+    honest = verify_bundle.check(packed(content), [key])
+    assert honest.exit_code == 0, "\n".join(lines(honest))
+    alter(content)
+    found = verify_bundle.check(packed(content), [key])
+    assert code in found.codes() and found.exit_code == 1
+
+
+@pytest.mark.parametrize("raw", [b"", b"PK", packed({}), packed({"policy.json": b"{"})])
+def test_what_is_no_bundle_cannot_be_checked(raw: bytes) -> None:
+    with pytest.raises(verify_bundle.NoBundleError):
+        verify_bundle.check(raw, [])
