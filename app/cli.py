@@ -18,7 +18,7 @@ import uvicorn
 
 from app import embedded, migrating, roles
 from app.admin import sandbox as sandboxes
-from app.commands import keys, subject, verify
+from app.commands import keys, log, subject, verify, witness
 from app.database import Database, Session
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
@@ -33,7 +33,9 @@ app.add_typer(databases, name="db")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(keys.app, name="keys")
 app.add_typer(subject.app, name="subject")
+app.add_typer(log.app, name="log")
 app.command()(verify.verify)
+app.command()(witness.witness)
 
 
 @app.command()

@@ -1,9 +1,14 @@
 """Alive, and ready: what a load balancer and a health check ask."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.database import Statement
+from app.database import Session, Statement
+from app.ledger import published
+from app.ledger.origin import CASES
+from app.ledger.witnesses import Policy
 
 WAITING = Statement("SELECT count(*) FROM (SELECT 1 FROM pending LIMIT 10001) p")
 QUARANTINED = Statement("SELECT quarantined FROM log WHERE quarantined IS NOT NULL LIMIT 1")
@@ -18,13 +23,27 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready", operation_id="ready", responses={503: {"description": "Not ready"}})
 async def ready(request: Request) -> JSONResponse:
-    """The database answers, the ledger is not quarantined, and how many entries wait for their index."""
+    """The database answers, the ledger is not quarantined, how many entries wait for their index, and whether witnesses follow."""
     try:
         async with request.app.state.database.reading() as session:
             pending = await session.value(WAITING)
             fault = await session.value(QUARANTINED)
+            ledger = await _standing(session, request.app.state.witnesses)
     except Exception:  # noqa: BLE001 - whatever is wrong, the answer is the same and says nothing of it
         return JSONResponse({"status": "not_ready"}, 503)
     if fault:
         return JSONResponse({"status": "quarantined", "reason": fault}, 503)
-    return JSONResponse({"status": "ready", "pending_entries": pending})
+    return JSONResponse({"status": "ready", "pending_entries": pending, "ledger": ledger})
+
+
+async def _standing(session: Session, policy: Policy) -> dict[str, Any]:
+    """Of the log of cases: signed how far, and how far a quorum of witnesses knows it. Below quorum the service goes on."""
+    signed = await published.newest(session, CASES)
+    known = await published.witnessed(session, CASES, -1, policy.names, policy.quorum)
+    return {
+        "standing": "witnessed" if known else "log-signed",
+        "size": signed.checkpoint.size if signed else 0,
+        "witnessed_size": known.checkpoint.size if known else None,
+        "witnesses": len(policy.keys),
+        "quorum": policy.quorum,
+    }

@@ -175,8 +175,15 @@ def default_opener(procedure: str) -> str:
 
 
 @contextmanager
-def running_house(folder: Path) -> Iterator[House]:
+def running_house(folder: Path, clock_start: str | None = None) -> Iterator[House]:
     """fsync is off for the suite; tests of what a crash leaves start a server of their own with it on."""
+    with furnished(folder, clock_start) as house, served(house):
+        yield house
+
+
+@contextmanager
+def furnished(folder: Path, clock_start: str | None = None) -> Iterator[House]:
+    """Database, roles, tables and clients; nobody serves yet."""
     standing.ahead = _fake_ahead
     with embedded.running(folder / "var", fsync=False) as server:
         urls = roles.init_embedded(server)
@@ -190,22 +197,27 @@ def running_house(folder: Path) -> Iterator[House]:
             database_url=urls.app,
             worker_database_url=urls.worker,
         )
-        asyncio.run(_prepare(urls.app, folder))
+        asyncio.run(_prepare(urls.app, folder, clock_start))
         rows = json.loads((folder / "sandbox" / "clients.json").read_text())
-        app = create_app(settings)
-        with _serving(app, port):
-            house = House(app, f"http://127.0.0.1:{port}", folder, server, urls, {r["party"]: r for r in rows})
-            yield house
-            house.http.close()
+        house = House(
+            create_app(settings), f"http://127.0.0.1:{port}", folder, server, urls, {r["party"]: r for r in rows}
+        )
+        yield house
+        house.http.close()
 
 
-async def _prepare(url: str, folder: Path) -> None:
+@contextmanager
+def served(house: House) -> Iterator[None]:
+    with _serving(house.app, int(house.base.rpartition(":")[2])):
+        yield
+
+
+async def _prepare(url: str, folder: Path, clock_start: str | None) -> None:
     database = Database.connect(url, size=1)
     await database.open()
+    vault = VaultKeys(folder / "var" / "keys", make=True)
     async with database.writing() as session:
-        await sandbox.prepare(
-            session, VaultKeys(folder / "var" / "keys", make=True), folder / "sandbox", clock_start=None
-        )
+        await sandbox.prepare(session, vault, folder / "sandbox", clock_start=clock_start)
     await database.close()
 
 

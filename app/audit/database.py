@@ -44,12 +44,16 @@ HEAD_MIGRATION = "0003"
 
 def verify_database(url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None) -> Report:
     """`keys`: the vault's key folder; None: what is sealed stays closed, and steps 12 and 13 are not all checked."""
-    report = Report()
     with snapshot(url) as seen:
-        notes = {log: log_rows.check_log(report, seen, trust, log, lambda n: tick("tree", n)) for log in LOGS}
-        log_rows.check_queue(report, seen)
-        _check_schema(report, seen)
-        _Walk(report, seen, keys, tick).run(notes)
+        return verify_snapshot(seen, trust, keys, tick)
+
+
+def verify_snapshot(seen: Snapshot, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None) -> Report:
+    report = Report()
+    notes = {log: log_rows.check_log(report, seen, trust, log, lambda n: tick("tree", n)) for log in LOGS}
+    log_rows.check_queue(report, seen)
+    _check_schema(report, seen)
+    Walk(report, seen, keys, tick).run(notes)
     _quorum(report, trust, notes[CASES])
     report.skip("signatures", NOT_YET, "parties do not sign their requests yet")
     return report
@@ -83,7 +87,7 @@ def _quorum(report: Report, trust: Trust, notes: list[Witnessed]) -> None:
         report.skip("witnesses", NOT_YET, "no checkpoint has a quorum of cosignatures")
 
 
-class _Walk:
+class Walk:
     """Steps 5 to 13: leaf by leaf through both logs, then table by table."""
 
     def __init__(self, report: Report, seen: Snapshot, keys: Path | None, tick: Tick) -> None:
@@ -96,21 +100,27 @@ class _Walk:
             self.sealed = Sealed.begin(report, seen, vault, self.checks[CASES].schemas)
         self.replay = Replay(report, self.registers, _calendars(seen))
 
-    def run(self, notes: dict[str, list[Witnessed]]) -> None:
+    def read(self) -> None:
+        """Both logs, leaf by leaf; the clients that looked are registered in the log of cases, which comes first."""
+        self.checks[ACCESS].clients = self.checks[CASES].clients
         for log in (CASES, ACCESS):
             for source in (PLACED, WAITING):
                 for row in self.seen.stream(ROWS.format(source), log):
                     self._entry(log, row)
                     self.tick("leaves", 1)
-            check_times(self.report, self.checks[log], notes[log])
-        self.checks[ACCESS].clients = self.checks[CASES].clients
+
+    def run(self, notes: dict[str, list[Witnessed]]) -> None:
+        self.read()
+        check_times(self.report, self.checks[CASES], notes[CASES])
+        if not self.checks[
+            CASES
+        ].clock:  # a sandbox's moves are entries of the log of cases: their place among looks is not known
+            check_times(self.report, self.checks[ACCESS], notes[ACCESS])
         self.registers.compare(self.report, self.seen)
         self._sealed_tables()
 
     def _entry(self, log: str, row: Any) -> None:
         check = self.checks[log]
-        if log == ACCESS:
-            check.clients = self.checks[CASES].clients
         members = check.add(row.leaf_index, row.leaf)
         if members is None:
             return

@@ -9,6 +9,7 @@ from app.audit.snapshot import Snapshot
 from app.ledger.merkle import EMPTY_ROOT, leaf_hash
 from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_note, signed_at
 from app.ledger.report import Report
+from app.ledger.signer import Signed
 from app.ledger.tiles import WIDTH, Tile
 from app.ledger.verify import Witnessed, check_follows, check_note
 from app.ledger.verify_tree import TreeCheck
@@ -25,6 +26,7 @@ LOST = """
     AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.entry_id = e.id)
 """
 TWICE = "SELECT p.entry_id AS id, p.log FROM pending p JOIN sequenced s ON s.entry_id = p.entry_id"
+OF_A_LOG = ("entry", "pending", "sequenced", "tile", "checkpoint", "published", "cosignature")
 STRAY = """
     SELECT s.entry_id AS id, s.log FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE e.log <> s.log
     UNION ALL SELECT p.entry_id, p.log FROM pending p JOIN entry e ON e.id = p.entry_id WHERE e.log <> p.log
@@ -39,7 +41,7 @@ class Trust:
     witnesses: tuple[VerifierKey, ...] = ()
     quorum: int = 0
     remembered: Mapping[str, Checkpoint] = field(default_factory=dict)
-    signed: Mapping[str, Checkpoint] = field(default_factory=dict)
+    signed: Mapping[str, Signed] = field(default_factory=dict)
 
 
 def check_log(report: Report, seen: Snapshot, trust: Trust, log: str, tick: Tick) -> list[Witnessed]:
@@ -66,6 +68,8 @@ def _head_fits(report: Report, head: Any, trust: Trust, log: str) -> None:
         report.find(
             "rows", "HEAD_OF_ANOTHER_LOG", f"log {log}", "its key or origin is not the one that is trusted", log=log
         )
+    if log in trust.signed and head.id != trust.signed[log].log_id:
+        report.find("rows", "HEAD_OF_ANOTHER_LOG", f"log {log}", "the signer's keys belong to another log", log=log)
     if head.quarantined:
         report.find("rows", "QUARANTINED", f"log {log}", head.quarantined, log=log)
 
@@ -119,14 +123,14 @@ def _cosigned_at(good: Witnessed, row: Any, key: VerifierKey | None) -> int | No
 
 def _published(report: Report, seen: Snapshot, notes: list[Witnessed], head: Any, log: str) -> None:
     """Each checkpoint row follows the one before: none was taken out. What was signed last is published."""
-    previous = 0
-    for row in seen.rows("SELECT size, previous FROM checkpoint WHERE log = %s ORDER BY size", log):
+    previous, root = 0, EMPTY_ROOT
+    for row in seen.rows("SELECT size, root, previous FROM checkpoint WHERE log = %s ORDER BY size", log):
         report.count("rows")
         if row.previous != previous:
             says = f"it follows {row.previous}, before it stands {previous}"
             report.find("rows", "CHECKPOINT_MISSING", f"checkpoint {log}/{row.size}", says, log=log)
-        previous = row.size
-    if previous != head.size:
+        previous, root = row.size, row.root
+    if (previous, root) != (head.size, head.root):
         report.find("rows", "HEAD_DIFFERS", f"log {log}", "head and last checkpoint disagree", log=log, index=head.size)
     if head.size and not notes:
         report.find("notes", "NOTE_MISSING", f"published {log}", "nothing was ever published", log=log)
@@ -188,7 +192,9 @@ def _sizes(report: Report, tree: TreeCheck, head: Any, roots: Mapping[int, bytes
 def _known(report: Report, tree: TreeCheck, trust: Trust, log: str) -> None:
     """Step 3: what the verifier saw before, and what the signer remembers, is the beginning of this log."""
     report.begin("history")
-    for what, known in (("remembered", trust.remembered.get(log)), ("signer's", trust.signed.get(log))):
+    signed, name = trust.signed.get(log), trust.keys[log].name
+    mine = Checkpoint(name, signed.size, signed.root) if signed else None
+    for what, known in (("remembered", trust.remembered.get(log)), ("signer's", mine)):
         if known is None:
             continue
         root = tree.roots.get(known.size)
@@ -203,7 +209,10 @@ def _known(report: Report, tree: TreeCheck, trust: Trust, log: str) -> None:
 
 
 def check_queue(report: Report, seen: Snapshot) -> None:
-    """Step 11: every entry has its place or waits for it, in its own log."""
+    """Step 11: every entry has its place or waits for it, in its own log; no row is of a log that is not there."""
+    for name in OF_A_LOG:
+        for row in seen.rows(f"SELECT DISTINCT log FROM {name} WHERE log NOT IN (SELECT name FROM log)"):
+            report.find("rows", "ROW_OF_NO_LOG", f"{name} {row.log}", "there is no such log")
     for sql, code, says in (
         (LOST, "ENTRY_LOST", "it is neither in the log nor waiting for it"),
         (TWICE, "PENDING_TWICE", "it waits for an index that it has"),

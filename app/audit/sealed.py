@@ -155,6 +155,15 @@ class Sealed:
                     "projections", "ROW_MISSING", f"blind_index {case} {kind}", "the person cannot be found"
                 )
 
+    def index_rows(self, seen: Snapshot) -> list[dict[str, Any]]:
+        """The rows of the newest epoch that the blind index must hold."""
+        epoch = seen.value("SELECT max(epoch) FROM key_epoch")
+        found = self._digests([epoch])
+        return [
+            {"case_id": case, "kind": kind, "digest": digest, "epoch": epoch, "entry_id": entry}
+            for (case, kind, digest), (entry, _) in found.items()
+        ]
+
     def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[str, int]]:
         wanted = {}
         for epoch in epochs:

@@ -20,7 +20,7 @@ from app.audit.remembering import Memory, recall
 from app.audit.snapshot import snapshot
 from app.keyfiles import KeyFolderError
 from app.ledger import origin, verify_bundle
-from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_vkey
+from app.ledger.note import NoteError, VerifierKey, read_vkey
 from app.ledger.origin import LOGS
 from app.ledger.report import COULD_NOT, NOT_CHECKED, Report, lines
 from app.ledger.signer import Signer
@@ -113,7 +113,7 @@ def _trust(memory: Memory, policy: Policy, settings: Settings, url: str) -> tupl
     if doubt:
         with snapshot(url) as seen:
             keys = {row.name: read_vkey(row.vkey) for row in seen.rows("SELECT name, vkey FROM log")} | keys
-    signed = {log: Checkpoint(s.verifier.name, s.last.size, s.last.root) for log, s in signers.items()}
+    signed = {log: signer.last for log, signer in signers.items()}
     return Trust(keys, policy.keys, policy.quorum if policy.keys else 0, memory.checkpoints, signed), doubt
 
 

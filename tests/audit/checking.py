@@ -6,7 +6,7 @@ from pathlib import Path
 from app import embedded, roles
 from app.audit.database import verify_database
 from app.audit.log_rows import Trust
-from app.ledger.note import Checkpoint, VerifierKey
+from app.ledger.note import VerifierKey
 from app.ledger.origin import LOGS
 from app.ledger.report import Report
 from app.ledger.signer import Signer
@@ -15,7 +15,7 @@ from tests.house import House
 
 def trust(keys: Path, witnesses: tuple[VerifierKey, ...] = ()) -> Trust:
     signers = {log: Signer(keys, log, make=False) for log in LOGS}
-    signed = {log: Checkpoint(s.verifier.name, s.last.size, s.last.root) for log, s in signers.items()}
+    signed = {log: signer.last for log, signer in signers.items()}
     return Trust({log: s.verifier for log, s in signers.items()}, witnesses, len(witnesses), {}, signed)
 
 

@@ -1,0 +1,198 @@
+"""Brings lost entries back at identical indexes from an export, and every row that follows from them. For `sbt log recover`.
+
+Nothing is restored that the signer did not sign: the entries must lead from the tree of this database to the root that it remembers.
+"""
+
+import base64
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from app.audit.database import Walk
+from app.audit.snapshot import Snapshot
+from app.ledger.append import INSERT_ENTRY
+from app.ledger.merkle import leaf_hash
+from app.ledger.report import Report
+from app.ledger.signer import Signer
+from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_path
+from app.ledger.verify_leaves import read_bundle
+
+Connection = psycopg.Connection[Any]
+ENTRY_COLUMNS = INSERT_ENTRY.names
+RESTORED = "INSERT INTO sequenced (log, leaf_index, entry_id) VALUES (%s, %s, %s)"
+GROWN = """
+    INSERT INTO tile (log, level, number, hashes) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
+"""
+REPLAYED = ("key_epoch", "party", "client", "mandate", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")  # fmt: skip
+KEYED = {"cases": ("id",), "stage": ("case_id", "stage", "round")}
+
+
+class NotRestoredError(Exception):
+    """Nothing was changed; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What one log lacks: from its size to the size that was signed."""
+
+    log: str
+    size: int
+    signed: int
+
+
+def losses(session: Connection, signers: dict[str, Signer]) -> list[Loss]:
+    sizes: dict[str, int] = dict(session.execute("SELECT name, size FROM log").fetchall())
+    found = [Loss(log, sizes.get(log, 0), signer.last.size) for log, signer in signers.items()]
+    return [loss for loss in found if loss.size < loss.signed]
+
+
+def restore(session: Connection, signers: dict[str, Signer], folder: Path, keys: Path) -> list[Loss]:
+    """All of it in the caller's transaction, as the tables' owner: if the power goes out, nothing was restored."""
+    found = losses(session, signers)
+    session.execute("UPDATE log SET quarantined = NULL")
+    for loss in found:
+        _log(session, loss, signers[loss.log], folder)
+    _sealed(session, folder)
+    _rows(session, keys)
+    return found
+
+
+def _log(session: Connection, loss: Loss, signer: Signer, folder: Path) -> None:
+    edge = _edge(session, loss)
+    leaves = list(_leaves(folder, loss))
+    if len(leaves) != loss.signed - loss.size:
+        raise NotRestoredError(
+            f"{loss.log}: the export holds {loss.size + len(leaves)} entries, {loss.signed} were signed"
+        )
+    tiles = edge.grow(map(leaf_hash, leaves))
+    if edge.root() != signer.last.root:
+        raise NotRestoredError(f"{loss.log}: the entries of the export do not lead to the root that was signed")
+    for index, leaf in enumerate(leaves, loss.size):
+        _entry(session, loss.log, index, leaf)
+    for tile, hashes in tiles.items():
+        session.execute(GROWN, [loss.log, tile.level, tile.number, hashes])
+    session.execute("UPDATE log SET size = %s, root = %s WHERE name = %s", [edge.size, edge.root(), loss.log])
+    row = [loss.log, edge.size, edge.root(), loss.size]
+    session.execute("INSERT INTO checkpoint (log, size, root, previous) VALUES (%s, %s, %s, %s)", row)
+
+
+def _edge(session: Connection, loss: Loss) -> Edge:
+    stored = {}
+    for tile in edge_tiles(loss.size):
+        place = [loss.log, tile.level, tile.number]
+        row = session.execute("SELECT hashes FROM tile WHERE (log, level, number) = (%s, %s, %s)", place).fetchone()
+        if row is None:
+            raise NotRestoredError(
+                f"{loss.log}: tile {tile.level}/{tile.number} is missing: the tree here is not whole"
+            )
+        stored[Tile(tile.level, tile.number)] = row[0]
+    return edge_from(loss.size, stored)
+
+
+def _leaves(folder: Path, loss: Loss) -> Iterator[bytes]:
+    """Leaves of the export from the first missing index on."""
+    index = loss.size - loss.size % WIDTH
+    while index < loss.signed:
+        leaves = read_bundle(_widest(folder / "log" / loss.log / "tile" / "entries", index // WIDTH))
+        yield from leaves[max(loss.size - index, 0) : loss.signed - index]
+        if len(leaves) < WIDTH:
+            return
+        index += WIDTH
+
+
+def _widest(folder: Path, number: int) -> bytes:
+    """The whole bundle, or the widest of its partial ones; empty where there is none."""
+    whole = folder / number_path(number)
+    if whole.is_file():
+        return whole.read_bytes()
+    partial = sorted((folder / f"{number_path(number)}.p").glob("*"), key=lambda path: int(path.name))
+    return partial[-1].read_bytes() if partial else b""
+
+
+def _entry(session: Connection, log: str, index: int, leaf: bytes) -> None:
+    said = json.loads(leaf)
+    row = {
+        "id": UUID(said["id"]),
+        "log": log,
+        "type": said["type"],
+        "case_id": said.get("case"),
+        "seq": said.get("seq"),
+    }
+    row |= {"party": said["party"], "received_at": said["received_at"], "leaf": leaf}
+    places = ", ".join(["%s"] * len(ENTRY_COLUMNS))
+    insert = f"INSERT INTO entry ({', '.join(ENTRY_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING"
+    session.execute(insert, [row[name] for name in ENTRY_COLUMNS])
+    session.execute("DELETE FROM pending WHERE entry_id = %s", [row["id"]])
+    session.execute(RESTORED, [log, index, row["id"]])
+
+
+def _sealed(session: Connection, folder: Path) -> None:
+    """Ciphertexts and wrapped keys of entries that are here again; what was erased meanwhile is not brought back."""
+    files = [path for path in sorted((folder / "sealed").rglob("*.jsonl")) if path.name != "keys.jsonl"]
+    if not files:
+        raise NotRestoredError("the export holds no sealed contents: make it with `sbt log export --sealed`")
+    for line in itertools.chain.from_iterable(path.read_text().splitlines() for path in files):
+        row = json.loads(line)
+        values = [row["entry_id"], row["part"], row["key_id"], base64.b64decode(row["ciphertext"])]
+        session.execute(
+            "INSERT INTO payload (entry_id, part, key_id, ciphertext) SELECT e.id, %s, %s, %s FROM entry e WHERE e.id = %s"
+            " ON CONFLICT DO NOTHING",
+            [*values[1:], values[0]],
+        )
+    _data_keys(session, folder / "sealed" / "keys.jsonl")
+
+
+def _data_keys(session: Connection, path: Path) -> None:
+    known = {row[0] for row in session.execute("SELECT id FROM data_key").fetchall()}
+    session.execute("CREATE TEMPORARY TABLE restored_key (LIKE data_key) ON COMMIT DROP")
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        if UUID(row["id"]) not in known:
+            values = [row["id"], row["case_id"], row["person"], int(row["epoch"]), base64.b64decode(row["wrapped"])]
+            session.execute("INSERT INTO restored_key VALUES (%s, %s, %s, %s, %s)", values)
+
+
+def _rows(session: Connection, keys: Path) -> None:
+    """Every row that the log calls for: replayed, and put where it is missing or differs."""
+    session.execute("SET CONSTRAINTS ALL DEFERRED")
+    seen = Snapshot(session)
+    first = Walk(Report(), seen, None, lambda _step, _n: None)
+    first.read()
+    for name in REPLAYED:
+        _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
+    session.execute("INSERT INTO data_key SELECT * FROM restored_key ON CONFLICT DO NOTHING")
+    report = Report()
+    walk = Walk(report, seen, keys, lambda _step, _n: None)
+    walk.read()
+    if report.findings:
+        found = report.findings[0]
+        raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")
+    _put(session, "idempotency", walk.registers.rows["idempotency"].values(), "ON CONFLICT DO NOTHING")
+    for name, expected in zip(KEYED, walk.replay.rows(), strict=True):
+        _put(session, name, expected.values(), _upsert(name, next(iter(expected.values()), {})))
+    # a number that was given is not given again
+    number = "SELECT max(split_part(number, '-', 3)::bigint) FROM cases"
+    session.execute(f"SELECT setval('case_number', greatest((SELECT last_value FROM case_number), ({number})))")
+    assert walk.sealed is not None
+    for row in walk.sealed.index_rows(seen):
+        _put(session, "blind_index", [row], "ON CONFLICT DO NOTHING")
+
+
+def _upsert(name: str, row: dict[str, Any]) -> str:
+    sets = ", ".join(f'"{column}" = excluded."{column}"' for column in row)
+    return f"ON CONFLICT ({', '.join(KEYED[name])}) DO UPDATE SET {sets}"
+
+
+def _put(session: Connection, name: str, rows: Any, conflict: str) -> None:
+    for row in rows:
+        columns = ", ".join(f'"{column}"' for column in row)
+        values = [Jsonb(value) if isinstance(value, dict) else value for value in row.values()]
+        session.execute(f"INSERT INTO {name} ({columns}) VALUES ({', '.join(['%s'] * len(row))}) {conflict}", values)

@@ -1,0 +1,94 @@
+"""`sbt log export`: the served tree as static files, which any web server or disk can keep; with `sealed`, what is needed to restore."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from app.database import Database, Session, Statement
+from app.ledger import published
+from app.ledger.origin import CASES, LOGS
+from app.ledger.tiles import WIDTH, Tile, number_path
+from app.ledger.verify_tree import tiles_of
+
+Tick = Callable[[int], None]
+SEALED = Statement(
+    """
+    SELECT p.entry_id, p.part, p.key_id, p.ciphertext FROM payload p JOIN sequenced s ON s.entry_id = p.entry_id
+    WHERE s.log = 'cases' AND s.leaf_index >= :start AND s.leaf_index < :end ORDER BY s.leaf_index, p.part
+    """
+)
+KEYS = Statement("SELECT id, case_id, person, epoch, wrapped FROM data_key ORDER BY id")
+HEADS = Statement("SELECT name AS log, origin, vkey FROM log ORDER BY name")
+
+
+async def export(database: Database, folder: Path, *, sealed: bool, tick: Tick) -> dict[str, int]:
+    """Whole tiles that are there already stay as they are: run again, it goes on. The checkpoint is written last."""
+    sizes = {}
+    for log in LOGS:
+        async with database.reading() as session, session.snapshot():
+            sizes[log] = await _log(session, log, folder, sealed=sealed, tick=tick)
+    async with database.reading() as session:
+        heads = [row._asdict() for row in await session.run(HEADS)]
+        if sealed:
+            rows = [_hex(row) for row in await session.run(KEYS)]
+            _write(folder / "sealed" / "keys.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    _write(folder / "ledger.json", json.dumps({"logs": heads}, indent=1).encode())
+    return sizes
+
+
+async def _log(session: Session, log: str, folder: Path, *, sealed: bool, tick: Tick) -> int:
+    signed = await published.newest(session, log)
+    if signed is None:
+        return 0
+    size = signed.checkpoint.size
+    for tile, width in tiles_of(size):
+        await _tile(session, log, folder, tile, width)
+        if tile.level == 0:
+            await _bundle(session, log, folder, tile.number, width)
+            if sealed and log == CASES:
+                await _sealed(session, folder, tile.number, width)
+            tick(width)
+    _write(folder / "log" / log / "checkpoint", str(signed).encode())
+    return size
+
+
+async def _tile(session: Session, log: str, folder: Path, tile: Tile, width: int) -> None:
+    path = folder / "log" / log / "tile" / str(tile.level) / _name(tile.number, width)
+    if not path.exists():
+        found = await published.tile(session, log, tile, width)
+        assert found is not None, "a signed checkpoint covers it"
+        _write(path, found)
+
+
+async def _bundle(session: Session, log: str, folder: Path, number: int, width: int) -> None:
+    path = folder / "log" / log / "tile" / "entries" / _name(number, width)
+    if not path.exists():
+        rows = await published.bundle(session, log, number, width)
+        assert rows is not None, "a signed checkpoint covers it"
+        _write(path, published.in_bundle(row.leaf for row in rows))
+
+
+async def _sealed(session: Session, folder: Path, number: int, width: int) -> None:
+    path = folder / "sealed" / f"{_name(number, width)}.jsonl"
+    if path.exists():
+        return
+    rows = await session.run(SEALED, start=number * WIDTH, end=number * WIDTH + width)
+    _write(path, "".join(json.dumps(_hex(row)) + "\n" for row in rows).encode())
+
+
+def _hex(row: Any) -> dict[str, Any]:
+    return {k: base64.b64encode(v).decode() if isinstance(v, bytes) else str(v) for k, v in row._asdict().items()}
+
+
+def _name(number: int, width: int) -> str:
+    return number_path(number) + ("" if width == WIDTH else f".p/{width}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: a half-written tile would be taken for a whole one by the next run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_bytes(content)
+    fresh.replace(path)

@@ -1,0 +1,139 @@
+"""A house that has lived: every table has rows, a person was erased, an epoch has ended, a witness has cosigned, one entry waits."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app import clock
+from app.access import registration
+from app.access.registration import Organisation
+from app.audit.log_rows import Trust
+from app.audit.witness import Witness, begin
+from app.cases import erasing
+from app.database import Database
+from app.ledger.witnesses import read_policy
+from app.vault import rotating
+from app.vault.keys import VaultKeys
+from tests.audit.checking import settle, trust
+from tests.house import FAKE, Case, House, furnished, served
+
+
+@dataclass
+class Lived:
+    """The house, stopped; and what an auditor of it trusts."""
+
+    house: House
+    keys: Path
+    trust: Trust
+    erased: Case
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+    folder: Path = tmp_path_factory.mktemp("lived")
+    before, fake = os.environ.get("SBT_OWNER_DATABASE_URL"), FAKE["ahead"]
+    with furnished(folder, "2024-08-01T09:00:00+07:00") as house:
+        with served(house):
+            witness = _witness(house, folder)
+            erased = _live(house, witness, folder)
+            witness.client.close()
+        _wait_for_nobody(house)
+        keys = folder / "var" / "keys"
+        yield Lived(house, keys, trust(keys, (witness.key.verifier,)), erased)
+    FAKE["ahead"] = fake
+    clock.shift(fake)
+    if before:
+        os.environ["SBT_OWNER_DATABASE_URL"] = before
+
+
+def _witness(house: House, folder: Path) -> Witness:
+    found = begin(httpx.Client(base_url=house.base), "bawaslu", folder / "witness.json")
+    house.app.state.witnesses = read_policy(str(found.key.verifier), 1)
+    return found
+
+
+def _live(house: House, witness: Witness, folder: Path) -> Case:
+    _follow(house)
+    old = house.walked("tindak_lanjut_ppk", "skb_2022")
+    receipt = {"received_on": "2024-07-30"}
+    path = f"/v1/cases/{old.id}/stages/tindak_lanjut_ppk/receipts"
+    answer = house.send(house.turn(old, "tindak_lanjut_ppk"), path, receipt, If_Match=old.etag)
+    assert answer.status_code == 201, answer.text
+    look(house, witness)
+    moved = house.http.put(
+        "/v1/sandbox/clock", json={"now": "2025-07-01T09:00:00+07:00"}, headers=house.headers("operator")
+    )
+    assert moved.status_code == 200, moved.text
+    _follow(house)
+    house.add_ppk()
+    closed, unknown = house.walked("kajian_bawaslu"), house.open(outcome="perlu_identifikasi", subject__nip=None)
+    house.post("bawaslu", closed, "kajian_bawaslu", "tidak_terbukti")
+    house.post(house.turn(unknown, "identifikasi"), unknown, "identifikasi", "teridentifikasi")
+    house.walked("eskalasi")
+    house.get("bawaslu", f"/v1/cases/{closed.id}", X_Purpose="penanganan", X_Actor="petugas-7")
+    house.get("kemendagri", f"/v1/cases/{closed.id}/stages/kajian_bawaslu")
+    house.try_post("kemendagri", house.open(), "verifikasi_satgas", "lolos")
+    _revoke(house)
+    asyncio.run(_erase_and_rotate(house, closed))
+    look(house, witness)
+    house.open()
+    settle(house)
+    look(house, witness)
+    return closed
+
+
+def _follow(house: House) -> None:
+    """The fake clock as the log's own entries have it: what a verifier sees is then consistent."""
+    (row,) = house.superuser('SELECT ahead FROM clock_move ORDER BY "to" DESC LIMIT 1')
+    FAKE["ahead"] = row.ahead
+    clock.shift(row.ahead)
+    house.app.state.standing.forget()
+
+
+def look(house: House, witness: Witness) -> None:
+    settle(house)
+    for log in ("cases", "access"):
+        witness.look(log)
+
+
+def _revoke(house: House) -> None:
+    client = house.clients["kasn"]
+    secret = (client["client_id"], client["client_secret"])
+    token = house.http.post("/oauth2/token", data={"grant_type": "client_credentials"}, auth=secret).json()[
+        "access_token"
+    ]
+    assert house.http.post("/oauth2/revoke", data={"token": token}, auth=secret).status_code == 200
+
+
+async def _erase_and_rotate(house: House, closed: Case) -> None:
+    from uuid import UUID
+
+    database = Database.connect(house.urls.app, size=2)
+    await database.open()
+    async with database.writing() as session:
+        done = await erasing.erase(session, UUID(closed.id), "subject", "PPID-17/2025", by="operator")
+        assert done.erased
+    vault = VaultKeys(house.folder / "var" / "keys", make=False)
+    assert (await rotating.rotate(database, vault, by="operator", destroy_old=True))[1] == [1]
+    await database.close()
+
+
+def _wait_for_nobody(house: House) -> None:
+    """With nobody sequencing: an entry that waits."""
+
+    async def register() -> None:
+        database = Database.connect(house.urls.app, size=1)
+        await database.open()
+        async with database.writing() as session:
+            party = Organisation("auditor_2", "auditor", "Pemeriksa kedua", "Second auditor", None)
+            await registration.register_party(session, party, by="operator")
+        await database.close()
+
+    time.sleep(0.1)
+    asyncio.run(register())

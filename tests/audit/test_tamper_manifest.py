@@ -1,0 +1,370 @@
+"""The tamper manifest: whatever a database administrator changes, one thing at a time, the verifier names it with code and place.
+
+Columns that may change freely are listed with the reason. A column without a case fails the suite.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.audit.database import verify_snapshot
+from app.audit.snapshot import Snapshot
+from app.ledger import logkeys
+from app.ledger.note import Checkpoint, Note, key_of, sign
+from app.ledger.report import Report, lines
+from app.ledger.tiles import Edge
+from app.tables import METADATA
+from tests.audit.checking import url
+from tests.audit.conftest import Lived
+
+FREE = {
+    "log.epoch": "counts sequencers: it shuts out an old one and says nothing of history",
+    "pending.arrived": "the order in which entries wait: what they get from it, their index, is what counts",
+    "revoked_token.jti": "a token ends within ten minutes by itself; revocations are no part of history",
+    "revoked_token.expires_at": "as above",
+}
+# What must be said, by table: any of these codes. By column where it is another.
+CODES: dict[str, set[str]] = {
+    "access": {"ROW_DIFFERS", "ROW_MISSING", "ROW_EXTRA"},
+    "alembic_version": {"SCHEMA_VERSION"},
+    "blind_index": {"INDEX_DIFFERS", "ROW_MISSING"},
+    "calendar_version": {"ROW_DIFFERS", "ROW_MISSING"},
+    "cases": {"ROW_DIFFERS", "ROW_MISSING"},
+    "checkpoint": {"ROOT_WRONG", "CHECKPOINT_MISSING", "NOTE_DIFFERS", "CHECKPOINT_BEYOND", "HEAD_DIFFERS"},
+    "client": {"ROW_DIFFERS", "ROW_MISSING"},
+    "clock_move": {"ROW_DIFFERS", "ROW_MISSING"},
+    "cosignature": {"COSIGNATURE_WRONG", "COSIGNATURE_OF_NOTHING", "ROW_OF_NO_LOG"},
+    "data_key": {"KEY_STRAY", "KEY_DOES_NOT_OPEN", "KEY_MISSING", "PAYLOAD_MISSING"},
+    "entry": {"LEAF_ALTERED", "ROW_DIFFERS", "HASH_DIFFERS", "ENTRY_MISSING", "ENTRY_IN_ANOTHER_LOG"},
+    "holiday": {"ROW_DIFFERS"},
+    "idempotency": {"ROW_DIFFERS", "ROW_MISSING"},
+    "key_epoch": {"ROW_DIFFERS", "ROW_MISSING"},
+    "loaded_procedure": {"ROW_DIFFERS", "ROW_MISSING"},
+    "log": {
+        "LOG_MISSING",
+        "HEAD_OF_ANOTHER_LOG",
+        "TAIL_CUT",
+        "BEYOND_HEAD",
+        "HEAD_DIFFERS",
+        "ROOT_WRONG",
+        "QUARANTINED",
+    },
+    "mandate": {"ROW_DIFFERS", "ROW_MISSING"},
+    "part_schema": {"ROW_DIFFERS", "ROW_MISSING"},
+    "party": {"ROW_DIFFERS", "ROW_MISSING"},
+    "payload": {"PAYLOAD_ALTERED", "PAYLOAD_MISSING", "PAYLOAD_EXTRA"},
+    "pending": {"ENTRY_LOST", "PENDING_TWICE", "ENTRY_IN_ANOTHER_LOG"},
+    "published": {"NOTE_NOT_SIGNED", "NOTE_DIFFERS", "NOTE_MISSING", "COSIGNATURE_OF_NOTHING"},
+    "sequenced": {"INDEX_GAP", "LEAF_ALTERED", "ENTRY_MISSING", "ENTRY_LOST", "ENTRY_IN_ANOTHER_LOG", "TAIL_CUT"},
+    "stage": {"ROW_DIFFERS", "ROW_MISSING"},
+    "tile": {"LEAF_ALTERED", "TILE_WRONG", "TILE_MISSING", "TILE_BEYOND"},
+}
+COLUMNS = [
+    *sorted(f"{t.name}.{c.name}" for t in METADATA.tables.values() for c in t.columns),
+    "alembic_version.version_num",
+]
+TAMPERED = [column for column in COLUMNS if column not in FREE]
+CHANGES = {
+    "text": "{0} || 'x'",
+    "character varying": "{0} || 'x'",
+    "uuid": "gen_random_uuid()",
+    "bytea": "set_byte({0}, 0, get_byte({0}, 0) # 1)",
+    "integer": "{0} + 1000",
+    "bigint": "{0} + 1000000",
+    "boolean": "NOT {0}",
+    "date": "{0} + 1",
+    "timestamp with time zone": "{0} + interval '1 second'",
+    "interval": "{0} + interval '1 second'",
+    "jsonb": """{0} || '{{"tampered": 1}}'""",
+}
+WHEN_NULL = {
+    "text": "'x'",
+    "character varying": "'x'",
+    "uuid": "gen_random_uuid()",
+    "bytea": r"'\x00'",
+    "integer": "1",
+    "bigint": "1",
+    "date": "current_date",
+    "timestamp with time zone": "now()",
+}
+
+
+@contextmanager
+def behind(lived: Lived) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser with all guards off, in a transaction that is never committed."""
+    with psycopg.connect(url(lived.house)) as session:
+        session.execute("SET LOCAL session_replication_role = replica")
+        checks = (
+            "SELECT conrelid::regclass AS t, conname FROM pg_constraint WHERE contype IN ('c', 'x') AND conrelid <> 0"
+        )
+        for table, name in session.execute(checks).fetchall():
+            if "." not in str(table):
+                session.execute(f'ALTER TABLE "{table!s}" DROP CONSTRAINT "{name}"')
+        session.execute("ALTER TABLE entry ALTER COLUMN leaf_hash DROP EXPRESSION")
+        try:
+            yield session
+        finally:
+            session.rollback()
+
+
+def told(lived: Lived, session: psycopg.Connection[Any]) -> Report:
+    return verify_snapshot(Snapshot(session), lived.trust, lived.keys)
+
+
+def test_a_house_that_has_lived_is_sound(lived: Lived) -> None:
+    with behind(lived) as session:
+        report = told(lived, session)
+    assert report.exit_code == 0, "\n".join(lines(report))
+    assert report.says["shredded_parts"] > 0 and report.says["witnessed_size"]
+
+
+def test_every_column_of_every_table_has_its_case(lived: Lived) -> None:
+    found = lived.house.superuser(
+        "SELECT table_name || '.' || column_name AS name FROM information_schema.columns WHERE table_schema = 'public'"
+    )
+    assert {row.name for row in found} == set(COLUMNS)
+    assert set(FREE) <= set(COLUMNS) and {name.partition(".")[0] for name in TAMPERED} == set(CODES)
+    for table in CODES:
+        (row,) = lived.house.superuser(f"SELECT count(*) AS n FROM {table}")
+        assert row.n, f"{table} is empty: its manifest would prove nothing"
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_changed_column_is_named(lived: Lived, name: str) -> None:
+    table, _, column = name.partition(".")
+    with behind(lived) as session:
+        _change(session, table, column)
+        report = told(lived, session)
+    assert report.exit_code == 1, f"{name} was changed unseen"
+    fitting = [f for f in report.findings if f.code in CODES[table]]
+    assert fitting, "\n".join(lines(report))
+    assert any(f.place for f in fitting)
+
+
+def _change(session: psycopg.Connection[Any], table: str, column: str) -> None:
+    """The first row that has a value there; else the first row gets one."""
+    kind = session.execute(
+        "SELECT data_type FROM information_schema.columns WHERE table_name = %s AND column_name = %s", [table, column]
+    ).fetchone()
+    assert kind is not None
+    quoted = f'"{column}"'
+    if kind[0] == "ARRAY":
+        element = "gen_random_uuid()" if column == "case_ids" else "'x'"
+        change, row = f"array_append({quoted}, {element})", f"{quoted} IS NOT NULL"
+    else:
+        change, row = CHANGES[kind[0]].format(quoted), f"{quoted} IS NOT NULL"
+    where = f"ctid = (SELECT ctid FROM {table} WHERE {row} ORDER BY ctid LIMIT 1)"
+    done = session.execute(f"UPDATE {table} SET {quoted} = {change} WHERE {where}")
+    if done.rowcount == 0:
+        first = f"ctid = (SELECT ctid FROM {table} ORDER BY ctid LIMIT 1)"
+        done = session.execute(f"UPDATE {table} SET {quoted} = {WHEN_NULL[kind[0]]} WHERE {first}")
+    assert done.rowcount == 1, f"{table}.{column} could not be changed"
+
+
+UNSEEN_WHEN_GONE = {
+    "cosignature": "witnesses hold their own; without it the checkpoint counts as less witnessed",
+    "revoked_token": "a token ends within ten minutes by itself",
+}
+
+
+@pytest.mark.parametrize("table", sorted(set(CODES) | set(UNSEEN_WHEN_GONE)))
+def test_a_deleted_row_is_missed(lived: Lived, table: str) -> None:
+    with behind(lived) as session:
+        last = f"DELETE FROM {table} WHERE ctid = (SELECT ctid FROM {table} ORDER BY ctid DESC LIMIT 1)"
+        assert session.execute(last).rowcount == 1
+        report = told(lived, session)
+    assert report.exit_code == (0 if table in UNSEEN_WHEN_GONE else 1), "\n".join(lines(report))
+
+
+def _a_row(session: psycopg.Connection[Any], table: str, **changes: str) -> None:
+    """A copy of a row under another key."""
+    rows = session.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = %s", [table]
+    ).fetchall()
+    columns = [row[0] for row in rows]
+    taken = ", ".join(changes.get(c, f'"{c}"') for c in columns)
+    names = ", ".join(f'"{c}"' for c in columns)
+    session.execute(f"INSERT INTO {table} ({names}) SELECT {taken} FROM {table} ORDER BY ctid LIMIT 1")
+
+
+INSERTED: dict[str, dict[str, str]] = {
+    "access": {"entry_id": "gen_random_uuid()"},
+    "blind_index": {"digest": r"sha256('x')"},
+    "calendar_version": {"version": "'holidays-0'"},
+    "cases": {"id": "gen_random_uuid()", "number": "'SBT-2025-999999-X'"},
+    "client": {"id": "'intruder'"},
+    "data_key": {"id": "gen_random_uuid()", "case_id": "gen_random_uuid()"},
+    "entry": {"id": "gen_random_uuid()", "case_id": "NULL", "seq": "NULL", "leaf_hash": "sha256('x')"},
+    "holiday": {"day": "DATE '2025-07-02'"},
+    "idempotency": {"key": "gen_random_uuid()"},
+    "key_epoch": {"epoch": "99"},
+    "loaded_procedure": {"sha256": "'x'"},
+    "mandate": {"role": "'bkn'", "valid_from": "DATE '2001-01-01'"},
+    "part_schema": {"version": "99"},
+    "party": {"code": "'intruder'"},
+    "payload": {"part": "'reporter_2'"},
+    "sequenced": {"leaf_index": "10^6", "entry_id": "gen_random_uuid()"},
+    "stage": {"round": "99"},
+    "tile": {"number": "10^6"},
+    "checkpoint": {"size": "10^6"},
+    "clock_move": {"entry_id": "gen_random_uuid()", "to": "\"to\" + interval '1 day'"},
+}
+
+
+@pytest.mark.parametrize("table", sorted(INSERTED))
+def test_an_inserted_row_is_named(lived: Lived, table: str) -> None:
+    with behind(lived) as session:
+        _a_row(session, table, **INSERTED[table])
+        report = told(lived, session)
+    assert report.exit_code == 1, f"a row was put into {table} unseen"
+
+
+def _swap_two_entries(session: psycopg.Connection[Any]) -> None:
+    session.execute("DROP INDEX sequenced_entry_id_idx")
+    session.execute(
+        "UPDATE sequenced a SET entry_id = b.entry_id FROM sequenced b"
+        " WHERE a.log = 'cases' AND b.log = 'cases' AND a.leaf_index + b.leaf_index = 161 AND a.leaf_index IN (80, 81)"
+    )
+
+
+def _swap_two_payloads(session: psycopg.Connection[Any]) -> None:
+    session.execute(
+        "UPDATE payload a SET ciphertext = b.ciphertext FROM payload b WHERE a.part = 'summary' AND b.part = 'summary'"
+        " AND (a.entry_id, b.entry_id) IN (SELECT min(entry_id::text)::uuid, max(entry_id::text)::uuid FROM payload WHERE part = 'summary')"
+    )
+
+
+def _swap_two_cases(session: psycopg.Connection[Any]) -> None:
+    session.execute("ALTER TABLE cases DROP CONSTRAINT cases_number_key")
+    session.execute(
+        "UPDATE cases a SET number = b.number FROM cases b WHERE (a.id, b.id) IN"
+        " (SELECT min(id::text)::uuid, max(id::text)::uuid FROM cases)"
+    )
+
+
+def _swap_two_stages(session: psycopg.Connection[Any]) -> None:
+    session.execute("UPDATE stage SET outcome = 'tidak_terbukti' WHERE outcome = 'terbukti'")
+
+
+def _cut_the_tail(session: psycopg.Connection[Any]) -> None:
+    """The last entries of the log vanish, with their tiles, checkpoints and the head: a shorter, consistent log."""
+    size = _head(session)
+    new = size - 3
+    leaves = [row[0] for row in session.execute(
+        "SELECT e.leaf_hash FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE s.log = 'cases' AND s.leaf_index < %s"
+        " ORDER BY s.leaf_index", [new])]  # fmt: skip
+    gone = "SELECT entry_id FROM sequenced WHERE log = 'cases' AND leaf_index >= %s"
+    session.execute(f"DELETE FROM entry WHERE id IN ({gone})", [new])
+    session.execute("DELETE FROM sequenced WHERE log = 'cases' AND leaf_index >= %s", [new])
+    _rebuilt(session, leaves)
+
+
+def _rewritten(session: psycopg.Connection[Any]) -> None:
+    """The whole history again from an altered entry on: leaves, hashes, chain, tiles, checkpoint and head fit together."""
+    rows = session.execute(
+        "SELECT e.id, e.leaf FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE s.log = 'cases' ORDER BY s.leaf_index"
+    ).fetchall()
+    hashes: list[bytes] = []
+    heads: dict[str, str] = {}
+    for entry, leaf in rows:
+        said = json.loads(leaf)
+        if said["type"] == "party.registered" and said["facts"]["code"] == "kasn":
+            said["facts"]["name_en"] = "Another commission"
+        if "case" in said:
+            said["prev"] = heads.get(said["case"])
+        new = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        found = hashlib.sha256(b"\x00" + new).digest()
+        if "case" in said:
+            heads[said["case"]] = base64.urlsafe_b64encode(found).rstrip(b"=").decode()
+        session.execute("UPDATE entry SET leaf = %s, leaf_hash = %s WHERE id = %s", [new, found, entry])
+        hashes.append(found)
+    session.execute("UPDATE party SET name_en = 'Another commission' WHERE code = 'kasn'")
+    session.execute("UPDATE cases c SET head_hash = e.leaf_hash FROM entry e WHERE e.id = c.last_entry_id")
+    _rebuilt(session, hashes)
+
+
+def _head(session: psycopg.Connection[Any]) -> int:
+    row = session.execute("SELECT size FROM log WHERE name = 'cases'").fetchone()
+    assert row is not None
+    size: int = row[0]
+    return size
+
+
+FORGER = Ed25519PrivateKey.generate()
+
+
+def _rebuilt(session: psycopg.Connection[Any], hashes: list[bytes], *, key: Ed25519PrivateKey = FORGER) -> None:
+    edge = Edge()
+    tiles = edge.grow(hashes)
+    for table in ("tile", "checkpoint", "published", "cosignature"):
+        session.execute(f"DELETE FROM {table} WHERE log = 'cases'")
+    for tile, data in tiles.items():
+        session.execute("INSERT INTO tile VALUES ('cases', %s, %s, %s)", [tile.level, tile.number, data])
+    size, root = edge.size, edge.root()
+    session.execute("UPDATE log SET size = %s, root = %s WHERE name = 'cases'", [size, root])
+    session.execute("INSERT INTO checkpoint (log, size, root, previous) VALUES ('cases', %s, %s, 0)", [size, root])
+    text = str(Checkpoint("localhost/sbt/cases", size, root))
+    note = str(Note(text, (sign(text, key, key_of(key, "localhost/sbt/cases")),)))
+    session.execute("INSERT INTO published (log, size, note) VALUES ('cases', %s, %s)", [size, note])
+
+
+def _an_erasure_without_authority(session: psycopg.Connection[Any]) -> None:
+    session.execute("DELETE FROM data_key WHERE person = 'subject'")
+
+
+def _a_guard_switched_off(session: psycopg.Connection[Any]) -> None:
+    session.execute("ALTER TABLE entry DISABLE TRIGGER entry_rows_are_facts")
+
+
+def _an_entry_never_placed(session: psycopg.Connection[Any]) -> None:
+    session.execute("DELETE FROM pending")
+
+
+FORGED: list[tuple[Callable[[psycopg.Connection[Any]], None], set[str]]] = [
+    (_swap_two_entries, {"LEAF_ALTERED"}),
+    (_swap_two_payloads, {"PAYLOAD_ALTERED"}),
+    (_swap_two_cases, {"ROW_DIFFERS"}),
+    (_swap_two_stages, {"ROW_DIFFERS"}),
+    (_cut_the_tail, {"ROLLED_BACK", "NOTE_NOT_SIGNED"}),
+    (_rewritten, {"FORKED", "NOTE_NOT_SIGNED"}),
+    (_an_erasure_without_authority, {"PAYLOAD_MISSING"}),
+    (_a_guard_switched_off, {"TRIGGER_OFF"}),
+    (_an_entry_never_placed, {"ENTRY_LOST"}),
+]
+
+
+@pytest.mark.parametrize(("forge", "codes"), FORGED, ids=[forge.__name__ for forge, _ in FORGED])
+def test_a_forged_history_is_told_apart(
+    lived: Lived, forge: Callable[[psycopg.Connection[Any]], None], codes: set[str]
+) -> None:
+    with behind(lived) as session:
+        forge(session)
+        report = told(lived, session)
+    assert codes <= report.codes(), "\n".join(lines(report))
+
+
+def test_a_history_rewritten_with_the_stolen_key_still_contradicts_what_was_remembered(lived: Lived) -> None:
+    """The operator itself: it has the log's key, and resets the signer's memory. What a verifier saw yesterday convicts it."""
+    stolen = logkeys.read(lived.keys / "log" / "cases.key", "localhost/sbt/cases", make=False).private
+    seen = lived.trust.signed["cases"]
+    yesterday = replace(
+        lived.trust, signed={}, remembered={"cases": Checkpoint("localhost/sbt/cases", seen.size, seen.root)}
+    )
+    with behind(lived) as session:
+        _rewritten(session)
+        hashes = [row[0] for row in session.execute(
+            "SELECT e.leaf_hash FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE s.log = 'cases' ORDER BY s.leaf_index"
+        )]  # fmt: skip
+        _rebuilt(session, hashes, key=stolen)
+        blind = verify_snapshot(Snapshot(session), replace(yesterday, remembered={}), lived.keys)
+        report = verify_snapshot(Snapshot(session), yesterday, lived.keys)
+    assert "FORKED" not in blind.codes(), "who remembers nothing cannot know"
+    assert report.codes() >= {"FORKED"}, "\n".join(lines(report))
