@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from app.audit.database import Walk
 from app.audit.snapshot import Snapshot
-from app.ledger.append import INSERT_ENTRY
+from app.ledger.append import RESTORE_ENTRY
 from app.ledger.merkle import leaf_hash
 from app.ledger.report import Report
 from app.ledger.signer import Signer
@@ -25,7 +25,6 @@ from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_pa
 from app.ledger.verify_leaves import read_bundle
 
 Connection = psycopg.Connection[Any]
-ENTRY_COLUMNS = INSERT_ENTRY.names
 RESTORED = "INSERT INTO sequenced (log, leaf_index, entry_id) VALUES (%s, %s, %s)"
 GROWN = """
     INSERT INTO tile (log, level, number, hashes) VALUES (%s, %s, %s, %s)
@@ -127,9 +126,7 @@ def _entry(session: Connection, log: str, index: int, leaf: bytes) -> None:
         "seq": said.get("seq"),
     }
     row |= {"party": said["party"], "received_at": said["received_at"], "leaf": leaf}
-    places = ", ".join(["%s"] * len(ENTRY_COLUMNS))
-    insert = f"INSERT INTO entry ({', '.join(ENTRY_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING"
-    session.execute(insert, [row[name] for name in ENTRY_COLUMNS])
+    session.execute(RESTORE_ENTRY, row)
     session.execute("DELETE FROM pending WHERE entry_id = %s", [row["id"]])
     session.execute(RESTORED, [log, index, row["id"]])
 

@@ -2,14 +2,13 @@
 
 import base64
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from app import keyfiles
+from app import clock, keyfiles
 from app.audit.remembering import Memory, recall
 from app.ledger import logkeys
 from app.ledger.logkeys import NoteKey
@@ -98,14 +97,14 @@ class Witness:
     def _evidence(self, log: str, note: Note, proof: list[str], why: str) -> Path:
         """Both notes carry the log's own signature: whoever has them can show that it contradicts itself."""
         assert self.memory.path is not None
-        path = self.memory.path.with_name(f"{self.memory.path.name}.evidence-{log}-{time.time_ns()}.json")
+        path = self.memory.path.with_name(f"{self.memory.path.name}.evidence-{log}-{clock.real():%Y%m%dT%H%M%S%f}.json")
         said: dict[str, Any] = {"log": log, "why": why, "vkey": str(self.memory.keys[log]), "proof": proof}
         said |= {"remembered": self.memory.notes[log], "shown": str(note)}
         keyfiles.replace(path, json.dumps(said, indent=1).encode())
         return path
 
     def _post(self, log: str, note: Note) -> None:
-        line = cosign(note.text, self.key.private, self.key.verifier, int(time.time()))
+        line = cosign(note.text, self.key.private, self.key.verifier, int(clock.real().timestamp()))
         body = str(Note(note.text, (line,)))
         try:
             answer = self.client.post(f"/log/{log}/cosignatures", content=body, headers={"Content-Type": "text/plain"})

@@ -61,7 +61,9 @@ def recover(
     """Say why the ledger is quarantined; with --from, restore what is missing at identical indexes. Stop the service first."""
     with reached() as (settings, found):
         signers = _signers(settings)
-        with psycopg.connect(roles.plain(found.urls.owner)) as session:
+        with psycopg.connect(
+            roles.plain(found.urls.owner)
+        ) as session:  # one transaction: all of it, or nothing was changed
             _require_alone(session)
             lost, fault = _explain(session, signers)
             if source is None:
@@ -69,9 +71,7 @@ def recover(
             try:
                 restoring.restore(session, signers, source, settings.keys)
             except NotRestoredError as error:
-                session.rollback()
                 raise SystemExit(f"Nothing was changed. {error}") from None
-            session.commit()
         asyncio.run(_on_record(found.urls.app, lost))
     for loss in lost:
         typer.echo(f"{loss.log}: entries {loss.size} to {loss.signed - 1} are back at their indexes.")

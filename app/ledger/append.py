@@ -21,6 +21,11 @@ INSERT_ENTRY = Statement(
         {c: bindparam(c) for c in ("id", "log", "type", "case_id", "seq", "party", "received_at", "leaf")}
     )
 )
+# An entry that was lost, as its leaf has it: only with the proof that it was signed (audit.restoring).
+RESTORE_ENTRY = """
+    INSERT INTO entry (id, log, type, case_id, seq, party, received_at, leaf)
+    VALUES (%(id)s, %(log)s, %(type)s, %(case_id)s, %(seq)s, %(party)s, %(received_at)s, %(leaf)s) ON CONFLICT (id) DO NOTHING
+"""
 INSERT_PENDING = Statement(insert(Pending).inline().values({c: bindparam(c) for c in ("log", "entry_id")}))
 
 
