@@ -80,7 +80,7 @@ class Checkpoint:
 
 
 def read_vkey(text: str) -> VerifierKey:
-    name, _, rest = text.strip().partition("+")
+    name, _, rest = text.partition("+")
     key_id, _, data = rest.partition("+")
     raw = _read_b64(data, "vkey")
     if not NAME.fullmatch(name) or len(raw) != 1 + PUBLIC or raw[0] not in (ED25519, COSIGNATURE):
@@ -121,7 +121,7 @@ def read_note(raw: bytes) -> Note:
     if any((c < " " and c != "\n") or c == "\x7f" for c in text):
         raise NoteError("a note holds no control characters")
     body, found, signatures = text.rpartition("\n\n")
-    if not found or not body or not signatures.endswith("\n"):
+    if not found or not signatures.endswith("\n"):
         raise NoteError("a note is a text, an empty line and signature lines")
     lines = signatures[:-1].split("\n")
     if len(lines) > MAX_LINES:
@@ -152,6 +152,8 @@ def signed_at(text: str, line: Line, key: VerifierKey) -> int | None:
         raise NoteError("the line is by another key")
     if key.kind == COSIGNATURE:
         at = int.from_bytes(line.body[:STAMP], "big")
+        if at >= 2**63:
+            raise NoteError("the time of the cosignature is out of range")
         message, signature = _cosigned(text, at), line.body[STAMP:]
     else:
         at, message, signature = None, text.encode(), line.body

@@ -42,7 +42,7 @@ def read_path(text: str) -> tuple[int, int] | None:
     number = int(found[1].replace("x", "").replace("/", ""))
     width = int(found[2]) if found[2] else WIDTH
     partial_is_whole = found[2] is not None and width >= WIDTH
-    return None if number_path(number) != found[1] or partial_is_whole or number >= 2**55 else (number, width)
+    return None if number_path(number) != found[1] or partial_is_whole or number >= 2**63 else (number, width)
 
 
 def split(data: bytes) -> list[bytes]:

@@ -37,7 +37,10 @@ def read_proof(text: str) -> TlogProof:
     lines = head.split("\n")
     if not found or lines[0] != FIRST:
         raise TlogProofError("it does not begin as a tlog-proof does")
-    rest = lines[2:] if len(lines) > 1 and lines[1].startswith("extra ") else lines[1:]
+    extra = len(lines) > 1 and lines[1].startswith("extra ")
+    if extra:
+        _base64(lines[1].removeprefix("extra "))
+    rest = lines[2:] if extra else lines[1:]
     index = INDEX.fullmatch(rest[0]) if rest else None
     if index is None or len(rest) - 1 > MOST_HASHES:
         raise TlogProofError("its index or its length is malformed")
@@ -45,10 +48,17 @@ def read_proof(text: str) -> TlogProof:
 
 
 def _hash(line: str) -> bytes:
-    try:
-        raw = base64.b64decode(line, validate=True)
-    except (binascii.Error, ValueError):
-        raise TlogProofError("a hash is not base64") from None
-    if len(raw) != HASH or base64.b64encode(raw).decode() != line:
+    raw = _base64(line)
+    if len(raw) != HASH:
         raise TlogProofError("a hash has 32 bytes")
+    return raw
+
+
+def _base64(text: str) -> bytes:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise TlogProofError("a line is not base64") from None
+    if base64.b64encode(raw).decode() != text:
+        raise TlogProofError("a line is not canonical base64")
     return raw
