@@ -1,0 +1,237 @@
+"""The sequencer dies at every step, each time as "failed" and as "failed but stored": nothing is lost, placed twice or signed twice."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from app import roles
+from app.access import registration
+from app.access.registration import Organisation
+from app.audit.database import verify_database
+from app.database import Database
+from app.ledger.guard import QuarantinedError
+from app.ledger.integrating import STEPS, Around
+from app.ledger.merkle import ProofError
+from app.ledger.note import Checkpoint
+from app.ledger.report import lines
+from app.ledger.sequencer import Sequencer
+from app.ledger.signer import ForkError, Signer
+from app.ledger.storage import Connection
+from tests.audit.checking import trust, url
+from tests.house import House, furnished
+from tests.ledger_check import check_log
+
+ROOT = Path(__file__).parents[2]
+
+
+class PowerCutError(Exception):
+    """The process dies here."""
+
+
+def cut(step: str, *, stored: bool) -> Around:
+    """Dies at one step: before it does anything, or after it has done all of it."""
+
+    @contextlib.asynccontextmanager
+    async def around(now: str) -> AsyncIterator[None]:
+        if now == step and not stored:
+            raise PowerCutError(step)
+        yield
+        if now == step:
+            raise PowerCutError(step)
+
+    return around
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house whose sequencer only the test runs."""
+    with furnished(tmp_path_factory.mktemp("quiet")) as house:
+        run(house)
+        yield house
+
+
+def write(house: House, count: int) -> None:
+    """Entries that wait."""
+
+    async def register() -> None:
+        database = Database.connect(house.urls.app, size=1)
+        await database.open()
+        for _ in range(count):
+            async with database.writing() as session:
+                number = house.superuser("SELECT count(*) AS n FROM party")[0].n
+                party = Organisation(f"ppk_{number}", "ppk", "PPK", "PPK", "5172")
+                await registration.register_party(session, party, by="operator")
+        await database.close()
+
+    asyncio.run(register())
+
+
+def run(house: House, around: Around | None = None, keys: Path | None = None) -> None:
+    """Start a sequencer, let it integrate all that waits, stop."""
+
+    async def work() -> None:
+        more = {"around": around} if around else {}
+        sequencer = Sequencer(house.urls.worker, keys or house.folder / "var" / "keys", make=True, **more)
+        async with await connect(house) as writer, await connect(house) as reader:
+            integrators = await sequencer.start(writer, reader)
+            for one in integrators:
+                while await one.batch():
+                    continue
+
+    asyncio.run(work())
+
+
+async def connect(house: House) -> Connection:
+    return await psycopg.AsyncConnection.connect(roles.plain(house.urls.worker), autocommit=True)
+
+
+def published(house: House) -> list[Any]:
+    return house.superuser("SELECT size, note FROM published WHERE log = 'cases' ORDER BY size")
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["failed", "failed_but_stored"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_sequencer_that_dies_at_a_step_is_followed_by_one_that_goes_on(
+    quiet: House, step: str, *, stored: bool
+) -> None:
+    before = published(quiet)
+    write(quiet, 3)
+    with pytest.raises(PowerCutError):
+        run(quiet, cut(step, stored=stored))
+    write(quiet, 2)
+    run(quiet)
+    after = published(quiet)
+    assert after[: len(before)] == before, "what was published stays as it was"
+    assert after[-1].size == before[-1].size + 5
+    assert_whole(quiet)
+
+
+def assert_whole(house: House) -> None:
+    check_log(house.superuser)
+    keys = house.folder / "var" / "keys"
+    report = verify_database(url(house), trust(keys), keys)
+    assert report.exit_code == 0, "\n".join(lines(report))
+
+
+def test_every_step_there_is_has_its_fault() -> None:
+    text = (ROOT / "app" / "ledger" / "integrating.py").read_text()
+    assert sorted(STEPS) == sorted({part.split('"')[1] for part in text.split("self._around(")[1:]})
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_sequencer_that_is_killed_at_a_step_loses_nothing(quiet: House, step: str) -> None:
+    """SIGKILL of a process of its own, in the middle of the step."""
+    write(quiet, 3)
+    program = f"""
+import asyncio, contextlib, os, signal
+from pathlib import Path
+from app.ledger.sequencer import Sequencer
+@contextlib.asynccontextmanager
+async def around(now):
+    if now == {step!r}:
+        asyncio.get_running_loop().call_later(0.0005, os.kill, os.getpid(), signal.SIGKILL)
+    yield
+    if now == {step!r}:
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(Sequencer({quiet.urls.worker!r}, Path({str(quiet.folder / "var" / "keys")!r}), make=False, around=around).run())
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    run(quiet)
+    assert_whole(quiet)
+
+
+def test_of_two_sequencers_the_older_is_shut_out(quiet: House) -> None:
+    """It lost its lock without knowing it: its compare-and-swap names an epoch that is over."""
+
+    async def work() -> None:
+        async with await connect(quiet) as first, await connect(quiet) as reader, await connect(quiet) as second:
+            keys = quiet.folder / "var" / "keys"
+            (old, _) = await Sequencer(quiet.urls.worker, keys, make=False).start(first, reader)
+            (new, _) = await Sequencer(quiet.urls.worker, keys, make=False).start(second, reader)
+            with pytest.raises(Exception, match="cases"):
+                await old.batch()
+            assert await new.batch() == 4
+
+    write(quiet, 4)
+    asyncio.run(work())
+    assert_whole(quiet)
+
+
+# -------------------------------------------------------------------------------------------------- what is never signed
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Iterator[House]:
+    """A house of its own, to be damaged."""
+    with furnished(tmp_path) as house:
+        run(house)
+        yield house
+
+
+def as_superuser(house: House, statement: str) -> None:
+    with psycopg.connect(url(house)) as session:
+        session.execute("SET LOCAL session_replication_role = replica")
+        session.execute(statement)
+
+
+DAMAGED = {
+    "a leaf was changed before it was signed": "UPDATE entry SET leaf = leaf || ' ' WHERE id = (SELECT entry_id FROM sequenced WHERE log = 'cases' ORDER BY leaf_index DESC LIMIT 1)",
+    "the root of the checkpoint was changed": "UPDATE log SET root = sha256('x') WHERE name = 'cases'",
+    "a tile was changed": "UPDATE tile SET hashes = set_byte(hashes, 40, get_byte(hashes, 40) # 1) WHERE log = 'cases' AND level = 0",
+    "another log's database": "UPDATE log SET id = gen_random_uuid()",
+    "a shorter log": "UPDATE log SET size = size - 8 WHERE name = 'cases'",
+    "a checkpoint beyond": "INSERT INTO published (log, size, note) VALUES ('cases', 10000, 'x')",
+}
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGED))
+def test_what_does_not_follow_is_never_signed_and_the_ledger_stops(broken: House, damage: str) -> None:
+    write(broken, 5)
+    with pytest.raises(PowerCutError):
+        run(broken, cut("place", stored=True))
+    before = published(broken)
+    as_superuser(broken, DAMAGED[damage])
+    with pytest.raises(QuarantinedError):
+        run(broken)
+    assert [row.note for row in published(broken) if row.note != "x"] == [row.note for row in before]
+    assert broken.superuser("SELECT 1 FROM log WHERE quarantined IS NOT NULL")
+    with pytest.raises(QuarantinedError):
+        run(broken)  # it does not go away by trying again
+
+
+def test_a_signer_signs_one_root_per_size_for_ever(tmp_path: Path) -> None:
+    signer = Signer(tmp_path, "cases", make=True)
+    one = Checkpoint("localhost/sbt/cases", 1, bytes(32))
+    signer.require_follows(one, [])
+    signer.remember(one)
+    note = signer.note(one)
+    assert Signer(tmp_path, "cases", make=False).note(one) == note, "the same note after a restart"
+    other = Checkpoint("localhost/sbt/cases", 1, bytes(31) + b"x")
+    for wrong, proof in (
+        (other, []),
+        (Checkpoint(other.origin, 0, other.root), []),
+        (Checkpoint(other.origin, 2, other.root), [bytes(32)]),
+    ):
+        with pytest.raises((ForkError, ProofError)):
+            signer.require_follows(wrong, proof)
+        with pytest.raises(ForkError):
+            signer.note(wrong)
+
+
+def test_keys_beside_a_log_that_they_did_not_begin_refuse_to_start(broken: House, tmp_path: Path) -> None:
+    fresh = tmp_path / "other_keys"
+    with pytest.raises(QuarantinedError):
+        run(broken, keys=fresh)
+    shutil.rmtree(fresh)
+    with pytest.raises((FileNotFoundError, ValueError, OSError)):
+        Signer(fresh, "cases", make=False)
