@@ -10,11 +10,14 @@ from app.ledger.note import Checkpoint, VerifierKey, read_checkpoint, read_note,
 
 @dataclass
 class Memory:
-    """`notes`: the newest checkpoint of each log as it was signed; `keys`: whose signatures are believed."""
+    """`notes`: the newest checkpoint of each log as it was signed; `keys`: whose signatures are believed; `cosigned`: of a
+    witness, up to which size its word was taken.
+    """
 
     path: Path | None
     keys: dict[str, VerifierKey] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    cosigned: dict[str, int] = field(default_factory=dict)
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:
@@ -23,7 +26,11 @@ class Memory:
     def keep(self) -> None:
         """On disk when this returns: what was seen once is held against every later answer."""
         if self.path is not None:
-            said = {"keys": {log: str(key) for log, key in self.keys.items()}, "checkpoints": self.notes}
+            said: dict[str, object] = {
+                "keys": {log: str(key) for log, key in self.keys.items()},
+                "checkpoints": self.notes,
+            }
+            said |= {"cosigned": self.cosigned} if self.cosigned else {}
             keyfiles.replace(self.path, json.dumps(said, indent=1).encode())
 
 
@@ -31,4 +38,6 @@ def recall(path: Path | None) -> Memory:
     if path is None or not path.exists():
         return Memory(path)
     said = json.loads(path.read_text())
-    return Memory(path, {log: read_vkey(key) for log, key in said["keys"].items()}, said["checkpoints"])
+    return Memory(
+        path, {log: read_vkey(key) for log, key in said["keys"].items()}, said["checkpoints"], said.get("cosigned", {})
+    )

@@ -50,7 +50,10 @@ class Witness:
             self._require_follows(log, before, note, checkpoint)
             self.memory.notes[log] = str(note)
             self.memory.keep()  # on disk before the cosignature exists
+        if self.memory.cosigned.get(log) != checkpoint.size:
             self._post(log, note)
+            self.memory.cosigned[log] = checkpoint.size
+            self.memory.keep()
         return checkpoint
 
     def _fetch(self, log: str) -> tuple[Note, Checkpoint]:

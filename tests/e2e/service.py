@@ -29,8 +29,8 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
         self.tokens: dict[str, str] = {}
 
-    def start(self, **settings: str) -> float:
-        """Seconds until the first 200 of /health/ready."""
+    def start(self, *, ready: int = 200, **settings: str) -> float:
+        """Seconds until the first 200 of /health/ready (503: until it answers that it is quarantined)."""
         begun = time.monotonic()
         with (self.data.parent / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -40,7 +40,7 @@ class Service:
         while time.monotonic() - begun < 60:
             assert self.process.poll() is None, (self.data.parent / "service.log").read_text()
             try:
-                if httpx.get(f"{self.base}/health/ready").status_code == 200:
+                if httpx.get(f"{self.base}/health/ready").status_code == ready:
                     return time.monotonic() - begun
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -48,7 +48,7 @@ class Service:
 
     def environment(self, **settings: str) -> dict[str, str]:
         """What `sbt` in another terminal has: this service's settings, and no other SBT_ variable."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SBT_", "PYTHONDONTWRITE"))}
         mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(self.port), "SBT_DATA_DIR": str(self.data)}
         return clean | mine | settings
 
