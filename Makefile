@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export SBT_ENVIRONMENT ?= sandbox
 
-.PHONY: run reset test check demo bench openapi lock clean
+.PHONY: run reset test check demo bench soak openapi lock clean
 
 run: $(VENV)/ready
 	@exec $(BIN)/sbt run
@@ -20,6 +20,10 @@ check: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Fifty rounds of kill -9 under load, the tree properties at full size, the manifest: about half an hour.
+soak: $(VENV)/ready
+	SBT_SOAK=1 $(BIN)/pytest tests/e2e/test_ledger.py tests/ledger tests/audit tests/publication $(ARGS)
 
 demo: $(VENV)/ready
 	@exec $(BIN)/python -m demo $(ARGS)

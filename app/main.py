@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
     app = FastAPI(
         title="SBT",
-        version="0.1.0",
+        version="0.2.0",
         description=ABOUT,
         openapi_url=None,
         docs_url=None,

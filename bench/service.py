@@ -49,14 +49,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(data: Path, workers: int) -> Iterator[Service]:
+def running(data: Path, workers: int, root: Path | None = None) -> Iterator[Service]:
+    """`root`: the checkout whose service is started; this one where none is named."""
     with embedded.held(data):
         embedded.clear(data)
     port = free_port()
-    mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(port), "SBT_DATA_DIR": str(data), "SBT_WORKERS": str(workers)}
+    mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(port), "SBT_DATA_DIR": str(data.resolve())}
+    mine |= {"SBT_WORKERS": str(workers), "PYTHONPATH": str(root or Path.cwd())}
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
     with (data / "service.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "app.cli", "run"], env=clean | mine, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "run"], cwd=root, env=clean | mine, stdout=log, stderr=log
+        )
     try:
         wait(f"http://127.0.0.1:{port}/health/ready")
         yield Service(port, data, dict(tokens(port, data)), process)

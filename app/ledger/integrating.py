@@ -1,5 +1,6 @@
 """One batch on its way into the log: place, read back, remember, sign, publish. Each step says what is true if we die there."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -86,7 +87,7 @@ class Integrator:
                 proof = await self._read_back(checkpoint)
             self._signer.require_follows(checkpoint, proof)
             async with self._around("remember"):
-                self._signer.remember(checkpoint)
+                await asyncio.to_thread(self._signer.remember, checkpoint)  # two syncs: nobody else waits for them
         async with self._around("publish"):
             note = self._signer.note(checkpoint)
             await self._writer.execute(storage.PUBLISH, {"log": self.log, "size": head.size, "note": note})

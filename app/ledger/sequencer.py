@@ -19,7 +19,8 @@ log_ = logging.getLogger("sbt.ledger")
 LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
-GATHER_SECONDS = 0.05  # let a burst gather: one signature for many posts
+GATHER_SECONDS = 0.02  # let a burst gather: one signature for many posts
+ROUND_SECONDS = 0.2  # under load no more rounds than this: each costs two commits and two syncs, whatever its size
 CHECK_SECONDS = 3600.0
 # A new sequencer shuts out one that lost its lock without knowing it: the old one's compare-and-swap names the old epoch.
 NEXT_EPOCH = "UPDATE log SET epoch = epoch + 1"
@@ -57,14 +58,18 @@ class Sequencer:
     async def _serve(self, writer: Connection, reader: Connection) -> None:
         await _become_the_one(writer)
         integrators = await self.start(writer, reader)
-        checked = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time
+        checked = now()
         while True:
+            started = now()
             placed = [await self._batch(writer, one) for one in integrators]
+            if 0 < max(placed) < BATCH:
+                await asyncio.sleep(started + ROUND_SECONDS - now())
             if max(placed) < BATCH:
                 await self._wait()
-            if asyncio.get_running_loop().time() - checked > CHECK_SECONDS:
+            if now() - checked > CHECK_SECONDS:
                 await guard.require_sound(writer, self._signers())
-                checked = asyncio.get_running_loop().time()
+                checked = now()
 
     async def start(self, writer: Connection, reader: Connection) -> list[Integrator]:
         """Check the database against what was signed, take over, and end what a predecessor began."""

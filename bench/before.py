@@ -1,0 +1,114 @@
+"""The posting rate beside that of an earlier commit, turn by turn in one run: what sealing, access leaves and the sequencer cost."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from app import embedded, roles
+from bench import service
+from bench.load import Measured
+from bench.service import Service
+
+BEFORE_THE_LOG = "5760b30"  # posts with payloads in clear and one log without a tree
+Post = Callable[[Service, int], Measured]
+
+
+@contextmanager
+def worktree(commit: str, folder: Path) -> Iterator[Path]:
+    if folder.exists():
+        shutil.rmtree(folder)
+    subprocess.run(["git", "worktree", "prune"], check=True)
+    subprocess.run(["git", "worktree", "add", "--detach", "--quiet", str(folder), commit], check=True)
+    try:
+        yield folder.resolve()
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", str(folder)], check=True)
+
+
+def compare(data: Path, post: Post, cases: int, turns: int) -> list[dict[str, Any]]:
+    """`turns` readings of each, alternating; with 2 workers and 16 connections."""
+    rates: dict[str, list[Measured]] = {"before": [], "now": []}
+    delays: list[float] = []
+    with worktree(BEFORE_THE_LOG, data.with_name("before")) as old:
+        for _ in range(turns):
+            for name, root in (("before", old), ("now", Path.cwd())):
+                with service.running(data, 2, root=root) as found, watching(found, active=name == "now") as seen:
+                    rates[name].append(post(found, cases))
+                delays += seen.delays()
+    best = {name: max(m.rate for m in found) for name, found in rates.items()}
+    mean = {name: sum(m.rate for m in found) / len(found) for name, found in rates.items()}
+    return [
+        {
+            "what": "posting rate of 2 workers, 16 connections",
+            "before": [round(m.rate) for m in rates["before"]],
+            "now": [round(m.rate) for m in rates["now"]],
+            "share_of_means": round(mean["now"] / mean["before"], 3),
+            "share_of_best": round(best["now"] / best["before"], 3),
+            "p99_ms": [round(m.percentile(0.99), 1) for m in rates["now"]],
+            "merge_delay_p50_s": _percentile(delays, 0.5),
+            "merge_delay_p99_s": _percentile(delays, 0.99),
+        }
+    ]
+
+
+def _percentile(values: list[float], share: float) -> float | None:
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3) if ordered else None
+
+
+@dataclass
+class Watch:
+    """How many entries there were, and how many a published checkpoint covered, moment by moment."""
+
+    moments: list[tuple[float, int, int]] = field(default_factory=list)
+
+    def delays(self) -> list[float]:
+        """Of each entry: from the moment it was there to the moment it was covered."""
+        found, later = [], 0
+        for at, entries, covered in self.moments:
+            if entries <= covered:
+                continue
+            while later < len(self.moments) and self.moments[later][2] < entries:
+                later += 1
+            if later == len(self.moments):
+                break
+            found.append(self.moments[later][0] - at)
+        return found
+
+
+@contextmanager
+def watching(found: Service, *, active: bool) -> Iterator[Watch]:
+    watch, stop = Watch(), threading.Event()
+
+    def look() -> None:
+        socket = embedded.socket_folder(found.data.resolve())
+        url = embedded.url(socket, embedded.SUPERUSER, (found.data / "pg.password").read_text(), roles.DATABASE)
+        query = (
+            "SELECT l.size + (SELECT count(*) FROM pending p WHERE p.log = l.name),"
+            " (SELECT max(size) FROM published p WHERE p.log = l.name) FROM log l WHERE l.name = 'cases'"
+        )
+        with psycopg.connect(roles.plain(url), autocommit=True) as session:
+            while not stop.is_set():
+                row = session.execute(query).fetchone()
+                assert row is not None
+                watch.moments.append((time.monotonic(), row[0], row[1] or 0))
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=look, daemon=True)
+    if active:
+        thread.start()
+    try:
+        yield watch
+    finally:
+        time.sleep(1.0)
+        stop.set()
+        if active:
+            thread.join()
