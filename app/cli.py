@@ -116,7 +116,20 @@ def serve() -> None:
     settings = Settings()
     if settings.database_url is None:
         raise SystemExit("SBT_DATABASE_URL is not set: give the service its database, or use `sbt run`.")
+    _require_keys(settings)
     _serve(settings)
+
+
+def _require_keys(settings: Settings) -> None:
+    """Outside the sandbox keys are made on purpose, never by the way: a missing folder may be a volume that was not mounted."""
+    missing = [name for name in ("token", "receipt", "vault") if not (settings.keys / name).is_dir()]
+    if settings.worker_database_url is not None and settings.background and not (settings.keys / "log").is_dir():
+        missing.append("log")
+    if missing and not settings.sandbox:
+        told = ", ".join(f"{settings.keys}/{name}" for name in missing)
+        raise SystemExit(
+            f"There are no keys in {told}: mount SBT_KEY_DIR, or make them for a new ledger with `sbt keys init`."
+        )
 
 
 @app.command()
@@ -125,6 +138,7 @@ def worker() -> None:
     settings = Settings()
     if settings.worker_database_url is None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
+    _require_keys(settings)
     with suppress(KeyboardInterrupt):
         origin.be(settings.log_origin)
         url = settings.worker_database_url.get_secret_value()

@@ -29,6 +29,7 @@ from app.recap import router as recap
 from app.reference import calendar, procedures
 from app.reference import router as reference
 from app.settings import Settings
+from app.vault import epochs
 from app.vault.keys import VaultKeys
 
 ABOUT = """One shared ledger of ASN election-neutrality cases. Five agencies each post and read their own stage; everyone sees
@@ -99,6 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.calendar = await calendar.load(session)
         await procedures.require_loaded(session)
         await part_schemas.require_registered(session)
+        await epochs.require_keys(session, app.state.vault)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
     async with _background(app, settings):

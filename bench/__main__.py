@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app import embedded, roles
-from bench import load, service
+from bench import before, ledger, load, service
 from bench.load import Measured, Prepared
 from bench.service import Service, free_port, wait
 from demo.bodies import body_for
@@ -37,18 +37,38 @@ def main() -> int:
     )
     arguments.add_argument("--seconds", type=float, default=6.0, help="length of each reading")
     arguments.add_argument("--data", type=Path, default=Path("var/bench"))
+    arguments.add_argument("--leaves", type=int, default=1_000_000, help="size of the log that is verified")
+    arguments.add_argument("--turns", type=int, default=3, help="readings each, before and now")
+    arguments.add_argument("--only", choices=("posts", "before", "ledger"), help="one part instead of all three")
     chosen = arguments.parse_args()
     rows: list[dict[str, Any]] = []
-    for workers in (1, 2):
+    log: list[dict[str, Any]] = []
+    if chosen.only in (None, "before"):
+        log += before.compare(chosen.data, post_all, chosen.cases, chosen.turns)
+        console.print(ledger.show(log))
+    if chosen.only in (None, "ledger"):
+        log += ledger.measure(chosen.data, chosen.leaves, chosen.seconds)
+        console.print(ledger.show(log))
+    for workers in (1, 2) if chosen.only in (None, "posts") else ():
         with service.running(chosen.data, workers) as found:
             measure(found, workers, chosen.cases, chosen.seconds, rows)
-    show(rows)
+            log.append(ledger.storage(found))
+    if rows:
+        show(rows)
+    console.print(ledger.show(log))
     folder = Path("bench/results")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
-    file.write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}, indent=1))
+    file.write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows, "ledger": log}, indent=1))
     console.print(f"written to {file}")
     return 0
+
+
+def post_all(found: Service, cases: int) -> Measured:
+    """Open as many cases, then post a stage in each: the post is what is measured."""
+    ids: list[str] = []
+    uvloop.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
+    return uvloop.run(load.run(found.port, AT_ONCE, posts(found, ids), seconds=600))
 
 
 def measure(found: Service, workers: int, cases: int, seconds: float, rows: list[dict[str, Any]]) -> None:

@@ -69,6 +69,22 @@ def running(data: Path, workers: int, root: Path | None = None) -> Iterator[Serv
         process.wait(timeout=30)
 
 
+@contextmanager
+def serving(data: Path) -> Iterator[int]:
+    """The service on a database that is there already, as it is."""
+    port = free_port()
+    mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(port), "SBT_DATA_DIR": str(data.resolve())}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
+    with (data / "service.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "app.cli", "run"], env=clean | mine, stdout=log, stderr=log)
+    try:
+        wait(f"http://127.0.0.1:{port}/health/ready")
+        yield port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+
+
 def wait(url: str) -> None:
     for _ in range(600):
         try:

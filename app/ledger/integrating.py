@@ -13,6 +13,7 @@ from app.ledger.storage import Connection, Head
 from app.ledger.tiles import Edge, Tile, edge_from, edge_tiles
 
 BATCH = 500
+ROUND = 8  # batches of a backlog that one signature covers
 STEPS = ("take", "place", "read_back", "remember", "publish")
 Around = Callable[[str], AbstractAsyncContextManager[None]]
 
@@ -53,8 +54,11 @@ class Integrator:
         await self.finish()
 
     async def batch(self) -> int:
-        """Integrate at most BATCH waiting entries; how many."""
-        placed = await self._place()
+        """Integrate at most ROUND batches of waiting entries, each with its own commit, and sign once for all; how many."""
+        placed = last = await self._place()
+        while last == BATCH and placed < ROUND * BATCH:
+            last = await self._place()
+            placed += last
         if placed:
             await self.finish()
         return placed
@@ -68,7 +72,7 @@ class Integrator:
         if not batch:
             return 0
         edge = Edge(self._edge.size, [list(level) for level in self._edge.levels])
-        tiles = edge.grow(hashed for _, _, hashed in batch)
+        tiles = edge.grow(hashed for _, hashed in batch)
         values = storage.placing(self.log, head, edge.size, edge.root(), batch, tiles)
         async with self._around("place"):
             moved = await (await self._writer.execute(storage.PLACE, values)).fetchone()

@@ -13,7 +13,7 @@ from app.ledger.guard import QuarantinedError
 from app.ledger.integrating import BATCH, Around, Integrator, LostHeadError, straight
 from app.ledger.origin import LOGS
 from app.ledger.signer import ForkError, Signer
-from app.ledger.storage import Connection
+from app.ledger.storage import BY_INDEX, Connection
 
 log_ = logging.getLogger("sbt.ledger")
 LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
@@ -43,7 +43,7 @@ class Sequencer:
     async def run(self) -> None:
         while True:
             try:
-                async with await self._connect() as writer, await self._connect() as reader:
+                async with await self.connect() as writer, await self.connect() as reader:
                     await self._serve(writer, reader)
             except (Error, OSError, LostHeadError) as error:
                 # entries stay in the queue; nothing is lost while the database is away
@@ -52,8 +52,8 @@ class Sequencer:
                 pass  # said loudly where it was found; looked at again after a recovery
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _connect(self) -> Connection:
-        return await AsyncConnection.connect(self._url, autocommit=True)
+    async def connect(self) -> Connection:
+        return await AsyncConnection.connect(self._url, autocommit=True, options=BY_INDEX)
 
     async def _serve(self, writer: Connection, reader: Connection) -> None:
         await _become_the_one(writer)

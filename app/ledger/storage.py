@@ -12,8 +12,8 @@ from app.ledger.tiles import Tile
 Connection = AsyncConnection[Any]
 HEAD = "SELECT name, id, origin, size, root, epoch, quarantined FROM log WHERE name = %s"
 TAKE = """
-    SELECT p.arrived, p.entry_id, e.leaf_hash FROM pending p JOIN entry e ON e.id = p.entry_id
-    WHERE p.log = %s ORDER BY p.arrived LIMIT %s
+    SELECT p.arrived, (SELECT e.leaf_hash FROM entry e WHERE e.id = p.entry_id) AS leaf_hash
+    FROM (SELECT arrived, entry_id FROM pending WHERE log = %s ORDER BY log, arrived LIMIT %s) p ORDER BY p.arrived
 """
 # One statement, one transaction (autocommit): indexes, tiles, checkpoint, head and queue move together or not at all. The head
 # moves only from where this sequencer saw it (size, root, epoch); if another was faster, nothing is written.
@@ -22,11 +22,11 @@ PLACE = """
         UPDATE log SET size = %(size)s, root = %(root)s
         WHERE name = %(log)s AND size = %(old_size)s AND root = %(old_root)s AND epoch = %(epoch)s AND quarantined IS NULL
         RETURNING name
+    ), gone AS (
+        DELETE FROM pending USING head WHERE log = head.name AND arrived = ANY(%(arrived)s) RETURNING log, arrived, entry_id
     ), placed AS (
         INSERT INTO sequenced (log, leaf_index, entry_id)
-        SELECT head.name, %(old_size)s + u.n - 1, u.id FROM head, unnest(%(entries)s::uuid[]) WITH ORDINALITY u(id, n)
-    ), gone AS (
-        DELETE FROM pending USING head WHERE log = head.name AND arrived = ANY(%(arrived)s)
+        SELECT log, %(old_size)s + row_number() OVER (ORDER BY arrived) - 1, entry_id FROM gone
     ), grown AS (
         INSERT INTO tile (log, level, number, hashes)
         SELECT head.name, t.* FROM head, unnest(%(levels)s::int[], %(numbers)s::bigint[], %(hashes)s::bytea[]) t
@@ -44,6 +44,8 @@ TILES = """
     SELECT t.level, t.number, t.hashes FROM tile t JOIN unnest(%s::int[], %s::bigint[]) w(level, number)
     ON t.level = w.level AND t.number = w.number WHERE t.log = %s
 """
+# The queue is always short-lived: its statistics are always wrong, and a sort of all that waits would be the plan.
+BY_INDEX = "-c enable_bitmapscan=off -c enable_seqscan=off -c enable_sort=off -c jit=off"
 PUBLISH = """
     INSERT INTO published (log, size, note, previous)
     SELECT l.name, %(size)s::bigint, %(note)s, (SELECT max(size) FROM published p WHERE p.log = l.name AND p.size < %(size)s::bigint)
@@ -95,8 +97,7 @@ def placing(
         "old_size": head.size,
         "old_root": head.root,
         "epoch": head.epoch,
-        "entries": [entry for _, entry, _ in batch],
-        "arrived": [arrived for arrived, _, _ in batch],
+        "arrived": [arrived for arrived, _ in batch],
         "levels": [t.level for t in tiles],
         "numbers": [t.number for t in tiles],
         "hashes": list(tiles.values()),

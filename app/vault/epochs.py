@@ -18,6 +18,16 @@ async def ensure(session: Session, vault: VaultKeys, *, by: str) -> None:
         await open_next(session, vault, by=by)
 
 
+async def require_keys(session: Session, vault: VaultKeys) -> None:
+    """A service does not start without the keys of every epoch that is alive: it would take what it could never open again."""
+    missing = [row.epoch for row in await session.run(EPOCHS) if not vault.holds(row.epoch)]
+    if missing:
+        told = ", ".join(map(str, missing))
+        raise RuntimeError(
+            f"the vault's keys of epoch {told} are not in SBT_KEY_DIR: restore them, or start anew (`sbt sandbox reset`)"
+        )
+
+
 async def open_next(session: Session, vault: VaultKeys, *, by: str) -> int:
     """New keys from here on. The files are made first: an epoch in the database whose keys are nowhere would lose data."""
     alive = [row.epoch for row in await session.run(EPOCHS)]

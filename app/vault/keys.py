@@ -44,6 +44,9 @@ class VaultKeys:
     def _file(self, kind: str, epoch: int) -> Path:
         return self._folder / kind / f"{epoch}.key"
 
+    def holds(self, epoch: int) -> bool:
+        return all(self._file(kind, epoch).exists() for kind in ("kek", "index"))
+
     def make_epoch(self, epoch: int) -> None:
         """The files of an epoch; made already by a run that did not end: then those."""
         for kind in ("kek", "index"):

@@ -207,6 +207,7 @@ def _tables() -> None:
     op.drop_constraint(op.f("pending_entry_id_key"), "pending", type_="unique")
     op.drop_constraint("pending_pkey", "pending", type_="primary")
     op.create_primary_key("pending_pkey", "pending", ["log", "arrived"])
+    op.drop_constraint("sequenced_entry_id_fkey", "sequenced", type_="foreignkey")
     op.create_check_constraint("log", "entry", "log IN ('cases', 'access')")
 
 
