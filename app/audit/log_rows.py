@@ -1,7 +1,7 @@
 """The log's own tables against each other: checkpoints and notes, tiles and leaves, head, queue and order. Steps 1 to 4 and 11."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ LOST = """
     SELECT e.id, e.log FROM entry e WHERE NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = e.id)
     AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.entry_id = e.id)
 """
+DANGLING = "SELECT p.entry_id AS id, p.log FROM pending p LEFT JOIN entry e ON e.id = p.entry_id WHERE e.id IS NULL"
 TWICE = "SELECT p.entry_id AS id, p.log FROM pending p JOIN sequenced s ON s.entry_id = p.entry_id"
 OF_A_LOG = ("entry", "pending", "sequenced", "tile", "checkpoint", "published", "cosignature")
 STRAY = """
@@ -53,9 +54,11 @@ def check_log(report: Report, seen: Snapshot, trust: Trust, log: str, tick: Tick
     head = rows[0]
     _head_fits(report, head, trust, log)
     notes = list(_notes(report, seen, trust, log))
-    _published(report, seen, notes, head, log)
+    _published(report, seen, head, log)
+    _newest(report, seen, trust, log)
     roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}
-    tree = check_tree(report, seen, log, {head.size: head.root, 0: EMPTY_ROOT} | roots, tick)
+    watched = {known.size for _, known in _remembered(trust, log)}
+    tree = check_tree(report, seen, log, {head.size: head.root, 0: EMPTY_ROOT} | roots, tick, watched)
     _sizes(report, tree, head, roots, log)
     _known(report, tree, trust, log)
     return notes
@@ -102,6 +105,10 @@ def _cosigned(report: Report, trust: Trust, good: Witnessed, lines: list[Any], l
     """Step 2: each stored cosignature is by the witness it is stored for. A witness we do not know tells us nothing."""
     known, found = {key.name: key for key in trust.witnesses}, {}
     for row in lines:
+        if trust.witnesses and row.witness not in known:
+            place = f"cosignature {log}/{row.size}/{row.witness}"
+            report.find("witnesses", "COSIGNATURE_UNKNOWN", place, "no witness of this name is known", log=log)
+            continue
         try:
             at = _cosigned_at(good, row, known.get(row.witness))
         except (NoteError, ValueError) as error:
@@ -121,7 +128,7 @@ def _cosigned_at(good: Witnessed, row: Any, key: VerifierKey | None) -> int | No
     return signed_at(good.note.text, line, key) if key else None
 
 
-def _published(report: Report, seen: Snapshot, notes: list[Witnessed], head: Any, log: str) -> None:
+def _published(report: Report, seen: Snapshot, head: Any, log: str) -> None:
     """Each checkpoint row follows the one before: none was taken out. What was signed last is published."""
     previous, root = 0, EMPTY_ROOT
     for row in seen.rows("SELECT size, root, previous FROM checkpoint WHERE log = %s ORDER BY size", log):
@@ -132,13 +139,22 @@ def _published(report: Report, seen: Snapshot, notes: list[Witnessed], head: Any
         previous, root = row.size, row.root
     if (previous, root) != (head.size, head.root):
         report.find("rows", "HEAD_DIFFERS", f"log {log}", "head and last checkpoint disagree", log=log, index=head.size)
-    if head.size and not notes:
-        report.find("notes", "NOTE_MISSING", f"published {log}", "nothing was ever published", log=log)
 
 
-def check_tree(report: Report, seen: Snapshot, log: str, roots: Mapping[int, bytes], tick: Tick) -> TreeCheck:
+def _newest(report: Report, seen: Snapshot, trust: Trust, log: str) -> None:
+    """What the signer remembers it has signed is published."""
+    newest = seen.value("SELECT max(size) FROM published WHERE log = %s", log)
+    signed = trust.signed.get(log)
+    if newest is None or (signed is not None and newest < signed.size):
+        says = f"{signed.size if signed else 'some'} entries were signed, {newest} are published"
+        report.find("notes", "NOTE_MISSING", f"published {log}", says, log=log)
+
+
+def check_tree(
+    report: Report, seen: Snapshot, log: str, roots: Mapping[int, bytes], tick: Tick, watched: Collection[int] = ()
+) -> TreeCheck:
     """Step 4 in one pass over leaves and tiles, both in their order."""
-    tree = TreeCheck(report, log, roots)
+    tree = TreeCheck(report, log, roots, watched)
     report.begin("tree")
     tiles = seen.stream(
         "SELECT number, hashes FROM tile WHERE log = %s AND level = 0 ORDER BY number", log, named=False
@@ -192,20 +208,23 @@ def _sizes(report: Report, tree: TreeCheck, head: Any, roots: Mapping[int, bytes
 def _known(report: Report, tree: TreeCheck, trust: Trust, log: str) -> None:
     """Step 3: what the verifier saw before, and what the signer remembers, is the beginning of this log."""
     report.begin("history")
-    signed, name = trust.signed.get(log), trust.keys[log].name
-    mine = Checkpoint(name, signed.size, signed.root) if signed else None
-    for what, known in (("remembered", trust.remembered.get(log)), ("signer's", mine)):
-        if known is None:
-            continue
-        root = tree.roots.get(known.size)
+    for what, known in _remembered(trust, log):
+        root = tree.seen.get(known.size, EMPTY_ROOT)
         claimed = Checkpoint(known.origin, tree.size, tree.root())
         if known.size > tree.size:
             check_follows(report, known, claimed, None, f"{what} checkpoint of {log}")
-        elif root is None or root != known.root:
+        elif root != known.root:
             says = f"at size {known.size} the log has another root than it had"
             report.find("history", "FORKED", f"{what} checkpoint of {log}", says, log=log, index=known.size)
         else:
             report.count("history")
+
+
+def _remembered(trust: Trust, log: str) -> list[tuple[str, Checkpoint]]:
+    signed = trust.signed.get(log)
+    mine = Checkpoint(trust.keys[log].name, signed.size, signed.root) if signed else None
+    found = (("remembered", trust.remembered.get(log)), ("signer's", mine))
+    return [(what, known) for what, known in found if known is not None]
 
 
 def check_queue(report: Report, seen: Snapshot) -> None:
@@ -215,6 +234,7 @@ def check_queue(report: Report, seen: Snapshot) -> None:
             report.find("rows", "ROW_OF_NO_LOG", f"{name} {row.log}", "there is no such log")
     for sql, code, says in (
         (LOST, "ENTRY_LOST", "it is neither in the log nor waiting for it"),
+        (DANGLING, "PENDING_NOTHING", "what waits is not there"),
         (TWICE, "PENDING_TWICE", "it waits for an index that it has"),
         (STRAY, "ENTRY_IN_ANOTHER_LOG", "its row names another log"),
     ):

@@ -32,13 +32,17 @@ KEYS: dict[str, tuple[str, ...]] = {
 class Registers:
     """The rows that follow from the entries seen so far."""
 
+    report: Report
     rows: dict[str, Expected] = field(default_factory=lambda: {name: {} for name in KEYS})
     calendars: dict[str, str] = field(default_factory=dict)
     calendar: str | None = None
+    procedures: dict[str, str] = field(default_factory=dict)
+    _index: int = 0
 
-    def add(self, members: Mapping[str, Any]) -> None:
-        """`members`: of any leaf of either log."""
+    def add(self, index: int, members: Mapping[str, Any]) -> None:
+        """`members`: of any leaf of either log; its form was looked at, so that the access log holds looks alone."""
         entry = UUID(members["id"])
+        self._index = index
         if members["type"] == "access":
             self._put("access", _access(members), entry)
         elif "facts" in members and members["type"] in READERS:
@@ -50,7 +54,11 @@ class Registers:
 
     def _put(self, name: str, row: dict[str, Any], entry: UUID) -> None:
         whole = {**row, "entry_id": entry}
-        self.rows[name][tuple(whole[column] for column in KEYS[name])] = whole
+        key = tuple(whole[column] for column in KEYS[name])
+        if key in self.rows[name]:
+            says = "an entry before says it already, and nothing may be said twice"
+            self.report.find("standing", "SAID_TWICE", f"{name} {'/'.join(map(str, key))}", says, index=self._index)
+        self.rows[name][key] = whole
 
     def party(self, facts: Facts, entry: UUID) -> None:
         names = ("code", "kind", "name_id", "name_en", "agency_code")
@@ -72,6 +80,7 @@ class Registers:
         self._put("calendar_version", row, entry)
 
     def procedure(self, facts: Facts, entry: UUID) -> None:
+        self.procedures[facts["code"]] = facts["sha256"]
         self._put("loaded_procedure", {"code": facts["code"], "sha256": facts["sha256"]}, entry)
 
     def schema(self, facts: Facts, entry: UUID) -> None:

@@ -161,13 +161,13 @@ def _rows(session: Connection, keys: Path) -> None:
     """Every row that the log calls for: replayed, and put where it is missing or differs."""
     session.execute("SET CONSTRAINTS ALL DEFERRED")
     seen = Snapshot(session)
-    first = Walk(Report(), seen, None, lambda _step, _n: None)
+    first = Walk(Report(), seen, None)
     first.read()
     for name in REPLAYED:
         _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
     session.execute("INSERT INTO data_key SELECT * FROM restored_key ON CONFLICT DO NOTHING")
     report = Report()
-    walk = Walk(report, seen, keys, lambda _step, _n: None)
+    walk = Walk(report, seen, keys)
     walk.read()
     if report.findings:
         found = report.findings[0]

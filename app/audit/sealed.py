@@ -1,7 +1,6 @@
 """Step 12: every part of every entry opens to its commitments, or was erased under an entry that orders it, or is missing."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +9,18 @@ from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
 from app.ledger.report import Report
 from app.vault.keys import KeyDestroyedError, VaultKeys
-from app.vault.seal import KEY_OF, OpenKey, open_key, unseal
+from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 
-ERASED = "SELECT leaf FROM entry WHERE type = 'subject.erased'"
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A part whose data key is not there: erased under an order, or missing."""
+
+    index: int
+    case: str
+    entry: str
+    part: str
+    key: str
 
 
 @dataclass
@@ -22,23 +30,21 @@ class Sealed:
     report: Report
     vault: VaultKeys
     schemas: Mapping[tuple[str, int], Mapping[str, Any]]
-    erased: set[str]
     keys: dict[str, Any] = field(default_factory=dict)
     opened: dict[str, OpenKey | None] = field(default_factory=dict)
     used: dict[str, tuple[str, str]] = field(default_factory=dict)
     persons: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    shredded: int = 0
+    gone: list[Gone] = field(default_factory=list)
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
 
     @classmethod
     def begin(
         cls, report: Report, seen: Snapshot, vault: VaultKeys, schemas: Mapping[tuple[str, int], Mapping[str, Any]]
     ) -> "Sealed":
-        orders = [json.loads(row.leaf) for row in seen.rows(ERASED)]
-        erased = {key for order in orders for key in order["erases"]["keys"]}
         keys = {str(row.id): row for row in seen.stream("SELECT * FROM data_key")}
         report.begin("payloads")
-        return cls(report, vault, schemas, erased, keys)
+        return cls(report, vault, schemas, keys)
 
     def entry(self, index: int, members: Mapping[str, Any], payloads: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The fields of the parts that open, by part. `payloads`: the rows of the entry by part."""
@@ -65,12 +71,12 @@ class Sealed:
         if str(row.key_id) != part["key"]:
             self._find("PAYLOAD_ALTERED", index, members, name, "it names another data key than its entry")
             return None
-        if part["key"] not in self.keys and part["key"] in self.erased:
-            self.shredded += 1
+        if part["key"] not in self.keys:
+            self.gone.append(Gone(index, members["case"], members["id"], name, part["key"]))
             return None
         key = self._key(part["key"])
         if key is None:
-            self._find("PAYLOAD_MISSING", index, members, name, "its data key is gone, and no entry orders that")
+            self._find("PAYLOAD_MISSING", index, members, name, "its data key does not unwrap")
             return None
         return self._open(index, members, part, row, key)
 
@@ -112,11 +118,36 @@ class Sealed:
                     (members["case"], kind, value), members["id"]
                 )
 
+    def order(self, index: int, members: Mapping[str, Any], *, closed: bool) -> None:
+        """An entry that orders an erasure: of keys of its own case and person alone, and of a subject when the case is closed."""
+        person, keys = members["erases"]["person"], members["erases"]["keys"]
+        mine = all(self.used.get(key) == (members["case"], person) for key in keys)
+        if person not in (SUBJECT, REPORTER) or not mine or not keys or not (closed or person == REPORTER):
+            place = f"case {members['case']} entry {members['id']}"
+            self.report.find(
+                "payloads", "ERASURE_UNFOUNDED", place, "it orders what it may not", log="cases", index=index
+            )
+            return
+        said = {"entry": members["id"], "index": index, "authority": members["authority"]}
+        self.orders |= dict.fromkeys(keys, said)
+
     def compare(self, seen: Snapshot) -> None:
-        """Data keys and blind index: nothing but what entries call for."""
+        """What is gone was ordered gone, later than it was written; data keys and blind index hold nothing but what entries call for."""
+        shredded = []
+        for gone in self.gone:
+            order = self.orders.get(gone.key)
+            if order is None or order["index"] <= gone.index:
+                place, says = (
+                    f"case {gone.case} entry {gone.entry} part {gone.part}",
+                    "its key is gone, and no entry orders that",
+                )
+                self.report.find("payloads", "PAYLOAD_MISSING", place, says, log="cases", index=gone.index)
+                self.doubtful.add(gone.case)
+            else:
+                shredded.append({"entry": gone.entry, "part": gone.part, "state": "SHREDDED", "under": order})
+        self.report.says |= {"shredded_parts": len(shredded), "shredded": shredded}
         self._keys()
         self._index(seen)
-        self.report.says["shredded_parts"] = self.shredded
 
     def _keys(self) -> None:
         self.report.begin("payloads")
@@ -126,14 +157,14 @@ class Sealed:
                 self.report.find("payloads", "KEY_STRAY", place, "no part of this case and person is sealed with it")
             elif self._key(key_id) is None:
                 self.report.find("payloads", "KEY_DOES_NOT_OPEN", place, "the epoch's key does not unwrap it")
-        for key_id in set(self.used) - set(self.keys) - self.erased:
+        for key_id in set(self.used) - set(self.keys) - set(self.orders):
             self.report.find(
                 "payloads",
                 "KEY_MISSING",
                 f"data_key {key_id}",
                 "parts are sealed with it, and no entry orders it erased",
             )
-        for key_id in self.erased & set(self.keys):
+        for key_id in set(self.orders) & set(self.keys):
             self.report.find("payloads", "ERASED_BUT_THERE", f"data_key {key_id}", "an entry orders it erased")
 
     def _index(self, seen: Snapshot) -> None:

@@ -49,13 +49,13 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
     require_not_closed(case)
     state = state_of(case)
     running = rules.require_open(state, stage)
-    letter = _letter(state, running)
+    letter = letter_of(state, running)
     if received_on < _day(letter.facts, "letter_date"):
         raise ValidationFailed(checks.before_letter("/received_on"))
     return await _record(act, locked, state, running, letter, received_on)
 
 
-def _letter(state: CaseState, running: StageState) -> StageState:
+def letter_of(state: CaseState, running: StageState) -> StageState:
     """The post whose letter opened the stage and waits for its receipt; 409 where there is none."""
     clock_ = clock_of(rulebook().procedures[state.procedure], state, running)
     opener, _, _ = running.after.partition(".")

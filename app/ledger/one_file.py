@@ -9,7 +9,7 @@ import rfc8785
 
 HERE = Path(__file__).parent
 PURE = (
-    "canonical", "merkle", "parts", "tiles", "note", "report", "tlog_proof", "verify_leaves", "verify_tree", "verify",
+    "canonical", "merkle", "parts", "tiles", "forms", "note", "report", "tlog_proof", "verify_leaves", "verify_tree", "verify",
     "verify_bundle", "verify_main",
 )  # fmt: skip
 OUTSIDE = {"cryptography"}  # the only package it may need

@@ -68,7 +68,9 @@ class Report:
 
     def skip(self, step: str, status: str, why: str) -> None:
         """A step that belongs to a later release (not_yet), or for which something is missing here (not_checked)."""
-        if self.statuses.get(step) != FAILED:
+        if self.statuses.get(step) == FAILED or (status == NOT_YET and self.counts.get(step)):
+            return  # a finding, or what was checked elsewhere, is not undone
+        if self.statuses.get(step) != NOT_CHECKED:
             self.statuses[step], self.reasons[step] = status, why
 
     def find(
@@ -124,4 +126,10 @@ def lines(report: Report) -> Iterator[str]:
         yield f"  ! step {found['step']} {found['code']} at {where}{found['place']}: {found['says']}"
     if told["more_findings"]:
         yield f"  ! and {told['more_findings']:,} more"
+    for row in told.get("shredded", ()):
+        under = f"entry {row['under']['entry']} ({row['under']['authority']})"
+        yield f"  - SHREDDED {row['part']} of entry {row['entry']}, under {under}"
+    for name, value in report.says.items():
+        if isinstance(value, (str, int)) and value is not False:
+            yield f"{name.replace('_', ' ')}: {value}"
     yield f"result: {told['result']}"

@@ -80,17 +80,20 @@ def check_follows(report: Report, old: Checkpoint, new: Checkpoint, proof: Seque
         report.find("history", "FORKED", place, f"from size {old.size} to {new.size}: {error}")
 
 
-def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed]) -> None:
-    """Step 7: a leaf that a witness had not seen was received after, one it had seen before; the promise's delay allowed for."""
+def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed], quorum: int = 1) -> None:
+    """Step 7: a leaf that the witnesses had not seen was received after, one they had seen before; the promise's delay allowed for.
+    Only what a quorum saw counts; of their times the earliest says "not yet there", the latest "there", so that no single one can accuse.
+    """
     report.begin("times")
-    bounds = sorted((w.checkpoint.size, min(w.cosigned.values())) for w in seen if w.cosigned)
+    known = [w for w in seen if len(w.cosigned) >= max(quorum, 1)]
+    bounds = sorted((w.checkpoint.size, min(w.cosigned.values()), max(w.cosigned.values())) for w in known)
     if not bounds:
-        report.skip("times", "not_yet", "no checkpoint is cosigned")
+        report.skip("times", "not_yet", "no checkpoint has a quorum of cosignatures")
         return
-    sizes, times = [size for size, _ in bounds], [at for _, at in bounds]
-    latest = list(accumulate(times, max))
-    soonest = list(accumulate(reversed(times), min))[::-1]
-    for index, received in enumerate(leaves.instants):
+    sizes = [size for size, _, _ in bounds]
+    latest = list(accumulate((first for _, first, _ in bounds), max))
+    soonest = list(accumulate((last for _, _, last in reversed(bounds)), min))[::-1]
+    for index, received in leaves.instants:
         report.count("times")
         real = (received - _ahead(leaves.clock, index)).timestamp()
         place = bisect_right(sizes, index)  # the checkpoints before this place are without the leaf

@@ -1,6 +1,6 @@
 """The whole tree once more from its leaves: every tile and every root that is claimed is compared. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.ledger.merkle import EMPTY_ROOT, node_hash
@@ -10,11 +10,15 @@ from app.ledger.tiles import HEIGHT, WIDTH, Tile, tiles_at
 
 @dataclass
 class TreeCheck:
-    """Step 4: builds the whole tree from the leaves, and compares every tile and every root that is claimed."""
+    """Step 4: builds the whole tree from the leaves, and compares every tile and every root that is claimed. Of `watched` sizes
+    the root is kept in `seen`: what somebody remembers is compared with it.
+    """
 
     report: Report
     log: str
     roots: Mapping[int, bytes]
+    watched: Collection[int] = ()
+    seen: dict[int, bytes] = field(default_factory=dict)
     size: int = 0
     stack: list[tuple[int, bytes]] = field(default_factory=list)
     levels: list[list[bytes]] = field(default_factory=list)
@@ -26,6 +30,8 @@ class TreeCheck:
             self._push(found)
             if self.size in self.roots:
                 self._require_root(self.size)
+            if self.size in self.watched:
+                self.seen[self.size] = self.root()
         return hashes
 
     def _push(self, found: bytes) -> None:

@@ -107,7 +107,10 @@ def test_nobody_erases_without_an_entry_that_orders_it(api: House) -> None:
 
 def test_no_personal_data_lies_outside_the_vault(api: House) -> None:
     """Every table, every column: what was planted is nowhere in the clear; in leaves least of all."""
-    canaries: dict[str, Any] = {"subject__name": "Kenari Satu Rahasia", "report__reporter": {"name": "Kenari Dua Rahasia"}}
+    canaries: dict[str, Any] = {
+        "subject__name": "Kenari Satu Rahasia",
+        "report__reporter": {"name": "Kenari Dua Rahasia"},
+    }
     case = api.open(**canaries, incident__account="Kenari Tiga Rahasia")
     tables = api.superuser("SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'")
     assert len(tables) > 20

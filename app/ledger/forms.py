@@ -1,0 +1,134 @@
+"""The forms of leaf v1: which members each type of entry has, and of which kind. What is not in this table is not a leaf. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+TEXT = re.compile(r".+", re.DOTALL)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+LARGEST_INTEGER = 2**53 - 1
+DEEPEST = 40
+
+# s text, i integer, l list, d mapping, u a UUID, t an instant, y a day, n null; "?" or null as well
+COMMON = {"v": "i", "log": "s", "type": "s", "id": "u", "party": "s", "client": "s?", "actor": "s?", "received_at": "t"}
+IN_CASES = {"parts": "l", "sig": "s?"}
+CHAINED = {"case": "u", "seq": "i", "prev": "s?", "number": "s", "procedure": "s", "election": "s"}
+LEFT = {"opens": "l", "skips": "l", "status": "s", "open": "l"}
+ASKED = {"idempotency": "d", "client": "s"}
+POSTED = {"stage": "s", "round": "i", "outcome": "s", "due_on": "y?"}
+ERASED = {"erases": "d", "person": "s", "authority": "s", "why": "s?", "client": "n"}
+OF_CASES: dict[str, dict[str, str]] = {
+    "case.opened": {**CHAINED, **LEFT, **ASKED, **POSTED, "received_on": "y"},
+    "stage.posted": {**CHAINED, **LEFT, **ASKED, **POSTED, "opened_at": "t", "owner": "s"},
+    "stage.received": {**CHAINED, **LEFT, **ASKED, "stage": "s", "round": "i", "letter": "d"},
+    "subject.erased": {**CHAINED, **LEFT, **ERASED},
+    "erasure.refused": {**CHAINED, **LEFT, **ERASED},
+}
+FACTS: dict[str, dict[str, str]] = {
+    "party.registered": {"code": "s", "kind": "s", "agency_code": "s?", "name_id": "s", "name_en": "s"},
+    "client.registered": {"client": "s", "party": "s", "scopes": "l", "secret_hash": "s"},
+    "mandate.granted": {"role": "s", "party": "s", "valid_from": "y", "valid_to": "y?"},
+    "calendar.loaded": {"version": "s", "known_until": "y", "days": "i", "sha256": "s"},
+    "procedure.loaded": {"code": "s", "sha256": "s"},
+    "schema.registered": {"name": "s", "version": "i", "sha256": "s", "text": "d"},
+    "key.epoch_opened": {"epoch": "i"},
+    "key.epoch_ended": {"epoch": "i"},
+    "clock.started": {"to": "t", "ahead_microseconds": "i"},
+    "clock.moved": {"to": "t", "ahead_microseconds": "i"},
+    "log.restored": {"log": "s", "from": "i", "to": "i"},
+}
+LOOKED = {
+    "cases": "l",
+    "operation": "s",
+    "purpose": "s?",
+    "status": "i",
+    "request": "u",
+    "stage": "s?",
+    "code": "s?",
+    "client": "s",
+}
+PART = {"name": "s", "schema": "d", "root": "s", "n": "i", "ct": "s", "key": "u"}
+SCHEMA = {"name": "s", "version": "i", "sha256": "s"}
+OPENED = {"stage": "s", "round": "i", "due_on": "y?", "since": "t?", "owner": "s"}
+SKIPPED = {"stage": "s", "round": "i"}
+REQUEST = {"key": "u", "fingerprint": "s"}
+LETTER = {"stage": "s", "round": "i", "received_on": "y"}
+ERASES = {"person": "s", "keys": "l"}
+
+
+def flaw(log: str, members: Any) -> str | None:
+    """What is wrong with the form of a leaf; None: nothing. It says where, never what stood there."""
+    if not isinstance(members, dict) or not isinstance(members.get("type"), str):
+        return "it is no leaf"
+    if not _plain(members):
+        return "it holds a number that is no integer, or is nested too deep"
+    wanted = _wanted(log, members["type"])
+    if wanted is None:
+        return "its type is not known in this log"
+    return _fits(members, wanted, "leaf") or (_of_access(members) if log == "access" else _of_cases(members))
+
+
+def _wanted(log: str, type_: str) -> dict[str, str] | None:
+    if log == "access":
+        return {**COMMON, **LOOKED} if type_ == "access" else None
+    if type_ in OF_CASES:
+        return {**COMMON, **IN_CASES, **OF_CASES[type_]}
+    return {**COMMON, **IN_CASES, "facts": "d"} if type_ in FACTS else None
+
+
+def _of_access(members: Mapping[str, Any]) -> str | None:
+    return None if all(_is(case, "u") for case in members["cases"]) else "leaf.cases"
+
+
+def _of_cases(members: Mapping[str, Any]) -> str | None:
+    type_ = members["type"]
+    if type_ in FACTS:
+        return _fits(members["facts"], FACTS[type_], "facts") or ("parts" if members["parts"] else None)
+    inner = [(part, PART, "parts") for part in members["parts"]]
+    inner += [(part.get("schema"), SCHEMA, "parts.schema") for part in members["parts"] if isinstance(part, dict)]
+    inner += [(row, OPENED, "opens") for row in members["opens"]] + [
+        (row, SKIPPED, "skips") for row in members["skips"]
+    ]
+    for name, form in (("idempotency", REQUEST), ("letter", LETTER), ("erases", ERASES)):
+        if name in members:
+            inner.append((members[name], form, name))
+    return next((found for row, form, where in inner if (found := _fits(row, form, where))), None)
+
+
+def _fits(row: Any, form: Mapping[str, str], where: str) -> str | None:
+    if not isinstance(row, dict) or set(row) != set(form):
+        return f"{where} has other members than its form"
+    return next((f"{where}.{name}" for name, kind in form.items() if not _is(row[name], kind)), None)
+
+
+def _is(value: Any, kind: str) -> bool:
+    if value is None:
+        return kind.endswith("?") or kind == "n"
+    kind = kind.removesuffix("?")
+    if kind in ("i", "l", "d"):
+        return type(value) is {"i": int, "l": list, "d": dict}[kind]
+    if type(value) is not str or kind == "n":
+        return False
+    if kind == "u":
+        return _is_uuid(value)
+    return bool({"s": TEXT, "t": INSTANT, "y": DAY}[kind].fullmatch(value))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _plain(value: Any, depth: int = 0) -> bool:
+    """Texts, booleans, null and integers within 2^53, in lists and mappings: nothing else is in a leaf."""
+    if depth > DEEPEST:
+        return False
+    if isinstance(value, dict):
+        return all(_plain(item, depth + 1) for item in value.values())
+    if isinstance(value, list):
+        return all(_plain(item, depth + 1) for item in value)
+    return not isinstance(value, float) and (type(value) is not int or abs(value) <= LARGEST_INTEGER)
