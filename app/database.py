@@ -193,6 +193,8 @@ def _answerable(error: Exception) -> Exception:
         return LedgerQuarantined()
     if isinstance(error, pg.ForeignKeyViolation) and error.diag.constraint_name in EPOCH_ENDED:
         return Overloaded()  # a key epoch ended between our look and our write: the next try takes the new one
+    if isinstance(error, pg.UniqueViolation) and error.diag.constraint_name == "cases_number_key":
+        return Overloaded()  # the sequence was set back: the next number may be free; `sbt verify --db` names it
     if isinstance(error, OperationalError) and error.sqlstate is None:
         return Overloaded()  # no answer from the database: it restarts, or the line is down
     too_slow = (

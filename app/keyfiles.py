@@ -28,6 +28,7 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
             pass
         finally:
             fresh.unlink()
+        sync_folder(path.parent)
     return read(path)
 
 
@@ -51,6 +52,8 @@ def destroy(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
+    for leftover in path.parent.glob("new.*"):  # of a process that died while it made a key
+        leftover.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

@@ -115,11 +115,14 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         yield
         return
     sequencer = Sequencer(settings.worker_database_url.get_secret_value(), settings.keys, make=settings.sandbox)
+    await sequencer.check()
     app.state.after_commit = sequencer.wake
     task = asyncio.create_task(sequencer.run())
     try:
         yield
     finally:
+        sequencer.stop()
+        await asyncio.wait([task], timeout=STOP_SECONDS)
         task.cancel()
         await asyncio.wait([task], timeout=STOP_SECONDS)  # what it had in hand is rolled back and stays in the queue
 

@@ -4,18 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import Standpoint
 from app.access.standing import KnownClient, KnownParty
 from app.access.standing import Snapshot as Known
+from app.audit.case_rows import Case, case_row, day_of, plain
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
 from app.cases import projecting, receiving, showing
-from app.cases.locking import stage_state
-from app.clock import JAKARTA
 from app.errors import DomainError
 from app.ledger.append import Appended
 from app.ledger.canonical import instant
@@ -30,28 +28,6 @@ from app.procedure.state import CaseState
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
 UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
-OUTLINE = (
-    "contest", "report_kind", "report_number", "job_level", "subject_kind", "province", "regency", "channel", "violations",
-)  # fmt: skip
-
-
-@dataclass
-class Case:
-    """A case as the entries so far leave it."""
-
-    row: dict[str, Any]
-    stages: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
-
-    def state(self) -> CaseState:
-        row = self.row
-        return CaseState(
-            row["procedure"],
-            str(rulebook().catalogue.codes("elections")[row["election"]]["regime"]),
-            row["report_kind"],
-            row["received_on"],
-            row["agency_code"],
-            tuple(stage_state({**s, "opened_on": s["opened_on"].isoformat()}) for s in self.stages.values()),
-        )
 
 
 @dataclass
@@ -107,7 +83,7 @@ class Replay:
         self._may_open(index, members, procedure, entry)
         before = rules.open_first(empty, members["stage"])
         move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1)
-        case = Case(_case_row(members, summary, received, entry))
+        case = Case(case_row(members, summary, received, entry))
         self.cases[members["case"]] = case
         self._first(index, case, procedure, members, move, facts, entry)
         self._move(index, case, members, move, entry)
@@ -128,7 +104,7 @@ class Replay:
         self._said(index, members, said)
         row = projecting.opened_row(case.row["id"], move.case, projecting.Dated(first, due), entry)
         posted = projecting.posted_row(dict(facts), members["outcome"], members["party"], 1, entry)
-        case.stages[members["stage"], 1] = _plain(row | posted)
+        case.stages[members["stage"], 1] = plain(row | posted)
 
     def posted(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
         case = self.cases[members["case"]]
@@ -140,7 +116,7 @@ class Replay:
         state = replace(case.state(), agency_code=summary["agency_code"])
         move = rules.post(rulebook(), state, found.code, members["outcome"], dict(facts), members["seq"])
         row = projecting.posted_row(dict(facts), members["outcome"], members["party"], members["seq"], entry)
-        case.stages[members["stage"], members["round"]].update(_plain(row))
+        case.stages[members["stage"], members["round"]].update(plain(row))
         moved_employer = summary["agency_code"] != case.row["agency_code"]
         case.row["agency_code"] = summary["agency_code"]
         opened = {rulebook().procedures[move.case.procedure].stages[s.stage].owner for s in move.opened}
@@ -158,7 +134,7 @@ class Replay:
         running = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")
         row = case.row
         place = Standpoint(row["agency_code"], tuple(row["conditions"]), row["opened_by"])
-        owner = showing.owner_now(self._caller(members, _day(entry)), stage, place)
+        owner = showing.owner_now(self._caller(members, day_of(entry)), stage, place)
         due = running["due_on"].isoformat() if running["due_on"] else None
         said = {"round": running["round"], "opened_at": instant(running["opened_at"]), "due_on": due, "owner": owner}
         self._said(index, members, said)
@@ -166,7 +142,7 @@ class Replay:
     def _may_open(self, index: int, members: Members, procedure: Procedure, entry: Appended) -> None:
         self.report.count("standing")
         try:
-            policy.require_may_open(self._caller(members, _day(entry)), procedure.stages[members["stage"]])
+            policy.require_may_open(self._caller(members, day_of(entry)), procedure.stages[members["stage"]])
         except DomainError:
             says = f"{members['party']} could open no case on that day"
             self.report.find("standing", "NO_MANDATE", f"case {members['case']}", says, log="cases", index=index)
@@ -176,7 +152,7 @@ class Replay:
         opened = projecting.dated(move, self._calendar)
         since = {k: s["opened_at"] for k, s in case.stages.items() if s["status"] == "open"}
         for one in opened:
-            row = _plain(projecting.opened_row(case.row["id"], move.case, one, entry))
+            row = plain(projecting.opened_row(case.row["id"], move.case, one, entry))
             key = (row["stage"], row["round"])
             running = case.stages.get(key)
             if running is None:
@@ -207,7 +183,7 @@ class Replay:
         """Who had to act on each opened stage, on that day, in the case as the move leaves it."""
         place = Standpoint(move.case.agency_code, tuple(rules.conditions(rulebook(), move.case)), opened_by)
         stages = rulebook().procedures[move.case.procedure].stages
-        caller = self._caller(members, _day(entry))
+        caller = self._caller(members, day_of(entry))
         return {s.stage: showing.owner_now(caller, stages[s.stage], place) for s in move.opened}
 
     def received(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
@@ -228,7 +204,7 @@ class Replay:
         }
         place = Standpoint(case.row["agency_code"], tuple(case.row["conditions"]), case.row["opened_by"])
         stage = rulebook().procedures[state.procedure].stages[running.stage]
-        owner = showing.owner_now(self._caller(members, _day(entry)), stage, place)
+        owner = showing.owner_now(self._caller(members, day_of(entry)), stage, place)
         opens = {"stage": running.stage, "round": running.round, "due_on": due.on.isoformat() if due.on else None}
         opens |= {"since": instant(row["opened_at"]), "owner": owner}
         self._said(index, members, {**says, **self._unmoved(case), "opens": [opens]})
@@ -269,7 +245,7 @@ class Replay:
         """Step 9: on the day of the entry it was this party's turn."""
         self.report.count("standing")
         stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
-        caller = self._caller(members, _day(entry))
+        caller = self._caller(members, day_of(entry))
         row = case.row
         if not policy.has_turn(
             caller, stage, Standpoint(row["agency_code"], tuple(row["conditions"]), row["opened_by"])
@@ -308,36 +284,3 @@ READERS = {
     "subject.erased": Replay.erased,
     "erasure.refused": Replay.erased,
 }
-
-
-def _case_row(members: Members, summary: Mapping[str, Any], received: date, entry: Appended) -> dict[str, Any]:
-    at = entry.received_at
-    return {
-        **{n: summary[n] for n in OUTLINE},
-        "id": UUID(members["case"]),
-        "number": members["number"],
-        "procedure": members["procedure"],
-        "election": members["election"],
-        "received_on": received,
-        "opened_by": members["party"],
-        "agency_code": summary["agency_code"],
-        "identified": summary["identified"],
-        "occurred_on": date.fromisoformat(summary["occurred_on"]),
-        "acted": [members["party"]],
-        "reached_ppk": False,
-        "version": 1,
-        "head_hash": entry.leaf_hash,
-        "opened_at": at,
-        "updated_at": at,
-        **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
-    }
-
-
-def _day(entry: Appended) -> date:
-    """The legal day of an entry."""
-    return entry.received_at.astimezone(JAKARTA).date()
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Without the wrappers that psycopg needs to write JSON."""
-    return {name: getattr(value, "obj", value) for name, value in row.items()}

@@ -128,6 +128,10 @@ class Walk:
             CASES
         ].clock:  # a sandbox's moves are entries of the log of cases: their place among looks is not known
             check_times(self.report, self.checks[ACCESS], notes[ACCESS], self.quorum)
+        self.compare()
+
+    def compare(self) -> None:
+        """Step 13, table by table; and what is left of step 12."""
         self.registers.compare(self.report, self.seen)
         self._sealed_tables()
 

@@ -18,6 +18,7 @@ class Memory:
     keys: dict[str, VerifierKey] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     cosigned: dict[str, int] = field(default_factory=dict)
+    looked: dict[str, int] = field(default_factory=dict)
 
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:
@@ -30,14 +31,22 @@ class Memory:
                 "keys": {log: str(key) for log, key in self.keys.items()},
                 "checkpoints": self.notes,
             }
-            said |= {"cosigned": self.cosigned} if self.cosigned else {}
+            said |= {"cosigned": self.cosigned, "looked": self.looked}
             keyfiles.replace(self.path, json.dumps(said, indent=1).encode())
+
+
+class MemoryLostError(OSError):
+    """The file from before cannot be read: what it held against the log is lost."""
 
 
 def recall(path: Path | None) -> Memory:
     if path is None or not path.exists():
         return Memory(path)
-    said = json.loads(path.read_text())
-    return Memory(
-        path, {log: read_vkey(key) for log, key in said["keys"].items()}, said["checkpoints"], said.get("cosigned", {})
-    )
+    try:
+        said = json.loads(path.read_text())
+        keys = {log: read_vkey(key) for log, key in said["keys"].items()}
+        found = Memory(path, keys, said["checkpoints"], said["cosigned"], said["looked"])
+        _ = found.checkpoints
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise MemoryLostError(f"{path} is no memory of ours: restore it, or begin anew with another file") from None
+    return found

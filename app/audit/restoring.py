@@ -19,8 +19,10 @@ from app.audit.database import Walk
 from app.audit.snapshot import Snapshot
 from app.ledger.append import RESTORE_ENTRY
 from app.ledger.merkle import leaf_hash
+from app.ledger.note import Checkpoint
 from app.ledger.report import Report
 from app.ledger.signer import Signer
+from app.ledger.storage import PUBLISH
 from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_path
 from app.ledger.verify_leaves import read_bundle
 
@@ -57,10 +59,17 @@ def restore(session: Connection, signers: dict[str, Signer], folder: Path, keys:
     """All of it in the caller's transaction, as the tables' owner: if the power goes out, nothing was restored."""
     found = losses(session, signers)
     session.execute("UPDATE log SET quarantined = NULL")
-    for loss in found:
-        _log(session, loss, signers[loss.log], folder)
-    _sealed(session, folder)
-    _rows(session, keys)
+    try:
+        for loss in found:
+            _log(session, loss, signers[loss.log], folder)
+        _sealed(session, folder)
+        _rows(session, keys)
+    except (OSError, ValueError, KeyError) as error:
+        raise NotRestoredError(f"the export cannot be read: {type(error).__name__}: {error}") from None
+    except psycopg.errors.UniqueViolation as error:
+        raise NotRestoredError(
+            f"an entry that was written since stands where a lost one was: {error.diag.message_detail}"
+        ) from None
     return found
 
 
@@ -81,6 +90,8 @@ def _log(session: Connection, loss: Loss, signer: Signer, folder: Path) -> None:
     session.execute("UPDATE log SET size = %s, root = %s WHERE name = %s", [edge.size, edge.root(), loss.log])
     row = [loss.log, edge.size, edge.root(), loss.size]
     session.execute("INSERT INTO checkpoint (log, size, root, previous) VALUES (%s, %s, %s, %s)", row)
+    note = signer.note(Checkpoint(signer.verifier.name, edge.size, edge.root()))
+    session.execute(PUBLISH, {"log": loss.log, "size": edge.size, "note": note})
 
 
 def _edge(session: Connection, loss: Loss) -> Edge:
@@ -112,7 +123,8 @@ def _widest(folder: Path, number: int) -> bytes:
     whole = folder / number_path(number)
     if whole.is_file():
         return whole.read_bytes()
-    partial = sorted((folder / f"{number_path(number)}.p").glob("*"), key=lambda path: int(path.name))
+    found = [path for path in (folder / f"{number_path(number)}.p").glob("*") if path.name.isdigit()]
+    partial = sorted(found, key=lambda path: int(path.name))
     return partial[-1].read_bytes() if partial else b""
 
 
@@ -148,30 +160,26 @@ def _sealed(session: Connection, folder: Path) -> None:
 
 
 def _data_keys(session: Connection, path: Path) -> None:
-    known = {row[0] for row in session.execute("SELECT id FROM data_key").fetchall()}
-    session.execute("CREATE TEMPORARY TABLE restored_key (LIKE data_key) ON COMMIT DROP")
+    """As the export has them: a key that is here may still be wrapped under an epoch that has ended since."""
+    session.execute("CREATE TEMPORARY TABLE exported_key (LIKE data_key) ON COMMIT DROP")
     for line in path.read_text().splitlines():
         row = json.loads(line)
-        if UUID(row["id"]) not in known:
-            values = [row["id"], row["case_id"], row["person"], int(row["epoch"]), base64.b64decode(row["wrapped"])]
-            session.execute("INSERT INTO restored_key VALUES (%s, %s, %s, %s, %s)", values)
+        values = [row["id"], row["case_id"], row["person"], int(row["epoch"]), base64.b64decode(row["wrapped"])]
+        session.execute("INSERT INTO exported_key VALUES (%s, %s, %s, %s, %s)", values)
 
 
 def _rows(session: Connection, keys: Path) -> None:
-    """Every row that the log calls for: replayed, and put where it is missing or differs."""
-    session.execute("SET CONSTRAINTS ALL DEFERRED")
+    """Every row that the log calls for: replayed, and put where it is missing or differs; what must not be there goes."""
     seen = Snapshot(session)
     first = Walk(Report(), seen, None)
     first.read()
     for name in REPLAYED:
         _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
-    session.execute("INSERT INTO data_key SELECT * FROM restored_key ON CONFLICT DO NOTHING")
-    report = Report()
-    walk = Walk(report, seen, keys)
+    epochs = [epoch for (epoch,) in first.registers.rows["key_epoch"]]
+    _keys_of(session, epochs)
+    walk = Walk(Report(), seen, keys)
     walk.read()
-    if report.findings:
-        found = report.findings[0]
-        raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")
+    _require_whole(walk.report)
     _put(session, "idempotency", walk.registers.rows["idempotency"].values(), "ON CONFLICT DO NOTHING")
     for name, expected in zip(KEYED, walk.replay.rows(), strict=True):
         _put(session, name, expected.values(), _upsert(name, next(iter(expected.values()), {})))
@@ -179,8 +187,30 @@ def _rows(session: Connection, keys: Path) -> None:
     number = "SELECT max(split_part(number, '-', 3)::bigint) FROM cases"
     session.execute(f"SELECT setval('case_number', greatest((SELECT last_value FROM case_number), ({number})))")
     assert walk.sealed is not None
-    for row in walk.sealed.index_rows(seen):
-        _put(session, "blind_index", [row], "ON CONFLICT DO NOTHING")
+    _put(session, "blind_index", walk.sealed.index_rows(seen), "ON CONFLICT DO NOTHING")
+    last = Walk(Report(), seen, keys)
+    last.read()
+    last.compare()
+    _require_whole(last.report)
+
+
+def _keys_of(session: Connection, epochs: list[int]) -> None:
+    """Keys as the export wraps them; what an entry ordered erased does not come back, and ended epochs leave nothing."""
+    session.execute("INSERT INTO data_key SELECT * FROM exported_key WHERE epoch = ANY(%s) ON CONFLICT (id) DO UPDATE"
+                    " SET epoch = excluded.epoch, wrapped = excluded.wrapped", [epochs])  # fmt: skip
+    for (leaf,) in session.execute("SELECT leaf FROM entry WHERE type = 'subject.erased'").fetchall():
+        said = json.loads(leaf)
+        session.execute("DELETE FROM data_key WHERE case_id = %s AND person = %s", [said["case"], said["person"]])
+        if said["person"] == "subject":
+            session.execute("DELETE FROM blind_index WHERE case_id = %s", [said["case"]])
+    for name in ("blind_index", "data_key", "key_epoch"):
+        session.execute(f"DELETE FROM {name} WHERE NOT epoch = ANY(%s)", [epochs])
+
+
+def _require_whole(report: Report) -> None:
+    if report.findings:
+        found = report.findings[0]
+        raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")
 
 
 def _upsert(name: str, row: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
 from app.ledger.report import Report
-from app.vault.keys import KeyDestroyedError, VaultKeys
+from app.vault.keys import KeyDestroyedError, VaultKeys, normal
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 
 
@@ -113,7 +113,7 @@ class Sealed:
 
     def _person(self, members: Mapping[str, Any], subject: Mapping[str, Any] | None) -> None:
         for kind, value in (subject or {}).items():
-            if value:
+            if value and normal(kind, value):
                 self.persons[members["case"], kind, value] = self.persons.get(
                     (members["case"], kind, value), members["id"]
                 )

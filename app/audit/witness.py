@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 
 from app import clock, keyfiles
+from app.audit.fetching import CannotCheckError, Fetcher
 from app.audit.remembering import Memory, recall
 from app.ledger import logkeys
 from app.ledger.logkeys import NoteKey
-from app.ledger.merkle import ProofError, verify_consistency
+from app.ledger.merkle import EMPTY_ROOT, ProofError, verify_consistency
 from app.ledger.note import (
     COSIGNATURE,
+    NAME,
     Checkpoint,
     Note,
     NoteError,
@@ -30,15 +32,11 @@ class ForkSeenError(Exception):
     """The log shows another history than before. The message names the file that holds both notes."""
 
 
-class NotAnsweringError(Exception):
-    """Nothing to say of the log: it did not answer, or not with a checkpoint of its own."""
-
-
 @dataclass
 class Witness:
     """One party's witness of one service."""
 
-    client: httpx.Client
+    fetch: Fetcher
     key: NoteKey
     memory: Memory
 
@@ -59,15 +57,16 @@ class Witness:
     def _fetch(self, log: str) -> tuple[Note, Checkpoint]:
         try:
             if log not in self.memory.keys:
-                told = self.client.get("/.well-known/ledger").raise_for_status().json()
+                told = self.fetch.json("/.well-known/ledger")
                 self.memory.keys[log] = read_vkey(next(row["vkey"] for row in told["logs"] if row["log"] == log))
-            note = read_note(self.client.get(f"/log/{log}/checkpoint").raise_for_status().content)
+            note = read_note(self.fetch.raw(f"/log/{log}/checkpoint"))
             require_signed(note, self.memory.keys[log])
             checkpoint = read_checkpoint(note.text)
-        except (httpx.HTTPError, NoteError, KeyError, ValueError, StopIteration) as error:
-            raise NotAnsweringError(f"{log}: {type(error).__name__}: {error}") from None
-        if checkpoint.origin != self.memory.keys[log].name:
-            raise NotAnsweringError(f"{log}: a checkpoint of {checkpoint.origin}")
+        except (NoteError, KeyError, TypeError, AttributeError, StopIteration) as error:
+            raise CannotCheckError(f"{log}: no checkpoint of its own: {error}") from None
+        empty = checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT
+        if checkpoint.origin != self.memory.keys[log].name or empty:
+            raise CannotCheckError(f"{log}: a checkpoint of {checkpoint.origin} that cannot be")
         return note, checkpoint
 
     def _require_follows(self, log: str, before: Checkpoint | None, note: Note, new: Checkpoint) -> None:
@@ -78,23 +77,19 @@ class Witness:
             if new.size < before.size:
                 raise ProofError(f"{before.size} entries were seen, now there are {new.size}")  # noqa: TRY301 - evidence follows either way
             proof = self._proof(log, before.size, new.size)
-            hashes = [base64.b64decode(text) for text in proof]
+            hashes = [_hash(text) for text in proof]
             verify_consistency(before.size, new.size, hashes, before.root, new.root)
         except ProofError as error:
             raise ForkSeenError(f"{log}: {error}; evidence in {self._evidence(log, note, proof, str(error))}") from None
 
     def _proof(self, log: str, old: int, new: int) -> list[str]:
+        """CannotCheckError where none is given: that alone convicts nobody."""
         if old == new:
             return []
-        try:
-            answer = self.client.get(f"/log/{log}/proof/consistency?from={old}&to={new}")
-        except httpx.HTTPError as error:
-            raise NotAnsweringError(f"{log}: {type(error).__name__}") from None
-        if answer.is_server_error:
-            raise NotAnsweringError(f"{log}: HTTP {answer.status_code}")
-        if answer.is_error:
-            raise ProofError(f"no proof from {old} to {new} is given")
-        found: list[str] = answer.json()["hashes"]
+        told = self.fetch.json(f"/log/{log}/proof/consistency?from={old}&to={new}")
+        found = told.get("hashes") if isinstance(told, dict) else None
+        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+            raise CannotCheckError(f"{log}: no proof from {old} to {new} is given")
         return found
 
     def _evidence(self, log: str, note: Note, proof: list[str], why: str) -> Path:
@@ -108,21 +103,22 @@ class Witness:
 
     def _post(self, log: str, note: Note) -> None:
         line = cosign(note.text, self.key.private, self.key.verifier, int(clock.real().timestamp()))
-        body = str(Note(note.text, (line,)))
-        try:
-            answer = self.client.post(f"/log/{log}/cosignatures", content=body, headers={"Content-Type": "text/plain"})
-        except httpx.HTTPError as error:
-            raise NotAnsweringError(f"{log}: {type(error).__name__}") from None
-        if answer.is_error:
-            raise NotAnsweringError(
-                f"{log}: the cosignature was not taken: HTTP {answer.status_code} {answer.text[:300]}"
-            )
+        self.fetch.post(f"/log/{log}/cosignatures", str(Note(note.text, (line,))))
 
 
 def witness_key(state: Path, party: str) -> NoteKey:
-    """The witness's own key, beside its state; made on first use."""
+    """The witness's own key, beside its state; made on first use. NoteError for a name that no signature line can carry."""
+    if not NAME.fullmatch(party):
+        raise NoteError("the name of a witness has no spaces and no +")
     return logkeys.read(state.with_name(state.name + ".key"), party, make=True, kind=COSIGNATURE)
 
 
 def begin(client: httpx.Client, party: str, state: Path) -> Witness:
-    return Witness(client, witness_key(state, party), recall(state))
+    return Witness(Fetcher(client), witness_key(state, party), recall(state))
+
+
+def _hash(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ProofError("a hash of the proof is not base64") from None

@@ -18,8 +18,8 @@ LOCK = Statement("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
 KEYS = Statement("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
 ERASE = Statement("SELECT erase_person(:entry)")
 PERSONS = ("subject", "reporter")
-LONG_NUMBER = re.compile(r"\d{16}")
-MOST = 200
+DOCUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9./()\-]{0,59}")
+MOST_DIGITS = 14  # a NIK has 16, a NIP 18: neither fits in, however it is written
 
 
 class ErasureError(Exception):
@@ -56,8 +56,11 @@ async def erase(session: Session, case_id: UUID, person: str, authority: str, *,
 def _require_sayable(person: str, authority: str) -> None:
     if person not in PERSONS:
         raise ErasureError(f"the person is one of {', '.join(PERSONS)}")
-    if not 0 < len(authority) <= MOST or LONG_NUMBER.search(authority):
-        raise ErasureError("the authority is a document's number, at most 200 characters, without a NIP or NIK")
+    digits = re.sub(r"[^0-9]", "", authority)
+    if not DOCUMENT.fullmatch(authority) or len(digits) > MOST_DIGITS:
+        raise ErasureError(
+            "the authority is a document's number, e.g. PPID-17/2025: letters, digits and . / - ( ), no name, NIP or NIK"
+        )
 
 
 async def _append(session: Session, case: Any, says: dict[str, Any], *, refused: str | None, by: str) -> Appended:

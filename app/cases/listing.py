@@ -20,6 +20,7 @@ from app.database import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
 from app.procedure.loading import rulebook
+from app.vault.keys import normal
 from app.vault.seal import digests
 
 Filter = Annotated[str | None, Query(max_length=64)]
@@ -108,6 +109,9 @@ async def search(look: Look, body: SearchBody, limit: int, cursor: str | None) -
     person = body.model_dump(exclude_none=True)
     if len(person) != 1:
         flaw = Flaw("", "ONE_OF", "Kirim nip, nik atau name, salah satu.", "Send nip, nik or name, one of them.")
+        raise ValidationFailed(flaw)
+    if body.name is not None and not normal("name", body.name):
+        flaw = Flaw("/name", "INVALID", "Nama harus memuat huruf atau angka.", "A name holds letters or digits.")
         raise ValidationFailed(flaw)
     epochs = [row.epoch for row in await look.session.run(EPOCHS)]
     wanted = [digest for _, digest in digests(look.vault, epochs, person)]

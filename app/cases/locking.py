@@ -89,6 +89,7 @@ async def next_number(session: Session, vault: VaultKeys, request: Request) -> L
 def _locked(row: Any, request: Request, vault: VaultKeys) -> Locked:
     if not row.got:
         raise RequestInProgress
+    vault.follow(row.epoch or 0)
     keys = {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in row.keys or ()}
     if row.fingerprint is None:
         return Locked(row, None, keys)

@@ -25,7 +25,7 @@ from app.ledger.parts import unb64u
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.views import FULL, STATUS, view_of
-from app.vault.opening import COLUMNS, JOINED, open_row
+from app.vault.opening import COLUMNS, JOINED, show_row
 
 STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
 ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
@@ -69,7 +69,7 @@ async def _sealed(look: Look, case: Any) -> dict[str, Any]:
         return {}
     flags = {name: name in wanted for name in ("subject", "reporter", "account")}
     rows = await look.session.run(SEALED, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
-    opened = {r.part: open_row(look.vault, r) for r in rows}
+    opened = {r.part: show_row(look.vault, r) for r in rows}
     fields = {part: found.fields for part, found in opened.items() if found is not None}
     account = fields.pop("content", {}).get("account")  # of the content this view names nothing else
     return fields | ({"account": account} if account else {})
@@ -102,7 +102,7 @@ async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
 async def _contents(look: Look, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     entries = [r["posted_entry_id"] for r in rows if r["posted_entry_id"]]
     found = await look.session.run(CONTENTS, entries=entries) if entries else []
-    opened = {str(r.entry_id): open_row(look.vault, r) for r in found}
+    opened = {str(r.entry_id): show_row(look.vault, r) for r in found}
     return {entry: content.fields for entry, content in opened.items() if content is not None}
 
 

@@ -15,6 +15,7 @@ from app.ledger.signer import Signer
 from app.settings import Settings
 from app.vault import rotating
 from app.vault.keys import VaultKeys
+from app.vault.rotating import RotatingError
 
 app = typer.Typer(no_args_is_help=True, help="The keys of this ledger, in SBT_KEY_DIR.")
 
@@ -48,7 +49,10 @@ def rotate(
             async with opened(found.urls.app) as database:
                 return await _rotate(database, known, destroy_old=destroy_old)
 
-        epoch, ended = asyncio.run(work())
+        try:
+            epoch, ended = asyncio.run(work())
+        except RotatingError as error:
+            raise SystemExit(str(error)) from None
     typer.echo(f"Epoch {epoch} has begun.")
     if ended:
         told = ", ".join(map(str, ended))

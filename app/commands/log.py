@@ -43,7 +43,10 @@ def export(
             async with opened(found.urls.app) as database:
                 return await exporting.export(database, folder, sealed=sealed, tick=tick)
 
-        sizes = asyncio.run(work())
+        try:
+            sizes = asyncio.run(work())
+        except OSError as error:
+            raise SystemExit(f"It cannot be written there: {error}") from None
     for log, size in sizes.items():
         typer.echo(f"{log}: {size} entries in {folder}/log/{log}")
 

@@ -2,20 +2,23 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import httpx
+import psycopg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app import reaching
 from app.audit import database as inside
+from app.audit.fetching import CannotCheckError
 from app.audit.log_rows import Trust
-from app.audit.outside import CannotCheckError, Outside
+from app.audit.outside import Outside
 from app.audit.remembering import Memory, recall
 from app.audit.snapshot import snapshot
 from app.keyfiles import KeyFolderError
@@ -27,6 +30,7 @@ from app.ledger.signer import Signer
 from app.ledger.witnesses import Policy, read_policy
 from app.settings import Settings
 
+SETTLED = 0.5
 Vkeys = Annotated[list[str] | None, typer.Option(help="A verifier key you were told on another way; repeat it.")]
 
 
@@ -42,6 +46,9 @@ def verify(
     token: Annotated[
         str | None, typer.Option(envvar="SBT_TOKEN", help="A bearer token: with ledger:verify also the leaves.")
     ] = None,
+    party: Annotated[
+        str | None, typer.Option(help="Whose posts must be signed (not yet: parties do not sign their requests).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Was history kept? Exit code 0: sound; 1: findings; 2: could not be checked."""
@@ -49,9 +56,11 @@ def verify(
         raise typer.BadParameter("give one of --url, --bundle and --db")
     try:
         report = _verify(url, bundle, db, recall(remember), _keys(vkey or []), token)
-    except (CannotCheckError, NoteError, KeyFolderError, OSError) as error:
+    except (CannotCheckError, NoteError, KeyFolderError, OSError, ValueError, httpx.InvalidURL, psycopg.Error) as error:
         typer.echo(f"could not check: {error}", err=True)
         raise typer.Exit(COULD_NOT) from None
+    if party is not None:
+        report.says["party"] = party
     typer.echo(json.dumps(report.told(), indent=1) if as_json else "\n".join(lines(report)))
     raise typer.Exit(report.exit_code)
 
@@ -66,7 +75,8 @@ def _verify(
 ) -> Report:
     memory.keys |= keys
     if bundle is not None:
-        return verify_bundle.check(bundle.read_bytes(), list(memory.keys.values()))
+        policy = read_policy(Settings().witnesses, Settings().witness_quorum)
+        return verify_bundle.check(bundle.read_bytes(), [*memory.keys.values(), *policy.keys], policy.quorum)
     settings = Settings()
     origin.be(settings.log_origin)
     policy = read_policy(settings.witnesses, settings.witness_quorum)
@@ -95,6 +105,7 @@ def _inside(db: str, memory: Memory, policy: Policy, settings: Settings) -> Repo
         vault = settings.keys if (settings.keys / "vault").is_dir() else None
         with snapshot(url) as seen:
             total = inside.entries(seen)
+        time.sleep(SETTLED)  # what the signer remembers is published a moment later
         with _bar("entries", 2 * total) as advance:
             report = inside.verify_database(url, trust, vault, lambda _step, n: advance(n))
         if doubt and not report.findings:

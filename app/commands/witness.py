@@ -7,8 +7,10 @@ from typing import Annotated
 import httpx
 import typer
 
-from app.audit.witness import ForkSeenError, NotAnsweringError, begin, witness_key
-from app.ledger.note import read_vkey
+from app.audit.fetching import CannotCheckError
+from app.audit.witness import ForkSeenError, Witness, begin, witness_key
+from app.keyfiles import KeyFolderError
+from app.ledger.note import NoteError, read_vkey
 from app.ledger.origin import LOGS
 
 
@@ -18,27 +20,36 @@ def witness(
     url: Annotated[str | None, typer.Option(help="The service.")] = None,
     state: Annotated[Path, typer.Option(help="What is remembered; the key lies beside it.")],
     vkey: Annotated[list[str] | None, typer.Option(help="The log's verifier keys, as told on another way.")] = None,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="One look at each log, then stop.")] = False,
 ) -> None:
     """Look at the log again and again, cosign what follows from what was seen before. Without --url: show the witness's key."""
-    key = witness_key(state, party).verifier
-    typer.echo(f"witness key  {key}")
-    if url is None:
-        return
-    with httpx.Client(base_url=url, timeout=30) as client:
-        mine = begin(client, party, state)
-        mine.memory.keys |= {known.name.rpartition("/")[2]: known for known in map(read_vkey, vkey or [])}
-        while True:
-            for log in LOGS:
-                try:
-                    seen = mine.look(log)
-                    typer.echo(f"{log}: {seen.size} entries")
-                except NotAnsweringError as error:
-                    typer.echo(str(error), err=True)
-                except ForkSeenError as error:
-                    typer.echo(f"REFUSED {error}", err=True)
-                    raise typer.Exit(1) from None
-            if once:
-                return
-            time.sleep(interval)
+    try:
+        key = witness_key(state, party).verifier
+        typer.echo(f"witness key  {key}")
+        if url is None:
+            return
+        with httpx.Client(base_url=url, timeout=30) as client:
+            mine = begin(client, party, state)
+            mine.memory.keys |= {known.name.rpartition("/")[2]: known for known in map(read_vkey, vkey or [])}
+            _watch(mine, interval, once=once)
+    except (NoteError, OSError, KeyFolderError, httpx.InvalidURL) as error:
+        raise SystemExit(f"The witness cannot work: {error}") from None
+
+
+def _watch(mine: Witness, interval: float, *, once: bool) -> None:
+    """Exit code 1 for a fork or a rollback; 2 where a single look got no answer."""
+    while True:
+        missed = 0
+        for log in LOGS:
+            try:
+                typer.echo(f"{log}: {mine.look(log).size} entries")
+            except CannotCheckError as error:
+                missed += 1
+                typer.echo(str(error), err=True)
+            except ForkSeenError as error:
+                typer.echo(f"REFUSED {error}", err=True)
+                raise typer.Exit(1) from None
+        if once:
+            raise typer.Exit(2 if missed else 0)
+        time.sleep(interval)

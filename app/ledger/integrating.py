@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 from app.ledger import origin, proofs, storage
-from app.ledger.merkle import leaf_hash
+from app.ledger.merkle import ProofError, leaf_hash
 from app.ledger.note import Checkpoint
 from app.ledger.signer import ForkError, Signer
 from app.ledger.storage import Connection, Head
@@ -48,7 +48,10 @@ class Integrator:
         self._head = await storage.read_head(self._writer, self.log)
         assert self._head is not None, "the guard has seen the head"
         stored = await storage.read_tiles(self._writer, self.log, edge_tiles(self._head.size))
-        self._edge = edge_from(self._head.size, stored)
+        try:
+            self._edge = edge_from(self._head.size, stored)
+        except KeyError:
+            raise ForkError(f"{self.log}: a tile of the tree is missing") from None
         if self._edge.root() != self._head.root:
             raise ForkError(f"{self.log}: the stored tiles lead to another root than the head")
         await self.finish()
@@ -104,7 +107,10 @@ class Integrator:
         stored = await storage.read_tiles(self._reader, self.log, wanted)
         leaves = await storage.read_leaves(self._reader, self.log, signed.size, checkpoint.size)
         _require_same(signed.size, checkpoint, stored, leaves)
-        return proofs.make(spans, stored)
+        try:
+            return proofs.make(spans, stored)
+        except (KeyError, ProofError):
+            raise ForkError(f"{checkpoint.origin}: a tile that the proof needs is missing or too short") from None
 
 
 def _require_same(signed: int, checkpoint: Checkpoint, stored: dict[Tile, bytes], leaves: list[bytes]) -> None:

@@ -35,13 +35,19 @@ class Sequencer:
         self._make = make
         self._around = around
         self._wake = asyncio.Event()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """After the round that is in hand: what was remembered is then published too."""
+        self._stopping = True
+        self._wake.set()
 
     def wake(self) -> None:
         """After a commit in this process; other processes are seen by the poll."""
         self._wake.set()
 
     async def run(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 async with await self.connect() as writer, await self.connect() as reader:
                     await self._serve(writer, reader)
@@ -50,17 +56,36 @@ class Sequencer:
                 log_.warning("sequencer starts anew after %s", type(error).__name__)
             except QuarantinedError:
                 pass  # said loudly where it was found; looked at again after a recovery
-            await asyncio.sleep(RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - stop rather than guess (rule R8): keys that cannot be read, a bug of ours
+                await self._stop(f"the sequencer cannot go on: {type(error).__name__}: {error}")
+            if not self._stopping:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def check(self) -> None:
+        """Before anything is served: the database is the one that was signed, or it is quarantined. Absent keys raise."""
+        signers = self._signers()
+        async with await self.connect() as session:
+            await guard.begin(session, signers)
+            with suppress(QuarantinedError):  # the service starts all the same: reads go on
+                await guard.require_sound(session, signers)
+
+    async def _stop(self, why: str) -> None:
+        try:
+            async with await self.connect() as session:
+                await guard.quarantine(session, why)
+        except Error:
+            log_.critical("%s; and the database does not answer", why)
 
     async def connect(self) -> Connection:
         return await AsyncConnection.connect(self._url, autocommit=True, options=BY_INDEX)
 
     async def _serve(self, writer: Connection, reader: Connection) -> None:
-        await _become_the_one(writer)
+        if not await self._become_the_one(writer):
+            return
         integrators = await self.start(writer, reader)
         now = asyncio.get_running_loop().time
         checked = now()
-        while True:
+        while not self._stopping:
             started = now()
             placed = [await self._batch(writer, one) for one in integrators]
             if 0 < max(placed) < BATCH:
@@ -70,6 +95,15 @@ class Sequencer:
             if now() - checked > CHECK_SECONDS:
                 await guard.require_sound(writer, self._signers())
                 checked = now()
+
+    async def _become_the_one(self, session: Connection) -> bool:
+        """False: told to stop before it was."""
+        while not self._stopping:
+            found = await (await session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
+            if found and found[0]:
+                return True
+            await asyncio.sleep(RETRY_SECONDS)
+        return False
 
     async def start(self, writer: Connection, reader: Connection) -> list[Integrator]:
         """Check the database against what was signed, take over, and end what a predecessor began."""
@@ -104,11 +138,3 @@ async def _or_quarantine(session: Connection, step: Any) -> Any:
     except ForkError as error:
         await guard.quarantine(session, str(error))
         raise QuarantinedError(str(error)) from None
-
-
-async def _become_the_one(session: Connection) -> None:
-    while True:
-        found = await (await session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
-        if found and found[0]:
-            return
-        await asyncio.sleep(RETRY_SECONDS)

@@ -58,6 +58,9 @@ class Signer:
 
     def remember(self, checkpoint: Checkpoint) -> None:
         """On disk before the signature exists: if the power goes out here, the same note is signed at the next start."""
+        known = self._read()  # another process may have gone on while this one stood still
+        if known.size > checkpoint.size or (known.size == checkpoint.size and known.root != checkpoint.root):
+            raise ForkError(f"{checkpoint.origin}: size {known.size} was signed already")
         self._remember(Signed(self.last.log_id, checkpoint.size, checkpoint.root))
         self.last = self._read()
 

@@ -8,6 +8,7 @@ from app.ledger.merkle import EMPTY_ROOT, HASH, root_of
 
 WIDTH = 256
 HEIGHT = 8
+LONGEST_PATH = 40  # seven groups and a width: more than any log has
 GROUP = 1000  # N is written in groups of three digits
 PATH = re.compile(r"((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 
@@ -36,7 +37,7 @@ def number_path(number: int) -> str:
 
 def read_path(text: str) -> tuple[int, int] | None:
     """Number and width of `x001/234` or `x001/234.p/5`; None: no such address. A number has one spelling."""
-    found = PATH.fullmatch(text)
+    found = PATH.fullmatch(text) if len(text) <= LONGEST_PATH else None
     if found is None:
         return None
     number = int(found[1].replace("x", "").replace("/", ""))

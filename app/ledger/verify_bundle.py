@@ -4,12 +4,15 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from app.ledger.forms import INSTANT
 from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
-from app.ledger.note import NoteError, VerifierKey, read_note, read_vkey, require_signed
+from app.ledger.note import COSIGNATURE, ED25519, NoteError, VerifierKey, read_note, read_vkey, require_signed
 from app.ledger.parts import commit, unb64u
 from app.ledger.report import NOT_CHECKED, NOT_YET, Report
 from app.ledger.tlog_proof import TlogProof, TlogProofError, read_proof
@@ -40,69 +43,97 @@ class Bundle:
 
 
 def read_bundle_file(raw: bytes) -> Bundle:
+    """The files, none of them larger in all than LARGEST, whatever their headers say."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > LARGEST:
-                raise NoBundleError("the bundle is too large")
-            files = {info.filename: archive.read(info) for info in archive.infolist()}
-        return Bundle(files, json.loads(files["policy.json"]))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            files, left = {}, LARGEST
+            for info in archive.infolist():
+                with archive.open(info) as file:
+                    files[info.filename] = file.read(left + 1)
+                left -= len(files[info.filename])
+                if left < 0:
+                    raise NoBundleError("the bundle is too large")
+        policy = json.loads(files["policy.json"])
+        _require_policy(policy, files)
+        return Bundle(files, policy)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError) as error:
         raise NoBundleError(f"no bundle: {type(error).__name__}") from None
 
 
-def check(raw: bytes, keys: Sequence[VerifierKey]) -> Report:
-    """`keys`: whom the verifier trusts. A bundle brings its own, and could bring any: alone they prove nothing."""
+def _require_policy(policy: Any, files: Mapping[str, bytes]) -> None:
+    texts = ("case", "vkey", "receipt_vkey")
+    shaped = isinstance(policy, dict) and all(isinstance(policy.get(name), str) for name in texts)
+    if not shaped or type(policy.get("entries")) is not int or "checkpoint" not in files:
+        raise ValueError("its policy is malformed")
+
+
+def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int = 3) -> Report:
+    """`keys`: whom the verifier trusts, logs and witnesses; `quorum`: how many of these witnesses it wants. What a bundle says of
+    keys, witnesses and quorum is its sender's word, and counts for nothing.
+    """
     report, bundle = Report(), read_bundle_file(raw)
-    trusted = {key.name: key for key in keys}
-    told = {key.name: key for key in map(read_vkey, (bundle.policy["vkey"], bundle.policy["receipt_vkey"]))}
-    key = (told | trusted)[read_vkey(bundle.policy["vkey"]).name]
-    witnesses = [read_vkey(text) for text in bundle.policy["witnesses"]]
-    witnesses = [trusted.get(w.name, w) for w in witnesses]
-    good = check_note(report, bundle.files["checkpoint"], key, key.name, witnesses, "checkpoint")
+    trusted = {key.name: key for key in keys if key.kind == ED25519}
+    witnesses = [key for key in keys if key.kind == COSIGNATURE]
+    own = {key.name: key for key in map(read_vkey, (bundle.policy["vkey"], bundle.policy["receipt_vkey"]))}
+    name, receipts = (read_vkey(bundle.policy[which]).name for which in ("vkey", "receipt_vkey"))
+    good = check_note(report, bundle.files["checkpoint"], (own | trusted)[name], name, witnesses, "checkpoint")
     if good is not None:
-        _Case(report, bundle, good).run()
-        _promises(report, bundle, (told | trusted)[read_vkey(bundle.policy["receipt_vkey"]).name])
-        _standing(report, bundle, good)
-    if key.name not in trusted and not report.findings:
+        _Case(report, bundle, good, quorum).run()
+        _promises(report, bundle, (own | trusted)[receipts], good, trusts=receipts in trusted)
+        _standing(report, good, witnesses, quorum)
+    if name not in trusted:
         report.skip("notes", NOT_CHECKED, "the key is the bundle's own: give --vkey as you were told it on another way")
     report.skip("signatures", NOT_YET, "parties do not sign their requests yet")
-    report.says |= {"case": bundle.policy["case"], "size": good.checkpoint.size if good else None}
+    size = good.checkpoint.size if good else None
+    report.says |= {"case": bundle.policy["case"], "size": size}
+    report.says["entries"] = (
+        f"1 to {bundle.policy['entries']} of the case, as of {size} entries of the log; later ones are not excluded"
+    )
     return report
 
 
-def _standing(report: Report, bundle: Bundle, good: Witnessed) -> None:
-    if len(good.cosigned) < bundle.policy["quorum"]:
-        report.says["standing"] = "log-signed"
-        report.skip(
-            "witnesses", NOT_YET, f"{len(good.cosigned)} of {bundle.policy['quorum']} witnesses know this checkpoint"
-        )
-    else:
+def _standing(report: Report, good: Witnessed, witnesses: Sequence[VerifierKey], quorum: int) -> None:
+    if witnesses and len(good.cosigned) >= max(quorum, 1):
         report.says["standing"] = "witnessed"
+        return
+    report.says["standing"] = "log-signed"
+    why = (
+        f"{len(good.cosigned)} of {quorum} witnesses know this checkpoint"
+        if witnesses
+        else "no witness's key was given"
+    )
+    report.skip("witnesses", NOT_YET, why)
 
 
-def _promises(report: Report, bundle: Bundle, key: VerifierKey) -> None:
-    """Entries that were promised and are not yet in the log."""
+def _promises(report: Report, bundle: Bundle, key: VerifierKey, good: Witnessed, *, trusts: bool) -> None:
+    """Entries that were promised and are not under the checkpoint: broken, if a witness saw the log after their time."""
     for name in sorted(bundle.files):
         if not name.startswith("promises/"):
             continue
         report.count("notes")
         try:
-            require_signed(read_note(bundle.files[name]), key)
+            note = read_note(bundle.files[name])
+            require_signed(note, key)
+            due = read_promise(note.text)
         except NoteError as error:
             report.find("notes", "NOTE_NOT_SIGNED", name, str(error))
+            continue
+        seen = max(good.cosigned.values(), default=0)
+        if trusts and datetime.fromisoformat(due["integrate-by"]).timestamp() < seen:
+            report.find("times", "PROMISE_BROKEN", name, f"it was to be in the log by {due['integrate-by']}")
 
 
 class _Case:
     """The leaves of one case against one checkpoint."""
 
-    def __init__(self, report: Report, bundle: Bundle, good: Witnessed) -> None:
-        self.report, self.bundle, self.good = report, bundle, good
+    def __init__(self, report: Report, bundle: Bundle, good: Witnessed, quorum: int) -> None:
+        self.report, self.bundle, self.good, self.quorum = report, bundle, good, quorum
         self.check = LeafCheck(report, good.checkpoint.origin, "cases")
 
     def run(self) -> None:
         for name in self.bundle.leaves():
             self._leaf(name)
-        check_times(self.report, self.check, [self.good])
+        check_times(self.report, self.check, [self.good], self.quorum)
         head = self.check.heads.get(self.bundle.policy["case"])
         if head is None or head[0] != self.bundle.policy["entries"]:
             says = f"{head[0] if head else 0} entries of the case are here, {self.bundle.policy['entries']} should be"
@@ -142,9 +173,13 @@ class _Case:
     def _fields(self, name: str, index: int, members: Mapping[str, Any]) -> None:
         """Step 14: each field that is shown, by its salt and its own proof."""
         self.report.begin("fields")
-        shown = json.loads(self.bundle.files.get(name, b"{}"))
         parts = {part["name"]: part for part in members["parts"]}
-        for part, fields in shown.items():
+        for part, fields in _shown(self.bundle.files.get(name, b"{}")).items():
+            if not isinstance(fields, dict):
+                self.report.find(
+                    "fields", "FIELD_WRONG", f"{name} {part}", "it shows no fields", log="cases", index=index
+                )
+                continue
             for field, opening in fields.items():
                 self.report.count("fields")
                 if not self._opens(parts.get(part), field, opening):
@@ -163,6 +198,24 @@ class _Case:
             made = leaf_hash(commit(unb64u(opening["salt"]), field, opening["value"]))
             proof = [unb64u(text) for text in opening["proof"]]
             verify_inclusion(names.index(field), part["n"], made, proof, unb64u(part["root"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return False
         return True
+
+
+def _shown(raw: bytes) -> dict[str, Any]:
+    """What is shown of an entry; of a file that is none, one field that cannot open."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"": None}
+
+
+def read_promise(text: str) -> dict[str, str]:
+    """The members of a promise: entry, leaf, received, integrate-by; NoteError where it is none."""
+    lines = text.split("\n")
+    said = dict(line.partition(" ")[::2] for line in lines[1:-1])
+    if set(said) != {"entry", "leaf", "received", "integrate-by"} or not INSTANT.fullmatch(said["integrate-by"]):
+        raise NoteError("a promise says entry, leaf, received and integrate-by")
+    return said

@@ -151,11 +151,11 @@ def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mappi
 
 def read_bundle(body: bytes) -> list[bytes]:
     """The leaves of an entry bundle; ValueError where lengths do not fit."""
-    found = []
-    while body:
-        length = int.from_bytes(body[:2], "big")
-        if len(body) < 2 + length:
+    found, at = [], 0
+    while at < len(body):
+        end = at + 2 + int.from_bytes(body[at : at + 2], "big")
+        if len(body) < end:
             raise ValueError("the bundle is cut short")
-        found.append(body[2 : 2 + length])
-        body = body[2 + length :]
+        found.append(body[at + 2 : end])
+        at = end
     return found

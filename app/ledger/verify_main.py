@@ -15,10 +15,11 @@ def main() -> None:
     words = argparse.ArgumentParser(description="Checks a case's bundle of an SBT ledger, offline.")
     words.add_argument("bundle", type=Path)
     words.add_argument("--vkey", action="append", default=[], help="a verifier key you were told on another way")
+    words.add_argument("--quorum", type=int, default=3, help="how many of the witnesses given must have cosigned")
     words.add_argument("--json", action="store_true", help="the whole report as JSON")
     told = words.parse_args()
     try:
-        report = check(told.bundle.read_bytes(), [read_vkey(text) for text in told.vkey])
+        report = check(told.bundle.read_bytes(), [read_vkey(text) for text in told.vkey], told.quorum)
     except (NoBundleError, NoteError, OSError) as error:
         print(f"could not check: {error}", file=sys.stderr)  # noqa: T201 - a command
         raise SystemExit(COULD_NOT) from None

@@ -1,6 +1,6 @@
 """The whole tree once more from its leaves: every tile and every root that is claimed is compared. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.ledger.merkle import EMPTY_ROOT, node_hash
@@ -96,12 +96,13 @@ class TreeCheck:
                 self.report.find("tree", "TILE_BEYOND", place, "no entry belongs to it", log=self.log)
 
 
-def tiles_of(size: int) -> list[tuple[Tile, int]]:
+def tiles_of(size: int) -> Iterator[tuple[Tile, int]]:
     """Every tile of a log of `size` with its width, level by level."""
-    found, level = [], 0
+    level = 0
     while size >> (HEIGHT * level):
         full, partial = tiles_at(size, level)
-        found += [(Tile(level, n), WIDTH) for n in range(full)]
-        found += [(Tile(level, full), partial)] if partial else []
+        for number in range(full):
+            yield Tile(level, number), WIDTH
+        if partial:
+            yield Tile(level, full), partial
         level += 1
-    return found

@@ -32,7 +32,7 @@ from app.ledger.witnesses import Policy
 from app.procedure.loading import rulebook
 from app.procedure.views import FULL, STATUS, view_of
 from app.publication.receipts import covering
-from app.vault.opening import COLUMNS, JOINED, open_row
+from app.vault.opening import COLUMNS, JOINED, show_row
 from app.vault.seal import Opened
 
 ENTRIES = Statement(
@@ -45,11 +45,14 @@ ENTRIES = Statement(
 GROUNDS = Statement(
     """
     SELECT e.id, e.type, e.leaf, s.leaf_index FROM entry e JOIN sequenced s ON s.entry_id = e.id
-    WHERE e.id IN (SELECT entry_id FROM part_schema WHERE name = ANY(CAST(:schemas AS text[])))
-       OR e.id IN (SELECT entry_id FROM client WHERE id = ANY(CAST(:clients AS text[]))) ORDER BY s.leaf_index
+    WHERE s.leaf_index < :size AND (
+      e.id IN (SELECT entry_id FROM part_schema WHERE name || ' ' || version = ANY(CAST(:schemas AS text[])))
+      OR e.id IN (SELECT entry_id FROM client WHERE id = ANY(CAST(:clients AS text[])))
+      OR e.id IN (SELECT entry_id FROM clock_move)) ORDER BY s.leaf_index
     """
 )
 PARTS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))")
+FOLDERS = {"schema.registered": "schemas"}
 OUTLINE = (
     "contest", "report_kind", "report_number", "agency_code", "job_level", "subject_kind", "identified", "occurred_on",
     "province", "regency", "channel", "violations",
@@ -127,11 +130,11 @@ async def _policy(
 async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, placed: list[Any]) -> None:
     """Each leaf with its proof to the one checkpoint."""
     members = [read_leaf(row.leaf) for row in placed]
-    schemas = sorted({part["schema"]["name"] for m in members for part in m["parts"]})
+    used = {(part["schema"]["name"], part["schema"]["version"]) for m in members for part in m["parts"]}
+    schemas = sorted(f"{name} {version}" for name, version in used)
     clients = sorted({m["client"] for m in members if m["client"]})
-    grounds = await session.run(GROUNDS, schemas=schemas, clients=clients)
-    folders = {"schema.registered": "schemas", "client.registered": "registers"}
-    named = [(f"{folders[row.type]}/{n:04}", row) for n, row in enumerate(grounds)]
+    grounds = await session.run(GROUNDS, schemas=schemas, clients=clients, size=signed.checkpoint.size)
+    named = [(f"{FOLDERS.get(row.type, 'registers')}/{n:04}", row) for n, row in enumerate(grounds)]
     named += [(f"entries/{row.seq:04}", row) for row in placed]
     size = signed.checkpoint.size
     spans = {name: proofs.inclusion(row.leaf_index, size) for name, row in named}
@@ -150,7 +153,7 @@ async def _shown(look: Look, case: Any) -> dict[UUID, dict[str, Any]]:
     for row in await look.session.run(PARTS, case_id=case.id, parts=wanted):
         leaf = read_leaf(row.leaf)
         names = _names(look, case, leaf, row.part)
-        opened = open_row(look.vault, row) if names else None
+        opened = show_row(look.vault, row) if names else None
         if opened is not None:
             found.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names)
     return found

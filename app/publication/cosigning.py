@@ -14,6 +14,7 @@ from app.publication.serving import require_log
 
 MOST = 16 * 1024
 AHEAD = 60  # seconds a witness's clock may be ahead of ours
+BEHIND = 600  # and how long ago it may have signed
 KEEP = Statement(
     upsert(Cosignature)
     .values({c.name: bindparam(c.name) for c in Cosignature.__table__.columns})
@@ -61,11 +62,15 @@ def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[Line]:
         raise _refused("UNKNOWN_WITNESS", "Tidak ada tanda tangan saksi yang terdaftar.", "No witness that is listed.")
     latest = clock.real().timestamp() + AHEAD
     try:
-        fresh = all((signed_at(note.text, line, key) or 0) <= latest for line, key in mine)
+        times = [signed_at(note.text, line, key) or 0 for line, key in mine]
     except NoteError:
-        fresh = False
-    if not fresh:
-        raise _refused("BAD_COSIGNATURE", "Tanda tangan saksi salah.", "The cosignature is wrong, or of the future.")
+        times = [0]
+    if not all(latest - AHEAD - BEHIND <= at <= latest for at in times):
+        raise _refused(
+            "BAD_COSIGNATURE",
+            "Tanda tangan saksi salah, atau bukan dari saat ini.",
+            "The cosignature is wrong, or not of now.",
+        )
     return [line for line, _ in mine]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.database import Database, Session, Statement
 from app.ledger import published
+from app.ledger.merkle import HASH
 from app.ledger.origin import CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path
 from app.ledger.verify_tree import tiles_of
@@ -34,7 +35,7 @@ async def export(database: Database, folder: Path, *, sealed: bool, tick: Tick) 
         if sealed:
             rows = [_hex(row) for row in await session.run(KEYS)]
             _write(folder / "sealed" / "keys.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
-    _write(folder / "ledger.json", json.dumps({"logs": heads}, indent=1).encode())
+    _write(folder / ".well-known" / "ledger", json.dumps({"logs": heads}, indent=1).encode())
     return sizes
 
 
@@ -56,7 +57,7 @@ async def _log(session: Session, log: str, folder: Path, *, sealed: bool, tick: 
 
 async def _tile(session: Session, log: str, folder: Path, tile: Tile, width: int) -> None:
     path = folder / "log" / log / "tile" / str(tile.level) / _name(tile.number, width)
-    if not path.exists():
+    if not _there(path, width * HASH):
         found = await published.tile(session, log, tile, width)
         assert found is not None, "a signed checkpoint covers it"
         _write(path, found)
@@ -82,13 +83,19 @@ def _hex(row: Any) -> dict[str, Any]:
     return {k: base64.b64encode(v).decode() if isinstance(v, bytes) else str(v) for k, v in row._asdict().items()}
 
 
+def _there(path: Path, size: int) -> bool:
+    """Whether the whole tile lies there already; anything else in its place is written anew."""
+    return path.is_file() and path.stat().st_size == size
+
+
 def _name(number: int, width: int) -> str:
     return number_path(number) + ("" if width == WIDTH else f".p/{width}")
 
 
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all: a half-written tile would be taken for a whole one by the next run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if "sealed" in path.parts else 0o755)
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_bytes(content)
+    fresh.chmod(0o600 if "sealed" in path.parts else 0o644)
     fresh.replace(path)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
+from app.access import policy
 from app.access.caller import Caller
 from app.access.trail import recorded
 from app.database import Session, Statement
@@ -29,9 +30,11 @@ async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
     state = request.app.state
     async with recorded(request) as trail, state.database.reading() as session, session.snapshot():
         rows = await session.run(ENTRY, entry=entry_id)
-        if not rows or not (rows[0].party == caller.party or "ledger:verify" in caller.scopes):
+        if not rows or (rows[0].party != caller.party and "ledger:verify" not in caller.scopes):
             raise NotFound
         row = rows[0]
+        if row.party != caller.party:
+            policy.require_reads_leaves(caller, row.log)
         trail.shows(*([row.case_id] if row.case_id else []))
         found = await covering(session, row.log, row.leaf_index, state.witnesses)
         if found is None:
@@ -46,13 +49,13 @@ async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
 
 
 async def covering(
-    session: Session, log: str, index: int | None, policy: Policy
+    session: Session, log: str, index: int | None, witnesses: Policy
 ) -> tuple[SignedCheckpoint, str] | None:
     """The newest checkpoint over the entry that a quorum of witnesses knows, else the newest that we signed."""
     if index is None:
         return None
-    if len(policy.keys) >= policy.quorum:
-        known = await published.witnessed(session, log, index, policy.names, policy.quorum)
+    if len(witnesses.keys) >= witnesses.quorum:
+        known = await published.witnessed(session, log, index, witnesses.names, witnesses.quorum)
         if known is not None:
             return known, "witnessed"
     signed = await published.newest(session, log)

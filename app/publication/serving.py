@@ -1,7 +1,9 @@
 """Answers of the public log: checkpoint, tiles, entry bundles and proofs."""
 
 import base64
+import re
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -11,8 +13,9 @@ from app.access.caller import Caller
 from app.access.trail import recorded
 from app.errors import Flaw, NotFound, ValidationFailed
 from app.ledger import proofs, published
+from app.ledger.canonical import read_leaf
 from app.ledger.merkle import ProofError
-from app.ledger.origin import LOGS
+from app.ledger.origin import ACCESS, LOGS
 from app.ledger.proofs import Span
 from app.ledger.tiles import Tile, read_path
 
@@ -20,7 +23,7 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 PRIVATE = "private, max-age=31536000, immutable"
 BYTES = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
-HIGHEST = 63
+LEVEL = re.compile(r"[0-9]|[1-5][0-9]|6[0-3]")
 
 
 def require_log(log: str) -> None:
@@ -40,7 +43,7 @@ async def checkpoint(request: Request, log: str) -> Response:
 async def tile(request: Request, log: str, level: str, path: str) -> Response:
     require_log(log)
     place = read_path(path)
-    if place is None or not (level.isascii() and level.isdigit()) or str(int(level)) != level or int(level) > HIGHEST:
+    if place is None or not LEVEL.fullmatch(level):
         raise NotFound
     number, width = place
     async with request.app.state.database.reading() as session:
@@ -61,9 +64,16 @@ async def entries(request: Request, caller: Caller, log: str, path: str) -> Resp
         rows = await published.bundle(session, log, *place)
         if rows is None:
             raise NotFound
-        trail.shows(*dict.fromkeys(row.case_id for row in rows if row.case_id))
+        trail.shows(*dict.fromkeys(case for row in rows for case in _cases(log, row)))
     body = published.in_bundle(row.leaf for row in rows)
     return Response(body, media_type=BYTES, headers={"Cache-Control": PRIVATE})
+
+
+def _cases(log: str, row: Any) -> list[UUID]:
+    """Which cases a leaf names: its own, or those that were looked at."""
+    if log == ACCESS:
+        return [UUID(case) for case in read_leaf(row.leaf)["cases"]]
+    return [row.case_id] if row.case_id else []
 
 
 async def inclusion(request: Request, log: str, index: int, size: int) -> Response:

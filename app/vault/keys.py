@@ -26,6 +26,7 @@ class VaultKeys:
         self._make = make
         self._actor = derive(self._read("hmac.key"), b"sbt/v1/actor")
         self._epochs: dict[int, tuple[AESGCM, bytes]] = {}
+        self._newest = 0
 
     def _read(self, name: str) -> bytes:
         path = self._folder / name
@@ -61,9 +62,11 @@ class VaultKeys:
     def epochs_on_disk(self) -> set[int]:
         return {int(path.stem) for path in (self._folder / "kek").glob("*.key")}
 
-    def forget(self) -> None:
-        """Read the files anew: an epoch has ended somewhere."""
-        self._epochs.clear()
+    def follow(self, newest: int) -> None:
+        """A newer epoch has begun somewhere: what is in memory of older ones goes, and is read from its files if they are there."""
+        if newest > self._newest:
+            self._newest = newest
+            self._epochs.clear()
 
     def actor(self, party: str, actor: str) -> bytes:
         return hmac.new(self._actor, f"{party}\x1f{actor}".encode(), hashlib.sha256).digest()

@@ -11,7 +11,7 @@ from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
 from app.vault.models import DataKey
 from app.vault.opening import COLUMNS, JOINED, open_row
-from app.vault.seal import INSERT_INDEX, open_key, place_of
+from app.vault.seal import open_key, place_of
 
 D = DataKey.__table__.c
 BATCH = 500
@@ -29,15 +29,39 @@ INDEXED = Statement(
     ) LIMIT {BATCH}
     """
 )
+LOCK = 0x5342_5403  # "SBT" 03: one rotation at a time, over all processes
+ALONE = Statement("SELECT pg_try_advisory_lock(CAST(:lock AS bigint))")
+RELEASE = Statement("SELECT pg_advisory_unlock(CAST(:lock AS bigint))")
+# A person who is erased meanwhile is not indexed again: the row of the data key is held, or gone.
+PUT_INDEX = Statement(
+    """
+    INSERT INTO blind_index (case_id, kind, digest, epoch, entry_id)
+    SELECT :case_id, :kind, :digest, :epoch, :entry_id WHERE EXISTS (
+        SELECT 1 FROM data_key WHERE id = :key_id FOR KEY SHARE
+    ) ON CONFLICT DO NOTHING
+    """
+)
 CLOSE = Statement("SELECT close_epoch(CAST(:epoch AS integer))")
 END = Statement("SELECT end_epoch(CAST(:epoch AS integer))")
 
 
+class RotatingError(Exception):
+    """A rotation cannot begin now."""
+
+
 async def rotate(database: Database, vault: VaultKeys, *, by: str, destroy_old: bool) -> tuple[int, list[int]]:
-    """A new epoch, and with `destroy_old` the end of all older ones: (new, ended). Runs again without harm where it was cut off."""
-    async with database.writing() as session:
-        epoch = await open_next(session, vault, by=by)
-    return epoch, await end_older(database, vault, epoch, by=by) if destroy_old else []
+    """A new epoch, and with `destroy_old` the end of all older ones: (new, ended). Runs again without harm where it was cut off.
+    RotatingError while another rotation works: one would destroy what the other has made and not yet committed.
+    """
+    async with database.recording() as guard:
+        if not await guard.value(ALONE, lock=LOCK):
+            raise RotatingError("another rotation is at work: wait for it")
+        try:
+            async with database.writing() as session:
+                epoch = await open_next(session, vault, by=by)
+            return epoch, await end_older(database, vault, epoch, by=by) if destroy_old else []
+        finally:
+            await guard.run(RELEASE, lock=LOCK)
 
 
 async def end_older(database: Database, vault: VaultKeys, epoch: int, *, by: str) -> list[int]:
@@ -54,7 +78,8 @@ async def end_older(database: Database, vault: VaultKeys, epoch: int, *, by: str
     async with database.reading() as session:
         alive = {row.epoch for row in await session.run(EPOCHS)}
     for gone in vault.epochs_on_disk() - alive:
-        vault.destroy_epoch(gone)
+        if gone < epoch:
+            vault.destroy_epoch(gone)
     return ended
 
 
@@ -83,7 +108,8 @@ async def _move(session: Session, vault: VaultKeys, epoch: int) -> int:
 
 async def _index(session: Session, vault: VaultKeys, epoch: int, row: Any) -> None:
     person = open_row(vault, row)
-    assert person is not None, "the index rows of an erased person went with the key"
+    if person is None:  # erased since the row was read; its index rows went with the key
+        return
     digest = vault.index(epoch, row.kind, person.fields[row.kind])
     values = {"case_id": row.of_case, "kind": row.kind, "digest": digest, "epoch": epoch, "entry_id": row.entry_id}
-    await session.run(INSERT_INDEX, **values)
+    await session.run(PUT_INDEX, **values, key_id=row.key_id)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.database import Statement, Together
 from app.ledger.canonical import canonical
 from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u
-from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys
+from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys, normal
 from app.vault.models import BlindIndex, DataKey, Payload
 
 SUBJECT, REPORTER, NOBODY = "subject", "reporter", "nobody"
@@ -111,4 +111,9 @@ def index_person(
 
 def digests(keys: VaultKeys, epochs: Iterable[int], person: Mapping[str, str | None]) -> list[tuple[str, bytes]]:
     """Of everything that is known of a person, in every epoch that is alive."""
-    return [(kind, keys.index(epoch, kind, value)) for epoch in epochs for kind, value in person.items() if value]
+    return [
+        (kind, keys.index(epoch, kind, value))
+        for epoch in epochs
+        for kind, value in person.items()
+        if value and normal(kind, value)
+    ]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app import clock
@@ -42,7 +41,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         with served(house):
             witness = _witness(house, folder)
             erased = _live(house, witness, folder)
-            witness.client.close()
         _wait_for_nobody(house)
         keys = folder / "var" / "keys"
         yield Lived(house, keys, trust(keys, (witness.key.verifier,)), erased)
@@ -53,7 +51,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
 
 
 def _witness(house: House, folder: Path) -> Witness:
-    found = begin(httpx.Client(base_url=house.base), "bawaslu", folder / "witness.json")
+    found = begin(house.http, "bawaslu", folder / "witness.json")
     house.app.state.witnesses = read_policy(str(found.key.verifier), 1)
     return found
 

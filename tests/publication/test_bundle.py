@@ -1,5 +1,6 @@
 """A case as evidence: checked offline by one file, for each reader with what it may see, and refused when anything in it is changed."""
 
+import contextlib
 import io
 import json
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.ledger import verify_bundle
-from app.ledger.note import VerifierKey
+from app.ledger.note import NoteError, VerifierKey
 from app.ledger.one_file import verifier
 from app.ledger.report import lines
 from tests.house import Case, House, refusal
@@ -57,6 +58,10 @@ def test_one_file_and_nothing_else_checks_it(api: House, case: Case, tmp_path: P
     assert {s["status"] for s in told["steps"] if s["step"] not in ("witnesses", "signatures", "times")} == {"passed"}
     untrusted = subprocess.run(words[:4], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert untrusted.returncode == 2, "its own key alone proves nothing"
+    boasting = files(raw)
+    policy = json.loads(boasting["policy.json"])
+    boasting["policy.json"] = json.dumps({**policy, "quorum": 0}).encode()
+    assert verify_bundle.check(packed(boasting), [vkey(api, "cases")]).says["standing"] == "log-signed"
 
 
 def test_the_one_file_needs_no_package_but_cryptography() -> None:
@@ -159,7 +164,32 @@ def test_a_bundle_that_was_changed_is_told_apart(
     assert code in found.codes() and found.exit_code == 1
 
 
-@pytest.mark.parametrize("raw", [b"", b"PK", packed({}), packed({"policy.json": b"{"})])
+def test_no_corruption_of_a_bundle_ends_in_a_trace(api: House, case: Case) -> None:
+    raw, key = bundle_of(api, "bkn", case), vkey(api, "cases")
+    for place in range(0, len(raw), max(1, len(raw) // 150)):
+        broken = raw[:place] + bytes([raw[place] ^ 0x41]) + raw[place + 1 :]
+        with contextlib.suppress(verify_bundle.NoBundleError, NoteError):
+            verify_bundle.check(broken, [key])
+
+
+@pytest.mark.parametrize("text", [b"[]", b"null", b"1", b"{", b'{"subject": [1]}', b'{"subject": null}', b"[" * 5000])
+def test_fields_of_any_shape_are_a_finding(api: House, case: Case, text: bytes) -> None:
+    content = files(bundle_of(api, "bkn", case))
+    content["entries/0001.fields.json"] = text
+    assert "FIELD_WRONG" in verify_bundle.check(packed(content), [vkey(api, "cases")]).codes()
+
+
+NONE = [
+    b"",
+    b"PK",
+    packed({}),
+    packed({"policy.json": b"{"}),
+    packed({"policy.json": b"[]"}),
+    packed({"policy.json": b"null"}),
+]
+
+
+@pytest.mark.parametrize("raw", NONE)
 def test_what_is_no_bundle_cannot_be_checked(raw: bytes) -> None:
     with pytest.raises(verify_bundle.NoBundleError):
         verify_bundle.check(raw, [])

@@ -1,0 +1,70 @@
+"""A case as its entries leave it: the rows that must be there, while it is replayed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from app.cases.locking import stage_state
+from app.clock import JAKARTA
+from app.ledger.append import Appended
+from app.procedure.loading import rulebook
+from app.procedure.state import CaseState
+
+Members = Mapping[str, Any]
+OUTLINE = (
+    "contest", "report_kind", "report_number", "job_level", "subject_kind", "province", "regency", "channel", "violations",
+)  # fmt: skip
+
+
+@dataclass
+class Case:
+    """A case as the entries so far leave it."""
+
+    row: dict[str, Any]
+    stages: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def state(self) -> CaseState:
+        row = self.row
+        return CaseState(
+            row["procedure"],
+            str(rulebook().catalogue.codes("elections")[row["election"]]["regime"]),
+            row["report_kind"],
+            row["received_on"],
+            row["agency_code"],
+            tuple(stage_state({**s, "opened_on": s["opened_on"].isoformat()}) for s in self.stages.values()),
+        )
+
+
+def case_row(members: Members, summary: Mapping[str, Any], received: date, entry: Appended) -> dict[str, Any]:
+    at = entry.received_at
+    return {
+        **{n: summary[n] for n in OUTLINE},
+        "id": UUID(members["case"]),
+        "number": members["number"],
+        "procedure": members["procedure"],
+        "election": members["election"],
+        "received_on": received,
+        "opened_by": members["party"],
+        "agency_code": summary["agency_code"],
+        "identified": summary["identified"],
+        "occurred_on": date.fromisoformat(summary["occurred_on"]),
+        "acted": [members["party"]],
+        "reached_ppk": False,
+        "version": 1,
+        "head_hash": entry.leaf_hash,
+        "opened_at": at,
+        "updated_at": at,
+        **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
+    }
+
+
+def day_of(entry: Appended) -> date:
+    """The legal day of an entry."""
+    return entry.received_at.astimezone(JAKARTA).date()
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Without the wrappers that psycopg needs to write JSON."""
+    return {name: getattr(value, "obj", value) for name, value in row.items()}

@@ -1,0 +1,60 @@
+"""Fetches from a server that is not believed: no redirects, a size for everything, and one kind of error for whatever goes wrong."""
+
+import json
+from typing import Any
+
+import httpx
+
+LARGEST = 20 * 1024 * 1024  # an entry bundle of 256 leaves has 4 MiB at most
+
+
+class CannotCheckError(Exception):
+    """The server does not answer, or not with what was asked for."""
+
+
+class Fetcher:
+    """One server."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def raw(self, path: str) -> bytes:
+        return self._fetch("GET", path)[1]
+
+    def json(self, path: str) -> Any:
+        try:
+            return json.loads(self.raw(path))
+        except (ValueError, RecursionError):
+            raise CannotCheckError(f"{path}: no JSON") from None
+
+    def status(self, path: str) -> int:
+        """The status alone, whatever it is."""
+        return self._fetch("GET", path, any_status=True)[0]
+
+    def post(self, path: str, body: str) -> None:
+        self._fetch("POST", path, body)
+
+    def _fetch(self, method: str, path: str, body: str | None = None, *, any_status: bool = False) -> tuple[int, bytes]:
+        headers = {"Content-Type": "text/plain"} if body is not None else {}
+        try:
+            with self._client.stream(method, path, content=body, headers=headers, follow_redirects=False) as answer:
+                if not answer.is_success and not any_status:
+                    raise CannotCheckError(f"{path}: HTTP {answer.status_code} {_begin(answer)}")
+                return answer.status_code, _whole(answer, path)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise CannotCheckError(f"{path}: {type(error).__name__}") from None
+
+
+def _whole(answer: httpx.Response, path: str) -> bytes:
+    found = bytearray()
+    for chunk in answer.iter_bytes():
+        found += chunk
+        if len(found) > LARGEST:
+            raise CannotCheckError(f"{path}: it does not end")
+    return bytes(found)
+
+
+def _begin(answer: httpx.Response) -> str:
+    """The first words of a refusal."""
+    text = next(answer.iter_bytes(), b"")[:200]
+    return text.decode(errors="replace")
