@@ -172,7 +172,7 @@ def check_tree(
         tick(len(chunk))
     for row in itertools.chain([stored] if stored else [], tiles):
         report.find("tree", "TILE_BEYOND", f"tile 0/{row[0]}", "no entry belongs to it", log=log)
-    upper = seen.rows("SELECT level, number, hashes FROM tile WHERE log = %s AND level > 0", log)
+    upper = seen.rows("SELECT level, number, hashes FROM tile WHERE log = %s AND level <> 0", log)
     tree.upper_tiles({Tile(row.level, row.number): row.hashes for row in upper})
     return tree
 

@@ -91,7 +91,7 @@ class TreeCheck:
                 wanted.add(tile)
                 self.tile(tile, stored.get(tile), hashes[number * WIDTH : (number + 1) * WIDTH])
         for tile in sorted(set(stored) - wanted):
-            if tile.level > 0:
+            if tile.level != 0:
                 place = f"tile {tile.level}/{tile.number}"
                 self.report.find("tree", "TILE_BEYOND", place, "no entry belongs to it", log=self.log)
 
