@@ -14,7 +14,7 @@ from app.ledger.parts import derive, expand
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
 from app.vault.keys import VaultKeys
-from app.vault.seal import SUBJECT, OpenKey, open_key
+from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
 
 KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
 EPOCH = "(SELECT max(epoch) FROM key_epoch) AS epoch"
@@ -90,7 +90,10 @@ def _locked(row: Any, request: Request, vault: VaultKeys) -> Locked:
     if not row.got:
         raise RequestInProgress
     vault.follow(row.epoch or 0)
-    keys = {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in row.keys or ()}
+    wrapped = [
+        key for key in row.keys or () if key["person"] != REPORTER
+    ]  # nothing is sealed for a reporter after the opening
+    keys = {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
     if row.fingerprint is None:
         return Locked(row, None, keys)
     # of an erased person nothing can be compared: then the key counts as used for something else

@@ -53,7 +53,8 @@ def salt(root_key: bytes, name: str) -> bytes:
 
 
 def commit(field_salt: bytes, name: str, value: Any) -> bytes:
-    return hmac_sha256(field_salt, canonical([name, value]))
+    text = f'["{name}",null]'.encode() if value is None else canonical([name, value])  # most optional fields are absent
+    return hmac_sha256(field_salt, text)
 
 
 def commitments(root_key: bytes, fields: Sequence[str], content: Mapping[str, Any]) -> list[bytes]:

@@ -20,7 +20,7 @@ LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 GATHER_SECONDS = 0.02  # let a burst gather: one signature for many posts
-ROUND_SECONDS = 0.2  # under load no more rounds than this: each costs two commits and two syncs, whatever its size
+ROUND_SECONDS = 0.4  # under load no more rounds than this: each costs two commits and two syncs, whatever its size
 CHECK_SECONDS = 3600.0
 # A new sequencer shuts out one that lost its lock without knowing it: the old one's compare-and-swap names the old epoch.
 NEXT_EPOCH = "UPDATE log SET epoch = epoch + 1"

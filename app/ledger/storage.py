@@ -37,7 +37,7 @@ PLACE = """
     SELECT count(*) FROM head
 """
 LEAVES = """
-    SELECT s.leaf_index, e.leaf FROM sequenced s JOIN entry e ON e.id = s.entry_id
+    SELECT e.leaf FROM sequenced s JOIN entry e ON e.id = s.entry_id
     WHERE s.log = %s AND s.leaf_index >= %s AND s.leaf_index < %s ORDER BY s.leaf_index
 """
 TILES = """
@@ -83,7 +83,7 @@ async def read_tiles(session: Connection, log: str, wanted: Iterable[Tile]) -> d
 async def read_leaves(session: Connection, log: str, start: int, end: int) -> list[bytes]:
     """The leaves of the indexes from `start` to before `end`; an index that is missing makes the list shorter."""
     rows = await (await session.execute(LEAVES, [log, start, end], binary=True)).fetchall()
-    return [leaf for _, leaf in rows]
+    return [leaf for (leaf,) in rows]
 
 
 def placing(

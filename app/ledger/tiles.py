@@ -60,25 +60,31 @@ class Edge:
     def grow(self, leaves: Iterable[bytes]) -> dict[Tile, bytes]:
         """Add leaf hashes; the tiles that changed, whole ones and the partial ones at the new edge."""
         changed: dict[Tile, bytes] = {}
-        for leaf in leaves:
-            self.size += 1
-            self._push(0, leaf, changed)
+        waiting = list(leaves)
+        at = 0
+        while at < len(waiting):
+            room = WIDTH - (len(self.levels[0]) if self.levels else 0)
+            part = waiting[at : at + room]
+            self.size += len(part)
+            self._push(0, part, changed)
+            at += len(part)
         for level, hashes in enumerate(self.levels):
             number, width = tiles_at(self.size, level)
             if hashes and width:
                 changed[Tile(level, number)] = b"".join(hashes)
         return changed
 
-    def _push(self, level: int, found: bytes, changed: dict[Tile, bytes]) -> None:
+    def _push(self, level: int, found: list[bytes], changed: dict[Tile, bytes]) -> None:
+        """As many hashes as the level's partial tile has room for, at most."""
         if level == len(self.levels):
             self.levels.append([])
         hashes = self.levels[level]
-        hashes.append(found)
+        hashes += found
         if len(hashes) == WIDTH:
             number = (self.size >> (HEIGHT * level)) // WIDTH - 1
             changed[Tile(level, number)] = b"".join(hashes)
             self.levels[level] = []
-            self._push(level + 1, root_of(hashes), changed)
+            self._push(level + 1, [root_of(hashes)], changed)
 
     def root(self) -> bytes:
         """From the lowest level up: what is smaller than a whole subtree of a level is the last of that level."""
