@@ -90,6 +90,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = Database.connect(settings.database_url.get_secret_value())
     await app.state.database.open()
     origin.be(settings.log_origin)
+    if settings.worker_database_url is not None and settings.background:  # before anything is served
+        url = settings.worker_database_url.get_secret_value()
+        await Sequencer(url, settings.keys, make=settings.sandbox).check()
     app.state.vault = VaultKeys(settings.keys, make=settings.sandbox)
     app.state.witnesses = read_policy(settings.witnesses, settings.witness_quorum)
     app.state.receipts = Receipts(settings.keys, make=settings.sandbox)
@@ -115,7 +118,6 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         yield
         return
     sequencer = Sequencer(settings.worker_database_url.get_secret_value(), settings.keys, make=settings.sandbox)
-    await sequencer.check()
     app.state.after_commit = sequencer.wake
     task = asyncio.create_task(sequencer.run())
     try:

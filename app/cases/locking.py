@@ -9,7 +9,7 @@ from uuid import UUID
 from app.access.caller import Caller
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Session, Statement
-from app.errors import IdempotencyKeyReused, IfMatchRequired, RequestInProgress, StaleVersion
+from app.errors import IdempotencyKeyReused, IfMatchRequired, LedgerQuarantined, RequestInProgress, StaleVersion
 from app.ledger.parts import derive, expand
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
@@ -17,7 +17,10 @@ from app.vault.keys import VaultKeys
 from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
 
 KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
-EPOCH = "(SELECT max(epoch) FROM key_epoch) AS epoch"
+EPOCH = (
+    "(SELECT max(epoch) FROM key_epoch) AS epoch,"
+    " EXISTS (SELECT 1 FROM log WHERE quarantined IS NOT NULL) AS quarantined"
+)
 
 # pg_try_advisory_xact_lock first, so that a twin of this request does not queue on the case. The case row comes in its
 # newest version (FOR UPDATE waits), everything else from the statement's snapshot: `snapshot_version` tells when the
@@ -87,6 +90,8 @@ async def next_number(session: Session, vault: VaultKeys, request: Request) -> L
 
 
 def _locked(row: Any, request: Request, vault: VaultKeys) -> Locked:
+    if row.quarantined:  # the trigger on entry would refuse it too; here nothing is tried with keys that may not fit
+        raise LedgerQuarantined
     if not row.got:
         raise RequestInProgress
     vault.follow(row.epoch or 0)

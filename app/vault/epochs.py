@@ -8,6 +8,7 @@ from app.ledger.append import append
 from app.vault.keys import VaultKeys
 from app.vault.models import KeyEpoch
 
+QUARANTINED = Statement("SELECT 1 FROM log WHERE quarantined IS NOT NULL LIMIT 1")
 EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
 INSERT_EPOCH = Statement(insert(KeyEpoch).values({c: bindparam(c) for c in ("epoch", "entry_id")}))
 
@@ -19,7 +20,11 @@ async def ensure(session: Session, vault: VaultKeys, *, by: str) -> None:
 
 
 async def require_keys(session: Session, vault: VaultKeys) -> None:
-    """A service does not start without the keys of every epoch that is alive: it would take what it could never open again."""
+    """A service does not start without the keys of every epoch that is alive: it would take what it could never open again.
+    A quarantined one takes nothing, and starts: an old backup may name epochs whose keys were destroyed since.
+    """
+    if await session.value(QUARANTINED):
+        return
     missing = [row.epoch for row in await session.run(EPOCHS) if not vault.holds(row.epoch)]
     if missing:
         told = ", ".join(map(str, missing))

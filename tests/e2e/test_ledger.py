@@ -68,8 +68,19 @@ def test_an_auditor_with_yesterdays_checkpoint_tells_in_one_command(service: Ser
     assert verify(service, "--url", "http://127.0.0.1:1", code=2) == {}
 
 
+def closed(service: Service) -> str:
+    """A case that is over."""
+    made = str(opened(service)["id"])
+    path, body = f"/v1/cases/{made}/stages/verifikasi_satgas", body_for("sbt_2024", "verifikasi_satgas", "ditolak")
+    answer = service.post("bkn", path, body, **{"If-Match": '"1"'})
+    assert answer.status_code == 201, answer.text
+    return made
+
+
 def test_a_restored_older_backup_is_quarantined_and_recovered_from_an_export(service: Service, tmp_path: Path) -> None:
+    """After the backup a person was erased and a key epoch ended: neither is undone by the recovery."""
     service.start()
+    erased = closed(service)
     integrated(service, opened(service)["entry"]["id"])
     assert service.interrupt() == 0
     shutil.copytree(service.data / "pg", tmp_path / "backup", symlinks=True)
@@ -77,6 +88,8 @@ def test_a_restored_older_backup_is_quarantined_and_recovered_from_an_export(ser
     key = str(witness_key(tmp_path / "witness.json", "bawaslu").verifier)
     policy: dict[str, Any] = {"SBT_WITNESSES": key, "SBT_WITNESS_QUORUM": "1"}
     service.start(**policy)
+    assert service.sbt("subject", "erase", erased, "--authority", "PPID-3").returncode == 0
+    assert service.sbt("keys", "rotate", "--destroy-old").returncode == 0
     case = opened(service)
     integrated(service, case["entry"]["id"])
     looked = service.sbt("witness", "--party", "bawaslu", "--url", service.base, "--state", state, "--once")
@@ -106,20 +119,26 @@ def test_a_restored_older_backup_is_quarantined_and_recovered_from_an_export(ser
         note.require_signed(note.read_note(said[name].encode()), note.read_vkey(said["vkey"]))
     assert service.interrupt() == 0
 
+    _recovered(service, tmp_path, policy)
+    identity = service.headers("bkn") | {"X-Purpose": "penanganan"}
+    gone = httpx.get(f"{service.base}/v1/cases/{erased}", headers=identity).json()["subject"]
+    assert gone["name"] is None and gone["nip"] is None, "an erased person came back"
+    seen = httpx.get(f"{service.base}/v1/cases/{case['id']}", headers=identity).json()
+    assert (seen["number"], seen["subject"]["nip"]) == (case["number"], NIP)
+    integrated(service, opened(service)["entry"]["id"])
+    with httpx.Client(base_url=service.base) as client:
+        begin(client, "bawaslu", tmp_path / "witness.json").look("cases")
+    again = verify(service, "--url", service.base, "--remember", memory, "--token", service.token("auditor"))
+    assert again["result"] == "sound"
+
+
+def _recovered(service: Service, tmp_path: Path, policy: dict[str, Any]) -> None:
     explained = service.sbt("log", "recover")
     assert "sbt sandbox reset" in explained.stderr and "missing" in explained.stdout
     recovered = service.sbt("log", "recover", "--from", str(tmp_path / "export"))
     assert recovered.returncode == 0, recovered.stdout + recovered.stderr
     assert verify(service, "--db", "local")["result"] == "sound"
     service.start(**policy)
-    seen = service.get("bkn", f"/v1/cases/{case['id']}")
-    assert seen.status_code == 200 and seen.json()["number"] == case["number"]
-    integrated(service, opened(service)["entry"]["id"])
-    assert (
-        service.sbt("witness", "--party", "bawaslu", "--url", service.base, "--state", state, "--once").returncode == 0
-    )
-    again = verify(service, "--url", service.base, "--remember", memory, "--token", service.token("auditor"))
-    assert again["result"] == "sound"
 
 
 def test_a_quorum_of_witnesses_makes_receipts_witnessed(service: Service, tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""A key epoch ends: nobody is lost, nobody who was erased comes back, and one rotation works at a time."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from app.cases import erasing
+from app.database import Database
+from app.vault import rotating
+from app.vault.keys import VaultKeys
+from app.vault.rotating import RotatingError
+from tests.audit.checking import audit
+from tests.house import House
+from tests.walks import NIP
+
+HEADERS = {"X_Purpose": "penanganan"}
+
+
+async def rotate(api: House, *, destroy_old: bool = True) -> tuple[int, list[int]]:
+    database = Database.connect(api.urls.app, size=2)
+    await database.open()
+    try:
+        vault = VaultKeys(api.folder / "var" / "keys", make=False)
+        return await rotating.rotate(database, vault, by="operator", destroy_old=destroy_old)
+    finally:
+        await database.close()
+
+
+async def erase(api: House, case: UUID, authority: str) -> bool:
+    database = Database.connect(api.urls.app, size=1)
+    await database.open()
+    try:
+        async with database.writing() as session:
+            return (await erasing.erase(session, case, "subject", authority, by="operator")).erased
+    finally:
+        await database.close()
+
+
+def found(api: House, name: str) -> set[str]:
+    answer = api.send("bkn", "/v1/cases/search", {"name": name}, **HEADERS)
+    assert answer.status_code == 200, answer.text
+    return {row["id"] for row in answer.json()["data"]}
+
+
+def test_after_a_rotation_everybody_is_read_and_found_as_before(api: House) -> None:
+    case = api.open(subject__name="Putri Ayu Epoka")
+    epoch, ended = asyncio.run(rotate(api))
+    assert ended and max(ended) < epoch
+    assert api.get("bkn", f"/v1/cases/{case.id}", **HEADERS).json()["subject"]["nip"] == NIP
+    assert found(api, "putri ayu epoka") == {case.id}
+    api.post("bkn", case, "verifikasi_satgas", "lolos")
+    later = api.open(subject__name="Putri Ayu Epoka")
+    assert found(api, "putri ayu epoka") == {case.id, later.id}
+    assert sealed_findings(api) == []
+
+
+def sealed_findings(api: House) -> list[str]:
+    """What `verify --db` says of keys, contents and index; the fake clock of this house has findings of its own."""
+    return [f.place for f in audit(api).findings if f.step == "payloads" or "blind_index" in f.place]
+
+
+def test_between_two_epochs_both_are_searched(api: House) -> None:
+    before = api.open(subject__name="Bayu Dwi Masa")
+    asyncio.run(rotate(api, destroy_old=False))
+    after = api.open(subject__name="Bayu Dwi Masa")
+    assert found(api, "Bayu Dwi Masa") == {before.id, after.id}
+    assert sealed_findings(api) == []
+
+
+def test_two_rotations_at_once_are_one_after_the_other(api: House) -> None:
+    async def both() -> list[object]:
+        return list(await asyncio.gather(rotate(api), rotate(api), return_exceptions=True))
+
+    done = asyncio.run(both())
+    assert any(isinstance(one, tuple) for one in done)
+    assert all(isinstance(one, (tuple, RotatingError)) for one in done)
+    case = api.open()
+    assert api.get("bkn", f"/v1/cases/{case.id}", **HEADERS).json()["subject"]["nip"] == NIP
+    assert sealed_findings(api) == []
+
+
+def test_an_erased_person_is_found_by_nobody_in_any_epoch(api: House) -> None:
+    case = api.open(subject__name="Hapus Saja Aku")
+    api.post("bkn", case, "verifikasi_satgas", "ditolak")
+    assert found(api, "Hapus Saja Aku") == {case.id}
+    assert asyncio.run(erase(api, UUID(case.id), "PPID-9/2025"))
+    assert found(api, "Hapus Saja Aku") == set()
+    asyncio.run(rotate(api))
+    assert found(api, "Hapus Saja Aku") == set()
+    seen = api.get("bkn", f"/v1/cases/{case.id}", **HEADERS).json()
+    assert seen["status"] == "ditolak" and seen["subject"]["name"] is None and seen["incident"]["account"] is None
+    again = api.get("bkn", f"/v1/cases/{case.id}/stages/verifikasi_satgas").json()
+    assert again["latest"]["body"]["decided_on"], "what names nobody stays"
+    assert sealed_findings(api) == []
+
+
+@pytest.mark.parametrize(
+    "authority", ["", "1990 0823 2015 032976", "Budi Santoso", "a" * 61, "x\u202ey", "19900823.201503.2.976"]
+)
+def test_an_order_is_a_document_and_names_nobody(api: House, authority: str) -> None:
+    with pytest.raises(erasing.ErasureError, match="document"):
+        asyncio.run(erase(api, UUID(int=1), authority))
