@@ -186,6 +186,7 @@ ODD = [
     ("INSERT INTO pending (log, entry_id) VALUES ('cases', gen_random_uuid())", "pending"),
     ("INSERT INTO tile VALUES ('cases', -1, 0, sha256('x'))", "tile"),
     ("DELETE FROM published WHERE size > 80", "published"),
+    ("DELETE FROM cosignature; DELETE FROM published WHERE size > 80", "published"),
     ("DELETE FROM data_key; DELETE FROM blind_index", "data_key"),
 ]
 
@@ -339,7 +340,12 @@ def _cut_the_tail(session: psycopg.Connection[Any]) -> None:
     _rebuilt(session, leaves)
 
 
-def _rewritten(session: psycopg.Connection[Any]) -> None:
+def _another_name(said: dict[str, Any]) -> None:
+    if said["type"] == "party.registered" and said["facts"]["code"] == "kasn":
+        said["facts"]["name_en"] = "Another commission"
+
+
+def _rewritten(session: psycopg.Connection[Any], alter: Callable[[dict[str, Any]], object] = _another_name) -> None:
     """The whole history again from an altered entry on: leaves, hashes, chain, tiles, checkpoint and head fit together."""
     rows = session.execute(
         "SELECT e.id, e.leaf FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE s.log = 'cases' ORDER BY s.leaf_index"
@@ -348,8 +354,7 @@ def _rewritten(session: psycopg.Connection[Any]) -> None:
     heads: dict[str, str] = {}
     for entry, leaf in rows:
         said = json.loads(leaf)
-        if said["type"] == "party.registered" and said["facts"]["code"] == "kasn":
-            said["facts"]["name_en"] = "Another commission"
+        alter(said)
         if "case" in said:
             said["prev"] = heads.get(said["case"])
         new = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -361,6 +366,57 @@ def _rewritten(session: psycopg.Connection[Any]) -> None:
     session.execute("UPDATE party SET name_en = 'Another commission' WHERE code = 'kasn'")
     session.execute("UPDATE cases c SET head_hash = e.leaf_hash FROM entry e WHERE e.id = c.last_entry_id")
     _rebuilt(session, hashes)
+
+
+def _first(type_: str, **changes: Any) -> Callable[[dict[str, Any]], object]:
+    """Alters every entry of a type: members by name, `opens__owner` within a list's rows."""
+
+    def alter(said: dict[str, Any]) -> None:
+        if said["type"] != type_:
+            return
+        for name, value in changes.items():
+            outer, _, inner = name.partition("__")
+            for row in said[outer] if inner else ():
+                row[inner] = value
+            if not inner:
+                said[name] = value
+
+    return alter
+
+
+LIES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    ("whose turn it was", _first("stage.posted", owner="kasn"), "PROCEDURE_BROKEN"),
+    ("until when", _first("stage.posted", due_on="2024-01-01"), "PROCEDURE_BROKEN"),
+    ("since when", _first("stage.posted", opened_at="2024-01-01T00:00:00.000000Z"), "PROCEDURE_BROKEN"),
+    ("who must act next", _first("stage.posted", opens__owner="kasn"), "PROCEDURE_BROKEN"),
+    ("what was opened", _first("stage.posted", opens=[]), "PROCEDURE_BROKEN"),
+    ("what is open", _first("case.opened", open=[]), "PROCEDURE_BROKEN"),
+    ("how it stands", _first("stage.received", status="ditolak"), "PROCEDURE_BROKEN"),
+    ("the procedure", _first("case.opened", procedure="skb_2022"), "PROCEDURE_BROKEN"),
+    ("who posted", _first("stage.posted", party="kemenpanrb", client="kemenpanrb-sandbox"), "PAYLOAD_MISSING"),
+    ("who opened", _first("case.opened", party="kemendagri", client="kemendagri-sandbox"), "PAYLOAD_MISSING"),
+    ("who received a letter", _first("stage.received", party="kemenpanrb", client="kemenpanrb-sandbox"), "NO_MANDATE"),
+    ("a client of another", _first("stage.posted", client="kasn-sandbox"), "CLIENT_UNKNOWN"),
+    ("no client", _first("stage.posted", client=None), "LEAF_MALFORMED"),
+    ("a register kept by an agency", _first("mandate.granted", party="bkn"), "NOT_THE_OPERATOR"),
+    ("a kind unheard of", _first("stage.received", type="made.up"), "LEAF_MALFORMED"),
+    ("a person in the clear", _first("stage.posted", nip="199008232015032976"), "LEAF_MALFORMED"),
+    ("a number that is none", _first("stage.posted", round=1.5), "LEAF_MALFORMED"),
+    ("parts of no shape", _first("stage.posted", parts=[1]), "LEAF_MALFORMED"),
+    ("an id of no shape", _first("stage.posted", id=[]), "LEAF_MALFORMED"),
+    ("another time of day", _first("stage.posted", received_at="2024-01-01 00:00:00.000000Z"), "LEAF_MALFORMED"),
+]
+
+
+@pytest.mark.parametrize(("lie", "code"), [lie[1:] for lie in LIES], ids=[lie[0] for lie in LIES])
+def test_a_lie_that_was_logged_is_told_by_the_replay(
+    lived: Lived, lie: Callable[[dict[str, Any]], object], code: str
+) -> None:
+    """A consistent log of false entries: signatures aside, it is the procedure, the registers and the form that contradict it."""
+    with behind(lived) as session:
+        _rewritten(session, lie)
+        report = told(lived, session)
+    assert code in report.codes(), "\n".join(lines(report))
 
 
 def _head(session: psycopg.Connection[Any]) -> int:

@@ -228,6 +228,16 @@ def test_a_signer_signs_one_root_per_size_for_ever(tmp_path: Path) -> None:
             signer.note(wrong)
 
 
+def test_a_signer_that_stood_still_while_another_went_on_never_goes_back(tmp_path: Path) -> None:
+    frozen = Signer(tmp_path, "cases", make=True)
+    awake = Signer(tmp_path, "cases", make=False)
+    awake.remember(Checkpoint("localhost/sbt/cases", 7, bytes(31) + b"a"))
+    for older in (Checkpoint("localhost/sbt/cases", 5, bytes(32)), Checkpoint("localhost/sbt/cases", 7, bytes(32))):
+        with pytest.raises(ForkError):
+            frozen.remember(older)
+    assert Signer(tmp_path, "cases", make=False).last.size == 7
+
+
 def test_keys_beside_a_log_that_they_did_not_begin_refuse_to_start(broken: House, tmp_path: Path) -> None:
     fresh = tmp_path / "other_keys"
     with pytest.raises(QuarantinedError):

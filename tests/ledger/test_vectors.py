@@ -111,6 +111,14 @@ def test_signed_notes(row: dict[str, Any]) -> None:
             verified()
 
 
+def test_one_hash_has_one_spelling() -> None:
+    """Base64 with stray bits at its end decodes to the same bytes: a second text for one checkpoint is refused."""
+    good = "example.com/log\n1\n" + base64.b64encode(bytes(32)).decode() + "\n"
+    assert note.read_checkpoint(good).size == 1
+    with pytest.raises(NoteError):
+        note.read_checkpoint(good.replace("AAA=\n", "AAB=\n"))
+
+
 @pytest.mark.parametrize("row", named(vectors("checkpoints", "signed")))
 def test_checkpoints_of_real_logs(row: dict[str, Any]) -> None:
     read = note.read_note(row["checkpoint"].encode())
