@@ -172,6 +172,11 @@ def test_a_receipt_is_for_whose_entry_it_is_and_for_verifiers(api: House, case: 
     assert receipt(api, "auditor", entry).status_code == 200
     assert refusal(api.get("ppk_banda_aceh", f"/v1/receipts/{entry}")) == (404, "NOT_FOUND")
     assert refusal(api.get("operator", f"/v1/receipts/{entry}")) == (404, "NOT_FOUND")
+    assert refusal(api.get("kasn", f"/v1/receipts/{entry}")) == (404, "NOT_FOUND")  # it does not see the case
+    looked = api.get("auditor", f"/v1/cases/{case.id}").headers["x-request-id"]
+    (row,) = api.accesses(looked)
+    assert refusal(api.get("bawaslu", f"/v1/receipts/{row.entry_id}")) == (403, "INSUFFICIENT_SCOPE")
+    assert receipt(api, "auditor", str(row.entry_id)).status_code == 200
 
 
 def test_leaves_are_for_those_who_see_all_cases_and_every_reading_is_on_record(api: House, case: Case) -> None:
