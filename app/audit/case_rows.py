@@ -7,15 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from app.cases.locking import stage_state
+from app.cases.part_schemas import Outline
 from app.clock import JAKARTA
 from app.ledger.append import Appended
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState
 
 Members = Mapping[str, Any]
-OUTLINE = (
-    "contest", "report_kind", "report_number", "job_level", "subject_kind", "province", "regency", "channel", "violations",
-)  # fmt: skip
+OUTLINE = [name for name in Outline.model_fields if name != "occurred_on"]  # that one is a day
 
 
 @dataclass

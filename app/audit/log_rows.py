@@ -11,7 +11,7 @@ from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_note, signe
 from app.ledger.report import Report
 from app.ledger.signer import Signed
 from app.ledger.tiles import WIDTH, Tile
-from app.ledger.verify import Witnessed, check_follows, check_note
+from app.ledger.verify import Witnessed, check_note
 from app.ledger.verify_tree import TreeCheck
 
 Tick = Callable[[int], None]
@@ -209,15 +209,7 @@ def _known(report: Report, tree: TreeCheck, trust: Trust, log: str) -> None:
     """Step 3: what the verifier saw before, and what the signer remembers, is the beginning of this log."""
     report.begin("history")
     for what, known in _remembered(trust, log):
-        root = tree.seen.get(known.size, EMPTY_ROOT)
-        claimed = Checkpoint(known.origin, tree.size, tree.root())
-        if known.size > tree.size:
-            check_follows(report, known, claimed, None, f"{what} checkpoint of {log}")
-        elif root != known.root:
-            says = f"at size {known.size} the log has another root than it had"
-            report.find("history", "FORKED", f"{what} checkpoint of {log}", says, log=log, index=known.size)
-        else:
-            report.count("history")
+        tree.follows(known, f"{what} checkpoint of {log}")
 
 
 def _remembered(trust: Trust, log: str) -> list[tuple[str, Checkpoint]]:

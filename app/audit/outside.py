@@ -8,8 +8,8 @@ import httpx
 from app import clock
 from app.audit.fetching import CannotCheckError, Fetcher
 from app.audit.remembering import Memory
-from app.ledger.merkle import EMPTY_ROOT, HASH, leaf_hash
-from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_checkpoint, read_note, read_vkey
+from app.ledger.merkle import HASH, leaf_hash
+from app.ledger.note import NoteError, VerifierKey, read_checkpoint, read_note, read_vkey
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.report import NOT_CHECKED, NOT_YET, Report
 from app.ledger.tiles import WIDTH, Tile, number_path, split
@@ -97,26 +97,19 @@ class Outside:
             self.report.find(
                 "tree", "ROOT_WRONG", f"checkpoint of {log}", "the tiles have another root", log=log, index=size
             )
-        self._follows(log, good.checkpoint, tree)
+        self._follows(log, tree)
         if log in self.checks and not (log == ACCESS and self.checks[CASES].clock):
             check_times(
                 self.report, self.checks[log], [good, *self._seen_before(log)], self.quorum if self.witnesses else 1
             )
 
-    def _follows(self, log: str, new: Checkpoint, tree: TreeCheck) -> None:
+    def _follows(self, log: str, tree: TreeCheck) -> None:
         old = self.memory.checkpoints.get(log)
         self.report.begin("history")
         if old is None:
             self.report.skip("history", NOT_YET, "nothing is remembered from before: use --remember")
             return
-        self.report.count("history")
-        place = f"remembered checkpoint of {log}"
-        if new.size < old.size:
-            says = f"the log had {old.size} entries and now has {new.size}"
-            self.report.find("history", "ROLLED_BACK", place, says, log=log, index=new.size)
-        elif tree.seen.get(old.size, EMPTY_ROOT) != old.root:
-            says = f"its first {old.size} entries had another root"
-            self.report.find("history", "FORKED", place, says, log=log, index=old.size)
+        tree.follows(old, f"remembered checkpoint of {log}")
 
     def _seen_before(self, log: str) -> list[Witnessed]:
         """The verifier is a witness itself: when it looked last, the log ended there."""

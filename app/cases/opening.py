@@ -147,13 +147,14 @@ async def _record(act: Act, draft: Draft) -> Written:
     batch, entry_id = Together(), uuid4()
     keys = _keys(act, batch, draft)
     parts = _seal(act, batch, draft, facts, keys, entry_id)
-    entry = _append(act, batch, draft, move, first.due, opened, keys[SUBJECT], parts, entry_id)
+    fingerprint = act.request.fingerprint(keys[SUBJECT])
+    entry = _append(act, batch, draft, move, first.due, opened, fingerprint, parts, entry_id)
     batch.add(projecting.INSERT_CASE, **_row(act, draft, move, entry))
     batch.add(projecting.INSERT_STAGE_POSTED, **_first_stage(act, draft, move, first, facts, entry))
     projecting.project_stages(batch, draft.id, move, opened, entry)
     act.trail.shows(draft.id)
     act.trail.stage = draft.stage.code
-    return await finish(act, batch, entry, keys[SUBJECT])
+    return await finish(act, batch, entry, fingerprint)
 
 
 def _before(draft: Draft) -> CaseState:
@@ -209,7 +210,7 @@ def _append(
     move: Move,
     due: Due,
     opened: Any,
-    subject: OpenKey,
+    fingerprint: bytes,
     parts: list[dict[str, Any]],
     entry_id: UUID,
 ) -> Appended:
@@ -223,7 +224,7 @@ def _append(
         "outcome": draft.outcome,
         "due_on": due.on.isoformat() if due.on else None,
         **projecting.in_leaf(move, opened, {}, owners(act, move, act.caller.party)),
-        **asked(act, subject),
+        **asked(act, fingerprint),
     }
     return append(
         batch,

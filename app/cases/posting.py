@@ -28,7 +28,7 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.rules import Move
 from app.procedure.state import CaseState
-from app.vault.seal import SUBJECT, OpenKey
+from app.vault.seal import SUBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,14 @@ async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post
         "owner": owner_now(act.caller, found, standpoint(case)),
         **projecting.in_leaf(move, opened, since(case), owners(act, move, case.opened_by)),
     }
-    entry = chain(act, batch, locked, "stage.posted", leaf, parts.done, entry_id)
+    fingerprint = act.request.fingerprint(locked.keys[SUBJECT])
+    entry = chain(act, batch, locked, "stage.posted", leaf, parts.done, fingerprint, entry_id)
     row = projecting.posted_row(facts, post.outcome, act.caller.party, seq, entry)
     batch.add(projecting.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=leaf["round"], **row)
     projecting.project_stages(batch, case.id, move, opened, entry)
     changes = _changes(act, case, move, entry, employer, named=named)
     batch.add(projecting.MOVE_CASE, b_case=case.id, **changes)
-    return await finish(act, batch, entry, locked.keys[SUBJECT])
+    return await finish(act, batch, entry, fingerprint)
 
 
 def _turn(case: Any, stage: str) -> dict[str, Any]:
@@ -187,6 +188,7 @@ def chain(
     type_: str,
     says: Mapping[str, Any],
     parts: Sequence[Mapping[str, Any]],
+    fingerprint: bytes,
     entry_id: UUID | None = None,
 ) -> Appended:
     """Append the next entry of a case: never received before the one it follows."""
@@ -199,21 +201,20 @@ def chain(
         link=Link(case.id, case.version + 1, case.head_hash),
         client=act.caller.client_id,
         actor=act.caller.actor,
-        says={**says, **asked(act, locked.keys[SUBJECT])},
+        says={**says, **asked(act, fingerprint)},
         parts=parts,
         entry_id=entry_id,
     )
 
 
-def asked(act: Act, subject: OpenKey) -> dict[str, Any]:
+def asked(act: Act, fingerprint: bytes) -> dict[str, Any]:
     """What the leaf keeps of the request: its key, and a fingerprint that says nothing once the person is erased."""
-    fingerprint = b64u(act.request.fingerprint(subject))
-    return {"idempotency": {"key": str(act.request.key), "fingerprint": fingerprint}}
+    return {"idempotency": {"key": str(act.request.key), "fingerprint": b64u(fingerprint)}}
 
 
-async def finish(act: Act, batch: Together, entry: Appended, subject: OpenKey) -> Written:
+async def finish(act: Act, batch: Together, entry: Appended, fingerprint: bytes) -> Written:
     """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
-    projecting.keep_key(batch, act.request, act.request.fingerprint(subject), entry)
+    projecting.keep_key(batch, act.request, fingerprint, entry)
     act.trail.record(batch, 201)
     with recording():
         await batch.send(act.session)

@@ -93,13 +93,14 @@ async def _record(
         "status": case.status,
         "open": list(case.open_stages),
     }
-    entry = chain(act, batch, locked, "stage.received", leaf, [])
+    fingerprint = act.request.fingerprint(locked.keys[SUBJECT])
+    entry = chain(act, batch, locked, "stage.received", leaf, [], fingerprint)
     where = {"b_case": case.id, "b_stage": letter.stage, "b_round": letter.round}
     batch.add(RECORD_RECEIPT, **where, facts=Jsonb(facts))
     where = {"b_case": case.id, "b_stage": running.stage, "b_round": running.round}
     batch.add(SET_DUE, **where, due_on=due.on, due=Jsonb(due.explained()), entry_id=entry.id)
     batch.add(TOUCH_CASE, b_case=case.id, **_touched(act, case, entry))
-    return await finish(act, batch, entry, locked.keys[SUBJECT])
+    return await finish(act, batch, entry, fingerprint)
 
 
 def _due(act: Act, state: CaseState, running: StageState, letter: StageState, facts: dict[str, Any]) -> Due:

@@ -12,7 +12,6 @@ PURE = (
     "canonical", "merkle", "parts", "tiles", "forms", "note", "report", "tlog_proof", "verify_leaves", "verify_tree", "verify",
     "verify_bundle", "verify_main",
 )  # fmt: skip
-OUTSIDE = {"cryptography"}  # the only package it may need
 HEAD = '''#!/usr/bin/env python3
 """Checks a case's bundle of an SBT ledger, offline: python3 verify.py BUNDLE.zip --vkey KEY [--json]
 

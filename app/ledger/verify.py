@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import accumulate
 
-from app.ledger.merkle import ProofError, verify_consistency
 from app.ledger.note import (
     Checkpoint,
     Note,
@@ -60,24 +59,6 @@ def check_note(
         cosigned = {}
     report.count("witnesses", len(cosigned))
     return Witnessed(note, checkpoint, cosigned)
-
-
-def check_follows(report: Report, old: Checkpoint, new: Checkpoint, proof: Sequence[bytes] | None, place: str) -> None:
-    """Step 3 for a pair: the older is the beginning of the newer. `proof` None: the log would not give one."""
-    report.count("history")
-    if new.size < old.size:
-        report.find("history", "ROLLED_BACK", place, f"the log had {old.size} entries and now has {new.size}")
-        return
-    if new.size == old.size and new.root != old.root:
-        report.find("history", "FORKED", place, f"two roots for size {new.size}")
-        return
-    if proof is None:
-        report.find("history", "NO_CONSISTENCY_PROOF", place, f"no proof from size {old.size} to {new.size}")
-        return
-    try:
-        verify_consistency(old.size, new.size, proof, old.root, new.root)
-    except ProofError as error:
-        report.find("history", "FORKED", place, f"from size {old.size} to {new.size}: {error}")
 
 
 def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed], quorum: int = 1) -> None:

@@ -56,7 +56,8 @@ def read_bundle_file(raw: bytes) -> Bundle:
         policy = json.loads(files["policy.json"])
         _require_policy(policy, files)
         return Bundle(files, policy)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError) as error:
+    # zipfile raises RuntimeError for an encrypted file (NotImplementedError, its child, for an unknown compression)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError) as error:
         raise NoBundleError(f"no bundle: {type(error).__name__}") from None
 
 

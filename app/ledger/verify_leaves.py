@@ -28,7 +28,6 @@ class LeafCheck:
     heads: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     schemas: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
-    parties: set[str] = field(default_factory=set)
     operators: set[str] = field(default_factory=lambda: {"operator"})  # registers itself among the first
     clients: dict[str, str] = field(default_factory=dict)
     clock: list[tuple[int, timedelta]] = field(default_factory=list)
@@ -99,12 +98,11 @@ class LeafCheck:
         self.heads[members["case"]] = (members["seq"], leaf_hash(leaf), members["received_at"])
 
     def _learn(self, index: int, members: Mapping[str, Any]) -> None:
-        """What later leaves may refer to: schemas, parties, clients, the sandbox's clock."""
+        """What later leaves may refer to: schemas, operators, clients, the sandbox's clock."""
         facts = members.get("facts") or {}
         if members["type"] == "schema.registered":
             self._schema(index, facts)
         elif members["type"] == "party.registered":
-            self.parties.add(facts["code"])
             if facts["kind"] == "operator":
                 self.operators.add(facts["code"])
         elif members["type"] == "client.registered":

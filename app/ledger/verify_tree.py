@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.ledger.merkle import EMPTY_ROOT, node_hash
+from app.ledger.note import Checkpoint
 from app.ledger.report import Report
 from app.ledger.tiles import HEIGHT, WIDTH, Tile, tiles_at
 
@@ -81,6 +82,16 @@ class TreeCheck:
         index = tile.number * WIDTH + differ if tile.level == 0 else None
         code = "LEAF_ALTERED" if tile.level == 0 and differ < len(hashes) else "TILE_WRONG"
         self.report.find("tree", code, f"{place} hash {differ}", "entry and tile disagree", log=self.log, index=index)
+
+    def follows(self, known: Checkpoint, place: str) -> None:
+        """Step 3: what somebody remembers is the beginning of this tree. Its size must have been watched."""
+        self.report.count("history")
+        if known.size > self.size:
+            says = f"the log had {known.size} entries and now has {self.size}"
+            self.report.find("history", "ROLLED_BACK", place, says, log=self.log, index=self.size)
+        elif self.seen.get(known.size, EMPTY_ROOT) != known.root:
+            says = f"its first {known.size} entries had another root"
+            self.report.find("history", "FORKED", place, says, log=self.log, index=known.size)
 
     def upper_tiles(self, stored: Mapping[Tile, bytes]) -> None:
         """All tiles above the lowest level, when all leaves were added."""

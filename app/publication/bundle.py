@@ -13,7 +13,7 @@ from fastapi import Response
 from app.access import policy
 from app.cases import showing
 from app.cases.act import Look
-from app.cases.part_schemas import schemas
+from app.cases.part_schemas import Outline, Standing, schemas
 from app.cases.reading import find
 from app.database import Session, Statement
 from app.errors import NotFound
@@ -53,10 +53,7 @@ GROUNDS = Statement(
 )
 PARTS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))")
 FOLDERS = {"schema.registered": "schemas"}
-OUTLINE = (
-    "contest", "report_kind", "report_number", "agency_code", "job_level", "subject_kind", "identified", "occurred_on",
-    "province", "regency", "channel", "violations",
-)  # fmt: skip
+OUTLINE = (*Outline.model_fields, *Standing.model_fields)
 README = """One case of an SBT ledger, as evidence.
 
   python3 verify.py THIS.zip --vkey KEY      (needs Python >= 3.11 and the package `cryptography`)
