@@ -58,7 +58,7 @@ def _prepare_and_serve() -> None:
     settings = Settings()
     if settings.owner_database_url is None:
         raise SystemExit("SBT_OWNER_DATABASE_URL is not set: `sbt run` migrates; `sbt serve` only serves.")
-    migrating.migrate()
+    migrating.migrate(settings.owner_database_url.get_secret_value())
     if settings.sandbox:
         asyncio.run(_prepare(settings))
     _welcome(settings)
@@ -198,7 +198,7 @@ def db_migrate() -> None:
     settings = Settings()
     if settings.owner_database_url is None:
         raise SystemExit("SBT_OWNER_DATABASE_URL is not set.")
-    migrating.migrate()
+    migrating.migrate(settings.owner_database_url.get_secret_value())
     if settings.database_url is not None:
         asyncio.run(_load_references(settings))
 

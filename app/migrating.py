@@ -8,10 +8,10 @@ from alembic.config import Config
 HERE = Path(__file__).parent.parent
 
 
-def config() -> Config:
-    return Config(str(HERE / "alembic.ini"))
+def config(url: str) -> Config:
+    """`url` is sbt_owner's; only the `alembic` command itself takes it from the environment."""
+    return Config(str(HERE / "alembic.ini"), attributes={"url": url})
 
 
-def migrate() -> None:
-    """As sbt_owner (SBT_OWNER_DATABASE_URL)."""
-    command.upgrade(config(), "head")
+def migrate(url: str) -> None:
+    command.upgrade(config(url), "head")

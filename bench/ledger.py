@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +30,7 @@ def database(data: Path) -> Iterator[tuple[str, str]]:
         embedded.clear(data)
     with embedded.running(data) as server:
         urls = roles.init_embedded(server)
-        os.environ["SBT_OWNER_DATABASE_URL"] = urls.owner
-        migrating.migrate()
+        migrating.migrate(urls.owner)
         yield urls.worker, roles.plain(server.url(embedded.SUPERUSER, server.password, roles.DATABASE))
 
 

@@ -9,7 +9,7 @@ from app.tables import METADATA
 
 
 def run() -> None:
-    url = os.environ["SBT_OWNER_DATABASE_URL"]
+    url = context.config.attributes.get("url") or os.environ["SBT_OWNER_DATABASE_URL"]
     with create_engine(url, poolclass=NullPool).connect() as connection:
         context.configure(connection=connection, target_metadata=METADATA, compare_server_default=True)
         with context.begin_transaction():

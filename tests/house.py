@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import threading
 import time
@@ -187,8 +186,7 @@ def furnished(folder: Path, clock_start: str | None = None) -> Iterator[House]:
     standing.ahead = _fake_ahead
     with embedded.running(folder / "var", fsync=False) as server:
         urls = roles.init_embedded(server)
-        os.environ["SBT_OWNER_DATABASE_URL"] = urls.owner
-        migrating.migrate()
+        migrating.migrate(urls.owner)
         port = free_port()
         settings = Settings(
             environment="sandbox",

@@ -1,7 +1,6 @@
 """A house that has lived: every table has rows, a person was erased, an epoch has ended, a witness has cosigned, one entry waits."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class Lived:
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     folder: Path = tmp_path_factory.mktemp("lived")
-    before, fake = os.environ.get("SBT_OWNER_DATABASE_URL"), FAKE["ahead"]
+    fake = FAKE["ahead"]
     with furnished(folder, "2024-08-01T09:00:00+07:00") as house:
         with served(house):
             witness = _witness(house, folder)
@@ -46,8 +45,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         yield Lived(house, keys, trust(keys, (witness.key.verifier,)), erased)
     FAKE["ahead"] = fake
     clock.shift(fake)
-    if before:
-        os.environ["SBT_OWNER_DATABASE_URL"] = before
 
 
 def _witness(house: House, folder: Path) -> Witness:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 
 from bench import load
-from tests.e2e.service import ROOT, Service
+from tests.e2e.service import PATIENCE, ROOT, Service
 from tests.ledger_check import check_log
 from tests.walks import body_for, first_body
 
@@ -31,7 +31,7 @@ def test_it_stops_cleanly_on_ctrl_c_and_goes_on_where_it_stopped(service: Servic
 
 def test_what_it_prints_works(service: Service) -> None:
     """The base URL, the docs, and one line that can be pasted."""
-    assert service.start() < 20
+    service.start()
     told = (service.data.parent / "service.log").read_text()
     assert f"SBT   {service.base}" in told and f"docs  {service.base}/docs" in told
     line = next(x for x in told.splitlines() if x.startswith("try")).removeprefix("try").strip()
@@ -42,7 +42,7 @@ def test_what_it_prints_works(service: Service) -> None:
         env=service.environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     assert json.loads(done.stdout)["party"] == "bawaslu"
@@ -130,7 +130,7 @@ def test_when_its_database_dies_the_service_ends_rather_than_answer_errors_for_e
     (postmaster, *_) = sorted(service.postgres())
     os.kill(postmaster, signal.SIGKILL)
     assert service.process is not None
-    assert service.process.wait(timeout=20) != 0
+    assert service.process.wait(timeout=PATIENCE) != 0
     service.start()
 
 

@@ -1,9 +1,6 @@
 """Migrations: from empty to head, head equals the models, every column has its comment, and grants name every table."""
 
-import os
-
 import psycopg
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine
@@ -29,19 +26,17 @@ def test_every_column_says_what_it_holds(api: House) -> None:
 
 
 def test_a_second_migration_changes_nothing_and_an_empty_database_comes_to_head(api: House) -> None:
-    command.upgrade(migrating.config(), "head")
+    migrating.migrate(api.urls.owner)
     admin = api.server.url(embedded.SUPERUSER, api.server.password, "postgres")
-    before = os.environ["SBT_OWNER_DATABASE_URL"]
+    fresh_url = api.urls.owner.replace("/sbt?", "/fresh?")
     with psycopg.connect(roles.plain(admin), autocommit=True) as session:
         session.execute("CREATE DATABASE fresh OWNER sbt_owner")
         try:
-            os.environ["SBT_OWNER_DATABASE_URL"] = before.replace("/sbt?", "/fresh?")
-            command.upgrade(migrating.config(), "head")
-            with psycopg.connect(roles.plain(os.environ["SBT_OWNER_DATABASE_URL"])) as fresh:
+            migrating.migrate(fresh_url)
+            with psycopg.connect(roles.plain(fresh_url)) as fresh:
                 made = fresh.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
             assert made == (len(METADATA.tables) + 1,)  # and alembic's own
         finally:
-            os.environ["SBT_OWNER_DATABASE_URL"] = before
             session.execute("DROP DATABASE fresh")
 
 
