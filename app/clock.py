@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-JAKARTA = ZoneInfo("Asia/Jakarta")
+JAKARTA = ZoneInfo("Asia/Jakarta")  # of legal days (DESIGN 4.5)
 _ahead = timedelta(0)
 
 
@@ -19,7 +19,12 @@ def now() -> datetime:
 
 def today() -> date:
     """The legal day: in Jakarta's time zone."""
-    return now().astimezone(JAKARTA).date()
+    return day_of(now())
+
+
+def day_of(at: datetime) -> date:
+    """The legal day of an instant."""
+    return at.astimezone(JAKARTA).date()
 
 
 def shift(ahead: timedelta) -> None:

@@ -16,6 +16,7 @@ from app.access.trail import remember_refusal
 from app.admin import sandbox_clock
 from app.cases import checks, part_schemas
 from app.cases import router as cases
+from app.cases.watching import Watcher
 from app.database import Database
 from app.feed import router as feed
 from app.http.request_id import RequestId
@@ -100,7 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.standing = Standing(app.state.database)
     await app.state.standing.current()
     async with app.state.database.reading() as session:
-        app.state.calendar = await calendar.load(session)
+        app.state.calendars = await calendar.load(session)
         await procedures.require_loaded(session)
         await part_schemas.require_registered(session)
         await epochs.require_keys(session, app.state.vault)
@@ -113,16 +114,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
-    """The sequencer, in this process too: over all processes an advisory lock lets one work."""
+    """The sequencer and the watcher, in this process too: over all processes locks let one do a thing once."""
     if settings.worker_database_url is None or not settings.background:
         yield
         return
     sequencer = Sequencer(settings.worker_database_url.get_secret_value(), settings.keys, make=settings.sandbox)
+    watcher = Watcher(app.state.database, app.state.standing, app.state.calendars)
     app.state.after_commit = sequencer.wake
-    task = asyncio.create_task(sequencer.run())
+    task, watch = asyncio.create_task(sequencer.run()), asyncio.create_task(watcher.run())
     try:
         yield
     finally:
+        watch.cancel()  # what it had in hand is rolled back, and found again
+        await asyncio.wait([watch], timeout=STOP_SECONDS)
         sequencer.stop()
         await asyncio.wait([task], timeout=STOP_SECONDS)
         task.cancel()

@@ -81,8 +81,8 @@ def slug(code: str) -> str:
     return SLUG.sub("-", code.lower())
 
 
-def answer(request: Request, error: DomainError) -> JSONResponse:
-    """The problem document of a refusal."""
+def document(request: Request, error: DomainError, where: str = "") -> dict[str, Any]:
+    """The problem document of a refusal. `where`: pointer of the item it is about, before the pointers of its flaws."""
     chosen = language(request.headers.get("accept-language"))
     body: dict[str, Any] = {
         "type": f"{request.app.state.settings.issuer_url}/problems/{slug(error.code)}",
@@ -94,10 +94,16 @@ def answer(request: Request, error: DomainError) -> JSONResponse:
     }
     if error.flaws:
         body["errors"] = [
-            {"pointer": f.pointer, "code": f.code, "detail": f.en if chosen == "en" else f.id} for f in error.flaws
+            {"pointer": where + f.pointer, "code": f.code, "detail": f.en if chosen == "en" else f.id}
+            for f in error.flaws
         ]
+    return body | error.members
+
+
+def answer(request: Request, error: DomainError) -> JSONResponse:
+    chosen = language(request.headers.get("accept-language"))
     headers = {"Cache-Control": "no-store", "Content-Language": chosen, **error.headers}
-    return JSONResponse(body | error.members, error.status, headers, MEDIA_TYPE)
+    return JSONResponse(document(request, error), error.status, headers, MEDIA_TYPE)
 
 
 def flaw_of(found: dict[str, Any]) -> Flaw:

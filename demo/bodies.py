@@ -20,12 +20,15 @@ SAMPLES: dict[str, Any] = {
     "evidence": {"kind": "foto", "note": "Foto contoh"},
     "document": {"title": "Dokumen contoh"},
 }
+TOO_LIGHT = "ringan_lisan"  # for neutrality no form is answered by an oral reprimand
 
 
 def body_for(procedure: str, stage: str, outcome: str, day: date, **known: Any) -> dict[str, Any]:
     """`known`: members whose value the case decides, e.g. subject_nip."""
     found = rulebook().procedures[procedure].stages[stage]
     names = needed(found, outcome)
+    if found.outcomes[outcome].sanction == "outside":
+        known = {**known, "sanction_code": TOO_LIGHT}
     return {"outcome": outcome, "body": {name: known.get(name, sample(name, day)) for name in names}}
 
 

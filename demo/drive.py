@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 
 from app.clock import JAKARTA
+from app.procedure.charges import fitting
 from app.procedure.loading import rulebook
 from demo.bodies import body_for
 from demo.plan import AS_OF, Planned
@@ -125,14 +126,14 @@ def post(planned: Planned, stage: str, outcome: str, day: date) -> dict[str, Any
         "subject_name": who.name,
         "subject_agency_code": who.agency_code,
         "violation_codes": [planned.violation],
+        "sanction_code": fitting(rulebook(), [planned.violation], planned.occurred_on, "pns")[0],
     }
     return body_for(planned.procedure, stage, outcome, day, **known)
 
 
 def opening(planned: Planned, stage: str, outcome: str) -> dict[str, Any]:
-    who, day = planned.person, planned.received_on
+    who, day, happened = planned.person, planned.received_on, planned.occurred_on
     kind = "laporan" if planned.procedure == "skb_2022" else "publik"
-    happened = day - timedelta(days=2)
     known = outcome != "perlu_identifikasi"
     return {
         "report": {

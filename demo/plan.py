@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from app.procedure import charges
+from app.procedure.loading import rulebook
 from demo.people import Person, person
 
 Step = tuple[str, str, int]  # stage, outcome (or "receipt"), days after the step before
@@ -22,6 +24,11 @@ class Planned:
     violation: str
     path: tuple[Step, ...]
     number: str
+
+    @property
+    def occurred_on(self) -> date:
+        """Two days before the report."""
+        return self.received_on - timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +177,16 @@ def _planned(election: str, scale: float, chance: random.Random) -> Iterator[Pla
             received = first + timedelta(days=chance.randint(0, (latest - first).days))
             opener = "bawaslu" if general else chance.choice(["bkn", "bkn", "bkn", "bawaslu", "kemendagri"])
             procedure = "skb_2022" if general else "sbt_2024"
-            violation = "ds_06" if general else "ds_13"
+            violation = charge(election, received - timedelta(days=2), "ds_06" if general else "ds_13")
             number = f"DEMO-{chance.getrandbits(48):012x}"
             yield Planned(election, procedure, opener, person(chance), received, violation, path, number)
+
+
+def charge(election: str, day: date, form: str) -> str:
+    """The form, or its counterpart where candidates were not designated yet on the day of the incident."""
+    (phase, *_) = sorted(charges.phases(rulebook(), election, None, day))
+    counterparts = {c: v for c, v in rulebook().catalogue.codes("violations").items() if v["phase"] == phase}
+    return next((c for c, v in counterparts.items() if v.get("counterpart") == form), form)
 
 
 def expected(figure: Published, scale: float) -> int:

@@ -23,10 +23,12 @@ from app import clock, embedded, migrating, roles
 from app.access import registration, standing
 from app.access.registration import Organisation
 from app.admin import sandbox
+from app.cases import watching
 from app.database import Database, Session
 from app.main import create_app
 from app.procedure.loading import rulebook
 from app.procedure.scopes import sandbox_scopes
+from app.reference import calendar
 from app.settings import Settings
 from app.vault.keys import VaultKeys
 from tests.ledger_check import check_log
@@ -128,6 +130,20 @@ class House:
             self.post(self.turn(case, step), case, step, outcome)
         return case
 
+    def watched(self) -> int:
+        """One round of the watcher, now: how many entries it wrote."""
+
+        async def look() -> int:
+            database = Database.connect(self.urls.app, size=2)
+            await database.open()
+            async with database.reading() as session:
+                calendars = await calendar.load(session)
+            written = await watching.Watcher(database, self.app.state.standing, calendars).round()
+            await database.close()
+            return written
+
+        return asyncio.run(look())
+
     def superuser(self, statement: str, *values: Any) -> list[Any]:
         """What a database administrator can do behind the service's back."""
         url = self.server.url(embedded.SUPERUSER, self.server.password, roles.DATABASE)
@@ -184,6 +200,7 @@ def running_house(folder: Path, clock_start: str | None = None) -> Iterator[Hous
 def furnished(folder: Path, clock_start: str | None = None) -> Iterator[House]:
     """Database, roles, tables and clients; nobody serves yet."""
     standing.ahead = _fake_ahead
+    watching.EVERY_SECONDS = 10.0**6  # a test says itself when the watcher looks: watched()
     with embedded.running(folder / "var", fsync=False) as server:
         urls = roles.init_embedded(server)
         migrating.migrate(urls.owner)

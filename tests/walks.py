@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
@@ -57,7 +57,7 @@ def walk_to(procedure: str, stage: str) -> list[Step]:
 
 def every_step() -> list[tuple[str, str, str]]:
     """Every stage and outcome of every procedure."""
-    return [(p.code, s.code, o) for p in rulebook().procedures.values() for s in p.stages.values() for o in s.outcomes]
+    return [(p.code, s.code, o) for p in rulebook().current() for s in p.stages.values() for o in s.outcomes]
 
 
 def body_for(procedure: str, stage: str, outcome: str) -> Body:
@@ -68,13 +68,20 @@ def body_for(procedure: str, stage: str, outcome: str) -> Body:
 SERIAL = itertools.count(1)
 
 
+def fresh_nip(number: int) -> str:
+    """Somebody else each time: the same person, day and form would be the same case."""
+    born = date(1970, 1, 1) + timedelta(days=number % 9000)
+    return f"{born:%Y%m%d}20150{1 + number // 9000 % 9}1{900 + number // 81000 % 100}"
+
+
 def first_body(procedure: str, outcome: str | None = None, **changes: Any) -> Body:
     """A body for POST /v1/cases; `changes` by dotted member, e.g. subject__nip=None."""
     found = rulebook().procedures[procedure]
     stage = found.stages[found.first_stages[0]]
     body: Body = {name: dict(v) if isinstance(v, dict) else v for name, v in found.example_case.items()}
-    body["subject"]["nip"] = body["subject"]["nip"] or NIP
-    body["report"]["report_number"] = f"UJI-{next(SERIAL)}"
+    number = next(SERIAL)
+    body["subject"]["nip"] = fresh_nip(number)
+    body["report"]["report_number"] = f"UJI-{number}"
     body |= body_for(procedure, stage.code, outcome or "diterima")
     for path, value in changes.items():
         *parents, name = path.split("__")

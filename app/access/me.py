@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from app import clock
 from app.access.caller import Caller, needs
-from app.access.policy import holder
+from app.access.policy import Standpoint, holder
 from app.http.route import MAX_BODY, GuardedRoute
 from app.problems import problems
 from app.procedure.loading import rulebook
@@ -77,7 +77,7 @@ def _stages(caller: Caller) -> list[StageMandate]:
         for stage in procedure.stages.values():
             for role, way in ((stage.owner, "owner"), (stage.recorder, "recorder")):
                 for when, conditions in _situations(role):
-                    if role and holder(caller, role, conditions) == caller.party:
+                    if role and holder(caller, role, Standpoint("", conditions, "", {})) == caller.party:
                         found.append(StageMandate(procedure=procedure.code, stage=stage.code, capacity=way, when=when))
     return found
 

@@ -1,6 +1,6 @@
 """Who may: the only file that answers. It takes plain values and knows no rows of cases."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from app.access.caller import Caller
@@ -24,11 +24,14 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Standpoint:
-    """Of a case, what decides who may: its employer, the conditions that hold in it, who opened it."""
+    """Of a case, what decides who may: its employer, the conditions that hold in it, who opened it, and who succeeded to a role
+    in it by a transfer entry.
+    """
 
     agency_code: str
     conditions: tuple[str, ...]
     opened_by: str
+    successors: Mapping[str, str]
 
 
 def sight(caller: Caller) -> Sight:
@@ -51,19 +54,19 @@ def require_reads_leaves(caller: Caller, log: str) -> None:
         raise NotFound
 
 
-def holder(caller: Caller, role: str, conditions: Iterable[str]) -> str | None:
-    """The party that fills a role today, for a case in which these conditions hold."""
+def holder(caller: Caller, role: str, case: Standpoint) -> str | None:
+    """The party that fills a role today, for this case."""
     known = caller.snapshot
-    return filled_by(rulebook(), known.holders, role, known.today, conditions)
+    return filled_by(rulebook(), known.holders, role, known.today, case.conditions, case.successors)
 
 
 def poster(caller: Caller, stage: Stage, case: Standpoint) -> str:
     """The party whose turn the stage is: its owner, or the recorder for a PPK without a client of its own."""
     if stage.owner != "ppk":
-        return holder(caller, stage.owner, case.conditions) or stage.owner
+        return holder(caller, stage.owner, case) or stage.owner
     if case.agency_code in caller.snapshot.ppk_employers:
         return "ppk"
-    return holder(caller, stage.recorder or "ppk", case.conditions) or stage.owner
+    return holder(caller, stage.recorder or stage.owner, case) or stage.owner
 
 
 def has_turn(caller: Caller, stage: Stage, case: Standpoint) -> bool:
@@ -77,11 +80,37 @@ def require_mandate(caller: Caller, stage: Stage, case: Standpoint) -> None:
         raise NoMandateForStage(owner=poster(caller, stage, case))
 
 
+def require_scope(caller: Caller, scope: str) -> None:
+    """Where only the body says which scope is needed."""
+    if scope not in caller.scopes:
+        raise InsufficientScope(scope)
+
+
+def require_named(caller: Caller, names: Collection[str], case: Standpoint) -> None:
+    """A party that the data names (its code, or the opener), with a mandate of its own today."""
+    parties = {case.opened_by if name == OPENER else name for name in names}
+    if caller.party not in parties or caller.party not in caller.snapshot.holders.values():
+        raise NoMandateForStage(allowed=sorted(parties))
+
+
+def require_holder(caller: Caller, role: str, case: Standpoint) -> None:
+    """The party that fills this role in this case today."""
+    found = holder(caller, role, case)
+    if found != caller.party:
+        raise NoMandateForStage(owner=found)
+
+
 def require_may_open(caller: Caller, stage: Stage) -> None:
     """An agency that the stage names, with a mandate of its own today."""
-    openers = [role for role in stage.may_open if holder(caller, role, ()) == role]
+    openers = [role for role in stage.may_open if caller.snapshot.holders.get(role) == role]
     if caller.party not in openers:
         raise NoMandateForStage(owner=stage.owner, allowed=sorted(openers))
+
+
+def require_may_import(caller: Caller) -> None:
+    """An agency with a mandate of its own today."""
+    if caller.party not in caller.snapshot.holders.values():
+        raise NoMandateForStage(allowed=sorted(set(caller.snapshot.holders.values())))
 
 
 def viewer(caller: Caller, case: Standpoint) -> set[str]:
@@ -90,7 +119,7 @@ def viewer(caller: Caller, case: Standpoint) -> set[str]:
     if caller.party == case.opened_by:
         names.add(OPENER)
     succeeded = {s.role for s in rulebook().vocabulary.succession}
-    return names | {r for r in succeeded if holder(caller, r, case.conditions) == caller.party}
+    return names | {r for r in succeeded if holder(caller, r, case) == caller.party}
 
 
 def identifies(caller: Caller, case: Standpoint, parts: Collection[str | None]) -> bool:

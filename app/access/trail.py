@@ -35,6 +35,10 @@ class Trail:
         self.recorded = False
         self.status = 200
 
+    def another(self) -> "Trail":
+        """For a further write of the same request: it has a record of its own."""
+        return Trail(self._request)
+
     def shows(self, *cases: UUID) -> None:
         self._cases += cases
 

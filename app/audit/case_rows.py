@@ -6,10 +6,12 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from app.access.policy import Standpoint
 from app.cases.locking import stage_state
 from app.cases.part_schemas import Outline
 from app.clock import JAKARTA
 from app.ledger.append import Appended
+from app.procedure import charges
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState
 
@@ -35,11 +37,25 @@ class Case:
             tuple(stage_state({**s, "opened_on": s["opened_on"].isoformat()}) for s in self.stages.values()),
         )
 
+    def place(self) -> Standpoint:
+        row = self.row
+        return Standpoint(row["agency_code"], tuple(row["conditions"]), row["opened_by"], row["successors"])
+
+    def __getattr__(self, name: str) -> Any:
+        """A column of the case's row, as services name it."""
+        try:
+            return self.__dict__["row"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
 
 def case_row(members: Members, summary: Mapping[str, Any], received: date, entry: Appended) -> dict[str, Any]:
-    at = entry.received_at
+    at, occurred = entry.received_at, date.fromisoformat(summary["occurred_on"])
     return {
-        **{n: summary[n] for n in OUTLINE},
+        **{n: summary.get(n) for n in OUTLINE},
+        "laws": summary.get("laws") or charges.laws_on(rulebook(), occurred),
+        "successors": {},
+        "conditions": [],
         "id": UUID(members["case"]),
         "number": members["number"],
         "procedure": members["procedure"],
@@ -48,9 +64,10 @@ def case_row(members: Members, summary: Mapping[str, Any], received: date, entry
         "opened_by": members["party"],
         "agency_code": summary["agency_code"],
         "identified": summary["identified"],
-        "occurred_on": date.fromisoformat(summary["occurred_on"]),
+        "occurred_on": occurred,
         "acted": [members["party"]],
         "reached_ppk": False,
+        "closed_at": None,
         "version": 1,
         "head_hash": entry.leaf_hash,
         "opened_at": at,

@@ -1,19 +1,18 @@
 """Replays the cases: every entry once more through the procedure, as if it had been posted now; the rows that must come out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from app.access import policy
 from app.access.caller import Caller
-from app.access.policy import Standpoint
 from app.access.standing import KnownClient, KnownParty
 from app.access.standing import Snapshot as Known
 from app.audit.case_rows import Case, case_row, day_of, plain
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
-from app.cases import projecting, receiving, showing
+from app.cases import charging, projecting, showing
 from app.errors import DomainError
 from app.ledger.append import Appended
 from app.ledger.canonical import instant
@@ -28,6 +27,26 @@ from app.procedure.state import CaseState
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
 UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
+SUMMARISED = {"case.opened", "stage.posted", "stage.corrected", "case.imported"}
+FIRST = {"case.opened", "case.imported"}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One entry of a case, as it is replayed."""
+
+    index: int
+    members: Members
+    entry: Appended
+    parts: Parts
+
+    @property
+    def day(self) -> date:
+        return day_of(self.entry)
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        return self.parts["summary"]
 
 
 @dataclass
@@ -37,224 +56,63 @@ class Replay:
     report: Report
     registers: Registers
     calendars: Mapping[str, Calendar]
+    readers: Mapping[str, Callable[["Replay", Heard], None]]
     cases: dict[str, Case] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
 
     def entry(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
         """One entry of a case, in the order of the log."""
         self.report.begin("projections")
-        known = members["type"] in READERS and (members["case"] in self.cases or members["type"] == "case.opened")
         if members["case"] in self.doubtful:
             return
-        sealed = members["type"] in ("case.opened", "stage.posted")
-        if not known or (sealed and "summary" not in parts):
-            self.doubtful.add(members["case"])
-            says = (
-                f"a {members['type']} cannot stand here"
-                if not known
-                else "its summary does not open: it cannot be replayed"
-            )
-            self._find("PROCEDURE_BROKEN", index, members, says)
-            return
-        try:
-            READERS[members["type"]](self, index, members, entry, parts)
-        except Exception as error:  # noqa: BLE001 - whatever was written is told, and never ends the verification
-            self._find("PROCEDURE_BROKEN", index, members, f"the procedure refuses it: {type(error).__name__}")
-            self.doubtful.add(members["case"])
+        heard, type_ = Heard(index, members, entry, parts), members["type"]
+        if type_ not in self.readers or (members["case"] in self.cases) == (type_ in FIRST):
+            self._doubt(heard, f"a {type_} cannot stand here")
+        elif type_ in SUMMARISED and "summary" not in parts:
+            self._doubt(heard, "its summary does not open: it cannot be replayed")
+        else:
+            try:
+                self.readers[type_](self, heard)
+            except Exception as error:  # noqa: BLE001 - whatever was written is told, and never ends the verification
+                self._doubt(heard, f"the procedure refuses it: {type(error).__name__}")
 
-    def _find(self, code: str, index: int, members: Members, says: str) -> None:
-        place = f"case {members['case']} entry {members['seq']}"
-        self.report.find("projections", code, place, says, log="cases", index=index)
+    def _doubt(self, heard: Heard, says: str) -> None:
+        self.doubtful.add(heard.members["case"])
+        self.find("PROCEDURE_BROKEN", heard, says)
 
-    @property
-    def _calendar(self) -> Calendar:
-        return self.calendars[str(self.registers.calendar)]
+    def find(self, code: str, heard: Heard, says: str, step: str = "projections") -> None:
+        place = f"case {heard.members['case']} entry {heard.members['seq']}"
+        self.report.find(step, code, place, says, log="cases", index=heard.index)
 
-    def opened(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
-        procedure = rulebook().procedures[members["procedure"]]
-        summary = parts["summary"]
-        facts = {n: v for n, v in summary.items() if n in rulebook().vocabulary.fields}
-        self._same_facts(index, members, facts, parts)
-        received = date.fromisoformat(members["received_on"])
-        if not procedure.in_force_on(received):
-            self._find("PROCEDURE_BROKEN", index, members, "another procedure was in force on that day")
-        regime = str(rulebook().catalogue.codes("elections")[members["election"]]["regime"])
-        empty = CaseState(procedure.code, regime, summary["report_kind"], received, summary["agency_code"], ())
-        self._may_open(index, members, procedure, entry)
-        before = rules.open_first(empty, members["stage"])
-        move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1)
-        case = Case(case_row(members, summary, received, entry))
-        self.cases[members["case"]] = case
-        self._first(index, case, procedure, members, move, facts, entry)
-        self._move(index, case, members, move, entry)
+    def case(self, heard: Heard) -> Case:
+        return self.cases[heard.members["case"]]
 
-    def _first(
-        self,
-        index: int,
-        case: Case,
-        procedure: Procedure,
-        members: Members,
-        move: Move,
-        facts: Mapping[str, Any],
-        entry: Appended,
-    ) -> None:
-        first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
-        due = projecting.due_of(procedure, move.case, first, self._calendar)
-        said = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
-        self._said(index, members, said)
-        row = projecting.opened_row(case.row["id"], move.case, projecting.Dated(first, due), entry)
-        posted = projecting.posted_row(dict(facts), members["outcome"], members["party"], 1, entry)
-        case.stages[members["stage"], 1] = plain(row | posted)
+    def calendar(self, heard: Heard) -> Calendar:
+        """The calendar that the entry says it was counted by: one that was loaded before."""
+        named = heard.members.get("calendar") or self.registers.calendar
+        if named not in self.registers.calendars:
+            raise LookupError("no calendar of that name was loaded")
+        return self.calendars[str(named)]
 
-    def posted(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
-        case = self.cases[members["case"]]
-        summary, found = parts["summary"], rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
-        facts = {n: v for n, v in summary.items() if n in rulebook().vocabulary.fields}
-        self._same_facts(index, members, facts, parts)
-        self._mandate(index, case, members, entry)
-        self._running(index, case, members, entry)
-        state = replace(case.state(), agency_code=summary["agency_code"])
-        move = rules.post(rulebook(), state, found.code, members["outcome"], dict(facts), members["seq"])
-        row = projecting.posted_row(dict(facts), members["outcome"], members["party"], members["seq"], entry)
-        case.stages[members["stage"], members["round"]].update(plain(row))
-        moved_employer = summary["agency_code"] != case.row["agency_code"]
-        case.row["agency_code"] = summary["agency_code"]
-        opened = {rulebook().procedures[move.case.procedure].stages[s.stage].owner for s in move.opened}
-        case.row["reached_ppk"] = "ppk" in opened or (case.row["reached_ppk"] and not moved_employer)
-        if any(part["name"] == "subject" for part in members["parts"]):
-            case.row |= {"subject_entry_id": entry.id, "identified": True}
-        if summary["identified"] != case.row["identified"]:
-            self._find("SUMMARY_DIFFERS", index, members, "it says otherwise whether the person is known")
-        self._move(index, case, members, move, entry)
-        self._touch(case, members, entry)
-
-    def _running(self, index: int, case: Case, members: Members, entry: Appended) -> None:
-        """The round that is posted is the one that was open, since when it was open, and whose it was."""
-        stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
-        running = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")
-        row = case.row
-        place = Standpoint(row["agency_code"], tuple(row["conditions"]), row["opened_by"])
-        owner = showing.owner_now(self._caller(members, day_of(entry)), stage, place)
-        due = running["due_on"].isoformat() if running["due_on"] else None
-        said = {"round": running["round"], "opened_at": instant(running["opened_at"]), "due_on": due, "owner": owner}
-        self._said(index, members, said)
-
-    def _may_open(self, index: int, members: Members, procedure: Procedure, entry: Appended) -> None:
-        self.report.count("standing")
-        try:
-            policy.require_may_open(self._caller(members, day_of(entry)), procedure.stages[members["stage"]])
-        except DomainError:
-            says = f"{members['party']} could open no case on that day"
-            self.report.find("standing", "NO_MANDATE", f"case {members['case']}", says, log="cases", index=index)
-
-    def _move(self, index: int, case: Case, members: Members, move: Move, entry: Appended) -> None:
-        """Stages that the move opened or dropped; the leaf must have said the same."""
-        opened = projecting.dated(move, self._calendar)
-        since = {k: s["opened_at"] for k, s in case.stages.items() if s["status"] == "open"}
-        for one in opened:
-            row = plain(projecting.opened_row(case.row["id"], move.case, one, entry))
-            key = (row["stage"], row["round"])
-            running = case.stages.get(key)
-            if running is None:
-                case.stages[key] = row | dict.fromkeys(UNPOSTED)
-            else:
-                running.update({c: row[c] for c in projecting.RECLOCKED})
-        for gone in move.dropped:
-            case.stages[gone.stage, gone.round]["status"] = "skipped"
-        case.row |= {
-            "status": move.status,
-            "conditions": rules.conditions(rulebook(), move.case),
-            "open_stages": projecting.open_codes(move.case),
-            "closed_at": entry.received_at if move.closed else None,
-        }
-        begun = {key: instant(at) for key, at in since.items()}
-        owners = self._owners(move, case.row["opened_by"], members, entry)
-        same_case = {n: case.row[n] for n in ("number", "procedure", "election")}
-        self._said(index, members, {**same_case, **projecting.in_leaf(move, opened, begun, owners)})
-
-    def _said(self, index: int, members: Members, says: Mapping[str, Any]) -> None:
+    def said(self, heard: Heard, says: Mapping[str, Any]) -> None:
         """What the entry says beside its chain and its parts is, member by member, what the procedure makes of it."""
-        differing = sorted(name for name, value in says.items() if not same(members.get(name), value))
+        differing = sorted(name for name, value in says.items() if not same(heard.members.get(name), value))
         if differing:
-            told = ", ".join(differing)
-            self._find("PROCEDURE_BROKEN", index, members, f"the procedure says otherwise of: {told}")
+            self.find("PROCEDURE_BROKEN", heard, f"the procedure says otherwise of: {', '.join(differing)}")
 
-    def _owners(self, move: Move, opened_by: str, members: Members, entry: Appended) -> dict[str, str]:
-        """Who had to act on each opened stage, on that day, in the case as the move leaves it."""
-        place = Standpoint(move.case.agency_code, tuple(rules.conditions(rulebook(), move.case)), opened_by)
-        stages = rulebook().procedures[move.case.procedure].stages
-        caller = self._caller(members, day_of(entry))
-        return {s.stage: showing.owner_now(caller, stages[s.stage], place) for s in move.opened}
-
-    def received(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
-        del parts
-        case, letter = self.cases[members["case"]], members["letter"]
-        self._mandate(index, case, members, entry)
-        before = case.state()
-        running = rules.require_open(before, members["stage"])
-        waited = receiving.letter_of(before, running)
-        sent = case.stages[waited.stage, waited.round]
-        sent["facts"] = {**sent["facts"], receiving.FIELD: letter["received_on"]}
-        row, state = case.stages[running.stage, running.round], case.state()
-        due = projecting.due_of(rulebook().procedures[state.procedure], state, running, self._calendar)
-        says = {
-            "stage": running.stage,
-            "round": running.round,
-            "letter": {**letter, "stage": waited.stage, "round": waited.round},
-        }
-        place = Standpoint(case.row["agency_code"], tuple(case.row["conditions"]), case.row["opened_by"])
-        stage = rulebook().procedures[state.procedure].stages[running.stage]
-        owner = showing.owner_now(self._caller(members, day_of(entry)), stage, place)
-        opens = {"stage": running.stage, "round": running.round, "due_on": due.on.isoformat() if due.on else None}
-        opens |= {"since": instant(row["opened_at"]), "owner": owner}
-        self._said(index, members, {**says, **self._unmoved(case), "opens": [opens]})
-        row |= {"due_on": due.on, "due": due.explained(), "entry_id": entry.id}
-        self._touch(case, members, entry)
-
-    def _unmoved(self, case: Case) -> dict[str, Any]:
-        """What an entry says that moves no stage."""
-        same_case = {n: case.row[n] for n in ("number", "procedure", "election", "status")}
-        return {**same_case, "open": case.row["open_stages"], "opens": [], "skips": []}
-
-    def erased(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
-        del parts
-        case = self.cases[members["case"]]
-        self._said(index, members, {**self._unmoved(case), "person": members["erases"]["person"]})
-        self._touch(case, members, entry, acts=False)
-
-    def _touch(self, case: Case, members: Members, entry: Appended, *, acts: bool = True) -> None:
-        if acts:
-            case.row["acted"] = sorted({*case.row["acted"], members["party"]})
-        case.row |= {
-            "version": members["seq"],
-            "head_hash": entry.leaf_hash,
-            "updated_at": entry.received_at,
-            "last_entry_id": entry.id,
-        }
-
-    def _same_facts(self, index: int, members: Members, facts: Mapping[str, Any], parts: Parts) -> None:
+    def facts(self, heard: Heard, content: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> dict[str, Any]:
         """The summary is what the content shows of itself; where the content was erased, the summary stands alone."""
-        content = parts.get("content")
-        if content is None:
-            return
-        body = {n: v for n, v in content.items() if n in rulebook().vocabulary.fields}
-        if views.in_summary(rulebook().vocabulary, body) != facts:
-            self._find("SUMMARY_DIFFERS", index, members, "summary and content disagree")
+        fields = rulebook().vocabulary.fields
+        facts = {n: v for n, v in summary.items() if n in fields}
+        if content is not None:
+            body = {n: v for n, v in content.items() if n in fields}
+            if views.in_summary(rulebook().vocabulary, body) != facts:
+                self.find("SUMMARY_DIFFERS", heard, "summary and content disagree")
+        return facts
 
-    def _mandate(self, index: int, case: Case, members: Members, entry: Appended) -> None:
-        """Step 9: on the day of the entry it was this party's turn."""
-        self.report.count("standing")
-        stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
-        caller = self._caller(members, day_of(entry))
-        row = case.row
-        if not policy.has_turn(
-            caller, stage, Standpoint(row["agency_code"], tuple(row["conditions"]), row["opened_by"])
-        ):
-            says = f"{members['party']} had no mandate for {stage.code} on that day"
-            self.report.find("standing", "NO_MANDATE", f"case {members['case']}", says, log="cases", index=index)
-
-    def _caller(self, members: Members, day: date) -> Caller:
-        rows = self.registers.rows
+    def caller(self, heard: Heard) -> Caller:
+        """Who acts, with the mandates of that day."""
+        rows, members = self.registers.rows, heard.members
         parties = {
             r["code"]: KnownParty(r["code"], r["kind"], r["agency_code"], suspended=False)
             for r in rows["party"].values()
@@ -262,11 +120,85 @@ class Replay:
         clients: dict[str, KnownClient] = {}
         with_client = {r["party"] for r in rows["client"].values()}
         employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client}
-        holders = self.registers.holders(day)
-        known = Known(parties, clients, (), frozenset(), frozenset(filter(None, employers)), day, holders)
+        holders = self.registers.holders(heard.day)
+        known = Known(parties, clients, (), frozenset(), frozenset(filter(None, employers)), heard.day, holders)
         party = parties[members["party"]]
         employer = party.agency_code if party.kind == "ppk" else None
         return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
+
+    def may(self, heard: Heard, says: str, ask: Callable[[Caller], object]) -> None:
+        """Step 9: on the day of the entry its party was allowed to."""
+        self.report.count("standing")
+        try:
+            ask(self.caller(heard))
+        except DomainError:
+            self.find("NO_MANDATE", heard, f"{heard.members['party']} {says}", "standing")
+
+    def mandated(self, heard: Heard) -> None:
+        """On the day of the entry it was this party's turn."""
+        case, code = self.case(heard), heard.members["stage"]
+        stage = rulebook().procedures[case.row["procedure"]].stages[code]
+        says = f"had no mandate for {code} on that day"
+        self.may(heard, says, lambda caller: policy.require_mandate(caller, stage, case.place()))
+
+    def follow(self, heard: Heard, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True) -> None:
+        """Stages that the move opened, dated anew or dropped, and the row of the case; the leaf must have said the same."""
+        case, entry = self.case(heard), heard.entry
+        opened = projecting.dated(move, self.calendar(heard), case.stages.values(), heard.day)
+        begun = {k: instant(s["opened_at"]) for k, s in case.stages.items() if s["status"] == "open"}
+        owners = self.owners(heard, case, move)
+        left = projecting.in_leaf(move, opened, begun, owners, self.calendar(heard))
+        if "calendar" not in heard.members:  # an entry from before a leaf named it
+            del left["calendar"]
+        self.said(heard, {**{n: case.row[n] for n in ("number", "procedure", "election")}, **left})
+        for one in opened:
+            self._opened(case, move, one, entry)
+        for gone in move.dropped:
+            case.stages[gone.stage, gone.round]["status"] = "skipped"
+        self._row(heard, case, move)
+        case.row |= changes or {}
+        self.touch(heard, acts=acts)
+
+    def _opened(self, case: Case, move: Move, one: projecting.Dated, entry: Appended) -> None:
+        row = plain(projecting.opened_row(case.row["id"], move.case, one, entry))
+        running = case.stages.get((row["stage"], row["round"]))
+        if running is None:
+            case.stages[row["stage"], row["round"]] = row | dict.fromkeys(UNPOSTED)
+        else:
+            running.update({c: row[c] for c in projecting.RECLOCKED})
+
+    def _row(self, heard: Heard, case: Case, move: Move) -> None:
+        stages, employer = rulebook().procedures[move.case.procedure].stages, move.case.agency_code
+        reached = "ppk" in {stages[s.stage].owner for s in move.opened}
+        case.row |= {
+            "reached_ppk": reached or (case.row["reached_ppk"] and employer == case.row["agency_code"]),
+            "agency_code": employer,
+            "status": move.status,
+            "conditions": rules.conditions(rulebook(), move.case),
+            "open_stages": projecting.open_codes(move.case),
+            "closed_at": projecting.closed_at(move, case.row.get("closed_at"), heard.entry),
+        }
+
+    def owners(self, heard: Heard, case: Case, move: Move) -> dict[str, str]:
+        """Who had to act on each opened stage, on that day, in the case as the move leaves it."""
+        place = replace(
+            case.place(),
+            agency_code=move.case.agency_code,
+            conditions=tuple(rules.conditions(rulebook(), move.case)),
+        )
+        stages, caller = rulebook().procedures[move.case.procedure].stages, self.caller(heard)
+        return {s.stage: showing.owner_now(caller, stages[s.stage], place) for s in move.opened}
+
+    def touch(self, heard: Heard, *, acts: bool = True) -> None:
+        row, members = self.case(heard).row, heard.members
+        if acts:
+            row["acted"] = sorted({*row["acted"], members["party"]})
+        row |= {
+            "version": members["seq"],
+            "head_hash": heard.entry.leaf_hash,
+            "updated_at": heard.entry.received_at,
+            "last_entry_id": heard.entry.id,
+        }
 
     def rows(self) -> tuple[Expected, Expected]:
         """What the tables `cases` and `stage` must hold."""
@@ -277,10 +209,80 @@ class Replay:
         return cases, stages
 
 
-READERS = {
-    "case.opened": Replay.opened,
-    "stage.posted": Replay.posted,
-    "stage.received": Replay.received,
-    "subject.erased": Replay.erased,
-    "erasure.refused": Replay.erased,
-}
+def opened(replay: Replay, heard: Heard) -> None:
+    """case.opened: the procedure of the day, the right to open, the charge that fits; the first stage, posted at once."""
+    members, summary = heard.members, heard.summary
+    procedure = rulebook().procedures[members["procedure"]]
+    facts = replay.facts(heard, heard.parts.get("content"), summary)
+    received = date.fromisoformat(members["received_on"])
+    if procedure.import_only or not procedure.in_force_on(received):
+        replay.find("PROCEDURE_BROKEN", heard, "another procedure was in force on that day")
+    replay.may(
+        heard,
+        "could open no case on that day",
+        lambda caller: policy.require_may_open(caller, procedure.stages[members["stage"]]),
+    )
+    fits_phase(replay, heard)
+    before = rules.open_first(empty(procedure, members, summary), members["stage"])
+    move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1, members["party"])
+    replay.cases[members["case"]] = case = Case(case_row(members, summary, received, heard.entry))
+    first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
+    due = projecting.due_of(procedure, move.case, first, replay.calendar(heard))
+    said = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
+    replay.said(heard, said)
+    row = projecting.opened_row(case.row["id"], move.case, projecting.Dated(first, due), heard.entry)
+    posted_ = projecting.posted_row(dict(facts), members["outcome"], members["party"], 1, heard.entry)
+    case.stages[members["stage"], 1] = plain(row | posted_)
+    replay.follow(heard, move)
+
+
+def fits_phase(replay: Replay, heard: Heard) -> None:
+    """A charge of the other phase stands only with a reason on record."""
+    summary, overridden = heard.summary, "phase_override" in heard.members.get("overrides", ())
+    day = date.fromisoformat(summary["occurred_on"])
+    why = "a reason is on record" if overridden else None
+    try:
+        charging.require_phase(heard.members["election"], summary["contest"], day, summary["violations"], "", why)
+    except DomainError:
+        replay.find("PROCEDURE_BROKEN", heard, "the charge does not fit the phase of the incident")
+
+
+def empty(procedure: Procedure, members: Members, summary: Mapping[str, Any]) -> CaseState:
+    """The case before its first stage."""
+    regime = str(rulebook().catalogue.codes("elections")[members["election"]]["regime"])
+    received = date.fromisoformat(members["received_on"])
+    return CaseState(procedure.code, regime, summary["report_kind"], received, summary["agency_code"], ())
+
+
+def posted(replay: Replay, heard: Heard) -> None:
+    """stage.posted: whose turn it was, the round that was open, what follows from the outcome."""
+    members, summary, case = heard.members, heard.summary, replay.case(heard)
+    stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
+    facts = replay.facts(heard, heard.parts.get("content"), summary)
+    replay.mandated(heard)
+    running(replay, heard)
+    state = case.state()
+    charging.require_sanction(case, state, stage.outcomes[members["outcome"]], facts)
+    state = replace(state, agency_code=summary["agency_code"])
+    move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
+    row = projecting.posted_row(facts, members["outcome"], members["party"], members["seq"], heard.entry)
+    case.stages[members["stage"], members["round"]].update(plain(row))
+    changes = {"subject_entry_id": heard.entry.id, "identified": True} if names_person(members) else {}
+    if summary["identified"] != (case.row["identified"] or bool(changes)):
+        replay.find("SUMMARY_DIFFERS", heard, "it says otherwise whether the person is known")
+    replay.follow(heard, move, changes)
+
+
+def names_person(members: Members) -> bool:
+    return any(part["name"] == "subject" for part in members["parts"])
+
+
+def running(replay: Replay, heard: Heard) -> None:
+    """The round that is posted is the one that was open, since when it was open, and whose it was."""
+    case = replay.case(heard)
+    stage = rulebook().procedures[case.row["procedure"]].stages[heard.members["stage"]]
+    row = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")
+    owner = showing.owner_now(replay.caller(heard), stage, case.place())
+    due = row["due_on"].isoformat() if row["due_on"] else None
+    said = {"round": row["round"], "opened_at": instant(row["opened_at"]), "due_on": due, "owner": owner}
+    replay.said(heard, said)

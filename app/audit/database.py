@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg import Error
 
 from app.audit import guards, log_rows
+from app.audit.acts_replay import READERS
 from app.audit.cases_replay import Replay
 from app.audit.compare import table
 from app.audit.log_rows import Trust
@@ -42,7 +43,7 @@ WAITING = """
     SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
 """
-HEAD_MIGRATION = "0003"
+HEAD_MIGRATION = "0004"
 
 
 def verify_database(url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None) -> Report:
@@ -108,7 +109,7 @@ class Walk:
         if keys is not None:
             vault = VaultKeys(keys, make=False)
             self.sealed = Sealed.begin(report, seen, vault, self.checks[CASES].schemas)
-        self.replay = Replay(report, self.registers, _calendars(seen))
+        self.replay = Replay(report, self.registers, _calendars(seen), READERS)
 
     def read(self) -> None:
         """Both logs, leaf by leaf; the clients that looked are registered in the log of cases, which comes first."""
@@ -220,8 +221,8 @@ def _payloads(row: Any) -> dict[str, Any]:
 
 def _calendars(seen: Snapshot) -> dict[str, Calendar]:
     """Every snapshot of days off; that they are the ones that were loaded is compared elsewhere."""
-    days: dict[str, dict[date, str]] = {}
-    for row in seen.rows("SELECT version, day, name_id FROM holiday"):
-        days.setdefault(row.version, {})[row.day] = row.name_id
+    days: dict[str, dict[date, tuple[str, str]]] = {}
+    for row in seen.rows("SELECT version, day, name_id, name_en FROM holiday"):
+        days.setdefault(row.version, {})[row.day] = (row.name_id, row.name_en)
     versions = seen.rows("SELECT version, known_until FROM calendar_version")
     return {row.version: Calendar(row.version, row.known_until, days.get(row.version, {})) for row in versions}

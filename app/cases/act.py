@@ -16,6 +16,7 @@ from app.language import language
 from app.ledger.canonical import canonical
 from app.ledger.promise import Receipts
 from app.procedure.deadlines import Calendar
+from app.reference.calendar import Calendars
 from app.vault.keys import VaultKeys
 
 KeyHeader = Annotated[
@@ -35,6 +36,7 @@ class Look:
     language: str
     response: Response
     vault: VaultKeys
+    calendars: Calendars
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,32 @@ async def _look(request: Request, response: Response, accept_language: LanguageH
     """The record is written when the read session has ended: one connection at a time, and nothing shown unrecorded."""
     response.headers["Cache-Control"] = "no-store"
     async with recorded(request) as trail, request.app.state.database.reading() as session:
-        vault = request.app.state.vault
-        yield Look(session, request.state.caller, trail, language(accept_language), response, vault)
+        state = request.app.state
+        yield Look(
+            session, request.state.caller, trail, language(accept_language), response, state.vault, state.calendars
+        )
 
 
 @asynccontextmanager
 async def _acting(request: Request, response: Response, key: UUID, if_match: str | None) -> AsyncIterator[Act]:
+    asked = canonical(await request.json())
+    async with acting(request, response, key, asked, if_match) as act:
+        yield act
+
+
+@asynccontextmanager
+async def acting(
+    request: Request, response: Response, key: UUID, asked: bytes, if_match: str | None
+) -> AsyncIterator[Act]:
+    """One write in a transaction of its own. `asked`: what was asked for, so that a key is good for just this."""
     caller: Caller = request.state.caller
     state = request.app.state
-    asked = request.url.path.encode() + b"\x1f" + canonical(await request.json())
-    same = locking.Request(caller.client_id, key, asked)
+    same = locking.Request(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail = Trail(request)
     async with state.database.writing() as session:
-        yield Act(session, caller, trail, same, if_match, state.vault, state.receipts, state.calendar, response)
+        yield Act(
+            session, caller, trail, same, if_match, state.vault, state.receipts, state.calendars.current, response
+        )
     state.after_commit()  # registered by main: wakes whoever waits for new facts
 
 

@@ -121,6 +121,7 @@ class KajianBawaslu(StageBody):
     criminal_track: StrictBool | None = None
     evidence: Evidences | None = None
     violation_codes: Codes | None = None
+    phase_override: Text | None = None
     articles: Strings | None = None
     referred_to: Code | None = None
     referral_number: String | None = None
@@ -139,6 +140,7 @@ class VervalKasn(StageBody):
     clarification_on: Day | None = None
     clarified_count: Count | None = None
     violation_codes: Codes | None = None
+    phase_override: Text | None = None
     articles: Strings | None = None
     missing_items: Strings | None = None
     referred_to: Code | None = None
@@ -155,6 +157,7 @@ class Rekomendasi(StageBody):
     subject_post: String
     subject_agency_code: AgencyCode
     violation_codes: Codes
+    phase_override: Text | None = None
     articles: Strings
     recommended_sanctions: Codes
     report_back_days: Annotated[StrictInt, Field(ge=1, le=365)]

@@ -35,12 +35,12 @@ def check_models(rules: Rulebook) -> None:
                 raise LookupError(f"{procedure.code}: stage {stage.code}: {stage.model} disagrees on {names}")
 
 
-def require_complete(stage: Stage, outcome: str, body: Mapping[str, Any]) -> None:
+def require_complete(stage: Stage, outcome: str, body: Mapping[str, Any], where: str = "/body") -> None:
     """The members that this outcome needs (`required_for`)."""
     missing = [n for n in stage.body.required_for.get(outcome, ()) if body.get(n) is None]
     code, text_id, text_en = FLAWS["missing"]
     if missing:
-        raise ValidationFailed(*(Flaw(f"/body/{n}", code, text_id, text_en) for n in missing))
+        raise ValidationFailed(*(Flaw(f"{where}/{n}", code, text_id, text_en) for n in missing))
 
 
 def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:

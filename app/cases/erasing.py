@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app import clock
-from app.cases.receiving import TOUCH_CASE
+from app.cases.projecting import TOUCH_CASE
 from app.database import Session, Statement, Together
 from app.ledger.append import Appended, Link, append
 
@@ -72,7 +72,7 @@ async def _append(session: Session, case: Any, says: dict[str, Any], *, refused:
         party=by,
         received_at=max(clock.now(), case.updated_at),
         link=Link(case.id, case.version + 1, case.head_hash),
-        says={**same, **says, "opens": [], "skips": [], "open": list(case.open_stages)},
+        says={**same, **says, "opens": [], "skips": [], "open": list(case.open_stages), "calendar": None},
     )
     touched = {"acted": case.acted, "version": case.version + 1, "head_hash": entry.leaf_hash}
     touched |= {"updated_at": entry.received_at, "last_entry_id": entry.id}

@@ -1,4 +1,4 @@
-"""Lists of cases: by filter, by a person's number, and what waits for the caller. Keyset order, fixed and unique."""
+"""Lists of cases: by filter, and by a person's number. Keyset order, fixed and unique."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from app import clock
-from app.access.caller import Caller
 from app.access.policy import identifies
 from app.cases.act import Look
 from app.cases.bodies import Day, Instant
 from app.cases.checks import unknown_code
 from app.cases.reading import STAGES
-from app.cases.schemas import CaseHeader, CaseList, SearchBody, WorkItem, Worklist
+from app.cases.schemas import CaseHeader, CaseList, SearchBody
 from app.cases.showing import in_list, parts_in, standpoint
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
+from app.procedure.deadlines import ZONE
 from app.procedure.loading import rulebook
 from app.vault.keys import normal
 from app.vault.seal import digests
@@ -62,8 +62,8 @@ CLAUSES = {
     "agency_code": "c.agency_code = :agency_code",
     "violation": ":violation = ANY(c.violations)",
     "report_number": "c.report_number = :report_number",
-    "opened_from": "c.opened_at >= CAST(:opened_from AS date)::timestamp AT TIME ZONE 'Asia/Jakarta'",
-    "opened_to": "c.opened_at < (CAST(:opened_to AS date) + 1)::timestamp AT TIME ZONE 'Asia/Jakarta'",
+    "opened_from": f"c.opened_at >= CAST(:opened_from AS date)::timestamp AT TIME ZONE '{ZONE}'",
+    "opened_to": f"c.opened_at < (CAST(:opened_to AS date) + 1)::timestamp AT TIME ZONE '{ZONE}'",
     "due_before": OPEN_STAGE.format("o.due_on < :due_before"),
     "overdue": f"{OPEN_STAGE.format('o.due_on < :today')} = :overdue",
     "updated_since": "c.updated_at >= :updated_since",
@@ -125,70 +125,3 @@ async def search(look: Look, body: SearchBody, limit: int, cursor: str | None) -
     look.trail.shows(*(case.id for case in found))
     more = [found[-1].id] if len(known) > limit else None  # of cases the caller may know alone
     return CaseList(data=found, page=paging.page(look.response, path, given, more, limit, hidden=("person",)))
-
-
-async def worklist(look: Look, limit: int, cursor: str | None) -> Worklist:
-    """Open stages whose turn is the caller's, due first; those without a term last."""
-    clause, values = _turns(look.caller)
-    values |= {**seen_by(look.caller), "limit": limit + 1}
-    after = "true"
-    if cursor is not None:
-        due, case_id, stage = paging.decode(cursor, "/v1/worklist", {}, paging.a_day, paging.an_id, paging.a_code)
-        values |= {"due": due, "after_case": case_id, "after_stage": stage}
-        after = "(coalesce(s.due_on, 'infinity'), s.case_id, s.stage) > (coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage)"
-    query = f"""
-        SELECT c.id, c.number, c.procedure, c.election, c.agency_code, c.province, c.status, c.version, c.conditions,
-               s.stage, s.round, s.opened_at, s.due_on
-        FROM stage s JOIN cases c ON c.id = s.case_id
-        WHERE s.status = 'open' AND {VISIBLE} AND ({clause}) AND {after}
-        ORDER BY coalesce(s.due_on, 'infinity'), s.case_id, s.stage LIMIT :limit"""
-    rows = await look.session.run(Statement(query), **values)
-    shown = [_item(look.caller, row) for row in rows[:limit]]
-    look.trail.shows(*dict.fromkeys(item.case_id for item in shown))
-    more = [shown[-1].due_on, shown[-1].case_id, shown[-1].stage] if len(rows) > limit else None
-    return Worklist(data=shown, page=paging.page(look.response, "/v1/worklist", {}, more, limit))
-
-
-def _item(caller: Caller, row: Any) -> WorkItem:
-    return WorkItem(
-        case_id=row.id,
-        number=row.number,
-        procedure=row.procedure,
-        election=row.election,
-        agency_code=row.agency_code,
-        province=row.province,
-        status=row.status,
-        stage=row.stage,
-        round=row.round,
-        owner=caller.party,
-        opened_at=row.opened_at,
-        due_on=row.due_on,
-        overdue=row.due_on is not None and row.due_on < clock.today(),
-        version=row.version,
-    )
-
-
-def _turns(caller: Caller) -> tuple[str, dict[str, Any]]:
-    """In SQL, what access.policy.poster says case by case: the roles the caller fills, for which cases."""
-    employers = sorted(caller.snapshot.ppk_employers)
-    if caller.kind == "ppk":
-        return "s.owner = 'ppk' AND c.agency_code = :employer", {}
-    recorded = "s.owner = 'ppk' AND NOT c.agency_code = ANY(:ppk_employers)"
-    clauses = []
-    for role, condition in _roles(caller):
-        holds = condition or "true"
-        clauses.append(f"(s.owner = '{role}' AND {holds})")
-        clauses.append(f"({recorded} AND s.recorder = '{role}' AND {holds})")
-    return " OR ".join(clauses) or "false", {"ppk_employers": employers}
-
-
-def _roles(caller: Caller) -> list[tuple[str, str | None]]:
-    """Codes from the rulebook, never from a caller: they may stand in SQL."""
-    today, direct = caller.snapshot.today, caller.snapshot.holders
-    mine: list[tuple[str, str | None]] = [(role, None) for role, party in direct.items() if party == caller.party]
-    for s in rulebook().vocabulary.succession:
-        if s.to == caller.party and s.since <= today and s.role not in direct:
-            condition = f"'{s.holds}' = ANY(c.conditions)" if s.holds else None
-            condition = f"NOT '{s.fails}' = ANY(c.conditions)" if s.fails else condition
-            mine.append((s.role, condition))
-    return mine

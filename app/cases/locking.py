@@ -146,4 +146,15 @@ def stage_state(stage: Mapping[str, Any]) -> StageState:
         outcome=stage["outcome"],
         posted_seq=stage["posted_seq"],
         facts=stage["facts"],
+        posted_by=stage["posted_by"],
+        extended=stage["extended"],
+        paused=_pause(stage["paused_from"], stage["paused_until"]),
     )
+
+
+def _pause(since: str | date | None, until: str | date | None) -> tuple[date, date] | None:
+    return (_day(since), _day(until)) if since and until else None
+
+
+def _day(value: str | date) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)

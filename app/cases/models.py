@@ -44,10 +44,12 @@ class Case(Base):
     regency: Mapped[str | None] = mapped_column(comment="Kemendagri regency or city code.")
     channel: Mapped[str] = mapped_column(comment="How it happened.")
     violations: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Violation codes charged.")
+    laws: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Laws in force on the day of the incident.")
     status: Mapped[str] = mapped_column(comment="Of the first open stage, or what an outcome closed it with.")
     conditions: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Conditions of the procedure that hold.")
     open_stages: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Codes of the open stages, in flow order.")
     acted: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Parties that opened, posted or confirmed.")
+    successors: Mapped[dict[str, str]] = mapped_column(JSONB, comment="Role to party, as a transfer entry settled it.")
     reached_ppk: Mapped[bool] = mapped_column(comment="Whether a stage of the PPK has opened.")
     version: Mapped[int] = mapped_column(comment="seq of its last entry; its ETag.")
     head_hash: Mapped[bytes] = mapped_column(LargeBinary, comment="Leaf hash of its last entry.")
@@ -80,6 +82,8 @@ class StageRow(Base):
             initially="DEFERRED",
         ),
         Index("stage_worklist_idx", "owner", "due_on", "case_id", postgresql_where=text("status = 'open'")),
+        Index("stage_passed_idx", "due_on", postgresql_where=text("status = 'open' AND passed_entry_id IS NULL")),
+        Index("stage_due_idx", "due_on", "case_id", "stage", "round", postgresql_where=text("due_on IS NOT NULL")),
     )
 
     case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"), primary_key=True, comment="The case.")
@@ -93,6 +97,12 @@ class StageRow(Base):
     opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time of its opening.")
     due_on: Mapped[date | None] = mapped_column(Date, comment="Due date; null: the procedure gives no term.")
     due: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="How the due date came about.")
+    extended: Mapped[int] = mapped_column(comment="How often its running clock was extended.")
+    paused_from: Mapped[date | None] = mapped_column(Date, comment="First day of its pause.")
+    paused_until: Mapped[date | None] = mapped_column(Date, comment="Last day of its pause.")
+    passed_entry_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("entry.id"), comment="Entry that says that its running clock has run out."
+    )
     outcome: Mapped[str | None] = mapped_column(comment="What was decided.")
     facts: Mapped[dict[str, Any]] = mapped_column(
         JSONB, comment="The summary view of the post, and a receipt confirmed later; no personal data."
@@ -101,9 +111,46 @@ class StageRow(Base):
     posted_by: Mapped[str | None] = mapped_column(ForeignKey("party.code"), comment="Party that posted.")
     posted_seq: Mapped[int | None] = mapped_column(comment="seq of the post.")
     posted_entry_id: Mapped[UUID | None] = mapped_column(ForeignKey("entry.id"), comment="Entry of the post.")
+    content_entry_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("entry.id"), comment="Entry that holds its content: that of the post, or of its last correction."
+    )
+    flags: Mapped[list[dict[str, Any]]] = mapped_column(
+        JSONB, comment="Corrections of earlier stages it relied on, which its owner has not answered yet."
+    )
     entry_id: Mapped[UUID] = mapped_column(
         ForeignKey("entry.id"), comment="Entry that opened it, or set its clock anew."
     )
+
+
+class ImportJob(Base):
+    """A file of older cases that a client sent. Nothing of its content is kept here: only how it went."""
+
+    __tablename__ = "import_job"
+    __table_args__ = (CheckConstraint("status IN ('running', 'done', 'stopped')", name="status"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="Of the job; made from client and key.")
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.id"), comment="Who sent it.")
+    party: Mapped[str] = mapped_column(ForeignKey("party.code"), comment="For whom.")
+    sha256: Mapped[bytes] = mapped_column(LargeBinary, comment="Of the file: a key is good for one file.")
+    lines: Mapped[int] = mapped_column(comment="Lines of the file.")
+    status: Mapped[str] = mapped_column(comment="running, done, or stopped with its process.")
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time of its first start.")
+    beat_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Real time of its last sign of life.")
+
+
+class ImportLine(Base):
+    """How one line of a file went."""
+
+    __tablename__ = "import_line"
+    __table_args__ = (CheckConstraint("status IN ('imported', 'known', 'refused')", name="status"),)
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("import_job.id"), primary_key=True, comment="The job.")
+    line: Mapped[int] = mapped_column(primary_key=True, comment="1..n.")
+    status: Mapped[str] = mapped_column(comment="imported now, known from an earlier try, or refused.")
+    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("cases.id"), comment="The case it became.")
+    entry_id: Mapped[UUID | None] = mapped_column(ForeignKey("entry.id"), comment="Its entry.")
+    code: Mapped[str | None] = mapped_column(comment="Why it was refused.")
+    errors: Mapped[list[dict[str, str]]] = mapped_column(JSONB, comment="Pointer and code of each flaw; never a value.")
 
 
 class Idempotency(Base):

@@ -1,26 +1,28 @@
 """Open a case: the report decides the procedure, the first stage is posted with it, all in one transaction."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from app import clock
 from app.access import policy
-from app.cases import checks, projecting
+from app.cases import charging, checks, duplicates, projecting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
+from app.cases.entering import asked, finish, owners, replayed
 from app.cases.locking import next_number
 from app.cases.number import case_number
-from app.cases.posting import asked, finish, owners, replayed
 from app.cases.projecting import Dated
 from app.cases.schemas import NewCase, Written
 from app.cases.sealing import EntryParts
 from app.database import Together
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.ledger.append import Appended, Link, append
-from app.procedure import rules, views
+from app.procedure import charges, rules, views
 from app.procedure.deadlines import Due
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
@@ -49,6 +51,9 @@ async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: Stag
     procedure = governing(new)
     first = _first(procedure, stage)
     require_known(new)
+    charging.require_phase(
+        new.election, new.contest, new.incident.occurred_on, new.violations, "/violations", new.phase_override
+    )
     require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
@@ -56,6 +61,7 @@ async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: Stag
     if locked.replay is not None:
         return await replayed(act, locked.replay)
     policy.require_may_open(act.caller, first)
+    await duplicates.require_new(act, new, locked.row.epoch)
     number = case_number(clock.today().year, locked.row.serial)
     return await _record(act, Draft(uuid7(), number, new, procedure, first, outcome, stored, locked.row.epoch))
 
@@ -65,13 +71,14 @@ def governing(new: NewCase) -> Procedure:
     received = new.report.received_on
     if received > clock.today():
         raise ValidationFailed(checks.in_future("/report/received_on"))
-    found = next((p for p in rulebook().procedures.values() if p.in_force_on(received)), None)
+    found = rulebook().governing(received)
     if found is None:
+        earliest = rulebook().current()[0].valid_from
         flaw = Flaw(
             "/report/received_on",
             "NO_PROCEDURE",
-            "Belum ada prosedur yang berlaku pada tanggal ini (paling awal 2022-09-22).",
-            "No procedure was in force on this day (the earliest is 2022-09-22).",
+            f"Tidak ada prosedur yang berlaku pada tanggal ini (paling awal {earliest}).",
+            f"No procedure was in force on this day (the earliest is {earliest}).",
         )
         raise ValidationFailed(flaw)
     return found
@@ -117,11 +124,12 @@ def require_known(new: NewCase) -> None:
 def require_identified(new: NewCase, stage: Stage, outcome: str) -> None:
     """Neither NIP nor NIK only while the person is not identified: such a report has an outcome of its own."""
     if stage.outcomes[outcome].identified and not (new.subject.nip or new.subject.nik):
+        others = ", ".join(o.code for o in stage.outcomes.values() if not o.identified)
         flaw = Flaw(
             "/subject/nip",
             "REQUIRED",
-            "Hasil ini memerlukan NIP atau NIK; tanpa keduanya pilih perlu_identifikasi.",
-            "This outcome needs a NIP or NIK; without either choose perlu_identifikasi.",
+            f"Hasil ini memerlukan NIP atau NIK; tanpa keduanya pilih {others}.",
+            f"This outcome needs a NIP or NIK; without either choose {others}.",
         )
         raise ValidationFailed(flaw)
 
@@ -142,8 +150,8 @@ def _after_report() -> Flaw:
 
 async def _record(act: Act, draft: Draft) -> Written:
     facts = views.in_summary(rulebook().vocabulary, draft.body)
-    move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1)
-    opened, first = projecting.dated(move, act.calendar), _in_time(act, draft, move)
+    move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, act.caller.party)
+    opened, first = projecting.dated(move, act.calendar, (), clock.today()), _in_time(act, draft, move)
     batch, entry_id = Together(), uuid4()
     keys = _keys(act, batch, draft)
     parts = _seal(act, batch, draft, facts, keys, entry_id)
@@ -177,14 +185,24 @@ def _seal(
     subject, report, model = draft.new.subject, draft.new.report, draft.stage.model
     parts = EntryParts(batch, act, draft.id, entry_id, keys, draft.epoch)
     parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
-    parts.seal("content", model, {**draft.body, "account": draft.new.incident.account}, opening=True)
-    parts.seal("summary", model, {**facts, **_outline(draft.new)}, opening=True)
+    parts.seal("content", model, {**draft.body, **account(draft.new)}, of="opening_")
+    parts.seal("summary", model, {**facts, **outline(draft.new)}, of="opening_")
     if report.reporter is not None:
         parts.seal("reporter", None, report.reporter.model_dump(mode="json", exclude_none=True))
     return parts.done
 
 
-def _outline(new: NewCase) -> dict[str, Any]:
+def overrides(new: NewCase) -> list[str]:
+    """What the service would have refused: the leaf says that it was overridden, the sealed content why."""
+    return [n for n in ("phase_override", "duplicate_override") if getattr(new, n) is not None]
+
+
+def account(new: NewCase) -> dict[str, Any]:
+    """What happened, in words, and why it was opened all the same."""
+    return {"account": new.incident.account, **{n: getattr(new, n) for n in overrides(new)}}
+
+
+def outline(new: NewCase) -> dict[str, Any]:
     """What the case's row says of its opening, as the summary part commits to it."""
     incident, subject = new.incident, new.subject
     return {
@@ -200,6 +218,7 @@ def _outline(new: NewCase) -> dict[str, Any]:
         "regency": incident.regency,
         "channel": incident.channel,
         "violations": new.violations,
+        "laws": charges.laws_on(rulebook(), incident.occurred_on),
     }
 
 
@@ -223,7 +242,8 @@ def _append(
         "round": 1,
         "outcome": draft.outcome,
         "due_on": due.on.isoformat() if due.on else None,
-        **projecting.in_leaf(move, opened, {}, owners(act, move, act.caller.party)),
+        "overrides": overrides(draft.new),
+        **projecting.in_leaf(move, opened, {}, owners(act.caller, move, nobody(act.caller.party)), act.calendar),
         **asked(act, fingerprint),
     }
     return append(
@@ -261,6 +281,8 @@ def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
         "regency": new.incident.regency,
         "channel": new.incident.channel,
         "violations": new.violations,
+        "laws": charges.laws_on(rulebook(), new.incident.occurred_on),
+        "successors": Jsonb({}),
         "status": move.status,
         "conditions": rules.conditions(rulebook(), move.case),
         "open_stages": projecting.open_codes(move.case),
@@ -270,9 +292,14 @@ def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
         "head_hash": entry.leaf_hash,
         "opened_at": at,
         "updated_at": at,
-        "closed_at": projecting.closed_at(move, entry),
+        "closed_at": projecting.closed_at(move, None, entry),
         **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
     }
+
+
+def nobody(opened_by: str) -> Any:
+    """A case before its first entry, as far as owners are asked of it."""
+    return SimpleNamespace(opened_by=opened_by, successors={})
 
 
 def _in_time(act: Act, draft: Draft, move: Move) -> Dated:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.cases.bodies import MODELS, AgencyCode, Body, Code, Codes, Day, Nik, Nip, StageBody, String, Text
+from app.cases.bodies import MODELS, AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, StageBody, String, Text
 from app.cases.models import PartSchema
 from app.cases.schemas import ProvinceCode, RegencyCode, Reporter
 from app.database import Session, Statement, Together
@@ -47,6 +47,7 @@ class Outline(Body):
     regency: RegencyCode | None
     channel: Code
     violations: Codes
+    laws: Codes
 
 
 class Standing(Body):
@@ -56,18 +57,56 @@ class Standing(Body):
     identified: bool
 
 
+class Grounds(Body):
+    """Why a term was extended, a stage paused, a case taken back, opened again or handed over."""
+
+    reason: Text
+    documents: Documents | None
+
+
+class Moved(Body):
+    """The employer before the posts of an imported case."""
+
+    first_agency_code: AgencyCode
+
+
+class Correction(Body):
+    """Why a post was corrected."""
+
+    correction_reason: Text
+
+
+class ImportedPost(Body):
+    """A post of an older case, made before there was this ledger."""
+
+    stage: Code
+    outcome: Code
+    body: dict[str, Any]
+
+
+class Posts(Body):
+    """The posts of an older case, in their order."""
+
+    posts: list[ImportedPost]
+
+
 class Account(Body):
-    """What happened, in words."""
+    """What happened, in words; and why what the service would have refused was opened all the same."""
 
     account: Text
+    phase_override: Text | None
+    duplicate_override: Text | None
 
 
 def texts() -> dict[str, dict[str, Any]]:
     """Every model by name, as JSON schema without what is only said to people."""
-    found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter)}
+    found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter), "content.Grounds": _schema(Grounds)}
+    found["import_content.Import"] = _joined(_schema(Account), _schema(Posts))
+    found["import_summary.Import"] = _joined(_schema(Standing), _schema(Outline), _schema(Moved), _schema(Posts))
     for name, model in MODELS.items():
         summary = _only(model, (n for n in model.model_fields if rulebook().vocabulary.fields[n].summary))
         found[f"content.{name}"] = _schema(model)
+        found[f"correction_content.{name}"] = _joined(_schema(model), _schema(Correction))
         found[f"summary.{name}"] = _joined(summary, _schema(Standing))
         if name in _first_models():
             found[f"opening_content.{name}"] = _joined(_schema(model), _schema(Account))

@@ -1,8 +1,8 @@
 """Turns a move of the rules into rows: the second of a post's two statements carries all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -34,11 +34,28 @@ OPENED = (
     "opened_at",
     "due_on",
     "due",
+    "extended",
+    "paused_from",
+    "paused_until",
+    "passed_entry_id",
     "facts",
+    "content_entry_id",
+    "flags",
     "entry_id",
 )
-RECLOCKED = ("after", "opened_on", "due_on", "due", "entry_id")
-POSTED = ("status", "outcome", "facts", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
+CLOCK = ("due_on", "due", "extended", "paused_from", "paused_until", "passed_entry_id")
+RECLOCKED = ("after", "opened_on", *CLOCK, "entry_id")
+POSTED = (
+    "status",
+    "outcome",
+    "facts",
+    "posted_at",
+    "posted_by",
+    "posted_seq",
+    "posted_entry_id",
+    "content_entry_id",
+    "flags",
+)
 MOVED = (
     "status",
     "conditions",
@@ -53,6 +70,7 @@ MOVED = (
     "agency_code",
     "identified",
     "subject_entry_id",
+    "successors",
 )
 
 _insert_stage = upsert(StageRow).values({c: bindparam(c) for c in OPENED})
@@ -64,25 +82,39 @@ OPEN_STAGE = Statement(
 )
 _this_round = (S.case_id == bindparam("b_case"), S.stage == bindparam("b_stage"), S.round == bindparam("b_round"))
 POST_STAGE = Statement(update(StageRow).where(*_this_round).values({c: bindparam(c) for c in POSTED}))
+PASSED = Statement(update(StageRow).where(*_this_round).values(passed_entry_id=bindparam("passed_entry_id")))
+FLAG_STAGE = Statement(update(StageRow).where(*_this_round).values(flags=bindparam("flags")))
+FACTS = ("facts", "content_entry_id", "flags")
+CORRECT_STAGE = Statement(update(StageRow).where(*_this_round).values({c: bindparam(c) for c in FACTS}))
+RECORD_RECEIPT = Statement(update(StageRow).where(*_this_round).values(facts=bindparam("facts")))
 SKIP_STAGE = Statement(update(StageRow).where(*_this_round).values(status="skipped"))
 INSERT_STAGE_POSTED = Statement(insert(StageRow).values({c: bindparam(c) for c in dict.fromkeys((*OPENED, *POSTED))}))
 MOVE_CASE = Statement(update(Case).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in MOVED}))
+KEPT = ("acted", "version", "head_hash", "updated_at", "last_entry_id")
+TOUCH_CASE = Statement(update(Case).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in KEPT}))
 INSERT_CASE = Statement(insert(Case).values({c.name: bindparam(c.name) for c in Case.__table__.columns}))
 KEEP_KEY = Statement(insert(Idempotency).values({c.name: bindparam(c.name) for c in Idempotency.__table__.columns}))
 
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """An opened stage with its due date."""
+    """An opened stage with its due date. `passed`: the entry that says that this date has gone by, where it still has."""
 
     stage: StageState
     due: Due
+    passed: Any = None
 
 
-def dated(move: Move, calendar: Calendar) -> list[Dated]:
-    """The due date of every stage that a move opened, or whose clock it set anew."""
+def dated(move: Move, calendar: Calendar, rows: Iterable[Mapping[str, Any]], today: date) -> list[Dated]:
+    """The due date of every stage that a move opened, or whose clock it set anew. `rows`: the stages as they were."""
     procedure = rulebook().procedures[move.case.procedure]
-    return [Dated(s, due_of(procedure, move.case, s, calendar)) for s in move.opened]
+    before = {(r["stage"], r["round"]): r for r in rows}
+    found = []
+    for stage in move.opened:
+        made, was = due_of(procedure, move.case, stage, calendar), before.get((stage.stage, stage.round))
+        anew = was is None or was["after"] != stage.after or made.on is None or made.on >= today
+        found.append(Dated(stage, made, None if anew or was is None else was["passed_entry_id"]))
+    return found
 
 
 def due_of(procedure: Procedure, case: CaseState, stage: StageState, calendar: Calendar) -> Due:
@@ -90,10 +122,14 @@ def due_of(procedure: Procedure, case: CaseState, stage: StageState, calendar: C
 
 
 def in_leaf(
-    move: Move, opened: list[Dated], since: Mapping[tuple[str, int], str], owners: Mapping[str, str]
+    move: Move,
+    opened: list[Dated],
+    since: Mapping[tuple[str, int], str],
+    owners: Mapping[str, str],
+    calendar: Calendar,
 ) -> dict[str, Any]:
     """What the entry says it opened, dropped and left: enough to replay the order of stages without a payload.
-    `since`: when a stage that only got a new clock was opened; `owners`: who must act on it.
+    `since`: when a stage that only got a new clock was opened; `owners`: who must act on it; `calendar`: whose days were counted.
     """
     return {
         "opens": [
@@ -109,6 +145,7 @@ def in_leaf(
         "skips": [{"stage": s.stage, "round": s.round} for s in move.dropped],
         "status": move.status,
         "open": open_codes(move.case),
+        "calendar": calendar.version,
     }
 
 
@@ -139,9 +176,18 @@ def opened_row(case_id: UUID, case: CaseState, one: Dated, entry: Appended) -> d
         "opened_at": entry.received_at,
         "due_on": one.due.on,
         "due": Jsonb(one.due.explained()),
+        **clock_columns(one.stage),
+        "passed_entry_id": one.passed,
         "facts": Jsonb({}),
+        "content_entry_id": None,
+        "flags": Jsonb([]),
         "entry_id": entry.id,
     }
+
+
+def clock_columns(stage: StageState) -> dict[str, Any]:
+    since, until = stage.paused or (None, None)
+    return {"extended": stage.extended, "paused_from": since, "paused_until": until}
 
 
 def posted_row(facts: dict[str, Any], outcome: str, party: str, seq: int, entry: Appended) -> dict[str, Any]:
@@ -153,6 +199,8 @@ def posted_row(facts: dict[str, Any], outcome: str, party: str, seq: int, entry:
         "posted_by": party,
         "posted_seq": seq,
         "posted_entry_id": entry.id,
+        "content_entry_id": entry.id,
+        "flags": Jsonb([]),
     }
 
 
@@ -160,5 +208,8 @@ def keep_key(batch: Together, request: Request, fingerprint: bytes, entry: Appen
     batch.add(KEEP_KEY, client_id=request.client, key=request.key, fingerprint=fingerprint, entry_id=entry.id)
 
 
-def closed_at(move: Move, entry: Appended) -> datetime | None:
-    return entry.received_at if move.closed else None
+def closed_at(move: Move, before: datetime | None, entry: Appended) -> datetime | None:
+    """`before`: when it was closed, if it was; what moves nothing leaves it so."""
+    if move.closed:
+        return entry.received_at
+    return None if move.case.open_codes() else before

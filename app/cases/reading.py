@@ -7,12 +7,15 @@ from uuid import UUID
 from app.access import policy
 from app.cases import showing
 from app.cases.act import Look
+from app.cases.contents import contents, opened
+from app.cases.explaining import explain, flags, state_now, when_overdue
+from app.cases.locking import state_of
 from app.cases.schemas import (
     CaseView,
-    DueView,
     EntryRef,
     History,
     HistoryEntry,
+    NextStep,
     RoundView,
     StageView,
 )
@@ -22,8 +25,10 @@ from app.errors import NotFound
 from app.http import paging
 from app.ledger.canonical import read_leaf
 from app.ledger.parts import unb64u
+from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
+from app.procedure.state import CaseState
 from app.procedure.views import FULL, STATUS, view_of
 from app.vault.opening import COLUMNS, JOINED, show_row
 
@@ -37,9 +42,6 @@ SEALED = Statement(
            OR (CAST(:account AS boolean) AND p.part = 'content' AND p.entry_id = :first_entry)
         """
 )
-CONTENTS = Statement(
-    f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = 'content' AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
-)
 HISTORY = Statement(
     f"""
         SELECT e.id, e.leaf, e.leaf_hash, e.seq, e.type, e.party, e.received_at, s.leaf_index
@@ -47,6 +49,18 @@ HISTORY = Statement(
         WHERE e.case_id = :case_id AND e.seq > :after AND {VISIBLE} ORDER BY e.seq LIMIT :limit
         """
 )
+
+
+# What an entry says beside its stage and outcome, by the names of its leaf.
+SAYS = ("letter", "pause", "changed", "flags", "role", "from", "to", "due_on", "was", "opens", "skips")
+REASONED = {
+    "stage.extended",
+    "stage.paused",
+    "stage.corrected",
+    "case.withdrawn",
+    "case.reopened",
+    "case.transferred",
+}
 
 
 async def find(look: Look, case_id: UUID) -> Any:
@@ -60,7 +74,31 @@ async def find(look: Look, case_id: UUID) -> Any:
 
 async def show_case(look: Look, case_id: UUID) -> CaseView:
     case = await find(look, case_id)
-    return showing.whole(look.caller, case, await _sealed(look, case), look.language)
+    return showing.whole(look.caller, case, await _sealed(look, case), steps(look, case), look.language)
+
+
+def steps(look: Look, case: Any) -> list[NextStep]:
+    """What is open: whose turn, since when, until when and why, and what happens then."""
+    state, place = state_of(case), showing.standpoint(case)
+    stages = rulebook().procedures[case.procedure].stages
+    order = list(stages)
+    running = sorted((r for r in case.stages if r["status"] == "open"), key=lambda r: order.index(r["stage"]))
+    return [
+        NextStep(
+            stage=row["stage"],
+            round=row["round"],
+            owner=policy.poster(look.caller, stages[row["stage"]], place),
+            since=row["opened_at"],
+            due_on=row["due_on"],
+            state=state_now(look, row),
+            due=explain(look, state, row),
+            when_overdue=when_overdue(look, state, row, place),
+            outcomes=rules.allowed_outcomes(rulebook(), state, row["stage"]),
+            flags=flags(row),
+            yours=policy.has_turn(look.caller, stages[row["stage"]], place),
+        )
+        for row in running
+    ]
 
 
 async def _sealed(look: Look, case: Any) -> dict[str, Any]:
@@ -85,9 +123,10 @@ async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
     place = showing.standpoint(case)
     view = view_of(stage, policy.viewer(look.caller, place))
     rows = [r for r in case.stages if r["stage"] == code]
-    contents = await _contents(look, rows) if view == FULL else {}
+    bodies = await contents(look.session, look.vault, rows) if view == FULL else {}
     clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
-    rounds = [_round(stage, row, view, contents, clear=clear) for row in rows]
+    state = state_of(case)
+    rounds = [_round(look, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
     return StageView(
         case_id=case.id,
         stage=code,
@@ -99,32 +138,27 @@ async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
     )
 
 
-async def _contents(look: Look, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    entries = [r["posted_entry_id"] for r in rows if r["posted_entry_id"]]
-    found = await look.session.run(CONTENTS, entries=entries) if entries else []
-    opened = {str(r.entry_id): show_row(look.vault, r) for r in found}
-    return {entry: content.fields for entry, content in opened.items() if content is not None}
-
-
-def _round(stage: Stage, row: dict[str, Any], view: str, contents: dict[str, Any], *, clear: bool) -> RoundView:
-    entry = row["posted_entry_id"]
+def _round(look: Look, state: CaseState, row: dict[str, Any], body: dict[str, Any] | None) -> RoundView:
+    entry, content = row["posted_entry_id"], row["content_entry_id"]
     return RoundView(
         round=row["round"],
         status=row["status"],
         opened_at=row["opened_at"],
         opened_by=row["after"],
         due_on=row["due_on"],
-        due=DueView(**row["due"]),
+        due=explain(look, state, row),
         outcome=row["outcome"],
         posted_at=row["posted_at"],
         posted_by=row["posted_by"],
         entry=EntryRef(id=UUID(entry)) if entry else None,
-        body=_body(stage, row, view, contents, clear=clear) if entry else None,
+        corrected_by=EntryRef(id=UUID(content)) if content != entry else None,
+        flags=flags(row),
+        body=body if entry else None,
     )
 
 
 def _body(
-    stage: Stage, row: dict[str, Any], view: str, contents: dict[str, Any], *, clear: bool
+    stage: Stage, row: dict[str, Any], view: str, bodies: dict[tuple[str, int], dict[str, Any]], *, clear: bool
 ) -> dict[str, Any] | None:
     """Named fields only: the summary's from the projection, all of the stage's from the content; identity masked unless clear."""
     if view == STATUS:
@@ -135,7 +169,7 @@ def _body(
     names = {*stage.body.members, *vocabulary.every_stage.members}
     # the day of a receipt was recorded after the post: the projection knows it
     # of an erased person's case the content is gone: what names nobody is left
-    body = {**contents.get(row["posted_entry_id"], {}), **row["facts"]}
+    body = {**bodies.get((row["stage"], row["round"]), {}), **row["facts"]}
     return {
         name: None if vocabulary.fields[name].identity and not clear else body[name]
         for name in sorted(names & set(body))
@@ -143,20 +177,29 @@ def _body(
 
 
 async def history(look: Look, case_id: UUID, limit: int, cursor: str | None) -> History:
-    """Every entry of the case in order."""
+    """Every entry of the case in order; why something was done, where the caller sees that stage in full."""
+    case = await find(look, case_id)
     path = f"/v1/cases/{case_id}/history"
     after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
     rows = await look.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(look.caller))
-    if not rows and after == 0:
-        raise NotFound
-    look.trail.shows(case_id)
-    found = [_entry(row) for row in rows[:limit]]
+    leaves = {str(row.id): read_leaf(row.leaf) for row in rows[:limit]}
+    mine = [entry for entry, leaf in leaves.items() if _may_read_reason(look, case, leaf)]
+    reasons = await opened(look.session, look.vault, mine)
+    found = [_entry(row, leaves[str(row.id)], reasons.get(str(row.id), {})) for row in rows[:limit]]
     more = [found[-1].seq] if len(rows) > limit else None
     return History(data=found, page=paging.page(look.response, path, {}, more, limit))
 
 
-def _entry(row: Any) -> HistoryEntry:
-    leaf = read_leaf(row.leaf)
+def _may_read_reason(look: Look, case: Any, leaf: dict[str, Any]) -> bool:
+    """Who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
+    if leaf["type"] not in REASONED:
+        return False
+    stages = rulebook().procedures[case.procedure].stages
+    stage = stages[leaf.get("stage") or showing.first_stage(case)]
+    return view_of(stage, policy.viewer(look.caller, showing.standpoint(case))) == FULL
+
+
+def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEntry:
     return HistoryEntry(
         seq=row.seq,
         entry=EntryRef(id=row.id),
@@ -167,6 +210,8 @@ def _entry(row: Any) -> HistoryEntry:
         stage=leaf.get("stage"),
         round=leaf.get("round"),
         outcome=leaf.get("outcome"),
+        says={name: leaf[name] for name in SAYS if name in leaf},
+        reason=reason.get("correction_reason") or reason.get("reason"),
         leaf_hash=base64.b64encode(row.leaf_hash).decode(),
         prev=base64.b64encode(unb64u(leaf["prev"])).decode() if leaf["prev"] else None,
         signer=None,

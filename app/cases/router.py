@@ -6,30 +6,42 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 
 from app.access.caller import Caller, needs
-from app.cases import listing, looking, posting, reading, receiving
+from app.cases import ending, listing, looking, posting, queues, reading, terms
 from app.cases.act import Looking, Writing
+from app.cases.bulk_routes import add_reports, add_stage_posts
 from app.cases.listing import Filters
 from app.cases.schemas import (
     AccessList,
     CaseList,
     CaseView,
+    DeadlineList,
     History,
+    PauseBody,
+    Reasoned,
     ReceiptBody,
+    ReopeningBody,
     SearchBody,
     StageView,
+    TransferBody,
     Worklist,
     Written,
 )
-from app.cases.stage_routes import REFUSED_POST, add_opening, add_stage_routes
+from app.cases.stage_routes import REFUSED_POST, add_corrections, add_opening, add_stage_routes
 from app.errors import (
     AccessNotRecorded,
+    CaseNotClosed,
+    ExtensionNotAllowed,
     InsufficientScope,
     InvalidCursor,
     NotFound,
+    PauseNotAllowed,
     PurposeRequired,
     ReceiptNotExpected,
+    SubjectErased,
+    TransferNotAllowed,
     UnknownReference,
     ValidationFailed,
+    WithdrawalNotAllowed,
 )
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.route import GuardedRoute
@@ -52,6 +64,9 @@ async def read_case(case_id: UUID, _: Reader, look: Looking) -> CaseView:
 
 add_stage_routes(router)
 add_opening(router)
+add_corrections(router)
+add_reports(router)
+add_stage_posts(router)
 
 
 @router.get("/v1/cases", operation_id="list_cases", response_model=CaseList, responses=problems(*REFUSED_LIST))
@@ -67,9 +82,29 @@ async def list_cases(
 
 
 @router.get("/v1/worklist", operation_id="read_worklist", response_model=Worklist, responses=problems(*REFUSED_LIST))
-async def read_worklist(_: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Worklist:
-    """What waits for the caller's party, due first."""
-    return await listing.worklist(look, limit, cursor)
+async def read_worklist(
+    _: Reader,
+    look: Looking,
+    filters: Annotated[queues.WorkFilters, Depends()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Worklist:
+    """What waits for the caller's party (or the one named by `agency`), due first; with the ages of all of it."""
+    return await queues.worklist(look, filters, limit, cursor)
+
+
+@router.get(
+    "/v1/deadlines", operation_id="list_deadlines", response_model=DeadlineList, responses=problems(*REFUSED_LIST)
+)
+async def list_deadlines(
+    _: Reader,
+    look: Looking,
+    filters: Annotated[queues.DeadlineFilters, Depends()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> DeadlineList:
+    """Every deadline the caller may see, the earliest first, each with its explanation: rule, source, start, days skipped, calendar."""
+    return await queues.list_deadlines(look, filters, limit, cursor)
 
 
 @router.post(
@@ -111,7 +146,75 @@ async def confirm_receipt(
     case_id: UUID, stage: str, body: ReceiptBody, _: Annotated[Caller, needs("stages.{stage}:post")], act: Writing
 ) -> Written:
     """The owner (or recorder) of an open stage confirms receipt of the letter that opened it: its clock starts."""
-    return await receiving.confirm_receipt(act, case_id, stage, body.received_on)
+    return await terms.confirm_receipt(act, case_id, stage, body.received_on)
+
+
+@router.post(
+    "/v1/cases/{case_id}/stages/{stage}/extensions",
+    operation_id="extend_term",
+    status_code=201,
+    response_model=Written,
+    responses=problems(*REFUSED_POST, ExtensionNotAllowed, SubjectErased),
+)
+async def extend_term(
+    case_id: UUID, stage: str, body: Reasoned, _: Annotated[Caller, needs("stages.{stage}:post")], act: Writing
+) -> Written:
+    """The owner of an open stage takes the longer term that the procedure gives, with a reason, before the first has run out."""
+    return await terms.extend(act, case_id, stage, body)
+
+
+@router.post(
+    "/v1/cases/{case_id}/stages/{stage}/pauses",
+    operation_id="pause_stage",
+    status_code=201,
+    response_model=Written,
+    responses=problems(*REFUSED_POST, PauseNotAllowed, SubjectErased),
+)
+async def pause_stage(
+    case_id: UUID, stage: str, body: PauseBody, _: Annotated[Caller, needs("stages.{stage}:post")], act: Writing
+) -> Written:
+    """The owner of an open stage stops its clock from today to `until`, with a reason, within the limits of the procedure."""
+    return await terms.pause(act, case_id, stage, body)
+
+
+@router.post(
+    "/v1/cases/{case_id}/withdrawals",
+    operation_id="withdraw_case",
+    status_code=201,
+    response_model=Written,
+    responses=problems(*REFUSED_POST, WithdrawalNotAllowed, SubjectErased),
+)
+async def withdraw_case(
+    case_id: UUID, body: Reasoned, _: Annotated[Caller, needs("cases:open")], act: Writing
+) -> Written:
+    """Whoever received the report takes it back, until the matter is with the PPK: the case is closed as cancelled."""
+    return await ending.withdraw(act, case_id, body)
+
+
+@router.post(
+    "/v1/cases/{case_id}/reopenings",
+    operation_id="reopen_case",
+    status_code=201,
+    response_model=Written,
+    responses=problems(*REFUSED_POST, CaseNotClosed, SubjectErased),
+)
+async def reopen_case(case_id: UUID, body: ReopeningBody, _: Annotated[Caller, needs(None)], act: Writing) -> Written:
+    """The owner of a stage opens a new round of it in a closed case; its term starts on that day. Needs the stage's scope."""
+    return await ending.reopen(act, case_id, body)
+
+
+@router.post(
+    "/v1/cases/{case_id}/transfers",
+    operation_id="transfer_role",
+    status_code=201,
+    response_model=Written,
+    responses=problems(*REFUSED_POST, TransferNotAllowed, SubjectErased),
+)
+async def transfer_role(
+    case_id: UUID, body: TransferBody, _: Annotated[Caller, needs("cases:transfer")], act: Writing
+) -> Written:
+    """The party that fills a role whose mandate has ended settles who fills it in this case from now on."""
+    return await ending.transfer(act, case_id, body)
 
 
 @router.get(

@@ -25,9 +25,11 @@ class EntryParts:
     epoch: int
     done: list[dict[str, Any]] = field(default_factory=list)
 
-    def seal(self, part: str, model: str | None, content: Mapping[str, Any], *, opening: bool = False) -> None:
-        """`model`: the body model of the stage; None: the part has a schema of its own name."""
-        name = f"{'opening_' if opening else ''}{part}.{model}" if model else part
+    def seal(self, part: str, model: str | None, content: Mapping[str, Any], *, of: str = "") -> None:
+        """`model`: the body model of the stage; None: the part has a schema of its own name. `of`: the sort of entry whose parts
+        hold more than a post's (opening_, correction_, import_).
+        """
+        name = f"{of}{part}.{model}" if model else part
         place = {
             "log": origin.of(CASES),
             "id": str(self.entry_id),

@@ -1,13 +1,12 @@
 """From rows to what a caller may see of them: the view names the fields; an unnamed field cannot leak."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import Standpoint
-from app.cases.locking import state_of
 from app.cases.schemas import (
     CaseHeader,
     CaseView,
@@ -17,25 +16,24 @@ from app.cases.schemas import (
     StageLine,
     SubjectView,
 )
-from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.views import FULL, view_of
 
 
 def standpoint(case: Any) -> Standpoint:
-    return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by)
+    return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by, case.successors)
 
 
 def owner_now(caller: Caller, stage: Stage, case: Standpoint) -> str:
     """Who fills the owner role today: after a succession, the successor."""
-    return stage.owner if stage.owner == "ppk" else policy.holder(caller, stage.owner, case.conditions) or stage.owner
+    return stage.owner if stage.owner == "ppk" else policy.holder(caller, stage.owner, case) or stage.owner
 
 
 def recorder_now(caller: Caller, stage: Stage, case: Standpoint) -> str | None:
     if stage.recorder is None:
         return None
-    return policy.holder(caller, stage.recorder, case.conditions) or stage.recorder
+    return policy.holder(caller, stage.recorder, case) or stage.recorder
 
 
 def lines(caller: Caller, case: Any) -> list[StageLine]:
@@ -89,6 +87,7 @@ def header(caller: Caller, case: Any, language: str) -> dict[str, Any]:
         "job_level": case.job_level,
         "province": case.province,
         "violations": case.violations,
+        "laws": case.laws,
         "report_number": case.report_number,
         "received_on": case.received_on,
         "opened_by": case.opened_by,
@@ -102,7 +101,7 @@ def in_list(caller: Caller, case: Any, language: str) -> CaseHeader:
     return CaseHeader(**header(caller, case, language))
 
 
-def whole(caller: Caller, case: Any, sealed: Mapping[str, Any], language: str) -> CaseView:
+def whole(caller: Caller, case: Any, sealed: Mapping[str, Any], steps: Sequence[NextStep], language: str) -> CaseView:
     """`sealed`: the parts that may_read() named, and no others."""
     subject, reporter = sealed.get("subject"), sealed.get("reporter")
     return CaseView(
@@ -129,7 +128,7 @@ def whole(caller: Caller, case: Any, sealed: Mapping[str, Any], language: str) -
             channel=case.channel,
             account=sealed.get("account"),
         ),
-        next=steps(caller, case),
+        next=list(steps),
     )
 
 
@@ -147,7 +146,7 @@ def may_read(caller: Caller, case: Any) -> list[str]:
 
 
 def first_stage(case: Any) -> str:
-    return next(str(s["stage"]) for s in case.stages if s["posted_seq"] == 1)
+    return next(str(s["stage"]) for s in case.stages if s["after"] == "case_opened")
 
 
 def parts_in(caller: Caller, case: Any) -> set[str | None]:
@@ -159,28 +158,6 @@ def parts_in(caller: Caller, case: Any) -> set[str | None]:
         stage = rulebook().procedures[case.procedure].stages[row["stage"]]
         found |= {row["posted_by"], stage.owner, owner_now(caller, stage, place), recorder_now(caller, stage, place)}
     return found
-
-
-def steps(caller: Caller, case: Any) -> list[NextStep]:
-    """What is open: whose turn, since when, until when, and what may be decided."""
-    state, place, found = state_of(case), standpoint(case), []
-    stages = rulebook().procedures[case.procedure].stages
-    for row in case.stages:
-        if row["status"] != "open":
-            continue
-        found.append(
-            NextStep(
-                stage=row["stage"],
-                round=row["round"],
-                owner=policy.poster(caller, stages[row["stage"]], place),
-                since=datetime.fromisoformat(row["opened_at"]),
-                due_on=day(row["due_on"]),
-                outcomes=rules.allowed_outcomes(rulebook(), state, row["stage"]),
-                yours=policy.has_turn(caller, stages[row["stage"]], place),
-            )
-        )
-    order = list(stages)
-    return sorted(found, key=lambda step: order.index(step.stage))
 
 
 def day(value: str | None) -> date | None:

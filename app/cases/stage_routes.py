@@ -7,17 +7,19 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi import Body as FromBody
-from pydantic import BaseModel, Discriminator, Tag, create_model
+from pydantic import BaseModel, Discriminator, Field, StrictInt, Tag, create_model
 
 from app.access.caller import Caller, needs
-from app.cases import opening, posting
+from app.cases import correcting, opening, posting
 from app.cases.act import Opening, Writing
-from app.cases.bodies import MODELS, Body
+from app.cases.bodies import MODELS, Body, Text
 from app.cases.schemas import NewCase, Written
 from app.errors import (
     BodyTooLarge,
     CaseClosed,
+    ChargeNotInPhase,
     DomainError,
+    DuplicateCase,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
     IfMatchRequired,
@@ -25,10 +27,13 @@ from app.errors import (
     InvalidJson,
     NoMandateForStage,
     NotFound,
+    NothingToCorrect,
     OutcomeNotAllowed,
     RequestInProgress,
+    SanctionOutside,
     StageNotOpen,
     StaleVersion,
+    SubjectErased,
     UnknownReference,
     UnsupportedMediaType,
     ValidationFailed,
@@ -46,26 +51,26 @@ REFUSED_POST = (*REFUSED_WRITE, StageNotOpen, CaseClosed, StaleVersion, OutcomeN
 
 
 def shared() -> dict[str, list[tuple[Procedure, Stage]]]:
-    """Every stage code, with the stages of that code in all procedures."""
+    """Every stage code, with the stages of that code in all procedures that a case is opened with."""
     found: dict[str, list[tuple[Procedure, Stage]]] = {}
-    for procedure in rulebook().procedures.values():
+    for procedure in rulebook().current():
         for stage in procedure.stages.values():
             found.setdefault(stage.code, []).append((procedure, stage))
     return found
 
 
-def _camel(code: str) -> str:
+def camel(code: str) -> str:
     return "".join(word.capitalize() for word in code.split("_"))
 
 
-def _outcomes(stages: list[tuple[Procedure, Stage]]) -> Any:
+def outcomes_of(stages: list[tuple[Procedure, Stage]]) -> Any:
     return Literal[tuple(dict.fromkeys(o for _, s in stages for o in s.outcomes))]
 
 
 def post_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
     model = MODELS[stages[0][1].model]
-    name, says = f"Post{_camel(code)}", f"A post of the stage {code}: its outcome, and what was found."
-    return create_model(name, __base__=Body, __doc__=says, outcome=(_outcomes(stages), ...), body=(model, ...))
+    name, says = f"Post{camel(code)}", f"A post of the stage {code}: its outcome, and what was found."
+    return create_model(name, __base__=Body, __doc__=says, outcome=(outcomes_of(stages), ...), body=(model, ...))
 
 
 def add_stage_routes(router: APIRouter) -> None:
@@ -94,7 +99,45 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
         description=when(stages),
         status_code=201,
         response_model=Written,
-        responses=problems(*REFUSED_POST),
+        responses=problems(*REFUSED_POST, ChargeNotInPhase, SanctionOutside, SubjectErased),
+    )
+
+
+def add_corrections(router: APIRouter) -> None:
+    """Every stage's post may be corrected, a first one's as well."""
+    for code, stages in shared().items():
+        add_correction(router, code, stages)
+
+
+def add_correction(router: APIRouter, code: str, stages: list[tuple[Procedure, Stage]]) -> None:
+    model: Any = create_model(
+        f"Correct{camel(code)}",
+        __base__=Body,
+        __doc__=f"The whole content of a post of {code} as it should have been, and why.",
+        round=(Annotated[StrictInt, Field(ge=1, le=10_000)] | None, None),
+        body=(MODELS[stages[0][1].model], ...),
+        reason=(Text, ...),
+    )
+
+    body_type: Any = Annotated[model, FromBody()]
+
+    async def post(
+        case_id: UUID, body: body_type, _: Annotated[Caller, needs(stage_scope(code))], act: Writing
+    ) -> Written:
+        return await correcting.correct(act, case_id, code, body.round, body.body, body.reason)
+
+    router.add_api_route(
+        f"/v1/cases/{{case_id}}/stages/{code}/corrections",
+        post,
+        methods=["POST"],
+        operation_id=f"correct_{code}",
+        summary=f"Correct: {stages[0][1].label['en']} (Koreksi)",
+        description="A new entry with the whole content and the reason; the first stays in the log, and the outcome stays. "
+        "Due dates that follow from the content are counted anew; stages that relied on it are flagged to their owners. "
+        "`round`: the latest posted one unless named.",
+        status_code=201,
+        response_model=Written,
+        responses=problems(*REFUSED_POST, ChargeNotInPhase, SanctionOutside, SubjectErased, NothingToCorrect),
     )
 
 
@@ -127,12 +170,12 @@ def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
 
 def add_opening(router: APIRouter) -> None:
     """POST /v1/cases: the day of receipt picks the procedure, and so the body of the first stage."""
-    models = {s.code: _open_model(p, s) for p, s in _first_stages()}
+    models = {s.code: _open_model(p, s) for p, s in first_stages()}
     members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
     union: Any = members[0]
     for member in members[1:]:
         union |= member
-    body_type = Annotated[union, Discriminator(_first_stage_of), FromBody(openapi_examples=_openings())]
+    body_type = Annotated[union, Discriminator(first_stage_of), FromBody(openapi_examples=_openings())]
 
     async def post(body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening) -> Written:
         stage = next(code for code, model in models.items() if isinstance(body, model))
@@ -145,10 +188,10 @@ def add_opening(router: APIRouter) -> None:
         operation_id="open_case",
         summary="Open a case (Buka kasus)",
         description="Registers a case and posts its first stage in one transaction. `report.received_on` decides the procedure.\n\n"
-        + "\n\n".join(_opens(p, s) for p, s in _first_stages()),
+        + "\n\n".join(_opens(p, s) for p, s in first_stages()),
         status_code=201,
         response_model=Written,
-        responses=problems(*REFUSED_WRITE),
+        responses=problems(*REFUSED_WRITE, DuplicateCase, ChargeNotInPhase),
     )
 
 
@@ -160,19 +203,19 @@ def _opens(procedure: Procedure, stage: Stage) -> str:
     return "\n".join(lines + _when(procedure, stage).splitlines()[1:])
 
 
-def _first_stages() -> Iterator[tuple[Procedure, Stage]]:
-    for procedure in rulebook().procedures.values():
+def first_stages() -> Iterator[tuple[Procedure, Stage]]:
+    for procedure in rulebook().current():
         for code in procedure.first_stages:
             yield procedure, procedure.stages[code]
 
 
 def _open_model(procedure: Procedure, stage: Stage) -> type[BaseModel]:
     says = f"A case under {procedure.code}, with the post of its first stage {stage.code}."
-    fields: dict[str, Any] = {"outcome": (_outcomes([(procedure, stage)]), ...), "body": (MODELS[stage.model], ...)}
-    return create_model(f"Open{_camel(stage.code)}", __base__=NewCase, __doc__=says, **fields)
+    fields: dict[str, Any] = {"outcome": (outcomes_of([(procedure, stage)]), ...), "body": (MODELS[stage.model], ...)}
+    return create_model(f"Open{camel(stage.code)}", __base__=NewCase, __doc__=says, **fields)
 
 
-def _first_stage_of(value: Any) -> str:
+def first_stage_of(value: Any) -> str:
     """The tag of the model by which to read a body: what is wrong with it is then said of the right one."""
     if isinstance(value, BaseModel):
         report: Any = getattr(value, "report", None)
@@ -180,17 +223,17 @@ def _first_stage_of(value: Any) -> str:
     else:
         report = value.get("report") if isinstance(value, dict) else None
         received = report.get("received_on") if isinstance(report, dict) else None
-    procedures = list(rulebook().procedures.values())
+    procedures = rulebook().current()
     try:
         day = received if isinstance(received, date) else date.fromisoformat(str(received))
     except ValueError:
         return f"~{procedures[-1].first_stages[0]}"
-    return f"~{next((p for p in procedures if p.in_force_on(day)), procedures[0]).first_stages[0]}"
+    return f"~{(rulebook().governing(day) or procedures[0]).first_stages[0]}"
 
 
 def _openings() -> dict[str, Any]:
     found = {}
-    for procedure, stage in _first_stages():
+    for procedure, stage in first_stages():
         for n, example in enumerate(stage.examples):
             case: dict[str, Any] = dict(procedure.example_case)
             case["subject"] = {**case["subject"], **_mapping(example.get("subject"))}

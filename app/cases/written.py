@@ -20,6 +20,7 @@ def written(leaf: bytes, receipts: Receipts) -> Written:
     at = datetime.fromisoformat(facts["received_at"])
     lines = [_line(stages[o["stage"]], o, "open", _instant(o["since"]) or at) for o in facts["opens"]]
     lines += [_line(stages[s["stage"]], s, "skipped", None) for s in facts["skips"]]
+    lines += [_past(stages[p["stage"]], p, at) for p in facts.get("posts", ())]
     if facts.get("outcome"):
         lines.insert(0, _posted(stages[facts["stage"]], facts, at))
     return Written(
@@ -53,6 +54,12 @@ def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -
         posted_at=None,
         posted_by=None,
     )
+
+
+def _past(stage: Stage, post: dict[str, Any], at: datetime) -> StageLine:
+    """A round of an imported case: on record since its import."""
+    line = _line(stage, {**post, "owner": None}, "posted", at)
+    return line.model_copy(update={"outcome": post["outcome"], "posted_at": at, "posted_by": post["party"]})
 
 
 def _posted(stage: Stage, facts: dict[str, Any], at: datetime) -> StageLine:

@@ -25,6 +25,17 @@ from app.errors import (
 from app.http import strict_json
 
 MAX_BODY = 64 * 1024
+JSON = "application/json"
+
+
+class Takes:
+    """A dependency by which an operation declares that it takes a larger body, or another type of one."""
+
+    def __init__(self, most: int, media_type: str = "application/json") -> None:
+        self.most, self.media_type = most, media_type
+
+    async def __call__(self) -> None:
+        """Only declared; the route reads it."""
 
 
 class ParsedRequest(Request):
@@ -54,20 +65,22 @@ class GuardedRoute(APIRoute):
         inner = super().get_route_handler()
         found = list(_walk(self.dependant))
         guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))]
+        takes = next((d.call for d in found if isinstance(d.call, Takes)), Takes(MAX_BODY))
         has_body = self.body_field is not None
+        of_lines = takes.media_type != JSON
         needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
 
         known = {f.alias for d in found for f in d.query_params}
 
         async def handler(request: Request) -> Response:
-            if has_body:
-                _require_json(request)
+            if has_body or of_lines:
+                _require_type(request, takes)
             for guard in guards:
                 await guard(request)
             _require_text(request)
             _require_known(request, known)
             if has_body:
-                raw = await _read(request)
+                raw = await read_whole(request, takes.most)
                 try:
                     request = ParsedRequest(request, raw, strict_json.parse(raw))
                 except (ValueError, RecursionError):
@@ -101,22 +114,23 @@ def _require_known(request: Request, known: set[str]) -> None:
         raise ValidationFailed(flaw)
 
 
-def _require_json(request: Request) -> None:
+def _require_type(request: Request, takes: Takes) -> None:
     kinds = request.headers.getlist("content-type")
-    if len(kinds) != 1 or kinds[0].split(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMediaType
+    if len(kinds) != 1 or kinds[0].split(";")[0].strip().lower() != takes.media_type:
+        raise UnsupportedMediaType(media_type=takes.media_type)
     length = request.headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
-        raise BodyTooLarge
+    if not (length.isascii() and length.isdigit()) or int(length) > takes.most:
+        raise BodyTooLarge(limit=takes.most)
 
 
-async def _read(request: Request) -> bytes:
+async def read_whole(request: Request, most: int) -> bytes:
+    """The body, as long as it is no larger than `most` bytes."""
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY:
-                raise BodyTooLarge
+            if len(body) > most:
+                raise BodyTooLarge(limit=most)
     except ClientDisconnect:
         raise InvalidJson from None
     return bytes(body)

@@ -11,16 +11,26 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LARGEST_INTEGER = 2**53 - 1
 DEEPEST = 40
 
-# s text, i integer, l list, d mapping, u a UUID, t an instant, y a day, n null; "?" or null as well
+# s text, i integer, l list, d mapping, u a UUID, t an instant, y a day, n null; "?" or null as well; "*" or not there at all
 COMMON = {"v": "i", "log": "s", "type": "s", "id": "u", "party": "s", "client": "s?", "actor": "s?", "received_at": "t"}
 IN_CASES = {"parts": "l", "sig": "s?"}
 CHAINED = {"case": "u", "seq": "i", "prev": "s?", "number": "s", "procedure": "s", "election": "s"}
-LEFT = {"opens": "l", "skips": "l", "status": "s", "open": "l"}
+LEFT = {"opens": "l", "skips": "l", "status": "s", "open": "l", "calendar": "s?*"}
 ASKED = {"idempotency": "d", "client": "s"}
+ROUND = {"stage": "s", "round": "i"}
 POSTED = {"stage": "s", "round": "i", "outcome": "s", "due_on": "y?"}
 ERASED = {"erases": "d", "person": "s", "authority": "s", "why": "s?", "client": "n"}
 OF_CASES: dict[str, dict[str, str]] = {
-    "case.opened": {**CHAINED, **LEFT, **ASKED, **POSTED, "received_on": "y"},
+    "case.opened": {**CHAINED, **LEFT, **ASKED, **POSTED, "received_on": "y", "overrides": "l*"},
+    "case.imported": {**CHAINED, **LEFT, **ASKED, "received_on": "y", "overrides": "l", "posts": "l"},
+    "stage.extended": {**CHAINED, **LEFT, **ASKED, **ROUND},
+    "stage.paused": {**CHAINED, **LEFT, **ASKED, **ROUND, "pause": "d"},
+    "stage.corrected": {**CHAINED, **LEFT, **ASKED, **ROUND, "changed": "l", "flags": "l"},
+    "case.withdrawn": {**CHAINED, **LEFT, **ASKED},
+    "case.reopened": {**CHAINED, **LEFT, **ASKED, **ROUND},
+    "case.transferred": {**CHAINED, **LEFT, "idempotency": "d*", "role": "s", "from": "s", "to": "s"},
+    "deadline.passed": {**CHAINED, **LEFT, **ROUND, "due_on": "y", "client": "n"},
+    "deadline.recounted": {**CHAINED, **LEFT, "was": "l", "client": "n"},
     "stage.posted": {**CHAINED, **LEFT, **ASKED, **POSTED, "opened_at": "t", "owner": "s"},
     "stage.received": {**CHAINED, **LEFT, **ASKED, "stage": "s", "round": "i", "letter": "d"},
     "subject.erased": {**CHAINED, **LEFT, **ERASED},
@@ -56,6 +66,11 @@ SKIPPED = {"stage": "s", "round": "i"}
 REQUEST = {"key": "u", "fingerprint": "s"}
 LETTER = {"stage": "s", "round": "i", "received_on": "y"}
 ERASES = {"person": "s", "keys": "l"}
+PAUSE = {"from": "y", "until": "y"}
+FLAG = {"stage": "s", "round": "i", "owner": "s"}
+WAS = {"stage": "s", "round": "i", "due_on": "y?", "calendar": "s"}
+PAST = {"stage": "s", "round": "i", "outcome": "s", "party": "s"}
+LISTED = (("flags", FLAG), ("was", WAS), ("posts", PAST))
 
 
 def flaw(log: str, members: Any) -> str | None:
@@ -91,19 +106,23 @@ def _of_cases(members: Mapping[str, Any]) -> str | None:
     inner += [(row, OPENED, "opens") for row in members["opens"]] + [
         (row, SKIPPED, "skips") for row in members["skips"]
     ]
-    for name, form in (("idempotency", REQUEST), ("letter", LETTER), ("erases", ERASES)):
+    for name, form in (("idempotency", REQUEST), ("letter", LETTER), ("erases", ERASES), ("pause", PAUSE)):
         if name in members:
             inner.append((members[name], form, name))
+    for name, form in LISTED:
+        inner += [(row, form, name) for row in members.get(name, ())]
     return next((found for row, form, where in inner if (found := _fits(row, form, where))), None)
 
 
 def _fits(row: Any, form: Mapping[str, str], where: str) -> str | None:
-    if not isinstance(row, dict) or set(row) != set(form):
+    needed = {name for name, kind in form.items() if not kind.endswith("*")}
+    if not isinstance(row, dict) or not needed <= set(row) <= set(form):
         return f"{where} has other members than its form"
-    return next((f"{where}.{name}" for name, kind in form.items() if not _is(row[name], kind)), None)
+    return next((f"{where}.{name}" for name in form if name in row and not _is(row[name], form[name])), None)
 
 
 def _is(value: Any, kind: str) -> bool:
+    kind = kind.removesuffix("*")
     if value is None:
         return kind.endswith("?") or kind == "n"
     kind = kind.removesuffix("?")

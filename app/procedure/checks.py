@@ -33,6 +33,9 @@ def _vocabulary_flaws(rulebook: Rulebook) -> Iterator[str]:
         yield from _unknown(condition.set_by | condition.cleared_by, posts, f"post in condition {condition.code}:")
     for succession in vocabulary.succession:
         yield from _unknown(filter(None, [succession.holds, succession.fails]), vocabulary.conditions, "condition")
+    codes = {s.code for s in stages}
+    yield from _unknown(vocabulary.pause.stages | vocabulary.withdrawal.until, codes, "stage of a pause or withdrawal")
+    yield from _unknown([vocabulary.withdrawal.closes], vocabulary.statuses, "status")
     for measure in vocabulary.measures.values():
         yield from _unknown(measure.outcomes, posts, f"post in statistics {measure.code}:")
         yield from _unknown(filter(None, [measure.status]), vocabulary.statuses, "status")
@@ -62,6 +65,7 @@ def _stage_flaws(stage: Stage, procedure: Procedure, rulebook: Rulebook) -> Iter
     yield from _unknown(stage.body.required_for, _outcomes_anywhere(stage, rulebook), "outcome")
     if not stage.outcomes:
         yield "no outcome"
+    yield from _unknown(stage.source, vocabulary.sources, "source")
     for outcome in stage.outcomes.values():
         for flaw in _outcome_flaws(outcome, procedure, vocabulary):
             yield f"outcome {outcome.code}: {flaw}"
@@ -96,6 +100,7 @@ def _clock_flaws(stage: Stage, procedure: Procedure, vocabulary: Vocabulary) -> 
         yield from _unknown(filter(None, [clock.regime]), {"pemilu", "pemilihan"}, "regime")
         if clock.value is not None and clock.unit not in {"working_day", "calendar_day"}:
             yield f"unknown unit {clock.unit}"
+        yield from _unknown(clock.source, vocabulary.sources, "source")
         for start in clock.starts:
             where, _, name = start.partition(".")
             if start in {"report.received_on", "stage.opened_on"}:

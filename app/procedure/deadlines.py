@@ -1,6 +1,6 @@
 """When a stage is due, and why: the first clock that fits, its latest start on record, and the days counted from the day after it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -8,27 +8,47 @@ from app.procedure.model import Clock, Procedure
 from app.procedure.state import CaseState, StageState
 
 ONE_DAY = timedelta(days=1)
-SATURDAY = 5
+SATURDAY, SUNDAY = 5, 6
+WEEKEND = {SATURDAY: ("Sabtu", "Saturday"), SUNDAY: ("Minggu", "Sunday")}
+PAUSED = ("Jeda", "Pause")
+ZONE = "Asia/Jakarta"
+REOPENED = "reopened"  # after a closed case is taken up again: the first clock that fits otherwise, from that day on
+Span = tuple[date, date]
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Public holidays and joint leave as snapshotted; past `known_until` no joint leave is decreed yet."""
+    """Public holidays and joint leave as snapshotted, each with its name in both languages; past `known_until` no joint leave is
+    decreed yet.
+    """
 
     version: str
     known_until: date
-    days_off: Mapping[date, str]
+    days_off: Mapping[date, tuple[str, str]]
 
     def works(self, day: date) -> bool:
         return day.weekday() < SATURDAY and day not in self.days_off
 
-    def count(self, start: date, value: int, unit: str) -> date:
+    def why_skipped(self, day: date, unit: str, pause: Span | None = None) -> tuple[str, str] | None:
+        """Why a day does not count in a term, in both languages; None: it counts."""
+        if pause and pause[0] <= day <= pause[1]:
+            return PAUSED
+        if unit == "calendar_day":
+            return None
+        return self.days_off.get(day) or WEEKEND.get(day.weekday())
+
+    def count(self, start: date, value: int, unit: str, pause: Span | None = None) -> date:
         """The last day of a term of `value` days; day 1 is the day after `start`."""
         day = start
         while value:
             day += ONE_DAY
-            value -= 1 if unit == "calendar_day" or self.works(day) else 0
+            value -= 0 if self.why_skipped(day, unit, pause) else 1
         return day
+
+    def skipped(self, start: date, end: date, unit: str, pause: Span | None) -> list[tuple[date, tuple[str, str]]]:
+        """The days between that did not count, one by one."""
+        days = (start + n * ONE_DAY for n in range(1, (end - start).days + 1))
+        return [(day, why) for day in days if (why := self.why_skipped(day, unit, pause))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +76,25 @@ class Due:
         }
 
 
+def standing(due_on: date | None, pause: Span | None, today: date, soon: date) -> str:
+    """Of an open stage: paused, overdue, due_soon (up to `soon`), or running; also running where there is no term."""
+    if pause and pause[0] <= today <= pause[1]:
+        return "paused"
+    if due_on is None or due_on > soon:
+        return "running"
+    return "overdue" if due_on < today else "due_soon"
+
+
+def bucket(days: int, upper: Sequence[int]) -> str:
+    """The ageing bucket of so many days: `0-7`, `8-14`, ..., `91+`."""
+    lower = 0
+    for end in upper:
+        if days <= end:
+            return f"{lower}-{end}"
+        lower = end + 1
+    return f"{lower}+"
+
+
 def clock_of(procedure: Procedure, case: CaseState, stage: StageState) -> Clock | None:
     """The first clock whose selectors (regime, kind of report, what opened the stage) fit."""
     for clock in procedure.stages[stage.stage].clocks:
@@ -63,7 +102,7 @@ def clock_of(procedure: Procedure, case: CaseState, stage: StageState) -> Clock 
             continue
         if clock.kinds and case.report_kind not in clock.kinds:
             continue
-        if clock.after and stage.after not in clock.after:
+        if clock.after and stage.after not in (*clock.after, REOPENED):
             continue
         return clock
     return None
@@ -77,12 +116,26 @@ def due(procedure: Procedure, case: CaseState, stage: StageState, calendar: Cale
         certainty = clock.certainty if clock else "sure"
         return Due(None, None, None, None, None, certainty, calendar.version, provisional=False)
     start, name = starts[-1]
-    on = calendar.count(start, clock.value, clock.unit)
-    provisional = on > calendar.known_until
-    return Due(on, start, name, clock.value, clock.unit, clock.certainty, calendar.version, provisional)
+    value, unit = _term(clock, stage)
+    on = calendar.count(start, value, unit, stage.paused)
+    if clock.extension and clock.extension.adds:
+        for _ in range(stage.extended):
+            on = calendar.count(on, clock.extension.adds, clock.extension.unit, stage.paused)
+    return Due(on, start, name, value, unit, clock.certainty, calendar.version, on > calendar.known_until)
+
+
+def _term(clock: Clock, stage: StageState) -> tuple[int, str]:
+    """The term from the start: as the rule gives it, or the longer total of an extension."""
+    longer = clock.extension
+    if stage.extended and longer and longer.total:
+        return longer.total, longer.unit
+    return clock.value or 0, clock.unit or "calendar_day"
 
 
 def _starts(clock: Clock, case: CaseState, stage: StageState, no_receipt: int) -> Iterator[tuple[date, str]]:
+    if stage.after == REOPENED:
+        yield stage.opened_on, "stage.opened_on"
+        return
     for start in clock.starts:
         where, _, field = start.partition(".")
         if start == "report.received_on":

@@ -16,9 +16,11 @@ from app.procedure.model import (
     Clock,
     Closing,
     Condition,
+    Extension,
     Field,
     Measure,
     Outcome,
+    Pause,
     Procedure,
     Rulebook,
     Stage,
@@ -26,6 +28,7 @@ from app.procedure.model import (
     Succession,
     Vocabulary,
     When,
+    Withdrawal,
 )
 
 HERE = Path(__file__).parent
@@ -34,6 +37,10 @@ LISTS = {
     "sanctions": ("sanctions", "sanctions"),
     "elections": ("elections", "elections"),
     "parties": ("parties", "parties"),
+    "control_actions": ("sanctions", "control_actions"),
+    "sanction_levels": ("sanctions", "levels"),
+    "legacy_violations": ("violations", "legacy_forms"),
+    "laws": ("laws", "laws"),
     **{
         name: ("lists", name)
         for name in (
@@ -82,7 +89,14 @@ def _outcome(code: str, row: Mapping[str, Any]) -> Outcome:
         holds=row.get("if"),
         fails=row.get("unless"),
         identified=row.get("identified", False),
+        sanction=row.get("sanction"),
     )
+
+
+def _extension(row: Mapping[str, Any] | None) -> Extension | None:
+    if row is None:
+        return None
+    return Extension(row.get("total"), row.get("adds"), row["unit"], row["when"], row["certainty"])
 
 
 def _clock(row: Mapping[str, Any]) -> Clock:
@@ -94,9 +108,12 @@ def _clock(row: Mapping[str, Any]) -> Clock:
         kinds=tuple(row.get("kind", ())),
         after=tuple(row.get("after", ())),
         overdue_opens=tuple(_when(w) for w in row.get("overdue_opens", ())),
+        extension=_extension(row.get("extension")),
         certainty=row["certainty"],
         unit_certainty=row.get("unit_certainty"),
+        start_certainty=row.get("start_certainty"),
         reason=row.get("reason"),
+        source=tuple(row.get("source", ())),
     )
 
 
@@ -126,13 +143,17 @@ def _stage(row: Mapping[str, Any]) -> Stage:
         full=frozenset(row["views"]["full"]),
         summary=frozenset(row["views"]["summary"]),
         certainty=row["certainty"],
+        source=tuple(row.get("source", ())),
         examples=tuple(examples),
     )
 
 
 def read_procedure(path: Path) -> Procedure:
-    """One procedure file. Its SHA-256 is of the bytes as reviewed, and is logged."""
+    """One procedure file. Its SHA-256 is of the bytes as reviewed, and is logged. `stages_of`: the stages of another file."""
     row = _yaml(path)
+    if "stages_of" in row:
+        base = _yaml(path.with_name(f"{row['stages_of']}.yaml"))
+        row |= {name: base[name] for name in ("first_stages", "stages", "example_case")}
     return Procedure(
         code=row["code"],
         label=_label(row, prefix="title_"),
@@ -142,6 +163,7 @@ def read_procedure(path: Path) -> Procedure:
         stages={s["code"]: _stage(s) for s in row["stages"]},
         example_case=row.get("example_case", {}),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        import_only=row.get("import_only", False),
     )
 
 
@@ -163,6 +185,14 @@ def _measure(code: str, row: Mapping[str, Any]) -> Measure:
     return Measure(code, _label(row), outcomes, row.get("status"), row.get("condition"), row.get("of", code))
 
 
+def _pause(row: Mapping[str, Any]) -> Pause:
+    return Pause(frozenset(row["stages"]), row["max"], row["unit"], row["times"])
+
+
+def _withdrawal(row: Mapping[str, Any]) -> Withdrawal:
+    return Withdrawal(row["closes"], frozenset(row["by"]), frozenset(row["until"]))
+
+
 def _statuses(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Status]:
     return {
         code: Status(code, _label(row), kind == "closed", row.get("published"))
@@ -182,6 +212,9 @@ def read_vocabulary(path: Path) -> Vocabulary:
                 frozenset(c.get("set_by", ())),
                 frozenset(c.get("cleared_by", ())),
                 _label(c),
+                c.get("by"),
+                frozenset(c.get("touched", ())),
+                "test" in c,
             )
             for code, c in row["conditions"].items()
         },
@@ -191,6 +224,12 @@ def read_vocabulary(path: Path) -> Vocabulary:
             for s in row["succession"]
         ),
         no_receipt_days=row["no_receipt"]["plus"],
+        pause=_pause(row["pause"]),
+        extension_times=row["extension_times"],
+        due_soon=(row["due_soon"]["value"], row["due_soon"]["unit"]),
+        ageing=tuple(row["ageing"]["upper"]),
+        withdrawal=_withdrawal(row["withdrawal"]),
+        sources=row["sources"],
         measures={code: _measure(code, m) for code, m in row["statistics"].items()},
     )
 

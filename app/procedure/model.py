@@ -24,7 +24,9 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What may be decided at a stage, and what follows from it. `identified`: only of a person whose NIP or NIK is known."""
+    """What may be decided at a stage, and what follows from it. `identified`: only of a person whose NIP or NIK is known;
+    `sanction`: only with a sanction within, or outside, the allowed set of the charged forms.
+    """
 
     code: str
     label: Mapping[str, str]
@@ -35,6 +37,18 @@ class Outcome:
     holds: str | None = None
     fails: str | None = None
     identified: bool = False
+    sanction: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A longer term, by a post with a reason: `total` counts from the same start, `adds` from the due date."""
+
+    total: int | None
+    adds: int | None
+    unit: str
+    when: str
+    certainty: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +62,12 @@ class Clock:
     kinds: tuple[str, ...]
     after: tuple[str, ...]
     overdue_opens: tuple[When, ...]
+    extension: Extension | None
     certainty: str
     unit_certainty: str | None
+    start_certainty: str | None
     reason: str | None
+    source: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,7 @@ class Stage:
     full: frozenset[str]
     summary: frozenset[str]
     certainty: str
+    source: tuple[str, ...]
     examples: tuple[Mapping[str, object], ...]
 
 
@@ -107,12 +125,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Holds or not, by the newest post that fits either list; or by a test of the employer."""
+    """Holds or not, by the newest post that fits either list; or by a test of the employer. `by`: only posts of that party
+    set it; `touched`: an extended or paused round of the stage sets it as well.
+    """
 
     code: str
     set_by: frozenset[str]
     cleared_by: frozenset[str]
     label: Mapping[str, str]
+    by: str | None = None
+    touched: frozenset[str] = frozenset()
+    of_employer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +147,25 @@ class Succession:
     to: str
     holds: str | None
     fails: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long, in which unit and how often a round of these stages may stand still."""
+
+    stages: frozenset[str]
+    longest: int
+    unit: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The status it closes a case with, who may (a party, or the opener), and the stages that end the right once opened."""
+
+    closes: str
+    by: frozenset[str]
+    until: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +188,7 @@ class Procedure:
     stages: Mapping[str, Stage]
     example_case: Mapping[str, object]
     sha256: str
+    import_only: bool = False
 
     def in_force_on(self, day: date) -> bool:
         return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
@@ -173,6 +216,12 @@ class Vocabulary:
     statuses: Mapping[str, Status]
     succession: tuple[Succession, ...]
     no_receipt_days: int
+    pause: Pause
+    extension_times: int
+    due_soon: tuple[int, str]
+    ageing: tuple[int, ...]
+    withdrawal: Withdrawal
+    sources: Mapping[str, str]
     measures: Mapping[str, Measure]
 
 
@@ -195,3 +244,11 @@ class Rulebook:
     vocabulary: Vocabulary
     procedures: Mapping[str, Procedure]
     catalogue: Catalogue
+
+    def governing(self, day: date) -> Procedure | None:
+        """The procedure in force for a report received on that day."""
+        return next((p for p in self.procedures.values() if p.in_force_on(day) and not p.import_only), None)
+
+    def current(self) -> list[Procedure]:
+        """Those that a case may be opened with, the earliest first."""
+        return [p for p in self.procedures.values() if not p.import_only]

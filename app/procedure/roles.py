@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 
 from app.procedure.model import Rulebook, Succession
 
@@ -26,12 +27,22 @@ def filled_by(
     role: str,
     day: date,
     conditions: Iterable[str],
+    successors: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
-    """The party that fills `role` on `day` for a case in which `conditions` hold. `holders`: role to party by mandate, that day."""
+    """The party that fills `role` on `day` for a case in which `conditions` hold. `holders`: role to party by mandate, that day;
+    `successors`: what a transfer entry has settled for this case.
+    """
     if role in holders:
         return holders[role]
+    if role in successors:
+        return successors[role]
     found = set(conditions)
     return next((s.to for s in _succeeding(rulebook, role, day) if _fits(s, found)), None)
+
+
+def succeeding_parties(rulebook: Rulebook, role: str, day: date) -> list[str]:
+    """The parties that may succeed to a role on that day."""
+    return list(dict.fromkeys(s.to for s in _succeeding(rulebook, role, day)))
 
 
 def _succeeding(rulebook: Rulebook, role: str, day: date) -> Iterator[Succession]:

@@ -1,13 +1,15 @@
 """What may be posted now, and what a post opens, drops or closes. Pure: the tables are in versions/*.yaml."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 from app.errors import OutcomeNotAllowed, StageNotOpen
-from app.procedure.deadlines import clock_of
-from app.procedure.model import Outcome, Procedure, Rulebook, When
+from app.procedure.deadlines import REOPENED, clock_of
+from app.procedure.model import Condition, Outcome, Procedure, Rulebook, When
 from app.procedure.state import CaseState, StageState
+
+LAST = 2**31  # after every seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,26 @@ def holds(rulebook: Rulebook, code: str | None, case: CaseState) -> bool:
     """Whether a condition holds: the newest post that fits either of its lists decides."""
     if code is None:
         return True
-    if code == "employer_regional":
-        return case.agency_code[:2] in rulebook.catalogue.provincial_prefixes
     condition = rulebook.vocabulary.conditions[code]
+    if condition.of_employer:
+        return case.agency_code[:2] in rulebook.catalogue.provincial_prefixes
     for post in case.posts():
-        names = {f"{post.stage}.{post.outcome}", f"{post.stage}.*"}
-        exact = f"{post.stage}.{post.outcome}"
-        if exact in condition.set_by:
-            return True
-        if exact in condition.cleared_by or names & condition.cleared_by:
-            return False
-        if names & condition.set_by:
-            return True
-    return False
+        found = _decides(condition, post)
+        if found is not None:
+            return found
+    return any(s.stage in condition.touched and (s.extended or s.paused) for s in case.stages)
+
+
+def _decides(condition: Condition, post: StageState) -> bool | None:
+    """Whether this post sets (True) or clears (False) the condition, or leaves it as it was."""
+    exact, whole = f"{post.stage}.{post.outcome}", f"{post.stage}.*"
+    if condition.by is not None and post.posted_by not in (condition.by, None):
+        return None
+    if exact in condition.set_by:
+        return True
+    if exact in condition.cleared_by or whole in condition.cleared_by:
+        return False
+    return True if whole in condition.set_by else None
 
 
 def conditions(rulebook: Rulebook, case: CaseState) -> list[str]:
@@ -73,12 +82,20 @@ def open_first(case: CaseState, stage: str) -> CaseState:
     return replace(case, stages=(first,))
 
 
-def post(rulebook: Rulebook, case: CaseState, stage: str, outcome: str, facts: dict[str, object], seq: int) -> Move:
+def post(
+    rulebook: Rulebook,
+    case: CaseState,
+    stage: str,
+    outcome: str,
+    facts: dict[str, object],
+    seq: int,
+    by: str | None = None,
+) -> Move:
     """Close the open round of `stage` with `outcome`; drop, open and close what the table says, in this order."""
     procedure = rulebook.procedures[case.procedure]
     current = require_open(case, stage)
     chosen = require_outcome(rulebook, case, stage, outcome)
-    posted = replace(current, status="posted", outcome=outcome, posted_seq=seq, facts=facts)
+    posted = replace(current, status="posted", outcome=outcome, posted_seq=seq, facts=facts, posted_by=by)
     state = _replaced(case, posted)
     dropped = [replace(s, status="skipped") for s in state.stages if _drops(s, chosen)]
     for gone in dropped:
@@ -96,6 +113,63 @@ def post(rulebook: Rulebook, case: CaseState, stage: str, outcome: str, facts: d
         for gone in late:
             state = _replaced(state, gone)
     return Move(state, tuple(opened), tuple(dropped), closed, closed or status(rulebook, state))
+
+
+def overdue(rulebook: Rulebook, case: CaseState, stage: str, first_day: date) -> Move:
+    """What the clock of an open stage opens when it has run out; the stage itself stays open. `first_day`: the first day past
+    the due date. A control stage that is open already keeps its clock.
+    """
+    current = require_open(case, stage)
+    clock = clock_of(rulebook.procedures[case.procedure], case, current)
+    wanted = [w for w in (clock.overdue_opens if clock else ()) if case.open(w.stage) is None]
+    opened = _opened(rulebook, case, wanted, f"{stage}.overdue", first_day)
+    return moved(rulebook, case, opened, ())
+
+
+def withdraw(rulebook: Rulebook, case: CaseState) -> Move:
+    """Every open stage falls away, and the case is closed."""
+    gone = [replace(s, status="skipped") for s in case.stages if s.status == "open"]
+    return moved(rulebook, case, (), gone, closed=rulebook.vocabulary.withdrawal.closes)
+
+
+def reopen(rulebook: Rulebook, case: CaseState, stage: str, day: date) -> Move:
+    """A new round of a stage that was posted before; its clock starts with the reopening."""
+    new = StageState(stage, len(case.rounds(stage)) + 1, "open", REOPENED, day)
+    return moved(rulebook, case, (new,), ())
+
+
+def moved(
+    rulebook: Rulebook,
+    case: CaseState,
+    opened: Sequence[StageState],
+    dropped: Sequence[StageState],
+    *,
+    closed: str | None = None,
+    was: str | None = None,
+) -> Move:
+    """The case with rounds replaced, and the status that follows. `was`: the status of a closed case that stays closed."""
+    for new in (*opened, *dropped):
+        case = _replaced(case, new)
+    left = was if was is not None and not case.open_codes() else None
+    return Move(case, tuple(opened), tuple(dropped), closed, closed or left or status(rulebook, case))
+
+
+def relying(case: CaseState, corrected: StageState) -> list[StageState]:
+    """Rounds that came to be because of this post, and those that came of them: posted or open, in the order of their opening."""
+    found: list[StageState] = []
+    since = {corrected.stage: _order(corrected)}
+    for stage in sorted(case.stages, key=_order):
+        opener = stage.after.partition(".")[0]
+        if stage.status == "skipped" or opener not in since or _order(stage) <= since[opener]:
+            continue
+        found.append(stage)
+        since.setdefault(stage.stage, _order(stage))
+    return found
+
+
+def _order(stage: StageState) -> int:
+    """Its place among the posts; what is open comes last."""
+    return LAST if stage.posted_seq is None else stage.posted_seq
 
 
 def _drops(stage: StageState, outcome: Outcome) -> bool:
@@ -117,7 +191,7 @@ def _opened(rulebook: Rulebook, case: CaseState, wanted: Iterable[When], after: 
             continue
         running = case.open(when.stage)
         if running is not None:  # open already: nothing but its clock changes
-            opened.append(replace(running, after=after, opened_on=day))
+            opened.append(replace(running, after=after, opened_on=day, extended=0))
         else:
             number = len(case.rounds(when.stage)) + 1
             opened.append(StageState(when.stage, number, "open", after, day))

@@ -8,6 +8,8 @@ GENERAL: Mapping[str, tuple[str, str]] = {
     "cases:read": ("Membaca kasus", "Read cases"),
     "cases:read.identity": ("Membaca identitas terlapor", "Read the identity of the reported person"),
     "cases:open": ("Membuka kasus", "Open a case"),
+    "cases:transfer": ("Mengalihkan peran dalam kasus", "Hand over a role in a case"),
+    "cases:import": ("Mengimpor kasus lama", "Import older cases"),
     "events:read": ("Membaca kejadian", "Read the feed of events"),
     "ledger:verify": ("Memeriksa buku besar", "Verify the ledger"),
     "statistics:read": ("Membaca statistik", "Read statistics"),

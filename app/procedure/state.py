@@ -7,7 +7,9 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """One round of one stage. `after`: the `stage.outcome` that last set its clock; `case_opened` for the first."""
+    """One round of one stage. `after`: the `stage.outcome` that last set its clock; `case_opened` for the first.
+    `extended`: how often its running clock was; `paused`: the first and last day of its pause.
+    """
 
     stage: str
     round: int
@@ -17,6 +19,9 @@ class StageState:
     outcome: str | None = None
     posted_seq: int | None = None
     facts: Mapping[str, object] | None = None
+    posted_by: str | None = None
+    extended: int = 0
+    paused: tuple[date, date] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,8 @@ class CaseState:
 
     def posts(self) -> Iterator[StageState]:
         """Posted rounds, newest first."""
-        done = [s for s in self.stages if s.posted_seq is not None]
-        return iter(sorted(done, key=lambda s: s.posted_seq or 0, reverse=True))
+        done = [(s.posted_seq, s) for s in self.stages if s.posted_seq is not None]
+        return (s for _, s in sorted(done, key=lambda pair: pair[0], reverse=True))
 
     def open_codes(self) -> list[str]:
         return [s.stage for s in self.stages if s.status == "open"]

@@ -1,6 +1,7 @@
 """The working-day calendar: taken from the `holidays` package once a version, kept as rows, read once a process."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +20,11 @@ from app.reference.models import CalendarVersion, Holiday
 FIRST_YEAR, LAST_YEAR = 2019, 2060
 VERSION = f"holidays-{version('holidays')}"
 KNOWN_UNTIL = Statement("SELECT known_until FROM calendar_version WHERE version = :version")
-DAYS = Statement("SELECT day, name_id FROM holiday WHERE version = :version")
+VERSIONS = Statement(
+    "SELECT v.version, v.known_until FROM calendar_version v JOIN entry e ON e.id = v.entry_id ORDER BY e.received_at, e.id"
+)
+DAYS = Statement("SELECT day, name_id, name_en FROM holiday WHERE version = :version")
+ROWS = Statement("SELECT day, category, name_id, name_en FROM holiday WHERE version = :version ORDER BY day")
 INSERT_VERSION = Statement(
     insert(CalendarVersion).values({c.name: bindparam(c.name) for c in CalendarVersion.__table__.columns})
 )
@@ -51,21 +56,71 @@ def days_hash(days: Iterable[Mapping[str, Any]]) -> str:
 
 async def ensure(session: Session, *, by: str) -> None:
     """Store this version's snapshot, once, with its entry."""
-    if await session.value(KNOWN_UNTIL, version=VERSION):
-        return
-    known_until, days = snapshot()
+    if not await session.value(KNOWN_UNTIL, version=VERSION):
+        await _store(session, VERSION, *snapshot(), by=by)
+
+
+async def _store(session: Session, version: str, known_until: date, days: list[dict[str, Any]], *, by: str) -> None:
     batch = Together()
-    facts = {"version": VERSION, "known_until": known_until.isoformat(), "days": len(days), "sha256": days_hash(days)}
+    facts = {"version": version, "known_until": known_until.isoformat(), "days": len(days), "sha256": days_hash(days)}
     entry = append(batch, type_="calendar.loaded", party=by, received_at=clock.now(), facts=facts)
     await batch.send(session)
-    await session.run(INSERT_VERSION, version=VERSION, known_until=known_until, entry_id=entry.id)
+    await session.run(INSERT_VERSION, version=version, known_until=known_until, entry_id=entry.id)
     for day in days:
-        await session.run(INSERT_DAY, **day)
+        await session.run(INSERT_DAY, **{**day, "version": version})
 
 
-async def load(session: Session) -> Calendar:
-    """The snapshot of this version of the package."""
-    known = await session.value(KNOWN_UNTIL, version=VERSION)
-    if known is None:
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a decree on joint leave changes before the package knows of it."""
+
+    version: str
+    known_until: date
+    add: list[dict[str, Any]]
+    remove: list[date]
+
+
+class RevisionError(Exception):
+    """What cannot be loaded; the message says why."""
+
+
+async def revise(session: Session, revision: Revision, *, by: str) -> None:
+    """A new calendar: the one in force, with days added and taken away. Open deadlines are counted anew by the watcher."""
+    calendars = await load(session)
+    if revision.version in calendars.known:
+        raise RevisionError(f"the calendar {revision.version} is there already: give the new one a name of its own")
+    days = {r.day: r._asdict() for r in await session.run(ROWS, version=calendars.current.version)}
+    unknown = [day.isoformat() for day in revision.remove if day not in days]
+    if unknown:
+        raise RevisionError(f"no days off in {calendars.current.version}: {', '.join(unknown)}")
+    for day in revision.remove:
+        del days[day]
+    days |= {row["day"]: row for row in revision.add}
+    await _store(session, revision.version, revision.known_until, [days[d] for d in sorted(days)], by=by)
+
+
+class Calendars:
+    """Every snapshot on record; `current` is the one that was loaded last."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Calendar] = {}
+        self.current: Calendar
+
+    async def refresh(self, session: Session) -> None:
+        """Take over what was loaded since, here or in another process."""
+        rows = await session.run(VERSIONS)
+        for row in rows:
+            if row.version not in self.known:
+                days = {r.day: (r.name_id, r.name_en) for r in await session.run(DAYS, version=row.version)}
+                self.known[row.version] = Calendar(row.version, row.known_until, days)
+        if rows:
+            self.current = self.known[rows[-1].version]
+
+
+async def load(session: Session) -> Calendars:
+    """A service does not start without the snapshot of its own version of the package."""
+    found = Calendars()
+    await found.refresh(session)
+    if VERSION not in found.known:
         raise RuntimeError(f"the calendar {VERSION} is not loaded: run `sbt db migrate`")
-    return Calendar(VERSION, known, dict(await session.run(DAYS, version=VERSION)))
+    return found

@@ -103,7 +103,7 @@ def test_every_body_model_is_used() -> None:
 
 
 def test_the_procedures_follow_each_other_without_a_gap() -> None:
-    skb, sbt = rulebook().procedures.values()
+    skb, sbt = rulebook().current()
     assert (skb.valid_from, skb.valid_to, sbt.valid_from, sbt.valid_to) == (
         date(2022, 9, 22), date(2024, 9, 3), date(2024, 9, 4), None,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from app.procedure.state import CaseState, StageState
 from app.reference.calendar import snapshot
 
 KNOWN_UNTIL, DAYS = snapshot()
-CALENDAR = Calendar("test", KNOWN_UNTIL, {row["day"]: row["name_id"] for row in DAYS})
+CALENDAR = Calendar("test", KNOWN_UNTIL, {row["day"]: (row["name_id"], row["name_en"]) for row in DAYS})
 
 
 def day(text: str) -> date:

@@ -1,0 +1,194 @@
+"""Replays what is no post: receipts, extensions, pauses, corrections, withdrawals, reopenings, transfers, passed deadlines, erasures."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+from app.access import policy
+from app.audit import imports_replay
+from app.audit.case_rows import Case
+from app.audit.cases_replay import Heard, Replay, names_person, opened, posted
+from app.cases import correcting, terms
+from app.errors import NoMandateForStage
+from app.procedure import rules
+from app.procedure.loading import rulebook
+from app.procedure.roles import succeeding_parties
+from app.procedure.state import CaseState, StageState
+
+
+def received(replay: Replay, heard: Heard) -> None:
+    """stage.received: the letter that opened the stage, the day it came, the clock it starts."""
+    case, letter = replay.case(heard), heard.members["letter"]
+    replay.mandated(heard)
+    before, stage = _running(case, heard)
+    sent = terms.letter_of(before, stage)
+    replay.said(heard, {"letter": {**letter, "stage": sent.stage, "round": sent.round}, "round": stage.round})
+    row = case.stages[sent.stage, sent.round]
+    row["facts"] = {**row["facts"], terms.RECEIVED: letter["received_on"]}
+    replay.follow(heard, rules.moved(rulebook(), case.state(), (stage,), ()))
+
+
+def _running(case: Case, heard: Heard) -> tuple[CaseState, StageState]:
+    state = case.state()
+    return state, rules.require_open(state, heard.members["stage"])
+
+
+def extended(replay: Replay, heard: Heard) -> None:
+    case = replay.case(heard)
+    replay.mandated(heard)
+    state, stage = _running(case, heard)
+    why = terms.why_no_extension(state, stage, _due_on(case, stage), heard.day)
+    if why is not None:
+        replay.find("PROCEDURE_BROKEN", heard, f"no extension was due: {why}")
+    replay.said(heard, {"round": stage.round})
+    replay.follow(heard, rules.moved(rulebook(), state, (replace(stage, extended=stage.extended + 1),), ()))
+
+
+def paused(replay: Replay, heard: Heard) -> None:
+    case, pause = replay.case(heard), heard.members["pause"]
+    replay.mandated(heard)
+    state, stage = _running(case, heard)
+    span = (date.fromisoformat(pause["from"]), date.fromisoformat(pause["until"]))
+    why = terms.why_no_pause(stage, span, _due_on(case, stage), replay.calendar(heard))
+    if why is not None or abs((span[0] - heard.day).days) > 1:  # asked and recorded on two sides of a midnight
+        replay.find("PROCEDURE_BROKEN", heard, f"no such pause: {why or 'it begins on another day'}")
+    replay.said(heard, {"round": stage.round})
+    replay.follow(heard, rules.moved(rulebook(), state, (replace(stage, paused=span),), ()))
+
+
+def _due_on(case: Case, stage: StageState) -> date | None:
+    due: date | None = case.stages[stage.stage, stage.round]["due_on"]
+    return due
+
+
+def corrected(replay: Replay, heard: Heard) -> None:
+    """stage.corrected: the facts as they should have been, due dates counted anew, flags on what relied on them."""
+    members, case = heard.members, replay.case(heard)
+    stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
+    if stage.opened_by_case:
+        says = "did not open the case"
+        replay.may(heard, says, lambda c: policy.require_named(c, [policy.OPENER], case.place()))
+    else:
+        replay.mandated(heard)
+    facts = replay.facts(heard, heard.parts.get("content"), heard.summary)
+    state = case.state()
+    was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
+    after, relying = correcting.corrected(state, was, facts), rules.relying(state, was)
+    flags = [{"stage": s.stage, "round": s.round} for s in relying]
+    if [{n: f[n] for n in ("stage", "round")} for f in members["flags"]] != flags:
+        replay.find("PROCEDURE_BROKEN", heard, "other stages relied on what was corrected")
+    _flag(case, heard, was, relying, after)
+    changes = {"subject_entry_id": heard.entry.id} if names_person(members) else {}
+    calendar = replay.calendar(heard)
+    replay.follow(heard, correcting.redated(after, _texts(case), calendar, was=case.row["status"]), changes)
+
+
+def _flag(case: Case, heard: Heard, was: StageState, relying: list[StageState], after: CaseState) -> None:
+    facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
+    row = case.stages[was.stage, was.round]
+    row |= {"facts": dict(facts or {}), "content_entry_id": heard.entry.id, "flags": []}
+    for one in relying:
+        flagged = case.stages[one.stage, one.round]
+        flagged["flags"] = [*flagged["flags"], correcting.flag_of(was, heard.entry)]
+
+
+def _texts(case: Case) -> list[dict[str, Any]]:
+    """Rows with their days as the database gives them in JSON."""
+    return [{**r, "due_on": r["due_on"].isoformat() if r["due_on"] else None} for r in case.stages.values()]
+
+
+def withdrawn(replay: Replay, heard: Heard) -> None:
+    case, rule = replay.case(heard), rulebook().vocabulary.withdrawal
+    says = "had no right to take the case back"
+    replay.may(heard, says, lambda caller: policy.require_named(caller, rule.by, case.place()))
+    if any(stage in rule.until for stage, _ in case.stages):
+        replay.find("PROCEDURE_BROKEN", heard, "the matter had gone too far to be taken back")
+    replay.follow(heard, rules.withdraw(rulebook(), case.state()))
+
+
+def reopened(replay: Replay, heard: Heard) -> None:
+    case, members = replay.case(heard), heard.members
+    replay.mandated(heard)
+    if case.row["closed_at"] is None or not any(stage == members["stage"] for stage, _ in case.stages):
+        replay.find("PROCEDURE_BROKEN", heard, "only a stage of a closed case is opened again")
+    move = rules.reopen(rulebook(), case.state(), members["stage"], heard.day)
+    replay.said(heard, {"round": move.opened[0].round})
+    replay.follow(heard, move)
+
+
+def transferred(replay: Replay, heard: Heard) -> None:
+    """case.transferred: by the party that filled the role, or by the operator under the rule of the succession."""
+    case, members = replay.case(heard), heard.members
+    role = members["role"]
+    replay.may(heard, "could not hand that role over", lambda caller: _may_hand_over(caller, case, members))
+    allowed = succeeding_parties(rulebook(), role, heard.day)
+    if members["to"] not in allowed or role in replay.registers.holders(heard.day):
+        replay.find("PROCEDURE_BROKEN", heard, "that party does not succeed to the role")
+    move = rules.moved(rulebook(), case.state(), (), (), was=case.row["status"])
+    changes = {"successors": {**case.row["successors"], role: members["to"]}}
+    replay.follow(heard, move, changes, acts=members["client"] is not None)
+
+
+def _may_hand_over(caller: Any, case: Case, members: Any) -> None:
+    if members["client"] is not None:
+        policy.require_holder(caller, members["role"], case.place())
+    elif policy.holder(caller, members["role"], case.place()) != members["to"]:
+        raise NoMandateForStage  # the operator only writes down what the rule says
+
+
+def passed(replay: Replay, heard: Heard) -> None:
+    """deadline.passed: the term had run out, nobody had said so yet, and what the flow opens then."""
+    case = replay.case(heard)
+    state, stage = _running(case, heard)
+    row = case.stages[stage.stage, stage.round]
+    if row["due_on"] is None or row["due_on"] >= heard.day or row["passed_entry_id"] is not None:
+        replay.find("PROCEDURE_BROKEN", heard, "no deadline had passed there")
+    replay.said(heard, {"round": stage.round, "due_on": row["due_on"].isoformat()})
+    move = rules.overdue(rulebook(), state, stage.stage, row["due_on"] + timedelta(days=1))
+    row["passed_entry_id"] = heard.entry.id
+    replay.follow(heard, move, acts=False)
+
+
+def recounted(replay: Replay, heard: Heard) -> None:
+    """deadline.recounted: a revised calendar moves due dates."""
+    case, calendar = replay.case(heard), replay.calendar(heard)
+    move = correcting.redated(case.state(), _texts(case), calendar, was=case.row["status"])
+    rows = [case.stages[s.stage, s.round] for s in move.opened]
+    was = [
+        {
+            "stage": r["stage"],
+            "round": r["round"],
+            "due_on": r["due_on"].isoformat() if r["due_on"] else None,
+            "calendar": r["due"]["calendar"],
+        }
+        for r in rows
+    ]
+    replay.said(heard, {"was": was})
+    replay.follow(heard, move, acts=False)
+
+
+def erased(replay: Replay, heard: Heard) -> None:
+    row = replay.case(heard).row
+    same_case = {n: row[n] for n in ("number", "procedure", "election", "status")}
+    unmoved = {**same_case, "open": row["open_stages"], "opens": [], "skips": []}
+    replay.said(heard, {**unmoved, "person": heard.members["erases"]["person"]})
+    replay.touch(heard, acts=False)
+
+
+READERS: dict[str, Callable[[Replay, Heard], None]] = {
+    "case.opened": opened,
+    "case.imported": imports_replay.imported,
+    "stage.posted": posted,
+    "stage.received": received,
+    "stage.extended": extended,
+    "stage.paused": paused,
+    "stage.corrected": corrected,
+    "case.withdrawn": withdrawn,
+    "case.reopened": reopened,
+    "case.transferred": transferred,
+    "deadline.passed": passed,
+    "deadline.recounted": recounted,
+    "subject.erased": erased,
+    "erasure.refused": erased,
+}

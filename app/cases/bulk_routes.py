@@ -1,0 +1,155 @@
+"""The operations for several at once, typed from the procedures: one report of many persons, one stage of many cases."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Body as FromBody
+from pydantic import BaseModel, Discriminator, Field, Tag, create_model
+
+from app.access.caller import Caller, needs
+from app.cases import many
+from app.cases.act import Act, KeyHeader, Opening, acting
+from app.cases.bodies import MODELS, Body, Code, Codes, Text
+from app.cases.schemas import Incident, NewCase, Opened, Report, StageResults, Subject
+from app.cases.stage_routes import (
+    REFUSED_WRITE,
+    camel,
+    first_stage_of,
+    first_stages,
+    outcomes_of,
+    shared,
+)
+from app.errors import ChargeNotInPhase, DuplicateCase
+from app.http.route import Takes
+from app.problems import problems
+from app.procedure.model import Procedure, Stage
+
+MOST = 100
+ONE_MIB = 1024 * 1024
+LARGE = Depends(Takes(ONE_MIB))
+
+
+def add_reports(router: APIRouter) -> None:
+    """POST /v1/reports: the day of receipt picks the procedure, and so the body of the first stage."""
+    models = {s.code: _report_model(p, s) for p, s in first_stages()}
+    members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
+    union: Any = members[0]
+    for member in members[1:]:
+        union |= member
+    body_type = Annotated[union, Discriminator(first_stage_of), FromBody()]
+
+    async def post(
+        body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening, __: None = LARGE
+    ) -> Opened:
+        stage = next(code for code, model in models.items() if isinstance(body, model))
+        return await many.open_report(act, stage, [_person(body, one) for one in body.persons])
+
+    router.add_api_route(
+        "/v1/reports",
+        post,
+        methods=["POST"],
+        operation_id="open_report",
+        summary="Open one case per person of a report (Buka satu kasus per orang)",
+        description="All or none: one transaction. What all persons share is said once; a person may have other `violations`, "
+        "`outcome` and `body`. The cases share `report.report_number`.",
+        status_code=201,
+        response_model=Opened,
+        responses=problems(*REFUSED_WRITE, DuplicateCase, ChargeNotInPhase),
+    )
+
+
+def _report_model(procedure: Procedure, stage: Stage) -> type[BaseModel]:
+    outcomes: Any = outcomes_of([(procedure, stage)])
+    body: Any = MODELS[stage.model]
+    person: Any = create_model(
+        f"Person{camel(stage.code)}",
+        __base__=Body,
+        __doc__="One reported person. What is left out is as for all.",
+        subject=(Subject, ...),
+        violations=(Codes | None, None),
+        phase_override=(Text | None, None),
+        duplicate_override=(Text | None, None),
+        outcome=(outcomes | None, None),
+        body=(body | None, None),
+    )
+    persons: Any = Annotated[list[person], Field(min_length=1, max_length=MOST)]
+    return create_model(
+        f"Report{camel(stage.code)}",
+        __base__=Body,
+        __doc__=f"A report under {procedure.code} that names one person or several.",
+        report=(Report, ...),
+        election=(Code, ...),
+        contest=(Code | None, None),
+        incident=(Incident, ...),
+        violations=(Codes, ...),
+        outcome=(outcomes, ...),
+        body=(body, ...),
+        persons=(persons, ...),
+    )
+
+
+def _person(report: Any, person: Any) -> many.Person:
+    case = NewCase(
+        **{n: getattr(report, n) for n in ("report", "election", "contest", "incident")},
+        subject=person.subject,
+        violations=person.violations or report.violations,
+        phase_override=person.phase_override,
+        duplicate_override=person.duplicate_override,
+    )
+    return many.Person(case, person.outcome or report.outcome, person.body or report.body)
+
+
+def add_stage_posts(router: APIRouter) -> None:
+    """POST /v1/stage-posts: the stage picks the body."""
+    models = {c: _bulk_model(c, s) for c, s in shared().items() if not any(x.opened_by_case for _, x in s)}
+    union: Any = None
+    for model in models.values():
+        union = model if union is None else union | model
+    body_type = Annotated[union, Field(discriminator="stage"), FromBody()]
+
+    async def post(
+        body: body_type,
+        request: Request,
+        response: Response,
+        key: KeyHeader,
+        _: Annotated[Caller, needs(None)],
+        __: None = LARGE,
+    ) -> StageResults:
+        def acts(item: UUID, asked: bytes, if_match: str | None) -> AbstractAsyncContextManager[Act]:
+            return acting(request, Response(), item, asked, if_match)
+
+        response.headers["Cache-Control"] = "no-store"
+        return await many.post_stages(request, acts, key, body.stage, body.posts)
+
+    router.add_api_route(
+        "/v1/stage-posts",
+        post,
+        methods=["POST"],
+        operation_id="post_stages",
+        summary="Post the same stage of many cases (Isi tahap yang sama pada banyak kasus)",
+        description=f"Up to {MOST} posts. Each is a transaction of its own and has a result of its own, with the status it would have had "
+        "alone; `if_match` is the case's ETag. A body of the wrong shape is 422 for the whole request, and nothing was posted. "
+        "The same Idempotency-Key with the same body answers again for the items that are there, and tries the others. "
+        "Needs the scope of the stage.",
+        response_model=StageResults,
+        responses=problems(*REFUSED_WRITE),
+    )
+
+
+def _bulk_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
+    model = MODELS[stages[0][1].model]
+    item: Any = create_model(
+        f"Item{camel(code)}",
+        __base__=Body,
+        __doc__=f"A post of {code} in one case.",
+        case_id=(UUID, ...),
+        if_match=(Annotated[str | None, Field(max_length=64)], None),
+        outcome=(outcomes_of(stages), ...),
+        body=(model, ...),
+    )
+    posts: Any = Annotated[list[item], Field(min_length=1, max_length=MOST)]
+    named: Any = Literal[code]
+    says = f"Posts of the stage {code} in several cases."
+    return create_model(f"Bulk{camel(code)}", __base__=Body, __doc__=says, stage=(named, ...), posts=(posts, ...))

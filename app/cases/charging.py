@@ -1,0 +1,105 @@
+"""May this be charged, and may that sanction stand: the pure answers of procedure/charges, as refusals that say what would fit."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from app.errors import ChargeNotInPhase, Flaw, SanctionOutside, ValidationFailed
+from app.procedure import charges
+from app.procedure.loading import rulebook
+from app.procedure.model import Outcome
+from app.procedure.state import CaseState
+
+PHASES = {
+    charges.BEFORE: ("sebelum penetapan calon (kode etik)", "before designation (ethics)"),
+    charges.AFTER: ("sesudah penetapan calon (disiplin)", "after designation (discipline)"),
+}
+
+
+def require_phase(
+    election: str, contest: str | None, occurred_on: date, forms: list[str], where: str, override: str | None
+) -> None:
+    """422 for a charge of the other phase, with its counterpart; none where a reason is recorded. `where`: pointer of the list."""
+    found = charges.phases(rulebook(), election, contest, occurred_on)
+    wrong = {phase: charges.misfits(rulebook(), forms, phase) for phase in found}
+    if override is not None or not all(wrong.values()) or not found:
+        return
+    if len(found) > 1:
+        raise ValidationFailed(_contest_decides())
+    (phase,) = found
+    flaws = [_misfit(f"{where}/{m.at}", m.counterpart, phase) for m in wrong[phase]]
+    raise ChargeNotInPhase(*flaws, phase=phase)
+
+
+def _misfit(pointer: str, counterpart: str | None, phase: str) -> Flaw:
+    text_id, text_en = PHASES[phase]
+    if counterpart is None:
+        says = f"Peristiwa terjadi {text_id}.", f"The incident lies {text_en}."
+    else:
+        says = (
+            f"Peristiwa terjadi {text_id}: pakai {counterpart}.",
+            f"The incident lies {text_en}: charge {counterpart}.",
+        )
+    return Flaw(pointer, "CHARGE_NOT_IN_PHASE", *says)
+
+
+def _contest_decides() -> Flaw:
+    return Flaw(
+        "/contest",
+        "REQUIRED",
+        "Pada tanggal ini calon suatu pemilihan sudah ditetapkan dan yang lain belum: sebutkan contest.",
+        "On this day candidates of one contest were designated and of another not: name the contest.",
+    )
+
+
+def charged(case: Any, state: CaseState) -> list[str]:
+    """The forms charged now: those of the newest post that names any, else those of the report."""
+    named = (post.facts.get("violation_codes") for post in state.posts() if post.facts)
+    newest: Any = next((codes for codes in named if codes), None)
+    return list(newest or case.violations)
+
+
+def require_phase_of_post(case: Any, state: CaseState, body: Mapping[str, Any]) -> None:
+    """Of forms that the case was not charged with before; what stood there was looked at, or overridden, then."""
+    before = {*case.violations, *_named(state)}
+    fresh = [code for code in body.get("violation_codes", ()) if code not in before]
+    if fresh:
+        places = [body["violation_codes"].index(code) for code in fresh]
+        try:
+            override = body.get("phase_override")
+            require_phase(case.election, case.contest, case.occurred_on, fresh, "/body/violation_codes", override)
+        except ChargeNotInPhase as error:
+            raise _placed(error, places) from None
+
+
+def _placed(error: ChargeNotInPhase, places: list[int]) -> ChargeNotInPhase:
+    """The flaws, at the places of the list as it was sent."""
+    flaws = []
+    for flaw in error.flaws:
+        where, _, at = flaw.pointer.rpartition("/")
+        flaws.append(Flaw(f"{where}/{places[int(at)]}", flaw.code, flaw.id, flaw.en))
+    return ChargeNotInPhase(*flaws, **error.members)
+
+
+def _named(state: CaseState) -> Iterable[str]:
+    for post in state.posts():
+        codes: Any = (post.facts or {}).get("violation_codes") or ()
+        yield from codes
+
+
+def require_sanction(case: Any, state: CaseState, outcome: Outcome, body: Mapping[str, Any]) -> None:
+    """An outcome that stands for a fitting sanction takes no other, and the one for others takes no fitting one."""
+    sanction = body.get("sanction_code")
+    if outcome.sanction is None or sanction is None:
+        return
+    allowed = charges.fitting(rulebook(), charged(case, state), case.occurred_on, case.subject_kind)
+    finding = charges.compare(rulebook(), str(sanction), allowed)
+    if (finding == charges.FITS) != (outcome.sanction == charges.WITHIN):
+        other = charges.OUTSIDE if outcome.sanction == charges.WITHIN else charges.WITHIN
+        raise SanctionOutside(finding=finding, allowed=allowed, outcome=_outcome(state, other))
+
+
+def _outcome(state: CaseState, sanction: str) -> str | None:
+    """The outcome of this procedure that such a sanction is posted with."""
+    stages = rulebook().procedures[state.procedure].stages.values()
+    return next((o.code for s in stages for o in s.outcomes.values() if o.sanction == sanction), None)

@@ -1,0 +1,44 @@
+"""The sealed contents of posts, opened for those who may read them: of a post, of its last correction, of an imported case."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from app.database import Session, Statement
+from app.vault.keys import VaultKeys
+from app.vault.opening import COLUMNS, JOINED, show_row
+
+CONTENTS = Statement(
+    f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = 'content' AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
+)
+Fields = dict[str, Any]
+
+
+async def opened(session: Session, vault: VaultKeys, entries: Iterable[str | UUID]) -> dict[str, Fields]:
+    """Entry to the fields of its content; an erased one is not among them."""
+    wanted = [str(e) for e in dict.fromkeys(entries)]
+    rows = await session.run(CONTENTS, entries=wanted) if wanted else []
+    found = {str(row.entry_id): show_row(vault, row) for row in rows}
+    return {entry: content.fields for entry, content in found.items() if content is not None}
+
+
+async def contents(
+    session: Session, vault: VaultKeys, rows: Iterable[Mapping[str, Any]]
+) -> dict[tuple[str, int], Fields]:
+    """The content of each posted round. `rows`: of stages, as JSON."""
+    posted = [r for r in rows if r["content_entry_id"]]
+    found = await opened(session, vault, (r["content_entry_id"] for r in posted))
+    return {
+        (r["stage"], r["round"]): body
+        for r in posted
+        if (whole := found.get(str(r["content_entry_id"]))) is not None
+        and (body := of_round(whole, r["stage"], r["round"])) is not None
+    }
+
+
+def of_round(content: Fields, stage: str, number: int) -> Fields | None:
+    """An imported case holds all its posts in one content: the n-th of this stage is the n-th round."""
+    if "posts" not in content:
+        return content
+    bodies = [post["body"] for post in content["posts"] if post["stage"] == stage]
+    return bodies[number - 1] if number <= len(bodies) else None

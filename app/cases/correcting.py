@@ -1,0 +1,178 @@
+"""Correct a post: a new entry with the whole content as it should have been, and why. The first stays; who relied on it is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from app.access import policy
+from app.cases import checks, projecting
+from app.cases.act import Act
+from app.cases.bodies import Body
+from app.cases.contents import contents
+from app.cases.entering import Step, Writing, replayed, see
+from app.cases.locking import lock_case, require_version, state_of
+from app.cases.posting import Post, effective_members, require_fit
+from app.cases.schemas import Written
+from app.cases.showing import owner_now, standpoint
+from app.cases.terms import RECEIVED
+from app.database import Together
+from app.errors import Flaw, NotFound, NothingToCorrect, ValidationFailed
+from app.ledger.append import Appended
+from app.procedure import rules, views
+from app.procedure.deadlines import Calendar
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+from app.procedure.rules import Move
+from app.procedure.state import CaseState, StageState
+
+EMPLOYER = ("subject_agency_code", "new_agency_code")
+IDENTITY = ("subject_nip", "subject_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a corrected post says, and which of its members are other than before."""
+
+    stage: Stage
+    was: StageState
+    row: Mapping[str, Any]
+    body: dict[str, Any]
+    changed: list[str]
+
+
+async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body: Body, reason: str) -> Written:
+    """The latest posted round of a stage, or the one named. Its outcome stays: what follows from it has followed."""
+    stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
+    checks.require_sound(stored)
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
+    if locked.replay is not None:
+        return await replayed(act, locked.replay)
+    case = see(act, locked, case_id)
+    found = _may(act, case, stage)
+    state = state_of(case)
+    was = _posted(state, stage, number)
+    require_fit(case, _before(state, was), found, Post(stage, was.outcome or "", stored))
+    row = next(r for r in case.stages if (r["stage"], r["round"]) == (was.stage, was.round))
+    writing = Writing(act, locked)
+    correction = await _correction(act, found, was, row, stored)
+    return await _record(writing, state, correction, reason)
+
+
+def _may(act: Act, case: Any, stage: str) -> Stage:
+    """Whose stage it is; a first stage is the opener's. Then 428 and 412."""
+    found = rulebook().procedures[case.procedure].stages.get(stage)
+    if found is None:
+        raise NotFound
+    if found.opened_by_case:
+        policy.require_named(act.caller, [policy.OPENER], standpoint(case))
+    else:
+        policy.require_mandate(act.caller, found, standpoint(case))
+    require_version(case, act.if_match)
+    return found
+
+
+def _posted(state: CaseState, stage: str, number: int | None) -> StageState:
+    rounds = [s for s in state.rounds(stage) if s.status == "posted" and number in (None, s.round)]
+    if not rounds:
+        raise NothingToCorrect
+    return rounds[-1]
+
+
+def _before(state: CaseState, was: StageState) -> CaseState:
+    """What was on record when it was posted: by that it is judged again."""
+    assert was.posted_seq is not None
+    kept = [s for s in state.stages if s.posted_seq is not None and s.posted_seq < was.posted_seq]
+    return replace(state, stages=tuple(kept))
+
+
+async def _correction(
+    act: Act, stage: Stage, was: StageState, row: Mapping[str, Any], body: dict[str, Any]
+) -> Correction:
+    before = (await contents(act.session, act.vault, [row])).get((was.stage, was.round), {})
+    names = {*stage.body.members, *rulebook().vocabulary.every_stage.members}
+    changed = sorted(n for n in names if body.get(n) != before.get(n))
+    if not changed and not row["flags"]:
+        raise NothingToCorrect
+    moved = [n for n in EMPLOYER if n in changed]
+    if moved:
+        text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."
+        text_en = "The employer decides the way of the case and is not corrected; post a new stage."
+        raise ValidationFailed(*(Flaw(f"/body/{n}", "NOT_CORRECTABLE", text_id, text_en) for n in moved))
+    return Correction(stage, was, row, body, changed)
+
+
+async def _record(writing: Writing, state: CaseState, correction: Correction, reason: str) -> Written:
+    case, was, body = writing.case, correction.was, correction.body
+    facts, model = views.in_summary(rulebook().vocabulary, body), correction.stage.model
+    writing.parts.seal("content", model, {**body, "correction_reason": reason}, of="correction_")
+    writing.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
+    changes = _renames(writing, correction)
+    after, relying = corrected(state, was, facts), rules.relying(state, was)
+    move = redated(after, case.stages, writing.act.calendar, was=case.status)
+    says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": _flags(writing, relying)}
+    entry = writing.enter(Step("stage.corrected", says, move, changes))
+    flag(writing.batch, case, was, relying, after, entry)
+    return await writing.answer(entry)
+
+
+def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any]) -> CaseState:
+    """The case with the corrected facts; a receipt that was confirmed meanwhile stays."""
+    received = {n: v for n, v in (was.facts or {}).items() if n == RECEIVED}
+    return rules.moved(rulebook(), state, (replace(was, facts={**received, **facts}),), (), was="").case
+
+
+def redated(state: CaseState, rows: Any, calendar: Calendar, *, was: str) -> Move:
+    """Open stages whose due date is another now, with their clocks set anew."""
+    procedure = rulebook().procedures[state.procedure]
+    stands = {(r["stage"], r["round"]): str(r["due_on"] or "") for r in rows}
+    other = []
+    for stage in state.stages:
+        if stage.status == "open":
+            on = projecting.due_of(procedure, state, stage, calendar).on
+            if (on.isoformat() if on else "") != stands[stage.stage, stage.round]:
+                other.append(stage)
+    return rules.moved(rulebook(), state, other, (), was=was)
+
+
+def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
+    """Where the person is read from this post, the corrected one takes its place."""
+    effective = effective_members(
+        correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
+    )
+    from_here = correction.row["content_entry_id"] == str(writing.case.subject_entry_id)
+    if not from_here or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
+        return {}
+    writing.parts.name({"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")})
+    return {"subject_entry_id": writing.entry_id}
+
+
+def _flags(writing: Writing, relying: list[StageState]) -> list[dict[str, Any]]:
+    case, stages = writing.case, rulebook().procedures[writing.case.procedure].stages
+    place = standpoint(case)
+    return [
+        {"stage": s.stage, "round": s.round, "owner": owner_now(writing.act.caller, stages[s.stage], place)}
+        for s in relying
+    ]
+
+
+def flag(
+    batch: Together, case: Any, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
+) -> None:
+    """The corrected row, and a flag on each that relied on it."""
+    facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
+    where = {"b_case": case.id, "b_stage": was.stage, "b_round": was.round}
+    batch.add(
+        projecting.CORRECT_STAGE, **where, facts=Jsonb(dict(facts or {})), content_entry_id=entry.id, flags=Jsonb([])
+    )
+    rows = {(r["stage"], r["round"]): r for r in case.stages}
+    for one in relying:
+        raised = [*rows[one.stage, one.round]["flags"], flag_of(was, entry)]
+        where = {"b_case": case.id, "b_stage": one.stage, "b_round": one.round}
+        batch.add(projecting.FLAG_STAGE, **where, flags=Jsonb(raised))
+
+
+def flag_of(was: StageState, entry: Appended) -> dict[str, Any]:
+    return {"stage": was.stage, "round": was.round, "entry": str(entry.id)}

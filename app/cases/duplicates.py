@@ -1,0 +1,40 @@
+"""Is this case there already: the same person, election, day and form. Two that are opened at once are told apart by a lock."""
+
+from typing import Any
+
+from app.cases.act import Act
+from app.cases.schemas import NewCase
+from app.database import Statement
+from app.errors import DuplicateCase
+from app.vault.seal import digests
+
+EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
+# under the newest epoch every opener of the moment makes the same digest of the same number
+LOCK = Statement(
+    "SELECT pg_advisory_xact_lock(('x' || encode(substr(CAST(:digest AS bytea), 1, 8), 'hex'))::bit(64)::bigint)"
+)
+SAME = Statement(
+    "SELECT c.id, c.number FROM cases c WHERE c.election = :election AND c.occurred_on = :occurred_on"
+    " AND c.violations && CAST(:violations AS text[])"
+    " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[]))) ORDER BY c.id LIMIT 5"
+)
+
+
+async def require_new(act: Act, new: NewCase, epoch: int) -> None:
+    """409 with the cases that are there; none where the reason for another is recorded. A name alone makes nobody the same."""
+    numbers = {"nip": new.subject.nip, "nik": new.subject.nik}
+    newest = sorted(digest for _, digest in digests(act.vault, [epoch], numbers))
+    for digest in newest:
+        await act.session.run(LOCK, digest=digest)
+    if not newest or new.duplicate_override is not None:
+        return
+    epochs = [row.epoch for row in await act.session.run(EPOCHS)]
+    found = [digest for _, digest in digests(act.vault, epochs, numbers)]
+    incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
+    rows = await act.session.run(SAME, digests=found, **incident)
+    if rows:
+        raise DuplicateCase(cases=[_link(row) for row in rows])
+
+
+def _link(row: Any) -> dict[str, str]:
+    return {"id": str(row.id), "number": row.number, "href": f"/v1/cases/{row.id}"}

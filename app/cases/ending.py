@@ -1,0 +1,90 @@
+"""Take a case back, open a closed one again, hand over a role in it: entries of the case as a whole, each with its reason."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from app import clock
+from app.access import policy
+from app.cases.act import Act
+from app.cases.entering import Step, Writing, replayed, require_not_closed, see
+from app.cases.locking import lock_case, require_version, state_of
+from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
+from app.cases.showing import standpoint
+from app.cases.terms import grounds_of, no_such_stage
+from app.errors import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
+from app.procedure import rules
+from app.procedure.loading import rulebook
+from app.procedure.roles import succeeding_parties
+from app.procedure.scopes import stage_scope
+
+
+async def withdraw(act: Act, case_id: UUID, body: Reasoned) -> Written:
+    """Who received the report takes it back, until the matter has reached a stage that ends this right."""
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
+    if locked.replay is not None:
+        return await replayed(act, locked.replay)
+    case, rule = see(act, locked, case_id), rulebook().vocabulary.withdrawal
+    policy.require_named(act.caller, rule.by, standpoint(case))
+    require_version(case, act.if_match)
+    require_not_closed(case)
+    reached = next((s["stage"] for s in case.stages if s["stage"] in rule.until), None)
+    if reached is not None:
+        raise WithdrawalNotAllowed(stage=reached)
+    writing = Writing(act, locked)
+    writing.grounds(grounds_of(body))
+    entry = writing.enter(Step("case.withdrawn", {}, rules.withdraw(rulebook(), state_of(case))))
+    return await writing.answer(entry)
+
+
+async def reopen(act: Act, case_id: UUID, body: ReopeningBody) -> Written:
+    """The owner of a stage opens a new round of it in a closed case."""
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
+    if locked.replay is not None:
+        return await replayed(act, locked.replay)
+    case = see(act, locked, case_id)
+    policy.require_scope(act.caller, stage_scope(body.stage))
+    stage = rulebook().procedures[case.procedure].stages.get(body.stage)
+    if stage is None or stage.opened_by_case or not any(s["stage"] == body.stage for s in case.stages):
+        raise no_such_stage()
+    policy.require_mandate(act.caller, stage, standpoint(case))
+    require_version(case, act.if_match)
+    if case.closed_at is None:
+        raise CaseNotClosed(allowed=list(case.open_stages))
+    writing = Writing(act, locked)
+    writing.grounds(grounds_of(body))
+    move = rules.reopen(rulebook(), state_of(case), body.stage, clock.today())
+    entry = writing.enter(Step("case.reopened", {"stage": body.stage, "round": move.opened[0].round}, move))
+    return await writing.answer(entry)
+
+
+async def transfer(act: Act, case_id: UUID, body: TransferBody) -> Written:
+    """The party that fills a role by succession hands it to another possible successor, or settles that it keeps it."""
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
+    if locked.replay is not None:
+        return await replayed(act, locked.replay)
+    case = see(act, locked, case_id)
+    place = standpoint(case)
+    policy.require_holder(act.caller, body.role, place)
+    require_version(case, act.if_match)
+    require_not_closed(case)
+    allowed = passing_on(act.caller.snapshot.holders, body.role)
+    if body.to not in allowed or case.successors.get(body.role) == body.to:
+        raise TransferNotAllowed(allowed=[p for p in allowed if p != case.successors.get(body.role)])
+    writing = Writing(act, locked)
+    writing.grounds(grounds_of(body))
+    entry = writing.enter(handed_over(case, body.role, act.caller.party, body.to))
+    return await writing.answer(entry)
+
+
+def passing_on(holders: Any, role: str) -> list[str]:
+    """Who may take a role over today; nobody, while a mandate for it is in force."""
+    return [] if role in holders else succeeding_parties(rulebook(), role, clock.today())
+
+
+def handed_over(case: Any, role: str, giver: str, to: str) -> Step:
+    """The entry that settles who fills a role in this case from now on."""
+    move = rules.moved(rulebook(), state_of(case), (), (), was=case.status)
+    changes = {"successors": Jsonb({**case.successors, role: to})}
+    return Step("case.transferred", {"role": role, "from": giver, "to": to}, move, changes)

@@ -1,0 +1,98 @@
+"""Several at once: a report that names several persons, all or none; the same stage of many cases, each with a result of its own."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from uuid import UUID, uuid5
+
+from fastapi import Request
+
+from app.access import policy
+from app.access.trail import Trail, write
+from app.cases import opening, posting
+from app.cases.act import Act
+from app.cases.bodies import StageBody
+from app.cases.schemas import NewCase, Opened, StageResult, StageResults, Written
+from app.errors import DomainError
+from app.ledger.canonical import canonical
+from app.problems import document
+from app.procedure.scopes import stage_scope
+
+CREATED = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person of a report, as a case about to be opened."""
+
+    case: NewCase
+    outcome: str
+    body: StageBody
+
+
+class StagePost(Protocol):
+    """One item of a bulk post: the typed models are made from the procedures."""
+
+    case_id: UUID
+    if_match: str | None
+    outcome: str
+    body: StageBody
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+Acts = Callable[[UUID, bytes, str | None], AbstractAsyncContextManager[Act]]
+
+
+def item_key(key: UUID, n: int) -> UUID:
+    """The key of the n-th item: the first has the request's own, so that it cannot be used for anything else."""
+    return key if n == 0 else uuid5(key, str(n))
+
+
+async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened:
+    """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
+    written: list[Written] = []
+    for n, person in enumerate(persons):
+        try:
+            written.append(await opening.open_case(_of_person(act, n), person.case, stage, person.outcome, person.body))
+        except DomainError as error:
+            error.flaws = tuple(replace(f, pointer=f"/persons/{n}{f.pointer}") for f in error.flaws)
+            error.members["at"] = f"/persons/{n}"
+            raise
+    for name in ("ETag", "Location"):
+        del act.response.headers[name]
+    return Opened(cases=written)
+
+
+def _of_person(act: Act, n: int) -> Act:
+    asked = act.request.asked + b"\x1f" + str(n).encode()
+    request = replace(act.request, key=item_key(act.request.key, n), asked=asked)
+    return replace(act, request=request, trail=act.trail.another())
+
+
+async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items: Sequence[StagePost]) -> StageResults:
+    """Each item in a transaction of its own, in their order: what one is refused for does not touch the others."""
+    policy.require_scope(request.state.caller, stage_scope(stage))
+    results = [await _one(request, acts, item_key(key, n), stage, n, item) for n, item in enumerate(items)]
+    posted = sum(r.status == CREATED for r in results)
+    return StageResults(stage=stage, posted=posted, refused=len(results) - posted, results=results)
+
+
+async def _one(request: Request, acts: Acts, key: UUID, stage: str, n: int, item: StagePost) -> StageResult:
+    try:
+        async with acts(key, canonical(item.model_dump(mode="json")), item.if_match) as act:
+            done = await posting.post_stage(act, item.case_id, stage, item.outcome, item.body)
+        return StageResult(case_id=item.case_id, status=CREATED, written=done, problem=None)
+    except DomainError as error:
+        await _refused(request, stage, item.case_id, error)
+        problem = document(request, error, f"/posts/{n}")
+        return StageResult(case_id=item.case_id, status=error.status, written=None, problem=problem)
+
+
+async def _refused(request: Request, stage: str, case_id: UUID, error: DomainError) -> None:
+    """A refusal of an item is on record as it would be alone."""
+    trail = Trail(request)
+    trail.stage = stage
+    trail.shows(case_id)
+    await write(request, trail, error.status, error.code)

@@ -1,0 +1,155 @@
+"""The watcher: writes the entry when a deadline has passed, opens the control stage that the flow names, and counts anew when the
+calendar changes. Once each, over any number of processes and crashes: the case is locked, looked at again, and moved in one transaction.
+"""
+
+import asyncio
+import logging
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from app import clock
+from app.access.caller import Caller
+from app.access.standing import Snapshot, Standing
+from app.cases import projecting
+from app.cases.correcting import redated
+from app.cases.entering import Step, follow
+from app.cases.locking import state_of
+from app.database import Database, Session, Statement, Together
+from app.errors import DomainError
+from app.procedure import rules
+from app.procedure.deadlines import Calendar
+from app.procedure.loading import rulebook
+from app.reference.calendar import Calendars
+
+log = logging.getLogger("sbt.watcher")
+EVERY_SECONDS = 5.0
+BATCH = 500
+OPERATOR = "operator"
+PASSED = Statement(
+    "SELECT case_id, stage, round FROM stage WHERE status = 'open' AND due_on < :today AND passed_entry_id IS NULL"
+    " ORDER BY due_on, case_id, stage LIMIT :limit"
+)
+OTHERWISE_COUNTED = Statement(
+    "SELECT DISTINCT case_id FROM stage WHERE status = 'open' AND due_on IS NOT NULL AND due->>'calendar' <> :version"
+    " AND case_id > :after ORDER BY case_id LIMIT :limit"
+)
+# a case that somebody writes to just now is left for the next round
+LOCK = Statement("SELECT c.*, NULL AS stages FROM cases c WHERE c.id = :case_id FOR UPDATE SKIP LOCKED")
+STAGES = Statement(
+    "SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = :case_id"
+)
+NOBODY = UUID(int=0)
+
+
+class Watcher:
+    """One in every process; what two of them find at once, one does."""
+
+    def __init__(self, database: Database, standing: Standing, calendars: Calendars) -> None:
+        self._database, self._standing, self._calendars = database, standing, calendars
+        self._counted = calendars.current.version
+        self._first = True
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.round()
+            except DomainError as error:  # quarantined, or the database is away: the next round tries again
+                log.warning("the watcher waits: %s", error.code)
+            except Exception:  # whatever one case did to it, the others must not go unwatched
+                log.exception("the watcher stumbled; it goes on")
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def round(self) -> int:
+        """How many entries it wrote."""
+        async with self._database.reading() as session:
+            await self._calendars.refresh(session)
+        written = await self._recount() if self._first or self._counted != self._calendars.current.version else 0
+        self._first, self._counted = False, self._calendars.current.version
+        while passed := await self._pass():
+            written += passed
+        return written
+
+    async def _pass(self) -> int:
+        async with self._database.reading() as session:
+            rows = await session.run(PASSED, today=clock.today(), limit=BATCH)
+        author = system(await self._standing.current())
+        return sum([await self._one(author, row.case_id, row.stage, row.round) for row in rows])
+
+    async def _one(self, author: Caller, case_id: UUID, stage: str, number: int) -> int:
+        async with self._database.writing() as session:
+            case = await locked(session, case_id)
+            row = None if case is None else _still_passed(case, stage, number)
+            if case is None or row is None:
+                return 0
+            await pass_deadline(session, author, self._calendars.current, case, row)
+            return 1
+
+    async def _recount(self) -> int:
+        """Open stages whose due date another calendar counted."""
+        after, written = NOBODY, 0
+        while True:
+            async with self._database.reading() as session:
+                version = self._calendars.current.version
+                rows = await session.run(OTHERWISE_COUNTED, version=version, after=after, limit=BATCH)
+            if not rows:
+                return written
+            author = system(await self._standing.current())
+            written += sum([await self._recounted(author, row.case_id) for row in rows])
+            after = rows[-1].case_id
+
+    async def _recounted(self, author: Caller, case_id: UUID) -> int:
+        async with self._database.writing() as session:
+            case = await locked(session, case_id)
+            return 0 if case is None else await recount(session, author, self._calendars, case)
+
+
+def system(snapshot: Snapshot) -> Caller:
+    """The service itself, as its operator: it names no client."""
+    return Caller(OPERATOR, OPERATOR, "", frozenset(), None, snapshot, None, None)
+
+
+async def locked(session: Session, case_id: UUID) -> Any | None:
+    """The case in its newest version, with its stages as they are now."""
+    rows = await session.run(LOCK, case_id=case_id)
+    if not rows:
+        return None
+    return rows[0]._replace(stages=await session.value(STAGES, case_id=case_id))
+
+
+def _still_passed(case: Any, stage: str, number: int) -> dict[str, Any] | None:
+    today = clock.today().isoformat()
+    for row in case.stages:
+        if (row["stage"], row["round"], row["status"]) == (stage, number, "open"):
+            gone = row["due_on"] and row["due_on"] < today and row["passed_entry_id"] is None
+            return dict(row) if gone else None
+    return None
+
+
+async def pass_deadline(session: Session, author: Caller, calendar: Calendar, case: Any, row: dict[str, Any]) -> None:
+    """The entry that a term has run out, and what the flow opens then."""
+    batch, due_on = Together(), date.fromisoformat(row["due_on"])
+    move = rules.overdue(rulebook(), state_of(case), row["stage"], due_on + timedelta(days=1))
+    says = {"stage": row["stage"], "round": row["round"], "due_on": row["due_on"]}
+    entry = follow(batch, author, calendar, case, Step("deadline.passed", says, move, acts=False))
+    where = {"b_case": case.id, "b_stage": row["stage"], "b_round": row["round"]}
+    batch.add(projecting.PASSED, **where, passed_entry_id=entry.id)
+    await batch.send(session)
+
+
+async def recount(session: Session, author: Caller, calendars: Calendars, case: Any) -> int:
+    """The entry that says which due dates a revised calendar moved; none, where it moved none."""
+    calendar = calendars.current
+    move = redated(state_of(case), case.stages, calendar, was=case.status)
+    if not move.opened:
+        return 0
+    rows = {(r["stage"], r["round"]): r for r in case.stages}
+    was = [
+        {"stage": s.stage, "round": s.round, "due_on": r["due_on"], "calendar": r["due"]["calendar"]}
+        for s in move.opened
+        if (r := rows[s.stage, s.round])
+    ]
+    batch = Together()
+    follow(batch, author, calendar, case, Step("deadline.recounted", {"was": was}, move, acts=False))
+    await batch.send(session)
+    return 1
