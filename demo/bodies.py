@@ -27,7 +27,7 @@ def body_for(procedure: str, stage: str, outcome: str, day: date, **known: Any) 
     """`known`: members whose value the case decides, e.g. subject_nip."""
     found = rulebook().procedures[procedure].stages[stage]
     names = needed(found, outcome)
-    if found.outcomes[outcome].sanction == "outside":
+    if outcome in found.outcomes and found.outcomes[outcome].sanction == "outside":
         known = {**known, "sanction_code": TOO_LIGHT}
     return {"outcome": outcome, "body": {name: known.get(name, sample(name, day)) for name in names}}
 

@@ -183,10 +183,11 @@ def _planned(election: str, scale: float, chance: random.Random) -> Iterator[Pla
 
 
 def charge(election: str, day: date, form: str) -> str:
-    """The form, or its counterpart where candidates were not designated yet on the day of the incident."""
-    (phase, *_) = sorted(charges.phases(rulebook(), election, None, day))
-    counterparts = {c: v for c, v in rulebook().catalogue.codes("violations").items() if v["phase"] == phase}
-    return next((c for c, v in counterparts.items() if v.get("counterpart") == form), form)
+    """The form, or its counterpart where candidates were not designated yet on the day of the incident; ds_14 has no phase."""
+    phases, forms = charges.phases(rulebook(), election, None, day), rulebook().catalogue.codes("violations")
+    if forms[form]["phase"] in phases:
+        return form
+    return next((c for c, v in forms.items() if v.get("counterpart") == form), "ds_14")
 
 
 def expected(figure: Published, scale: float) -> int:

@@ -51,6 +51,7 @@ class Case:
     id: str
     etag: str
     procedure: str
+    nip: str = ""
 
 
 @dataclass
@@ -103,7 +104,7 @@ class House:
         body = first_body(procedure, **changes)
         answer = self.send(party or default_opener(procedure), "/v1/cases", body)
         assert answer.status_code == 201, answer.text
-        return Case(answer.json()["id"], answer.headers["ETag"], procedure)
+        return Case(answer.json()["id"], answer.headers["ETag"], procedure, body["subject"]["nip"] or "")
 
     def try_post(self, party: str, case: Case, stage: str, outcome: str, **headers: str) -> httpx.Response:
         body = body_for(case.procedure, stage, outcome)

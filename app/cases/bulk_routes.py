@@ -12,7 +12,9 @@ from app.access.caller import Caller, needs
 from app.cases import many
 from app.cases.act import Act, KeyHeader, Opening, acting
 from app.cases.bodies import MODELS, Body, Code, Codes, Text
-from app.cases.schemas import Incident, NewCase, Opened, Report, StageResults, Subject
+from app.cases.bulk_schemas import Opened, StageResults
+from app.cases.refusals import ChargeNotInPhase, DuplicateCase
+from app.cases.schemas import Incident, NewCase, Report, Subject
 from app.cases.stage_routes import (
     REFUSED_WRITE,
     camel,
@@ -21,7 +23,6 @@ from app.cases.stage_routes import (
     outcomes_of,
     shared,
 )
-from app.errors import ChargeNotInPhase, DuplicateCase
 from app.http.route import Takes
 from app.problems import problems
 from app.procedure.model import Procedure, Stage
@@ -127,7 +128,7 @@ def add_stage_posts(router: APIRouter) -> None:
         "/v1/stage-posts",
         post,
         methods=["POST"],
-        operation_id="post_stages",
+        operation_id="bulk_post_stage",
         summary="Post the same stage of many cases (Isi tahap yang sama pada banyak kasus)",
         description=f"Up to {MOST} posts. Each is a transaction of its own and has a result of its own, with the status it would have had "
         "alone; `if_match` is the case's ETag. A body of the wrong shape is 422 for the whole request, and nothing was posted. "

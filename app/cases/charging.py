@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from app.errors import ChargeNotInPhase, Flaw, SanctionOutside, ValidationFailed
+from app.cases.refusals import ChargeNotInPhase, SanctionOutside
+from app.errors import Flaw, ValidationFailed
 from app.procedure import charges
 from app.procedure.loading import rulebook
 from app.procedure.model import Outcome

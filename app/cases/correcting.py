@@ -15,11 +15,12 @@ from app.cases.contents import contents
 from app.cases.entering import Step, Writing, replayed, see
 from app.cases.locking import lock_case, require_version, state_of
 from app.cases.posting import Post, effective_members, require_fit
+from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
 from app.cases.showing import owner_now, standpoint
 from app.cases.terms import RECEIVED
 from app.database import Together
-from app.errors import Flaw, NotFound, NothingToCorrect, ValidationFailed
+from app.errors import Flaw, NotFound, ValidationFailed
 from app.ledger.append import Appended
 from app.procedure import rules, views
 from app.procedure.deadlines import Calendar

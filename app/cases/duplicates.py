@@ -3,9 +3,9 @@
 from typing import Any
 
 from app.cases.act import Act
+from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
 from app.database import Statement
-from app.errors import DuplicateCase
 from app.vault.seal import digests
 
 EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")

@@ -10,10 +10,10 @@ from app.access import policy
 from app.cases.act import Act
 from app.cases.entering import Step, Writing, replayed, require_not_closed, see
 from app.cases.locking import lock_case, require_version, state_of
+from app.cases.refusals import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
 from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
 from app.cases.showing import standpoint
 from app.cases.terms import grounds_of, no_such_stage
-from app.errors import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
 from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.roles import succeeding_parties

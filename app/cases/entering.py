@@ -15,12 +15,13 @@ from app.access.trail import recording
 from app.cases import projecting
 from app.cases.act import Act
 from app.cases.locking import Locked, etag
+from app.cases.refusals import SubjectErased
 from app.cases.schemas import Written
 from app.cases.sealing import EntryParts
 from app.cases.showing import owner_now
 from app.cases.written import written
 from app.database import Together
-from app.errors import CaseClosed, NotFound, SubjectErased
+from app.errors import CaseClosed, NotFound
 from app.ledger.append import Appended, Link, append
 from app.ledger.canonical import instant
 from app.ledger.parts import b64u

@@ -7,8 +7,8 @@ from typing import Any
 from app import clock
 from app.access.policy import Standpoint
 from app.cases.act import Look
+from app.cases.due_schemas import DueView, Flag, Follows, SkippedDay, Span
 from app.cases.locking import stage_state
-from app.cases.schemas import DueView, Flag, Follows, SkippedDay, Span
 from app.cases.showing import owner_now
 from app.procedure import rules
 from app.procedure.deadlines import ZONE, Calendar, clock_of, standing

@@ -15,11 +15,11 @@ from app.cases import charging, checks, duplicates, opening, posting, projecting
 from app.cases.act import Act
 from app.cases.bodies import MODELS
 from app.cases.entering import asked, owners
+from app.cases.import_schemas import ImportedCase, Past
 from app.cases.locking import next_number
 from app.cases.models import StageRow
 from app.cases.number import case_number
 from app.cases.past import PastPost, PastPostError, Walked, case_columns, decider, stage_rows, walk
-from app.cases.schemas import ImportedCase, Past
 from app.cases.sealing import EntryParts
 from app.database import Statement, Together
 from app.errors import Flaw, UnknownReference, ValidationFailed

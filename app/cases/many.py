@@ -13,7 +13,8 @@ from app.access.trail import Trail, write
 from app.cases import opening, posting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
-from app.cases.schemas import NewCase, Opened, StageResult, StageResults, Written
+from app.cases.bulk_schemas import Opened, StageResult, StageResults
+from app.cases.schemas import NewCase, Written
 from app.errors import DomainError
 from app.ledger.canonical import canonical
 from app.problems import document

@@ -14,8 +14,8 @@ from app.access.policy import Standpoint
 from app.cases.act import Look
 from app.cases.bodies import Day
 from app.cases.checks import unknown_code
+from app.cases.due_schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
 from app.cases.explaining import explain, flags, soon, state_now
-from app.cases.schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
 from app.errors import UnknownReference

@@ -8,17 +8,10 @@ from app.access import policy
 from app.cases import showing
 from app.cases.act import Look
 from app.cases.contents import contents, opened
+from app.cases.due_schemas import NextStep
 from app.cases.explaining import explain, flags, state_now, when_overdue
 from app.cases.locking import state_of
-from app.cases.schemas import (
-    CaseView,
-    EntryRef,
-    History,
-    HistoryEntry,
-    NextStep,
-    RoundView,
-    StageView,
-)
+from app.cases.schemas import CaseView, EntryRef, History, HistoryEntry, RoundView, StageView
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
 from app.errors import NotFound

@@ -9,12 +9,20 @@ from app.access.caller import Caller, needs
 from app.cases import ending, listing, looking, posting, queues, reading, terms
 from app.cases.act import Looking, Writing
 from app.cases.bulk_routes import add_reports, add_stage_posts
+from app.cases.due_schemas import DeadlineList, Worklist
 from app.cases.listing import Filters
+from app.cases.refusals import (
+    CaseNotClosed,
+    ExtensionNotAllowed,
+    PauseNotAllowed,
+    SubjectErased,
+    TransferNotAllowed,
+    WithdrawalNotAllowed,
+)
 from app.cases.schemas import (
     AccessList,
     CaseList,
     CaseView,
-    DeadlineList,
     History,
     PauseBody,
     Reasoned,
@@ -23,25 +31,18 @@ from app.cases.schemas import (
     SearchBody,
     StageView,
     TransferBody,
-    Worklist,
     Written,
 )
 from app.cases.stage_routes import REFUSED_POST, add_corrections, add_opening, add_stage_routes
 from app.errors import (
     AccessNotRecorded,
-    CaseNotClosed,
-    ExtensionNotAllowed,
     InsufficientScope,
     InvalidCursor,
     NotFound,
-    PauseNotAllowed,
     PurposeRequired,
     ReceiptNotExpected,
-    SubjectErased,
-    TransferNotAllowed,
     UnknownReference,
     ValidationFailed,
-    WithdrawalNotAllowed,
 )
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.route import GuardedRoute

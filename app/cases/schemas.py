@@ -4,9 +4,10 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, StringConstraints
 
 from app.cases.bodies import AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, String, Text
+from app.cases.due_schemas import DueView, Flag, NextStep
 from app.http.paging import Page
 
 ProvinceCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
@@ -69,53 +70,6 @@ class EntryRef(BaseModel):
     """The fact in the log that a write became."""
 
     id: UUID
-
-
-class Past(Body):
-    """A post of an older case. Its body is read by the model of its stage."""
-
-    stage: Code
-    outcome: Code
-    body: dict[str, Any]
-
-
-class ImportedCase(NewCase):
-    """One line of an import: the case as it was reported, and every post of it so far, the first stage's included.
-    `key`: the Idempotency-Key of the line. `procedure`: only an import may name one; else the day of receipt decides.
-    """
-
-    key: UUID
-    procedure: Code | None = None
-    posts: Annotated[list[Past], Field(min_length=1, max_length=200)]
-
-
-class JobView(BaseModel):
-    """An import: how far it is, and how its lines went. `stopped`: send the same file with the same key to go on."""
-
-    id: UUID
-    status: Literal["running", "done", "stopped"]
-    sha256: str
-    lines: int
-    imported: int
-    known: int
-    refused: int
-    started_at: datetime
-
-
-class LineView(BaseModel):
-    """How one line went: the case it became, or why it was refused (pointers into the line; values are never repeated)."""
-
-    line: int
-    status: Literal["imported", "known", "refused"]
-    case_id: UUID | None
-    entry: EntryRef | None
-    code: str | None
-    errors: list[dict[str, str]]
-
-
-class LineList(BaseModel):
-    data: list[LineView]
-    page: Page
 
 
 class ReceiptBody(Body):
@@ -198,28 +152,6 @@ class Written(BaseModel):
     entry: Entered
 
 
-class Opened(BaseModel):
-    """The cases that one report opened, one per person, in the order of its persons."""
-
-    cases: list[Written]
-
-
-class StageResult(BaseModel):
-    """How one item went: 201 with what was written, or the problem as it would have been answered alone."""
-
-    case_id: UUID
-    status: int
-    written: Written | None
-    problem: dict[str, Any] | None
-
-
-class StageResults(BaseModel):
-    stage: str
-    posted: int
-    refused: int
-    results: list[StageResult]
-
-
 class ReportView(BaseModel):
     kind: str
     report_number: str
@@ -247,77 +179,6 @@ class IncidentView(BaseModel):
     regency: str | None
     channel: str
     account: str | None
-
-
-class SkippedDay(BaseModel):
-    """A day that did not count, and why: weekend, holiday, joint leave, pause."""
-
-    day: date
-    name: str
-
-
-class Span(BaseModel):
-    since: date
-    until: date
-
-
-class DueView(BaseModel):
-    """How a due date came about: the rule and its source, the day it starts, each day that was skipped, and the calendar.
-    Day 1 is the day after `start`. `provisional`: it lies after the last year whose joint leave is decreed.
-    """
-
-    on: date | None
-    text: str
-    start: date | None
-    started_by: str | None
-    value: int | None
-    unit: str | None
-    zone: str
-    certainty: str
-    unit_certainty: str | None
-    start_certainty: str | None
-    reason: str | None
-    source: list[str]
-    extended: int
-    may_extend_by: str | None
-    paused: Span | None
-    skipped: list[SkippedDay]
-    calendar: str
-    provisional: bool
-
-
-DeadlineState = Literal["running", "due_soon", "overdue", "met", "paused"]
-
-
-class Flag(BaseModel):
-    """An earlier stage that this one relied on was corrected by this entry."""
-
-    stage: str
-    round: int
-    entry: UUID
-
-
-class Follows(BaseModel):
-    """What opens when the term runs out, and whose it will be."""
-
-    stage: str
-    owner: str
-
-
-class NextStep(BaseModel):
-    """A stage that is open now: whose turn, since when, until when and why, what may be decided, and what happens when nothing is."""
-
-    stage: str
-    round: int
-    owner: str
-    since: datetime
-    due_on: date | None
-    state: DeadlineState
-    due: DueView
-    when_overdue: list[Follows]
-    outcomes: list[str]
-    flags: list[Flag]
-    yours: bool
 
 
 class CaseHeader(BaseModel):
@@ -413,67 +274,6 @@ class HistoryEntry(BaseModel):
 
 class History(BaseModel):
     data: list[HistoryEntry]
-    page: Page
-
-
-class WorkItem(BaseModel):
-    """A stage that waits for a party: the caller's own, unless another was asked for."""
-
-    case_id: UUID
-    number: str
-    procedure: str
-    election: str
-    agency_code: str
-    province: str
-    status: str
-    stage: str
-    round: int
-    owner: str
-    opened_at: datetime
-    due_on: date | None
-    state: DeadlineState
-    overdue: bool
-    age_days: int
-    bucket: str
-    flags: list[Flag]
-    version: int
-
-
-class Bucket(BaseModel):
-    """How many stages of the filtered list have been open for so many days, and how many of them are overdue."""
-
-    bucket: str
-    stages: int
-    overdue: int
-
-
-class Worklist(BaseModel):
-    data: list[WorkItem]
-    buckets: list[Bucket]
-    page: Page
-
-
-class Deadline(BaseModel):
-    """One term of one case. `days_late`: of a met one, by the day of the decision; of an overdue one, by today."""
-
-    case_id: UUID
-    number: str
-    procedure: str
-    election: str
-    agency_code: str
-    province: str
-    stage: str
-    round: int
-    owner: str
-    state: DeadlineState
-    due_on: date
-    decided_on: date | None
-    days_late: int
-    due: DueView
-
-
-class DeadlineList(BaseModel):
-    data: list[Deadline]
     page: Page
 
 

@@ -7,15 +7,8 @@ from typing import Any
 from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import Standpoint
-from app.cases.schemas import (
-    CaseHeader,
-    CaseView,
-    IncidentView,
-    NextStep,
-    ReportView,
-    StageLine,
-    SubjectView,
-)
+from app.cases.due_schemas import NextStep
+from app.cases.schemas import CaseHeader, CaseView, IncidentView, ReportView, StageLine, SubjectView
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.views import FULL, view_of

@@ -13,13 +13,12 @@ from app.access.caller import Caller, needs
 from app.cases import correcting, opening, posting
 from app.cases.act import Opening, Writing
 from app.cases.bodies import MODELS, Body, Text
+from app.cases.refusals import ChargeNotInPhase, DuplicateCase, NothingToCorrect, SanctionOutside, SubjectErased
 from app.cases.schemas import NewCase, Written
 from app.errors import (
     BodyTooLarge,
     CaseClosed,
-    ChargeNotInPhase,
     DomainError,
-    DuplicateCase,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
     IfMatchRequired,
@@ -27,13 +26,10 @@ from app.errors import (
     InvalidJson,
     NoMandateForStage,
     NotFound,
-    NothingToCorrect,
     OutcomeNotAllowed,
     RequestInProgress,
-    SanctionOutside,
     StageNotOpen,
     StaleVersion,
-    SubjectErased,
     UnknownReference,
     UnsupportedMediaType,
     ValidationFailed,

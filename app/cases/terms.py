@@ -14,8 +14,9 @@ from app.cases.bodies import Body
 from app.cases.entering import Step, Writing, replayed, require_not_closed, see
 from app.cases.locking import Locked, lock_case, state_of
 from app.cases.posting import require_turn
+from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
-from app.errors import ExtensionNotAllowed, Flaw, PauseNotAllowed, ReceiptNotExpected, ValidationFailed
+from app.errors import Flaw, ReceiptNotExpected, ValidationFailed
 from app.procedure import rules
 from app.procedure.deadlines import ONE_DAY, Calendar, clock_of
 from app.procedure.loading import rulebook

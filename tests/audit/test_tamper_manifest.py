@@ -32,6 +32,11 @@ FREE = {
     "pending.arrived": "the order in which entries wait: what they get from it, their index, is what counts",
     "revoked_token.jti": "a token ends within ten minutes by itself; revocations are no part of history",
     "revoked_token.expires_at": "as above",
+    **{
+        f"{table}.{column.name}": "how an import went is a service to its sender; the cases that came of it are in the log"
+        for table in ("import_job", "import_line")
+        for column in METADATA.tables[table].columns
+    },
 }
 # What must be said, by table: any of these codes. By column where it is another.
 CODES: dict[str, set[str]] = {

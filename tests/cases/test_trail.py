@@ -105,14 +105,14 @@ def test_the_auditor_finds_refusals_tokens_and_its_own_questions(api: House) -> 
 
 def test_a_search_needs_a_purpose_and_the_number_is_nowhere(api: House) -> None:
     case = api.open()
-    body = {"nip": NIP}
+    body = {"nip": case.nip}
     assert refusal(api.http.post("/v1/cases/search", json=body, headers=api.headers("bkn"))) == (
         403,
         "PURPOSE_REQUIRED",
     )
     answer = api.http.post("/v1/cases/search", json=body, headers=api.headers("bkn", X_Purpose="penanganan"))
     assert case.id in {c["id"] for c in answer.json()["data"]}
-    assert NIP not in answer.text
+    assert case.nip not in answer.text
     (row,) = api.accesses(answer.headers["x-request-id"])
     assert (row.operation, row.purpose) == ("search_cases", "penanganan")
     for wrong in ({}, {"nip": NIP, "nik": "3171012303900001"}, {"nip": "1"}):
@@ -180,7 +180,7 @@ def test_a_search_finds_only_cases_in_which_the_caller_may_know_who_it_is(api: H
 
     assert found("bkn", "penanganan") == found("bawaslu", "pemantauan") == found("auditor", "audit") == [case.id]
     assert found("kemendagri", "penanganan") == found("auditor", "penanganan") == []
-    api.open(subject__nip=nip)
+    api.open(subject__nip=nip, incident__occurred_on="2024-09-30")
     headers = api.headers("kemendagri", X_Purpose="penanganan")
     hidden = api.http.post("/v1/cases/search?limit=1", json={"nip": nip}, headers=headers).json()
     assert hidden == {"data": [], "page": {"has_more": False, "next_cursor": None}}

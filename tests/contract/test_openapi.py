@@ -36,7 +36,7 @@ def test_it_is_openapi_3_1_and_every_operation_has_a_name_and_a_text() -> None:
 
 
 def test_there_is_one_typed_operation_for_every_stage() -> None:
-    for procedure in rulebook().procedures.values():
+    for procedure in rulebook().current():
         for stage in procedure.stages.values():
             name = "open_case" if stage.opened_by_case else f"post_{stage.code}"
             text = OPERATIONS[name][2]["description"]
@@ -72,7 +72,7 @@ def stage_examples() -> list[Any]:
 
 @pytest.mark.parametrize("code", list(examples("open_case")))
 def test_every_example_of_opening_is_accepted(api: House, code: str) -> None:
-    body = examples("open_case")[code]
+    body = examples("open_case")[code] | {"duplicate_override": "contoh yang sama diuji lagi"}
     party = "bawaslu" if code.startswith("skb") else "bkn"
     answer = api.send(party, "/v1/cases", body)
     assert answer.status_code == 201, answer.text
@@ -92,6 +92,7 @@ def test_every_example_of_a_stage_is_accepted(api: House, name: str, code: str) 
 
 def test_the_readmes_example_is_accepted(api: House) -> None:
     body = json.loads((PUBLISHED.parents[1] / "docs" / "examples" / "case.json").read_text())
+    body["duplicate_override"] = "the same example is opened in another test"
     assert api.send("bkn", "/v1/cases", body).status_code == 201
 
 

@@ -69,6 +69,7 @@ def test_a_business_row_without_its_entry_is_impossible(api: House) -> None:
     tables = api.superuser(
         "SELECT table_name AS name, is_nullable FROM information_schema.columns"
         " WHERE column_name = 'entry_id' AND table_schema = 'public'"
+        " AND table_name <> 'import_line'"  # no fact: how a line went, and where to find what it became
     )
     assert {t.name for t in tables} >= {"cases", "stage", "idempotency", "payload", "party", "client", "mandate"}
     assert {t.is_nullable for t in tables} == {"NO"}

@@ -12,7 +12,6 @@ from app.vault.keys import VaultKeys
 from app.vault.rotating import RotatingError
 from tests.audit.checking import audit
 from tests.house import House
-from tests.walks import NIP
 
 HEADERS = {"X_Purpose": "penanganan"}
 
@@ -47,7 +46,7 @@ def test_after_a_rotation_everybody_is_read_and_found_as_before(api: House) -> N
     case = api.open(subject__name="Putri Ayu Epoka")
     epoch, ended = asyncio.run(rotate(api))
     assert ended and max(ended) < epoch
-    assert api.get("bkn", f"/v1/cases/{case.id}", **HEADERS).json()["subject"]["nip"] == NIP
+    assert api.get("bkn", f"/v1/cases/{case.id}", **HEADERS).json()["subject"]["nip"] == case.nip
     assert found(api, "putri ayu epoka") == {case.id}
     api.post("bkn", case, "verifikasi_satgas", "lolos")
     later = api.open(subject__name="Putri Ayu Epoka")
@@ -76,7 +75,7 @@ def test_two_rotations_at_once_are_one_after_the_other(api: House) -> None:
     assert any(isinstance(one, tuple) for one in done)
     assert all(isinstance(one, (tuple, RotatingError)) for one in done)
     case = api.open()
-    assert api.get("bkn", f"/v1/cases/{case.id}", **HEADERS).json()["subject"]["nip"] == NIP
+    assert api.get("bkn", f"/v1/cases/{case.id}", **HEADERS).json()["subject"]["nip"] == case.nip
     assert sealed_findings(api) == []
 
 
