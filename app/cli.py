@@ -17,7 +17,7 @@ import typer
 
 from app import embedded, migrating, roles
 from app.admin import sandbox as sandboxes
-from app.commands import keys, log, subject, verify, witness
+from app.commands import bringing, calendar, keys, log, mandate, subject, verify, witness
 from app.database import Database, Session
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
@@ -32,6 +32,9 @@ app.add_typer(sandbox, name="sandbox")
 app.add_typer(keys.app, name="keys")
 app.add_typer(subject.app, name="subject")
 app.add_typer(log.app, name="log")
+app.add_typer(mandate.app, name="mandate")
+app.add_typer(calendar.app, name="calendar")
+app.command("import")(bringing.bring)
 app.command()(verify.verify)
 app.command()(witness.witness)
 

@@ -14,7 +14,7 @@ from app.access.standing import Standing
 from app.access.tokens import Tokens
 from app.access.trail import remember_refusal
 from app.admin import sandbox_clock
-from app.cases import checks, part_schemas
+from app.cases import checks, import_routes, part_schemas
 from app.cases import router as cases
 from app.cases.watching import Watcher
 from app.database import Database
@@ -39,6 +39,7 @@ STOP_SECONDS = 5
 # A route is matched in this order: the busy ones first.
 ROUTERS: tuple[APIRouter, ...] = (
     cases.router,
+    import_routes.router,
     feed.router,
     publication.router,
     recap.router,
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.on_refusal = [remember_refusal]
     app.state.after_commit = _nobody_waits
+    app.state.jobs = set()  # imports that run in this process
     for router in ROUTERS:
         app.router.routes.extend(_flat(router))  # flat: an included router is matched twice
     problems.install(app)
@@ -109,6 +111,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
     async with _background(app, settings):
         yield
+        for job in app.state.jobs:
+            job.cancel()  # the lines that are there are whole; the same file again goes on
     await app.state.database.close()
 
 

@@ -83,8 +83,8 @@ def passing_on(holders: Any, role: str) -> list[str]:
     return [] if role in holders else succeeding_parties(rulebook(), role, clock.today())
 
 
-def handed_over(case: Any, role: str, giver: str, to: str) -> Step:
+def handed_over(case: Any, role: str, giver: str, to: str, *, acts: bool = True) -> Step:
     """The entry that settles who fills a role in this case from now on."""
     move = rules.moved(rulebook(), state_of(case), (), (), was=case.status)
     changes = {"successors": Jsonb({**case.successors, role: to})}
-    return Step("case.transferred", {"role": role, "from": giver, "to": to}, move, changes)
+    return Step("case.transferred", {"role": role, "from": giver, "to": to}, move, changes, acts)

@@ -1,20 +1,22 @@
 """/v1/reference: the lists everybody looks up, in both languages. Public, cacheable, the same bytes until the data change."""
 
+import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from datetime import date
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.database import ReadSession, Statement
 from app.errors import NotFound, catalogue
 from app.http.conditional import cached
 from app.http.route import GuardedRoute
 from app.problems import problems, slug
+from app.procedure.charges import valid_on
 from app.procedure.loading import rulebook
 from app.procedure.model import Clock, Field, Outcome, Procedure, Stage, When
 from app.procedure.scopes import all_scopes
-from app.reference.calendar import VERSION
 
 router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["reference"])
 DAYS_OFF = Statement(
@@ -23,12 +25,22 @@ DAYS_OFF = Statement(
 
 
 @router.get("/{name}", operation_id="read_reference", responses=problems(NotFound))
-async def read_reference(name: str, request: Request, session: ReadSession) -> Response:
-    """One list: violations, sanctions, procedures, statuses, parties, elections, provinces, purposes, job_levels, subject_kinds,
-    report_kinds, channels, evidence_kinds, fields (with the codes of each), conditions, holidays, problems or scopes. No token needed.
+async def read_reference(
+    name: str,
+    request: Request,
+    session: ReadSession,
+    on: Annotated[date | None, Query(description="Only what is valid on this day.")] = None,
+) -> Response:
+    """One list: violations, legacy_violations, sanctions, sanction_levels, control_actions, laws, procedures, statuses, parties, mandates,
+    elections, provinces, purposes, job_levels, subject_kinds, report_kinds, channels, evidence_kinds, fields (with the codes of each),
+    conditions, clocks, holidays, problems or scopes. No token needed. `version` changes when a row does; every row has its first and
+    last day (`valid_from`, `valid_to`; null: without end).
     """
-    rows = await _holidays(session) if name == "holidays" else _rows(name)
-    body = json.dumps({"name": name, "data": rows}, ensure_ascii=False).encode()
+    rows = await _holidays(request, session) if name == "holidays" else _rows(name)
+    dated = [{**row, "valid_from": row.get("valid_from"), "valid_to": row.get("valid_to")} for row in rows]
+    version = hashlib.sha256(json.dumps(dated, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
+    shown = [row for row in dated if on is None or valid_on(row, on)]
+    body = json.dumps({"name": name, "version": version, "data": shown}, ensure_ascii=False).encode()
     return cached(request, body)
 
 
@@ -68,6 +80,7 @@ def _procedure(procedure: Procedure) -> dict[str, Any]:
         **_named(procedure.label),
         "valid_from": procedure.valid_from.isoformat(),
         "valid_to": procedure.valid_to.isoformat() if procedure.valid_to else None,
+        "import_only": procedure.import_only,
         "sha256": procedure.sha256,
         "stages": [_stage(s) for s in procedure.stages.values()],
     }
@@ -102,10 +115,69 @@ def _clock(clock: Clock) -> dict[str, Any]:
         "kinds": list(clock.kinds),
         "after": list(clock.after),
         "overdue_opens": [_when(w) for w in clock.overdue_opens],
+        "extension": _extension(clock),
         "certainty": clock.certainty,
         "unit_certainty": clock.unit_certainty,
+        "start_certainty": clock.start_certainty,
         "reason": clock.reason,
+        "source": [rulebook().vocabulary.sources[s] for s in clock.source],
     }
+
+
+def _extension(clock: Clock) -> dict[str, Any] | None:
+    longer = clock.extension
+    return None if longer is None else {n: getattr(longer, n) for n in ("total", "adds", "unit", "when", "certainty")}
+
+
+def _clocks() -> list[dict[str, Any]]:
+    """What holds for every clock: when a term is near, how a backlog ages, how long a stage may stand still, who may take a case back."""
+    known = rulebook().vocabulary
+    value, unit = known.due_soon
+    return [
+        {"code": "due_soon", "value": value, "unit": unit},
+        {"code": "ageing", "upper": list(known.ageing), "unit": "calendar_day"},
+        {"code": "extension", "times": known.extension_times},
+        {
+            "code": "pause",
+            "stages": sorted(known.pause.stages),
+            "longest": known.pause.longest,
+            "unit": known.pause.unit,
+            "times": known.pause.times,
+        },
+        {"code": "no_receipt", "value": known.no_receipt_days, "unit": "calendar_day"},
+        {
+            "code": "withdrawal",
+            "closes": known.withdrawal.closes,
+            "by": sorted(known.withdrawal.by),
+            "until": sorted(known.withdrawal.until),
+        },
+    ]
+
+
+def _mandates() -> list[dict[str, Any]]:
+    """Who fills which role from when to when, and who succeeds under which condition."""
+    held = [
+        {
+            "role": m["role"],
+            "party": m["party"],
+            "valid_from": m["from"],
+            "valid_to": m["to"],
+            "if": None,
+            "unless": None,
+        }
+        for m in rulebook().catalogue.mandates
+    ]
+    return held + [
+        {
+            "role": s.role,
+            "party": s.to,
+            "valid_from": s.since.isoformat(),
+            "valid_to": None,
+            "if": s.holds,
+            "unless": s.fails,
+        }
+        for s in rulebook().vocabulary.succession
+    ]
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -115,6 +187,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "if": outcome.holds,
         "unless": outcome.fails,
         "identified": outcome.identified,
+        "sanction": outcome.sanction,
         "as_overdue": outcome.as_overdue,
         "drops": list(outcome.drops),
         "next": [_when(w) for w in outcome.next],
@@ -126,7 +199,9 @@ def _when(when: When) -> dict[str, Any]:
     return {"stage": when.stage, "if": when.holds, "unless": when.fails}
 
 
-async def _holidays(session: ReadSession) -> list[dict[str, Any]]:
+async def _holidays(request: Request, session: ReadSession) -> list[dict[str, Any]]:
+    """The days off of the calendar in force."""
+    version = request.app.state.calendars.current.version
     return [
         {
             "day": r.day.isoformat(),
@@ -135,7 +210,7 @@ async def _holidays(session: ReadSession) -> list[dict[str, Any]]:
             "name_en": r.name_en,
             "version": r.version,
         }
-        for r in await session.run(DAYS_OFF, version=VERSION)
+        for r in await session.run(DAYS_OFF, version=version)
     ]
 
 
@@ -147,6 +222,8 @@ MADE: dict[str, Callable[[], list[dict[str, Any]]]] = {
     ],
     "fields": lambda: [_field(name, f) for name, f in rulebook().vocabulary.fields.items()],
     "conditions": lambda: [{"code": c.code, **_named(c.label)} for c in rulebook().vocabulary.conditions.values()],
+    "clocks": _clocks,
+    "mandates": _mandates,
     "problems": lambda: [_problem(e) for e in catalogue()],
     "scopes": lambda: [{"code": c, "name_id": n[0], "name_en": n[1]} for c, n in all_scopes(rulebook()).items()],
 }

@@ -1,0 +1,251 @@
+"""An import as a job: read once, kept in memory, line by line into the ledger. Only how it goes is stored; the same file again goes on."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID, uuid5
+
+from fastapi import Query, Request, Response
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+from sqlalchemy import bindparam
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app import clock
+from app.access import policy
+from app.access.caller import Caller
+from app.access.trail import Trail
+from app.cases.act import Act, Look
+from app.cases.checks import unknown_code
+from app.cases.import_schemas import ImportedCase, JobView, LineList, LineView
+from app.cases.importing import import_case
+from app.cases.locking import Request as Asked
+from app.cases.models import ImportJob, ImportLine
+from app.cases.schemas import EntryRef
+from app.database import Session, Statement, Together
+from app.errors import (
+    DomainError,
+    Flaw,
+    IdempotencyKeyReused,
+    InvalidJson,
+    NotFound,
+    UnknownReference,
+    ValidationFailed,
+)
+from app.http import paging, strict_json
+from app.ledger.canonical import canonical
+from app.problems import flaw_of
+
+log = logging.getLogger("sbt.import")
+MOST_BYTES = 32 * 1024 * 1024
+MOST_LINES = 100_000
+AT_ONCE = 4
+STALE = timedelta(seconds=30)
+NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a11")
+INSERT_JOB = Statement(
+    upsert(ImportJob).values({c.name: bindparam(c.name) for c in ImportJob.__table__.columns}).on_conflict_do_nothing()
+)
+TAKE_JOB = Statement("SELECT * FROM import_job WHERE id = :id FOR UPDATE")
+BEAT = Statement("UPDATE import_job SET status = :status, beat_at = :at WHERE id = :id RETURNING id")
+_line = upsert(ImportLine).values({c.name: bindparam(c.name) for c in ImportLine.__table__.columns})
+WENT = ("status", "case_id", "entry_id", "code", "errors")
+SET_LINE = Statement(
+    _line.on_conflict_do_update(index_elements=["job_id", "line"], set_={c: getattr(_line.excluded, c) for c in WENT})
+)
+JOB = Statement(
+    "SELECT j.*, count(l.*) FILTER (WHERE l.status = 'imported') AS imported,"
+    " count(l.*) FILTER (WHERE l.status = 'known') AS known, count(l.*) FILTER (WHERE l.status = 'refused') AS refused"
+    " FROM import_job j LEFT JOIN import_line l ON l.job_id = j.id WHERE j.id = :id AND j.party = :party GROUP BY j.id"
+)
+LINES = Statement(
+    "SELECT l.* FROM import_line l JOIN import_job j ON j.id = l.job_id WHERE l.job_id = :id AND j.party = :party"
+    " AND l.line > :after AND (CAST(:status AS text) IS NULL OR l.status = :status) ORDER BY l.line LIMIT :limit"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file being imported for a caller."""
+
+    id: UUID
+    caller: Caller
+    lines: Sequence[bytes]
+
+
+async def start(request: Request, response: Response, key: UUID, raw: bytes) -> JobView:
+    """202: the job runs in this process. The same key and file again: the job as it stands; a stopped one goes on."""
+    caller: Caller = request.state.caller
+    policy.require_may_import(caller)
+    lines = [line for line in raw.split(b"\n") if line.strip()]
+    if not 0 < len(lines) <= MOST_LINES:
+        text_id, text_en = f"Satu sampai {MOST_LINES} baris.", f"One to {MOST_LINES} lines."
+        raise ValidationFailed(Flaw("", "LINES", text_id, text_en))
+    job = Job(uuid5(NAMES, f"{caller.client_id} {key}"), caller, lines)
+    database = request.app.state.database
+    async with database.writing() as session:
+        starts = await _begin(session, job, hashlib.sha256(raw).digest())
+        batch = Together()
+        Trail(request).record(batch, 202)
+        await batch.send(session)
+    if starts:  # what the lines refer to is committed
+        task = asyncio.create_task(_run(request, job))
+        request.app.state.jobs.add(task)
+        task.add_done_callback(request.app.state.jobs.discard)
+    async with database.reading() as session:
+        response.headers.update({"Location": f"/v1/imports/{job.id}", "Cache-Control": "no-store"})
+        return await _view(session, job.id, caller)
+
+
+async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
+    """Whether this request starts the job: it is new, or was stopped."""
+    row = {"id": job.id, "client_id": job.caller.client_id, "party": job.caller.party, "sha256": sha256}
+    times = {"started_at": clock.now(), "beat_at": clock.real() - 2 * STALE}
+    await session.run(INSERT_JOB, **row, **times, lines=len(job.lines), status="running")
+    (found,) = await session.run(TAKE_JOB, id=job.id)
+    if found.sha256 != sha256:
+        raise IdempotencyKeyReused
+    if found.status == "done" or _state(found) == "running":
+        return False
+    await session.run(BEAT, id=job.id, status="running", at=clock.real())
+    return True
+
+
+def _state(row: Any) -> str:
+    """A job that gives no sign of life has gone with its process."""
+    gone = row.status == "running" and clock.real() - row.beat_at > STALE
+    return "stopped" if gone else str(row.status)
+
+
+async def _run(request: Request, job: Job) -> None:
+    """All lines, a few at a time; whatever stops it leaves every line whole or not there."""
+    left = iter(enumerate(job.lines, 1))
+    beating = asyncio.create_task(_beat(request, job))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(_some(request, job, left))
+        status = "done"
+    except Exception:
+        log.exception("the import %s stopped", job.id)
+        status = "stopped"
+    finally:
+        beating.cancel()
+    async with request.app.state.database.writing() as session:
+        await session.run(BEAT, id=job.id, status=status, at=clock.real())
+
+
+async def _beat(request: Request, job: Job) -> None:
+    while True:
+        await asyncio.sleep(STALE.total_seconds() / 6)
+        async with request.app.state.database.writing() as session:
+            await session.run(BEAT, id=job.id, status="running", at=clock.real())
+
+
+async def _some(request: Request, job: Job, left: Iterable[tuple[int, bytes]]) -> None:
+    for number, raw in left:
+        await again(lambda number=number, raw=raw: _one(request, job, number, raw))
+        await asyncio.sleep(0)  # others are served between two lines
+
+
+async def again(attempt: Any) -> None:
+    """A busy database is tried a few times more; a quarantined one ends the job."""
+    for wait in (0.2, 1, 5):
+        try:
+            return await _awaited(attempt())
+        except DomainError as error:
+            if error.code != "OVERLOADED":
+                raise
+            await asyncio.sleep(wait)
+    return await _awaited(attempt())
+
+
+async def _awaited(attempt: Awaitable[None]) -> None:
+    await attempt
+
+
+async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
+    """One line, one transaction: the case and how it went are there together, or neither."""
+    state = request.app.state
+    try:
+        line = _read(raw)
+        async with state.database.writing() as session:
+            same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
+            vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
+            act = Act(session, job.caller, Trail(request), same, None, vault, receipts, calendar, Response())
+            batch = Together()
+            done = await import_case(act, line, batch)
+            status = "known" if done.known else "imported"
+            went = {"status": status, "case_id": done.case_id, "entry_id": done.entry_id, "code": None}
+            if not done.known:
+                await batch.send(session)
+            await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb([]))
+        state.after_commit()
+    except DomainError as error:
+        if error.status >= SERVER_ERROR:
+            raise
+        flaws = [{"pointer": f.pointer, "code": f.code, "id": f.id, "en": f.en} for f in error.flaws]
+        flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
+        went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
+        async with state.database.writing() as session:
+            await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
+
+
+SERVER_ERROR = 500
+
+
+def _read(raw: bytes) -> ImportedCase:
+    try:
+        return ImportedCase.model_validate(strict_json.parse(raw))
+    except ValidationError as error:
+        raise ValidationFailed(*(flaw_of({**e, "loc": ("body", *e["loc"])}) for e in error.errors())) from None
+    except (ValueError, RecursionError):
+        raise InvalidJson from None
+
+
+async def _view(session: Session, job_id: UUID, caller: Caller) -> JobView:
+    rows = await session.run(JOB, id=job_id, party=caller.party)
+    if not rows:
+        raise NotFound
+    row = rows[0]
+    counts = {n: getattr(row, n) for n in ("lines", "imported", "known", "refused")}
+    return JobView(
+        id=row.id,
+        status=_state(row),
+        sha256=row.sha256.hex(),
+        started_at=row.started_at,
+        **counts,
+    )
+
+
+async def show(look: Look, job_id: UUID) -> JobView:
+    look.response.headers["Cache-Control"] = "no-store"
+    return await _view(look.session, job_id, look.caller)
+
+
+LineStatus = Annotated[str | None, Query(max_length=64, description="imported, known or refused.")]
+
+
+async def lines(look: Look, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
+    """How each line went, in their order."""
+    if status not in (None, "imported", "known", "refused"):
+        raise UnknownReference(unknown_code("/query/status"))
+    await _view(look.session, job_id, look.caller)
+    path, given = f"/v1/imports/{job_id}/lines", {"status": status}
+    after = paging.decode(cursor, path, given, paging.a_number)[0] if cursor else 0
+    values = {"id": job_id, "party": look.caller.party, "after": after, "status": status, "limit": limit + 1}
+    rows = await look.session.run(LINES, **values)
+    shown = [_shown(row) for row in rows[:limit]]
+    look.trail.shows(*(one.case_id for one in shown if one.case_id))
+    more = [shown[-1].line] if len(rows) > limit else None
+    return LineList(data=shown, page=paging.page(look.response, path, given, more, limit))
+
+
+def _shown(row: Any) -> LineView:
+    entry = EntryRef(id=row.entry_id) if row.entry_id else None
+    return LineView(
+        line=row.line, status=row.status, case_id=row.case_id, entry=entry, code=row.code, errors=row.errors
+    )

@@ -1,0 +1,75 @@
+"""`sbt mandate transfer`: when a mandate has ended, every open case gets the entry that says who goes on with it."""
+
+import asyncio
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.access.standing import Standing
+from app.cases import handing_over
+from app.cases.handing_over import HandedOver, NotPassingError
+from app.cases.watching import system
+from app.commands.doing import opened, reached
+from app.reference import calendar
+
+app = typer.Typer(no_args_is_help=True, help="Who fills which role, and what becomes of it.")
+
+
+@app.callback()
+def mandates() -> None:
+    """Who fills which role, and what becomes of it."""
+
+
+@app.command()
+def transfer(
+    role: Annotated[str, typer.Option(help="The role whose mandate has ended.")],
+    *,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Write the entries; without it, only say what would be.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="Write one line per case to this CSV file.")] = None,
+) -> None:
+    """Hand all open cases over by the rules of the succession. A dry run first; with --execute each case gets its entry, once: stopped
+    in the middle and started again, it goes on with what is left.
+    """
+    with reached() as (_, found):
+        try:
+            done = asyncio.run(_work(found.urls.app, role, execute=execute))
+        except NotPassingError as error:
+            raise SystemExit(f"Nothing to hand over: {error}.") from None
+    if report is not None:
+        _write(report, done)
+    _tell(done, execute=execute)
+
+
+async def _work(url: str, role: str, *, execute: bool) -> list[HandedOver]:
+    async with opened(url) as database:
+        author = system(await Standing(database).current())
+        handing_over.require_passing(role, author)
+        async with database.reading() as session:
+            calendars, count = await calendar.load(session), await handing_over.waiting(session, role)
+        done = []
+        with typer.progressbar(length=count, label="cases") as bar:
+            async for one in handing_over.hand_over(database, author, calendars.current, role, execute=execute):
+                done.append(one)
+                bar.update(1)
+        return done
+
+
+def _write(path: Path, done: list[HandedOver]) -> None:
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["number", "case", "to", "rule", "entry"])
+        rows.writerows([one.number, one.case_id, one.to, one.rule, one.entry or ""] for one in done)
+
+
+def _tell(done: list[HandedOver], *, execute: bool) -> None:
+    for (to, rule), count in sorted(Counter((one.to, one.rule) for one in done).items()):
+        typer.echo(f"{count:>7,} cases -> {to}  ({rule})")
+    if execute:
+        typer.echo(f"{len(done):,} entries written. Run it again: what is left would be handed over then.")
+    else:
+        typer.echo(f"{len(done):,} cases would be handed over. Nothing was written: add --execute.")
