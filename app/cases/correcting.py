@@ -115,8 +115,11 @@ async def _record(writing: Writing, state: CaseState, correction: Correction, re
     move = redated(after, case.stages, writing.act.calendar, was=case.status)
     says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": _flags(writing, relying)}
     entry = writing.enter(Step("stage.corrected", says, move, changes))
-    flag(writing.batch, case, was, relying, after, entry)
-    return await writing.answer(entry)
+    answer = await writing.answer(entry)
+    flags = Together()  # a second statement: a row with a new clock may be flagged as well, and one statement changes a row once
+    flag(flags, case, was, relying, after, entry)
+    await flags.send(writing.act.session)
+    return answer
 
 
 def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any]) -> CaseState:

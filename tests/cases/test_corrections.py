@@ -1,0 +1,162 @@
+"""A post is corrected by a further entry: the first stays, clocks follow, and who relied on it is told."""
+
+from typing import Any
+
+from tests.cases.test_terms import act, fresh, steps
+from tests.house import House, refusal
+from tests.replaying import check_replay
+from tests.walks import body_for
+
+WHY = "Nomor kajian salah ketik; pelapor Sari Contoh memberi tahu."
+
+
+def correction(procedure: str, stage: str, outcome: str, **changes: Any) -> dict[str, Any]:
+    body = body_for(procedure, stage, outcome)["body"] | changes
+    return {"body": body, "reason": WHY}
+
+
+def test_the_corrected_content_is_read_and_the_first_stays_in_the_log(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("penyampaian_ppk")
+    body = correction("sbt_2024", "kajian_bawaslu", "terbukti", study_number="BARU-1", findings="Temuan yang benar")
+    answer = act(api, "bawaslu", case, "stages/kajian_bawaslu/corrections", body)
+    assert answer.status_code == 201, answer.text
+    seen = api.get("bawaslu", f"/v1/cases/{case.id}/stages/kajian_bawaslu").json()["latest"]
+    assert (seen["body"]["study_number"], seen["body"]["findings"]) == ("BARU-1", "Temuan yang benar")
+    assert seen["corrected_by"]["id"] == answer.json()["entry"]["id"] != seen["entry"]["id"]
+    assert seen["outcome"] == "terbukti"
+    told = api.get("bawaslu", f"/v1/cases/{case.id}/history").json()["data"][-1]
+    assert (told["type"], told["says"]["changed"], told["reason"]) == (
+        "stage.corrected",
+        ["findings", "study_number"],
+        WHY,
+    )
+    summary = api.get("kemendagri", f"/v1/cases/{case.id}/stages/kajian_bawaslu").json()["latest"]["body"]
+    assert summary["study_number"] == "BARU-1" and "findings" not in summary
+    check_replay(api, case)
+
+
+def test_later_stages_that_relied_on_it_are_flagged_to_their_owners_until_they_answer(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("tindak_lanjut_ppk")
+    body = correction("sbt_2024", "kajian_bawaslu", "terbukti", articles=["PP 94/2021 Pasal 5 huruf n angka 5"])
+    entry = act(api, "bawaslu", case, "stages/kajian_bawaslu/corrections", body).json()["entry"]["id"]
+    flag = {"stage": "kajian_bawaslu", "round": 1, "entry": entry}
+    assert steps(api, case)["tindak_lanjut_ppk"]["flags"] == [flag]
+    letter = api.get("bkn", f"/v1/cases/{case.id}/stages/penyampaian_ppk").json()["latest"]
+    assert letter["flags"] == [flag]
+    assert api.get("bkn", f"/v1/cases/{case.id}/stages/verifikasi_satgas").json()["latest"]["flags"] == []
+    item = next(i for i in api.get("bkn", "/v1/worklist?limit=200").json()["data"] if i["case_id"] == case.id)
+    assert item["flags"] == [flag]
+    told = api.get("bkn", f"/v1/cases/{case.id}/history").json()["data"][-1]["says"]["flags"]
+    assert {(f["stage"], f["owner"]) for f in told} == {("penyampaian_ppk", "bkn"), ("tindak_lanjut_ppk", "ppk")}
+    answered = correction("sbt_2024", "penyampaian_ppk", "disampaikan")
+    assert act(api, "bkn", case, "stages/penyampaian_ppk/corrections", answered).status_code == 201
+    assert api.get("bkn", f"/v1/cases/{case.id}/stages/penyampaian_ppk").json()["latest"]["flags"] == []
+    check_replay(api, case)
+
+
+def test_a_corrected_day_moves_the_due_date_that_it_starts(api: House) -> None:
+    api.at("2024-10-20")
+    case = api.walked("tindak_lanjut_ppk")
+    before = steps(api, case)["tindak_lanjut_ppk"]["due_on"]
+    body = correction("sbt_2024", "penyampaian_ppk", "disampaikan", letter_date="2024-10-10", letter_received_on="2024-10-11")
+    answer = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body)
+    assert answer.status_code == 201, answer.text
+    said = steps(api, case)["tindak_lanjut_ppk"]
+    assert before == "2024-11-06" and said["due_on"] == "2024-10-31"
+    assert said["due"]["started_by"] == "penyampaian_ppk.letter_received_on"
+    check_replay(api, case)
+
+
+def test_a_receipt_that_was_confirmed_outlives_a_correction_of_the_letter(api: House) -> None:
+    api.at("2024-10-20")
+    case = api.walked("tindak_lanjut_ppk")
+    assert act(api, "bkn", case, "stages/tindak_lanjut_ppk/receipts", {"received_on": "2024-10-14"}).status_code == 201
+    due = steps(api, case)["tindak_lanjut_ppk"]["due_on"]
+    body = correction("sbt_2024", "penyampaian_ppk", "disampaikan", addressee="Bupati selaku PPK")
+    assert act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body).status_code == 201
+    assert steps(api, case)["tindak_lanjut_ppk"]["due_on"] == due
+    check_replay(api, case)
+
+
+def test_the_first_stage_is_corrected_by_who_opened_the_case_alone(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.open()
+    body = correction("sbt_2024", "pelaporan_publik", "diterima", complaint_number="ADU-BENAR")
+    for party in ("bawaslu", "kemendagri"):
+        answer = act(api, party, case, "stages/pelaporan_publik/corrections", body)
+        assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE")
+    assert act(api, "bkn", case, "stages/pelaporan_publik/corrections", body).status_code == 201
+    seen = api.get("bkn", f"/v1/cases/{case.id}/stages/pelaporan_publik").json()["latest"]["body"]
+    assert seen["complaint_number"] == "ADU-BENAR"
+    assert api.get("bkn", f"/v1/cases/{case.id}", X_Purpose="penanganan").json()["incident"]["account"]
+    check_replay(api, case)
+
+
+def test_what_is_refused(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("kajian_bawaslu")
+    path = "stages/kajian_bawaslu/corrections"
+    body = correction("sbt_2024", "kajian_bawaslu", "terbukti")
+    assert refusal(act(api, "bawaslu", case, path, body)) == (409, "NOTHING_TO_CORRECT")
+    api.post("bawaslu", case, "kajian_bawaslu", "terbukti")
+    assert refusal(act(api, "bawaslu", case, path, body)) == (409, "NOTHING_TO_CORRECT")
+    assert refusal(act(api, "bkn", case, path, body)) == (403, "NO_MANDATE_FOR_STAGE")
+    without = {"body": body["body"] | {"study_number": "X"}}
+    assert refusal(act(api, "bawaslu", case, path, without))[0] == 422, "a reason is required"
+    stale = api.send("bawaslu", f"/v1/cases/{case.id}/{path}", body, If_Match='"1"')
+    assert refusal(stale) == (412, "STALE_VERSION")
+    unproven = correction("sbt_2024", "kajian_bawaslu", "terbukti", violation_codes=["ke_04"])
+    assert refusal(act(api, "bawaslu", case, path, unproven))[1] == "CHARGE_NOT_IN_PHASE"
+
+
+def test_the_employer_is_not_corrected(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("tindak_lanjut_ppk")
+    body = correction("sbt_2024", "penyampaian_ppk", "disampaikan", subject_agency_code="5100")
+    answer = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body)
+    assert answer.status_code == 422 and answer.json()["errors"][0]["code"] == "NOT_CORRECTABLE"
+
+
+def test_a_wrong_identification_is_corrected_and_the_right_person_is_found(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.open(outcome="perlu_identifikasi", subject__nip=None)
+    post = body_for("sbt_2024", "identifikasi", "teridentifikasi")
+    post["body"] |= {"subject_nip": "198001012005011977", "subject_name": "Orang Salah Contoh"}
+    api.post("bkn", case, "identifikasi", "teridentifikasi", post)
+    right = {**post["body"], "subject_nip": "198001012005011978", "subject_name": "Orang Benar Contoh"}
+    answer = act(api, "bkn", case, "stages/identifikasi/corrections", {"body": right, "reason": WHY})
+    assert answer.status_code == 201, answer.text
+    seen = api.get("bkn", f"/v1/cases/{case.id}", X_Purpose="penanganan").json()["subject"]
+    assert (seen["nip"], seen["name"]) == ("198001012005011978", "Orang Benar Contoh")
+    headers = {"X_Purpose": "penanganan"}
+    found = api.send("bkn", "/v1/cases/search", {"nip": "198001012005011978"}, **headers).json()["data"]
+    assert [c["id"] for c in found] == [case.id]
+    check_replay(api, fresh(api, case))
+
+
+def test_an_erased_person_is_not_written_about_any_more(api: House) -> None:
+    import asyncio
+    from uuid import UUID
+
+    from app.cases import erasing
+    from app.database import Database
+
+    api.at("2024-10-10")
+    case = api.walked("verifikasi_satgas")
+    api.post("bkn", case, "verifikasi_satgas", "ditolak")
+
+    async def erase() -> None:
+        database = Database.connect(api.urls.app, size=1)
+        await database.open()
+        async with database.writing() as session:
+            assert (await erasing.erase(session, UUID(case.id), "subject", "PPID-40/2025", by="operator")).erased
+        await database.close()
+
+    asyncio.run(erase())
+    fresh(api, case)
+    body = correction("sbt_2024", "verifikasi_satgas", "ditolak", reason="Lain")
+    assert refusal(act(api, "bkn", case, "stages/verifikasi_satgas/corrections", body)) == (409, "SUBJECT_ERASED")
+    opened = {"stage": "verifikasi_satgas", "reason": "Bukti baru"}
+    assert refusal(act(api, "bkn", case, "reopenings", opened)) == (409, "SUBJECT_ERASED")
