@@ -106,9 +106,10 @@ def add_stage_posts(router: APIRouter) -> None:
     """POST /v1/stage-posts: the stage picks the body."""
     models = {c: _bulk_model(c, s) for c, s in shared().items() if not any(x.opened_by_case for _, x in s)}
     union: Any = None
-    for model in models.values():
-        union = model if union is None else union | model
-    body_type = Annotated[union, Field(discriminator="stage"), FromBody()]
+    for code, model in models.items():
+        member = Annotated[model, Tag(f"~{code}")]
+        union = member if union is None else union | member
+    body_type = Annotated[union, Discriminator(_stage_of), FromBody()]
 
     async def post(
         body: body_type,
@@ -137,6 +138,13 @@ def add_stage_posts(router: APIRouter) -> None:
         response_model=StageResults,
         responses=problems(*REFUSED_WRITE),
     )
+
+
+def _stage_of(value: Any) -> str:
+    """The tag of the model by which to read a body; of an unknown stage any: it then says which stages there are."""
+    named = value.get("stage") if isinstance(value, dict) else getattr(value, "stage", None)
+    bulk = [c for c, s in shared().items() if not any(x.opened_by_case for _, x in s)]
+    return f"~{named if named in bulk else bulk[0]}"
 
 
 def _bulk_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:

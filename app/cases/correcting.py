@@ -116,7 +116,9 @@ async def _record(writing: Writing, state: CaseState, correction: Correction, re
     says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": _flags(writing, relying)}
     entry = writing.enter(Step("stage.corrected", says, move, changes))
     answer = await writing.answer(entry)
-    flags = Together()  # a second statement: a row with a new clock may be flagged as well, and one statement changes a row once
+    flags = (
+        Together()
+    )  # a second statement: a row with a new clock may be flagged as well, and one statement changes a row once
     flag(flags, case, was, relying, after, entry)
     await flags.send(writing.act.session)
     return answer

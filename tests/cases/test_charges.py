@@ -43,7 +43,11 @@ def test_forms_for_any_phase_are_not_checked(api: House) -> None:
 def test_between_two_designations_the_contest_decides(api: House) -> None:
     """Legislative candidates were set on 3 November 2023, presidential pairs on 13 November."""
     api.at("2023-11-10")
-    report = {"report__received_on": "2023-11-09", "incident__occurred_on": "2023-11-08", "body__decided_on": "2023-11-09"}
+    report = {
+        "report__received_on": "2023-11-09",
+        "incident__occurred_on": "2023-11-08",
+        "body__decided_on": "2023-11-09",
+    }
     made = {**report, "body__known_on": "2023-11-08"}
 
     def sent(**changes: Any) -> Any:
@@ -58,9 +62,13 @@ def test_between_two_designations_the_contest_decides(api: House) -> None:
 
 
 def test_the_owner_may_override_with_a_reason_that_is_on_record(api: House) -> None:
-    answer = open_with(api, violations=["ke_04"], phase_override="Calon belum ditetapkan di daerah ini, putusan 9/2024.")
+    answer = open_with(
+        api, violations=["ke_04"], phase_override="Calon belum ditetapkan di daerah ini, putusan 9/2024."
+    )
     assert answer.status_code == 201, answer.text
-    (row,) = api.superuser("SELECT convert_from(leaf, 'UTF8') AS leaf FROM entry WHERE id = %s", answer.json()["entry"]["id"])
+    (row,) = api.superuser(
+        "SELECT convert_from(leaf, 'UTF8') AS leaf FROM entry WHERE id = %s", answer.json()["entry"]["id"]
+    )
     assert '"overrides":["phase_override"]' in row.leaf and "putusan" not in row.leaf
     check_replay(api, answer.json()["id"])
 
@@ -80,7 +88,10 @@ def test_a_new_form_in_a_study_is_checked_and_an_old_one_is_not_again(api: House
 
 @pytest.mark.parametrize(
     ("occurred_on", "laws"),
-    [("2024-10-01", ["uu_20_2023", "pp_42_2004", "pp_94_2021"]), ("2023-10-30", ["uu_5_2014", "pp_42_2004", "pp_94_2021"])],
+    [
+        ("2024-10-01", ["uu_20_2023", "pp_42_2004", "pp_94_2021"]),
+        ("2023-10-30", ["uu_5_2014", "pp_42_2004", "pp_94_2021"]),
+    ],
 )
 def test_the_law_of_the_day_of_the_incident_is_kept_on_the_case(api: House, occurred_on: str, laws: list[str]) -> None:
     answer = open_with(api, violations=["ds_14"], incident__occurred_on=occurred_on)
@@ -95,7 +106,8 @@ def decided(api: House, case: Case, outcome: str, sanction: str) -> Any:
 
 @pytest.mark.parametrize("procedure", ["skb_2022", "sbt_2024"])
 @pytest.mark.parametrize(
-    ("sanction", "finding"), [("sedang_tukin_6", "lebih_ringan"), ("ptdh", "lebih_berat"), ("moral_terbuka", "lebih_ringan")]
+    ("sanction", "finding"),
+    [("sedang_tukin_6", "lebih_ringan"), ("ptdh", "lebih_berat"), ("moral_terbuka", "lebih_ringan")],
 )
 def test_a_sanction_outside_the_allowed_set_is_told_lighter_or_heavier_and_goes_to_bkn(
     api: House, procedure: str, sanction: str, finding: str

@@ -60,7 +60,9 @@ def test_a_corrected_day_moves_the_due_date_that_it_starts(api: House) -> None:
     api.at("2024-10-20")
     case = api.walked("tindak_lanjut_ppk")
     before = steps(api, case)["tindak_lanjut_ppk"]["due_on"]
-    body = correction("sbt_2024", "penyampaian_ppk", "disampaikan", letter_date="2024-10-10", letter_received_on="2024-10-11")
+    body = correction(
+        "sbt_2024", "penyampaian_ppk", "disampaikan", letter_date="2024-10-10", letter_received_on="2024-10-11"
+    )
     answer = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body)
     assert answer.status_code == 201, answer.text
     said = steps(api, case)["tindak_lanjut_ppk"]

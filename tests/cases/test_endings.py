@@ -83,5 +83,9 @@ def test_kasn_reads_the_cases_it_acted_in_and_posts_nothing_after_its_mandate(ap
     api.at("2024-09-04")
     assert api.get("kasn", f"/v1/cases/{case.id}").status_code == 200
     over = {"role": "kasn", "to": "bkn", "reason": "x"}
-    for path, body in (("transfers", over), ("withdrawals", WHY), ("reopenings", {"stage": "rekomendasi", "reason": "x"})):
+    for path, body in (
+        ("transfers", over),
+        ("withdrawals", WHY),
+        ("reopenings", {"stage": "rekomendasi", "reason": "x"}),
+    ):
         assert refusal(act(api, "kasn", fresh(api, case), path, body)) == (403, "NO_MANDATE_FOR_STAGE"), path

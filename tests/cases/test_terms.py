@@ -61,7 +61,9 @@ def test_each_skipped_day_is_named_in_both_languages(api: House) -> None:
     body["body"] |= {"decided_on": "2023-12-22", "letter_date": "2023-12-22", "letter_received_on": "2023-12-22"}
     api.post("bawaslu", case, "penerusan", "diteruskan", body)
     path = f"/v1/cases/{case.id}/stages/verval_kasn"
-    named = {d["day"]: d["name"] for d in api.get("kasn", path, Accept_Language="en").json()["latest"]["due"]["skipped"]}
+    named = {
+        d["day"]: d["name"] for d in api.get("kasn", path, Accept_Language="en").json()["latest"]["due"]["skipped"]
+    }
     assert named["2023-12-25"] == "Christmas Day" and named["2023-12-23"] == "Saturday"
     assert named["2024-01-01"] == "New Year's Day" and "2023-12-26" in named
 
@@ -178,7 +180,9 @@ def test_the_watcher_writes_once_that_a_term_has_run_out_and_opens_the_control_s
     said = steps(api, fresh(api, case))
     assert said["tindak_lanjut_ppk"]["state"] == "overdue" and said["tindak_lanjut_ppk"]["when_overdue"] == []
     assert (said["peringatan"]["owner"], said["peringatan"]["due"]["start"]) == ("bkn", "2024-11-07")
-    passed = [e for e in api.get("bkn", f"/v1/cases/{case.id}/history").json()["data"] if e["type"] == "deadline.passed"]
+    passed = [
+        e for e in api.get("bkn", f"/v1/cases/{case.id}/history").json()["data"] if e["type"] == "deadline.passed"
+    ]
     assert len(passed) == 1 and passed[0]["party"] == "operator"
     assert [o["stage"] for o in passed[0]["says"]["opens"]] == ["peringatan"]
     api.post("bkn", case, "peringatan", "diterbitkan")
@@ -192,9 +196,7 @@ def test_two_watchers_at_once_write_one_entry(api: House) -> None:
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: api.watched(), range(3)))
     for case in cases:
-        rows = api.superuser(
-            "SELECT count(*) AS n FROM entry WHERE case_id = %s AND type = 'deadline.passed'", case.id
-        )
+        rows = api.superuser("SELECT count(*) AS n FROM entry WHERE case_id = %s AND type = 'deadline.passed'", case.id)
         assert rows[0].n == 1
         check_replay(api, case)
 

@@ -1,0 +1,241 @@
+"""Older cases come in: one a line, each with its history, under the procedure of its time; stopped and sent again, they are there once."""
+
+import json
+import time
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from demo.bodies import body_for
+from tests.cases.test_terms import act, steps
+from tests.house import Case, House, refusal
+from tests.replaying import check_replay
+from tests.walks import fresh_nip
+
+DAYS = (
+    "2020-10-02",
+    "2020-10-04",
+    "2020-10-12",
+    "2020-10-15",
+    "2020-11-02",
+    "2020-11-04",
+    "2020-12-01",
+    "2020-12-08",
+    "2020-12-15",
+)
+WHOLE = (
+    ("penerimaan", "diterima"),
+    ("kajian_awal", "diregistrasi"),
+    ("kajian_bawaslu", "dugaan_pelanggaran_netralitas"),
+    ("penerusan", "diteruskan"),
+    ("verval_kasn", "terbukti"),
+    ("rekomendasi", "diterbitkan"),
+    ("tindak_lanjut_ppk", "sanksi_sesuai"),
+    ("validasi_bkn", "sesuai"),
+    ("selesai", "selesai_sanksi"),
+)
+SERIAL = iter(range(300_000, 400_000))
+
+
+def line(posts: int = 9, **changes: Any) -> dict[str, Any]:
+    """A case of the regional elections of 2020, as far as its n-th post; `changes` by dotted member."""
+    known = {"violation_codes": ["ds_06"], "sanction_code": "h_berat_bebas", "correct_sanctions": ["h_berat_bebas"]}
+    made = [
+        {"stage": stage, **body_for("skb_2020", stage, outcome, date.fromisoformat(day), **known)}
+        for (stage, outcome), day in zip(WHOLE[:posts], DAYS, strict=False)
+    ]
+    body = {
+        "key": str(uuid4()),
+        "procedure": "skb_2020",
+        "report": {"kind": "laporan", "report_number": "LAMA-1", "received_on": "2020-10-02"},
+        "subject": {"nip": fresh_nip(next(SERIAL)), "name": "Lama Contoh", "agency_code": "6900", "job_level": "jpt", "kind": "pns"},
+        "election": "pilkada_2020",
+        "incident": {"occurred_on": "2020-09-30", "province": "64", "channel": "media_sosial", "account": "Uraian lama."},
+        "violations": ["ds_06"],
+        "posts": made,
+    }  # fmt: skip
+    for path, value in changes.items():
+        *parents, name = path.split("__")
+        place: Any = body
+        for parent in parents:
+            place = place[int(parent) if parent.isdigit() else parent]
+        place[name] = value
+    return body
+
+
+def send(api: House, lines: list[Any], party: str = "bkn", key: str | None = None) -> httpx.Response:
+    raw = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines)
+    headers = api.headers(party, Idempotency_Key=key or str(uuid4()))
+    return api.http.post("/v1/imports", content=raw, headers=headers | {"Content-Type": "application/x-ndjson"})
+
+
+def imported(api: House, lines: list[Any], party: str = "bkn", key: str | None = None) -> list[dict[str, Any]]:
+    """The results, line by line, when the job is done."""
+    answer = send(api, lines, party, key)
+    assert answer.status_code == 202, answer.text
+    job, deadline = answer.json(), time.monotonic() + 60
+    while job["status"] != "done":
+        assert job["status"] == "running" and time.monotonic() < deadline, job
+        time.sleep(0.02)
+        job = api.get(party, answer.headers["Location"]).json()
+    found: list[dict[str, Any]] = api.get(party, f"{answer.headers['Location']}/lines?limit=200").json()["data"]
+    assert job["imported"] + job["known"] + job["refused"] == job["lines"] == len(found)
+    return found
+
+
+def test_a_closed_case_comes_in_whole_and_is_read_stage_by_stage(api: House) -> None:
+    api.at("2025-07-01")
+    (result,) = imported(api, [line()])
+    assert result["status"] == "imported", result
+    case = api.get("bkn", f"/v1/cases/{result['case_id']}", X_Purpose="penanganan").json()
+    assert (case["procedure"], case["status"], case["open_stages"]) == ("skb_2020", "dijatuhi_sanksi", [])
+    assert case["subject"]["name"] == "Lama Contoh" and case["laws"] == ["uu_5_2014", "pp_42_2004", "pp_53_2010"]
+    assert case["opened_at"].startswith("2025-07-01"), "log time is now"
+    lines = {s["stage"]: s for s in case["stages"] if s["status"] == "posted"}
+    assert set(lines) == {stage for stage, _ in WHOLE}
+    assert lines["verval_kasn"]["posted_by"] == "kasn" and lines["kajian_bawaslu"]["posted_by"] == "bawaslu"
+    stage = api.get("bkn", f"/v1/cases/{case['id']}/stages/tindak_lanjut_ppk").json()["latest"]
+    assert stage["body"]["decided_on"] == "2020-12-01", "the business day is that of the line"
+    assert stage["body"]["sanction_code"] == "h_berat_bebas" and stage["entry"]["id"] == result["entry"]["id"]
+    due = stage["due"]
+    assert (due["start"], due["value"], stage["due_on"]) == ("2020-11-11", 14, "2020-12-01")
+    history = api.get("bkn", f"/v1/cases/{case['id']}/history").json()["data"]
+    assert [(e["type"], e["party"]) for e in history] == [("case.imported", "bkn")]
+    check_replay(api, case["id"])
+
+
+def test_an_open_case_goes_on_where_it_stood(api: House) -> None:
+    api.at("2025-07-01")
+    (result,) = imported(api, [line(6)])
+    case_id = result["case_id"]
+    assert api.get("bkn", f"/v1/cases/{case_id}").json()["open_stages"] == ["tindak_lanjut_ppk"]
+    api.watched()
+    seen = api.get("bkn", f"/v1/cases/{case_id}")
+    assert seen.json()["open_stages"] == ["tindak_lanjut_ppk", "peringatan"], "years late: the control stage opens"
+    body = body_for("skb_2020", "tindak_lanjut_ppk", "sanksi_tidak_sesuai", date(2025, 6, 30))
+    path = f"/v1/cases/{case_id}/stages/tindak_lanjut_ppk"
+    turn = api.turn(Case(case_id, "", "skb_2020"), "tindak_lanjut_ppk")
+    answer = api.send(turn, path, body, If_Match=seen.headers["ETag"])
+    assert (answer.status_code, answer.json()["open_stages"]) == (201, ["validasi_bkn"]), answer.text
+    check_replay(api, case_id)
+
+
+def test_what_kasn_processed_before_it_ended_goes_to_the_minister_also_when_it_is_imported_later(api: House) -> None:
+    api.at("2025-07-01")
+    processed, untouched = imported(api, [line(5), line(4)])
+    owners = []
+    for result in (processed, untouched):
+        (step,) = api.get("auditor", f"/v1/cases/{result['case_id']}").json()["next"]
+        owners.append((step["stage"], step["owner"]))
+    assert owners == [("rekomendasi", "kemenpanrb"), ("verval_kasn", "bkn")]
+
+
+def test_a_post_of_an_imported_case_is_corrected(api: House) -> None:
+    api.at("2025-07-01")
+    (result,) = imported(api, [line(6)])
+    seen = api.get("bkn", f"/v1/cases/{result['case_id']}")
+    case = Case(result["case_id"], seen.headers["ETag"], "skb_2020")
+    body = line()["posts"][2]["body"] | {"study_number": "BENAR-1"}
+    answer = act(api, "bawaslu", case, "stages/kajian_bawaslu/corrections", {"body": body, "reason": "Salah salin."})
+    assert answer.status_code == 201, answer.text
+    assert steps(api, case)["tindak_lanjut_ppk"]["flags"]
+    assert (
+        api.get("bawaslu", f"/v1/cases/{case.id}/stages/kajian_bawaslu").json()["latest"]["body"]["study_number"]
+        == "BENAR-1"
+    )
+    other = api.get("bawaslu", f"/v1/cases/{case.id}/stages/kajian_awal").json()["latest"]
+    assert other["body"]["registration_number"] and other["corrected_by"] is None
+    check_replay(api, case)
+
+
+def test_each_line_has_its_own_result_and_no_value_is_repeated(api: House) -> None:
+    api.at("2025-07-01")
+    twin = line()
+    good = line()
+    wrong = [
+        (line(subject__nip="123"), "VALIDATION_FAILED", "/subject/nip"),
+        ("{", "INVALID_JSON", None),
+        (line(procedure="skb_2030"), "UNKNOWN_REFERENCE", "/procedure"),
+        (line(report__received_on="2022-10-01"), "VALIDATION_FAILED", "/report/received_on"),
+        (line(posts__2__outcome="terbukti"), "UNKNOWN_REFERENCE", "/posts/2/outcome"),
+        (line(posts__3__stage="verval_kasn", posts__3__outcome="terbukti", posts__3__body=line()["posts"][4]["body"]), "VALIDATION_FAILED", "/posts/3"),
+        (line(posts__1__body={"decided_on": "2020-10-04", "rahasia": 1}), "VALIDATION_FAILED", "/posts/1/body"),
+        (line(violations=["ke_04"]), "CHARGE_NOT_IN_PHASE", "/violations/0"),
+        ({**twin, "key": str(uuid4())}, "DUPLICATE_CASE", ""),
+        (line(key=None), "VALIDATION_FAILED", "/key"),
+    ]  # fmt: skip
+    imported(api, [twin])
+    found = imported(api, [good, *(body for body, _, _ in wrong)])
+    assert found[0]["status"] == "imported"
+    for result, (_, code, pointer) in zip(found[1:], wrong, strict=True):
+        assert (result["status"], result["code"]) == ("refused", code), result
+        if pointer is not None:
+            assert any(e["pointer"].startswith(pointer) for e in result["errors"]), result
+    text = json.dumps(found)
+    assert "rahasia" not in text and twin["subject"]["nip"] not in text and '"123"' not in text
+    found = imported(api, [good, *(body for body, _, _ in wrong)])
+    assert [r["status"] for r in found] == ["known"] + ["refused"] * len(wrong)
+
+
+def test_the_same_file_under_the_same_key_is_the_same_job_and_each_line_is_there_once(api: House) -> None:
+    api.at("2025-07-01")
+    lines, key = [line() for _ in range(6)], str(uuid4())
+    first = imported(api, lines, key=key)
+    again = send(api, lines, key=key)
+    assert again.status_code == 202 and again.json()["status"] == "done" and again.json()["imported"] == 6
+    assert refusal(send(api, lines[:5], key=key)) == (422, "IDEMPOTENCY_KEY_REUSED")
+    other = imported(api, lines)
+    assert [r["status"] for r in other] == ["known"] * 6
+    assert [r["case_id"] for r in other] == [r["case_id"] for r in first]
+    changed = imported(api, [{**lines[0], "violations": ["ds_07"]}])
+    assert changed[0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+
+
+def test_a_job_whose_process_went_away_goes_on_when_the_file_is_sent_again(api: House) -> None:
+    api.at("2025-07-01")
+    lines, key = [line() for _ in range(3)], str(uuid4())
+    imported(api, lines, key=key)
+    api.superuser(
+        "UPDATE import_job SET status = 'running', beat_at = now() - interval '1 hour' WHERE id = (SELECT max(id::text)::uuid FROM"
+        " import_job WHERE lines = 3 AND started_at = (SELECT max(started_at) FROM import_job WHERE lines = 3))"
+    )
+    found = imported(api, lines, key=key)
+    assert [r["status"] for r in found] == ["known"] * 3
+
+
+@pytest.mark.parametrize("party", ["auditor", "operator"])
+def test_only_agencies_import(api: House, party: str) -> None:
+    assert refusal(send(api, [line()], party)) == (403, "INSUFFICIENT_SCOPE")
+
+
+def test_an_agency_without_a_mandate_imports_nothing_and_nobody_reads_anothers_job(api: House) -> None:
+    api.at("2025-07-01")
+    assert refusal(send(api, [line()], "kasn")) == (403, "NO_MANDATE_FOR_STAGE")
+    answer = send(api, [line()])
+    assert refusal(api.get("bawaslu", answer.headers["Location"])) == (404, "NOT_FOUND")
+    assert refusal(api.get("bawaslu", f"{answer.headers['Location']}/lines")) == (404, "NOT_FOUND")
+
+
+def test_what_is_no_file_of_lines_is_refused(api: House) -> None:
+    api.at("2025-07-01")
+    headers = api.headers("bkn", Idempotency_Key=str(uuid4()))
+    assert refusal(api.http.post("/v1/imports", json={}, headers=headers)) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    large = headers | {"Content-Type": "application/x-ndjson", "Content-Length": str(33 * 1024 * 1024)}
+    with httpx.Client(base_url=api.base) as client:
+        answer = client.post("/v1/imports", content=b" " * (33 * 1024 * 1024), headers=large)
+    assert refusal(answer) == (413, "BODY_TOO_LARGE") and answer.json()["limit"] == 32 * 1024 * 1024
+    assert refusal(send(api, []))[0] == 422
+    without = {k: v for k, v in headers.items() if k != "Idempotency-Key"} | {"Content-Type": "application/x-ndjson"}
+    assert refusal(api.http.post("/v1/imports", content="{}", headers=without)) == (400, "IDEMPOTENCY_KEY_REQUIRED")
+
+
+def test_no_case_is_opened_with_the_procedure_of_2020(api: House) -> None:
+    from tests.walks import first_body
+
+    body = first_body("skb_2022", report__received_on="2021-01-05", incident__occurred_on="2021-01-04")
+    assert api.send("bawaslu", "/v1/cases", body).json()["errors"][0]["code"] == "NO_PROCEDURE"
+    named = api.send("bawaslu", "/v1/cases", {**body, "procedure": "skb_2020"})
+    assert named.json()["errors"][0]["code"] == "UNKNOWN_MEMBER"

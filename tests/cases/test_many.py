@@ -1,0 +1,160 @@
+"""Several at once, and the same thing twice: reports of many persons, bulk posts, duplicates."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+from tests.house import House, refusal
+from tests.replaying import check_replay
+from tests.walks import body_for, first_body
+
+
+def opening(**changes: Any) -> dict[str, Any]:
+    return first_body("sbt_2024", **changes)
+
+
+def again(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Another report of the same matter."""
+    copy = {**body, "report": {**body["report"], "report_number": f"UJI-{uuid4()}"}}
+    return copy | changes
+
+
+def test_the_same_person_election_day_and_form_is_one_case(api: House) -> None:
+    api.at("2024-10-10")
+    body = opening()
+    first = api.send("bkn", "/v1/cases", body)
+    answer = api.send("bawaslu", "/v1/cases", again(body))
+    assert refusal(answer) == (409, "DUPLICATE_CASE")
+    case = first.json()["id"]
+    assert answer.json()["cases"] == [{"id": case, "number": first.json()["number"], "href": f"/v1/cases/{case}"}]
+    assert body["subject"]["nip"] not in answer.text
+    overridden = api.send("bawaslu", "/v1/cases", again(body, duplicate_override="Peristiwa lain pada hari yang sama."))
+    assert overridden.status_code == 201
+    check_replay(api, overridden.json()["id"])
+
+
+def test_another_day_form_election_or_person_is_another_case(api: House) -> None:
+    api.at("2024-10-10")
+    body = opening(violations=["ds_13", "ds_14"])
+    assert api.send("bkn", "/v1/cases", body).status_code == 201
+    for changes in (
+        {"incident": {**body["incident"], "occurred_on": "2024-09-30"}},
+        {"violations": ["ds_06"]},
+        {"subject": {**body["subject"], "nip": opening()["subject"]["nip"]}},
+    ):
+        assert api.send("bkn", "/v1/cases", again(body, **changes)).status_code == 201, changes
+    assert refusal(api.send("bkn", "/v1/cases", again(body, violations=["ds_13"])))[1] == "DUPLICATE_CASE"
+
+
+def test_a_name_alone_makes_nobody_the_same(api: House) -> None:
+    api.at("2024-10-10")
+    for _ in range(2):
+        body = opening(outcome="perlu_identifikasi", subject__nip=None, subject__name="Siti Contoh")
+        assert api.send("bkn", "/v1/cases", body).status_code == 201
+
+
+def test_of_eight_openings_of_one_case_at_once_one_is_there(api: House) -> None:
+    api.at("2024-10-10")
+    body = opening()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: api.send("bkn", "/v1/cases", again(body)), range(8)))
+    codes = sorted(a.status_code for a in answers)
+    assert codes == [201] + [409] * 7, [a.text[:200] for a in answers]
+
+
+def report(*persons: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    body = first_body("sbt_2024", **changes)
+    shared = {n: body[n] for n in ("report", "election", "incident", "violations", "outcome", "body")}
+    return {**shared, "persons": [{"subject": opening()["subject"], **p} for p in persons]}
+
+
+def test_one_report_of_three_persons_opens_three_cases_that_share_its_number(api: House) -> None:
+    api.at("2024-10-10")
+    unknown = {"outcome": "perlu_identifikasi"}
+    sent = report({}, {"violations": ["ds_14"]}, unknown)
+    sent["persons"][2]["subject"] = {**sent["persons"][2]["subject"], "nip": None}
+    answer = api.send("bkn", "/v1/reports", sent)
+    assert answer.status_code == 201, answer.text
+    cases = answer.json()["cases"]
+    assert len({c["number"] for c in cases}) == len(cases) == 3
+    assert [c["status"] for c in cases] == ["menunggu_verifikasi", "menunggu_verifikasi", "menunggu_identifikasi"]
+    listed = api.get("bkn", f"/v1/cases?report_number={sent['report']['report_number']}").json()["data"]
+    assert {c["id"] for c in listed} == {c["id"] for c in cases}
+    for case in cases:
+        check_replay(api, case["id"])
+    shown = api.accesses(answer.headers["x-request-id"])
+    assert {str(row.case_ids[0]) for row in shown} == {c["id"] for c in cases}
+
+
+def test_if_one_person_of_a_report_is_refused_no_case_is_there(api: House) -> None:
+    api.at("2024-10-10")
+    sent = report({}, {"violations": ["ke_04"]})
+    before = api.superuser("SELECT count(*) AS n FROM cases")[0].n
+    answer = api.send("bkn", "/v1/reports", sent)
+    assert refusal(answer) == (422, "CHARGE_NOT_IN_PHASE")
+    assert answer.json()["errors"][0]["pointer"] == "/persons/1/violations/0"
+    assert api.superuser("SELECT count(*) AS n FROM cases")[0].n == before
+    twice = report({})
+    twice["persons"].append(twice["persons"][0])
+    answer = api.send("bkn", "/v1/reports", twice)
+    assert refusal(answer) == (409, "DUPLICATE_CASE") and answer.json()["at"] == "/persons/1"
+    assert api.superuser("SELECT count(*) AS n FROM cases")[0].n == before
+
+
+def test_a_report_is_opened_once_however_often_it_is_sent(api: House) -> None:
+    api.at("2024-10-10")
+    sent, key = report({}, {}), str(uuid4())
+    first, second = (api.send("bkn", "/v1/reports", sent, Idempotency_Key=key) for _ in range(2))
+    assert first.json() == second.json() and second.headers["Idempotent-Replayed"] == "true"
+    other = api.send("bkn", "/v1/cases", opening(), Idempotency_Key=key)
+    assert refusal(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_backlog_of_first_verifications_is_posted_at_once_each_with_its_result(api: House) -> None:
+    api.at("2024-10-10")
+    cases = [api.open() for _ in range(5)]
+    lolos = body_for("sbt_2024", "verifikasi_satgas", "lolos")
+    posts = [{"case_id": c.id, "if_match": c.etag, **lolos} for c in cases]
+    posts[1]["if_match"] = '"7"'
+    posts[2] = {**posts[2], **body_for("sbt_2024", "verifikasi_satgas", "ditolak")}
+    posts[3]["case_id"] = str(uuid4())
+    key = str(uuid4())
+    answer = api.send("bkn", "/v1/stage-posts", {"stage": "verifikasi_satgas", "posts": posts}, Idempotency_Key=key)
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert (said["posted"], said["refused"]) == (3, 2)
+    assert [r["status"] for r in said["results"]] == [201, 412, 201, 404, 201]
+    assert said["results"][1]["problem"]["code"] == "STALE_VERSION"
+    assert said["results"][2]["written"]["status"] == "ditolak"
+    assert api.get("bkn", f"/v1/cases/{cases[1].id}").json()["open_stages"] == ["verifikasi_satgas"]
+    assert [row.status for row in api.accesses(answer.headers["x-request-id"])].count(201) == 3
+    again_ = api.send("bkn", "/v1/stage-posts", {"stage": "verifikasi_satgas", "posts": posts}, Idempotency_Key=key)
+    assert [r["status"] for r in again_.json()["results"]] == [201, 412, 201, 404, 201], "what is there stays, once"
+    for case in cases:
+        check_replay(api, case)
+
+
+def test_bulk_posts_need_the_stages_scope_and_mandate_and_a_right_shape(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.open()
+    item = {"case_id": case.id, "if_match": case.etag, **body_for("sbt_2024", "verifikasi_satgas", "lolos")}
+    sent = {"stage": "verifikasi_satgas", "posts": [item]}
+    other = api.send("kemendagri", "/v1/stage-posts", sent).json()["results"][0]
+    assert other["problem"]["code"] == "NO_MANDATE_FOR_STAGE"
+    headers = {"Authorization": f"Bearer {api.token('bkn', 'cases:read')}", "Idempotency-Key": str(uuid4())}
+    narrow = api.http.post("/v1/stage-posts", json=sent, headers=headers)
+    assert refusal(narrow) == (403, "INSUFFICIENT_SCOPE")
+    wrong = {**sent, "posts": [item, {**item, "body": {}}]}
+    answer = api.send("bkn", "/v1/stage-posts", wrong)
+    assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"].startswith("/posts/1/body/")
+    assert api.get("bkn", f"/v1/cases/{case.id}").json()["version"] == 1, "a wrong shape posts nothing"
+    assert refusal(api.send("bkn", "/v1/stage-posts", {**sent, "posts": [item] * 101}))[0] == 422
+
+
+def test_a_hundred_posts_fit_into_one_request(api: House) -> None:
+    api.at("2024-10-10")
+    post = body_for("sbt_2024", "verifikasi_satgas", "lolos")
+    post["body"]["summary_text"] = "x" * 3000
+    items = [{"case_id": str(uuid4()), "if_match": '"1"', **post} for _ in range(100)]
+    answer = api.send("bkn", "/v1/stage-posts", {"stage": "verifikasi_satgas", "posts": items})
+    assert answer.status_code == 200 and answer.json()["refused"] == 100
