@@ -105,10 +105,10 @@ def _person(report: Any, person: Any) -> many.Person:
 def add_stage_posts(router: APIRouter) -> None:
     """POST /v1/stage-posts: the stage picks the body."""
     models = {c: _bulk_model(c, s) for c, s in shared().items() if not any(x.opened_by_case for _, x in s)}
-    union: Any = None
-    for code, model in models.items():
-        member = Annotated[model, Tag(f"~{code}")]
-        union = member if union is None else union | member
+    members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
+    union: Any = members[0]
+    for member in members[1:]:
+        union |= member
     body_type = Annotated[union, Discriminator(_stage_of), FromBody()]
 
     async def post(

@@ -112,7 +112,7 @@ def test_the_queue_and_the_policy_agree_on_whose_turn_it_is(api: House, day: str
         api.walked(stage, procedure)
     api.at(day)
     assert api.get("bkn", "/v1/me").status_code == 200
-    known = api.app.state.standing._snapshot  # noqa: SLF001 - as the service sees it
+    known = api.app.state.standing._snapshot
     caller = Caller("bkn", "agency", "x", frozenset(), None, known, None, None)
     rows = api.superuser(
         "SELECT s.case_id, s.stage, c.procedure, c.agency_code, c.conditions, c.opened_by, c.successors"

@@ -24,7 +24,8 @@ PATIENCE = 150  # seconds: a busy machine is slow, and no test times it
 class Service:
     """Starts, answers, is killed, starts again on the same data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path = ROOT) -> None:
+        self.root = root  # where the program is
         self.data = folder / "var"
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
@@ -37,7 +38,7 @@ class Service:
         with (self.data.parent / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "run"],
-                cwd=ROOT, env=self.environment(**settings), stdout=log, stderr=log, start_new_session=True,
+                cwd=self.root, env=self.environment(**settings), stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         while time.monotonic() - begun < PATIENCE:
             assert self.process.poll() is None, (self.data.parent / "service.log").read_text()
@@ -59,7 +60,7 @@ class Service:
         """The `sbt` command, run to its end beside the service."""
         command, environment = [sys.executable, "-m", "app.cli", *words], self.environment(**settings)
         return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
     def token(self, party: str) -> str:
