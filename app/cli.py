@@ -21,6 +21,7 @@ from app.commands import bringing, calendar, keys, log, mandate, subject, verify
 from app.database import Database, Session
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
+from app.procedure.loading import rulebook
 from app.settings import Settings
 from app.vault.keys import VaultKeys
 
@@ -110,7 +111,8 @@ def _welcome(settings: Settings) -> None:
     base = settings.issuer_url
     typer.echo(f"SBT   {base}")
     typer.echo(f"docs  {base}/docs")
-    typer.echo(f'try   curl -s -H "Authorization: Bearer $(.venv/bin/sbt token bawaslu)" {base}/v1/me')
+    party = next(iter(rulebook().catalogue.codes("parties")))
+    typer.echo(f'try   curl -s -H "Authorization: Bearer $(.venv/bin/sbt token {party})" {base}/v1/me')
 
 
 @app.command()

@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from app.procedure.loading import rulebook
+
 APP = Path(__file__).parents[2] / "app"
 FILES = sorted(p for p in APP.rglob("*.py") if p.name != "__init__.py")
 
@@ -40,6 +42,31 @@ def test_only_the_clock_asks_the_time() -> None:
     for file in FILES:
         if file.name != "clock.py":
             assert not re.search(r"datetime\.now|date\.today|time\.time\(", file.read_text()), file
+
+
+def test_no_code_names_an_agency_a_stage_or_a_procedure() -> None:
+    """They are data. The body models (bodies.py) are the closed set that data choose from."""
+    rules = rulebook()
+    agencies = {c for c, row in rules.catalogue.codes("parties").items() if row["kind"] == "agency"}
+    stages = {code for p in rules.procedures.values() for code in p.stages}
+    named = re.compile(rf"\b({'|'.join(sorted(agencies | stages | set(rules.procedures)))})\b")
+    found = [
+        (file.relative_to(APP).as_posix(), text)
+        for file in FILES
+        if file.name != "bodies.py"
+        for text in _texts(ast.parse(file.read_text()))
+        if named.search(text)
+    ]
+    assert found == [("procedure/loading.py", "kemendagri")]  # a column of provinces.yaml: the ministry's region code
+
+
+def _texts(tree: ast.AST) -> list[str]:
+    """Every text in the code that is no docstring."""
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    first = [n.body[0] for n in ast.walk(tree) if isinstance(n, holders) and n.body]
+    docs = {id(one.value) for one in first if isinstance(one, ast.Expr)}
+    constants = (n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in docs)
+    return [n.value for n in constants if isinstance(n.value, str)]
 
 
 def test_the_readme_names_every_setting() -> None:

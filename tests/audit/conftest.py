@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +20,11 @@ from app.database import Database
 from app.ledger.witnesses import read_policy
 from app.vault import rotating
 from app.vault.keys import VaultKeys
+from demo import bodies
 from tests.audit.checking import settle, trust
+from tests.cases.test_imports import imported, line
 from tests.house import FAKE, Case, House, furnished, served
+from tests.walks import body_for
 
 
 @dataclass
@@ -75,12 +80,49 @@ def _live(house: House, witness: Witness, folder: Path) -> Case:
     house.get("kemendagri", f"/v1/cases/{closed.id}/stages/kajian_bawaslu")
     house.try_post("kemendagri", house.open(), "verifikasi_satgas", "lolos")
     _revoke(house)
+    _every_other_act(house)
     asyncio.run(_erase_and_rotate(house, closed))
     look(house, witness)
     house.open()
     settle(house)
     look(house, witness)
     return closed
+
+
+def _every_other_act(house: House) -> None:
+    """Extended, paused, corrected, taken back, opened again, handed over, passed, imported, counted anew: each at least once."""
+
+    def act(party: str, case: Case, path: str, **body: Any) -> None:
+        answer = house.send(
+            party, f"/v1/cases/{case.id}/{path}", {"reason": "Alasan contoh.", **body}, If_Match=case.etag
+        )
+        assert answer.status_code == 201, answer.text
+        case.etag = answer.headers["ETag"]
+
+    today = clock.today()
+    late = house.walked("tindak_lanjut_ppk")
+    study = house.walked("kajian_bawaslu")
+    body = body_for("sbt_2024", "verifikasi_satgas", "lolos")["body"] | {"summary_text": "Dibetulkan."}
+    act("bkn", study, "stages/verifikasi_satgas/corrections", body=body)
+    fresh = house.open()
+    house.post("bkn", fresh, "verifikasi_satgas", "lolos", _on(today, "verifikasi_satgas", "lolos"))
+    act("bawaslu", fresh, "stages/kajian_bawaslu/pauses", until=(today + timedelta(days=3)).isoformat())
+    house.post("bawaslu", fresh, "kajian_bawaslu", "terbukti", _on(today, "kajian_bawaslu", "terbukti"))
+    house.post("bkn", fresh, "penyampaian_ppk", "disampaikan", _on(today, "penyampaian_ppk", "disampaikan"))
+    act(house.turn(fresh, "tindak_lanjut_ppk"), fresh, "stages/tindak_lanjut_ppk/extensions")
+    gone = house.open()
+    act("bkn", gone, "withdrawals")
+    act("bkn", gone, "reopenings", stage="verifikasi_satgas")
+    (result,) = imported(house, [line(4)])
+    assert house.watched() > 0
+    brought = house.get("bkn", f"/v1/cases/{result['case_id']}")
+    old = Case(result["case_id"], brought.headers["ETag"], "skb_2020")
+    act("bkn", old, "transfers", role="kasn", to="kemenpanrb")
+    assert "deadline.passed" in {r.type for r in house.superuser("SELECT type FROM entry WHERE case_id = %s", late.id)}
+
+
+def _on(day: date, stage: str, outcome: str) -> dict[str, Any]:
+    return bodies.body_for("sbt_2024", stage, outcome, day)
 
 
 def _follow(house: House) -> None:

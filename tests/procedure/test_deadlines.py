@@ -100,19 +100,88 @@ def test_a_due_date_past_the_known_joint_leave_is_provisional() -> None:
     assert due(state, "tindak_lanjut_ppk", "rekomendasi.diterbitkan").provisional
 
 
-NUMBERS = [
-    ("skb_2022", "penerimaan", 0, 7, "working_day"), ("skb_2022", "penerimaan", 2, 7, "calendar_day"),
-    ("skb_2022", "kajian_awal", 0, 2, "working_day"), ("skb_2022", "kajian_bawaslu", 0, 7, "working_day"),
-    ("skb_2022", "kajian_bawaslu", 1, 3, "calendar_day"), ("skb_2022", "verval_kasn", 0, 14, "working_day"),
-    ("skb_2022", "tindak_lanjut_ppk", 0, 14, "working_day"), ("skb_2022", "tindak_lanjut_ppk", 4, 3, "calendar_day"),
-    ("sbt_2024", "verifikasi_satgas", 0, 7, "calendar_day"), ("sbt_2024", "kajian_bawaslu", 0, 3, "working_day"),
-    ("sbt_2024", "tindak_lanjut_ppk", 0, 14, "working_day"),
-]  # fmt: skip
+def test_the_count_that_nobody_could_check_in_november_2022() -> None:
+    """A commissioner said KASN had 14 days and counted 25 October to 10 November: 16 calendar or 12 working days (domain.md 1.2)."""
+    start, said = day("2022-10-25"), day("2022-11-10")
+    assert (said - start).days == 16
+    assert len(CALENDAR.skipped(start, said, "working_day", None)) == 16 - 12
+    assert CALENDAR.count(start, 12, "working_day") == said
+    state = case(penerusan={"letter_date": "2022-10-25", "letter_received_on": "2022-10-25"})
+    found = due(state, "verval_kasn", "penerusan.diteruskan")
+    assert (found.start, found.value, found.unit, found.on) == (start, 14, "working_day", day("2022-11-14"))
+    assert found.certainty == "likely"
+    rule = rulebook().procedures["skb_2022"].stages["verval_kasn"].clocks[0]
+    assert rule.unit_certainty == "assumed" and "25 Oct" in (rule.reason or "")
+    skipped = [(d.isoformat(), why[0]) for d, why in CALENDAR.skipped(start, day("2022-11-14"), "working_day", None)]
+    weekends = ("2022-10-29", "2022-10-30", "2022-11-05", "2022-11-06", "2022-11-12", "2022-11-13")
+    assert skipped == [(d, ("Sabtu", "Minggu")[n % 2]) for n, d in enumerate(weekends)]
 
 
-@pytest.mark.parametrize(("procedure", "stage", "place", "value", "unit"), NUMBERS)
-def test_the_published_numbers_of_days_stand_in_the_data(
-    procedure: str, stage: str, place: int, value: int, unit: str
-) -> None:
-    clock = rulebook().procedures[procedure].stages[stage].clocks[place]
-    assert (clock.value, clock.unit) == (value, unit)
+def naive(start: date, value: int, unit: str, pause: tuple[date, date] | None) -> date:
+    """Day by day, as an official with a wall calendar counts."""
+    at = start
+    while value:
+        at = at + timedelta(days=1)
+        if pause and pause[0] <= at <= pause[1]:
+            continue
+        if unit == "working_day" and (at.weekday() >= 5 or at in CALENDAR.days_off):
+            continue
+        value -= 1
+    return at
+
+
+@given(
+    st.dates(date(2020, 1, 1), date(2026, 1, 1)), st.integers(1, 40), st.sampled_from(["working_day", "calendar_day"]),
+    st.integers(0, 30), st.integers(0, 20),
+)  # fmt: skip
+def test_a_pause_only_moves_the_end_by_its_days(start: date, value: int, unit: str, after: int, length: int) -> None:
+    pause = (start + timedelta(days=after), start + timedelta(days=after + length))
+    end = CALENDAR.count(start, value, unit, pause)
+    assert end == naive(start, value, unit, pause)
+    span = {start + timedelta(days=n) for n in range(1, (end - start).days + 1)}
+    skipped = {d for d, _ in CALENDAR.skipped(start, end, unit, pause)}
+    assert len(span - skipped) == value and end not in skipped
+
+
+def test_an_extension_takes_the_longer_total_or_adds_to_the_due_date() -> None:
+    state = case(kajian_awal={"decided_on": "2023-12-13", "registered_on": "2023-12-13"})
+    running = StageState("kajian_bawaslu", 1, "open", "kajian_awal.diregistrasi", day("2023-12-13"), extended=1)
+    rules = rulebook().procedures["skb_2022"]
+    assert deadlines.due(rules, state, running, CALENDAR, 7).on == CALENDAR.count(day("2023-12-13"), 14, "working_day")
+    regional = replace(state, regime="pemilihan")
+    assert deadlines.due(rules, regional, running, CALENDAR, 7).on == day("2023-12-18")
+
+
+def test_a_reopened_stage_counts_from_its_reopening() -> None:
+    state = case(kajian_awal={"decided_on": "2023-12-13", "registered_on": "2023-12-13"})
+    found = due(state, "kajian_bawaslu", deadlines.REOPENED, opened="2024-03-01")
+    assert (found.start, found.started_by, found.on) == (day("2024-03-01"), "stage.opened_on", day("2024-03-14"))
+
+
+@pytest.mark.parametrize(
+    ("due_on", "today", "state"),
+    [
+        ("2024-10-15", "2024-10-10", "running"),
+        ("2024-10-15", "2024-10-11", "due_soon"),  # two working days: Monday and Tuesday
+        ("2024-10-15", "2024-10-15", "due_soon"),
+        ("2024-10-15", "2024-10-16", "overdue"),
+        (None, "2024-10-16", "running"),
+    ],
+)
+def test_a_term_is_running_then_near_then_overdue(due_on: str | None, today: str, state: str) -> None:
+    value, unit = rulebook().vocabulary.due_soon
+    soon = CALENDAR.count(day(today), value, unit)
+    assert deadlines.standing(day(due_on) if due_on else None, None, day(today), soon) == state
+
+
+def test_a_pause_shows_while_it_lasts() -> None:
+    pause = (day("2024-10-10"), day("2024-10-14"))
+    assert deadlines.standing(day("2024-10-15"), pause, day("2024-10-14"), day("2024-10-16")) == "paused"
+    assert deadlines.standing(day("2024-10-15"), pause, day("2024-10-15"), day("2024-10-17")) == "due_soon"
+
+
+@given(st.integers(0, 400))
+def test_every_age_has_one_bucket(days: int) -> None:
+    named = deadlines.bucket(days, (7, 14, 30, 90))
+    lower, _, upper = named.rstrip("+").partition("-")
+    assert int(lower) <= days <= int(upper or 10**6)
