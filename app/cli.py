@@ -16,12 +16,15 @@ import httpx
 import typer
 
 from app import embedded, migrating, roles
+from app.access.standing import Standing
 from app.admin import sandbox as sandboxes
+from app.cases.watching import Watcher
 from app.commands import bringing, calendar, keys, log, mandate, subject, verify, witness
 from app.database import Database, Session
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
 from app.procedure.loading import rulebook
+from app.reference.calendar import load as load_calendars
 from app.settings import Settings
 from app.vault.keys import VaultKeys
 
@@ -139,15 +142,34 @@ def _require_keys(settings: Settings) -> None:
 
 @app.command()
 def worker() -> None:
-    """Only the background work: the sequencer, on SBT_WORKER_DATABASE_URL."""
+    """Only the background work: the sequencer on SBT_WORKER_DATABASE_URL, the watcher of deadlines on SBT_DATABASE_URL."""
     settings = Settings()
     if settings.worker_database_url is None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
     _require_keys(settings)
     with suppress(KeyboardInterrupt):
         origin.be(settings.log_origin)
-        url = settings.worker_database_url.get_secret_value()
-        asyncio.run(Sequencer(url, settings.keys, make=settings.sandbox).run())
+        asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    assert settings.worker_database_url is not None
+    url = settings.worker_database_url.get_secret_value()
+    sequencer = Sequencer(url, settings.keys, make=settings.sandbox)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sequencer.run())
+        if settings.database_url is not None:
+            group.create_task(_watch(settings.database_url.get_secret_value()))
+
+
+async def _watch(url: str) -> None:
+    database = Database.connect(url, size=2)
+    await database.open()
+    standing = Standing(database)
+    await standing.current()
+    async with database.reading() as session:
+        calendars = await load_calendars(session)
+    await Watcher(database, standing, calendars).run()
 
 
 @app.command()

@@ -28,6 +28,7 @@ class DomainError(Exception):
     def __init__(self, *flaws: Flaw, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(self.code)
         self.flaws = flaws
+        self.shows: list[Any] = []  # ids of cases that the refusal tells of: they are on record as shown
         self.headers = dict(headers or {})
         self.members = {name: value for name, value in members.items() if value is not None}
 

@@ -109,11 +109,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await epochs.require_keys(session, app.state.vault)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
-    async with _background(app, settings):
+    async with _following(app), _background(app, settings):
         yield
         for job in app.state.jobs:
             job.cancel()  # the lines that are there are whole; the same file again goes on
     await app.state.database.close()
+
+
+@asynccontextmanager
+async def _following(app: FastAPI) -> AsyncIterator[None]:
+    """Every process takes over a calendar that another one loaded."""
+    task = asyncio.create_task(app.state.calendars.follow(app.state.database))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=STOP_SECONDS)
 
 
 @asynccontextmanager

@@ -118,6 +118,7 @@ async def remember_refusal(request: Request, error: DomainError) -> None:
     if asked is not None:
         with suppress(ValueError):  # no id of a case: the attempt is recorded without one
             trail.shows(UUID(str(asked)))
+    trail.shows(*error.shows)
     await write(request, trail, error.status, error.code)
 
 

@@ -9,7 +9,7 @@ from app.access import policy
 from app.audit import imports_replay
 from app.audit.case_rows import Case
 from app.audit.cases_replay import Heard, Replay, names_person, opened, posted
-from app.cases import correcting, terms
+from app.cases import charging, correcting, showing, terms
 from app.errors import NoMandateForStage
 from app.procedure import rules
 from app.procedure.loading import rulebook
@@ -42,7 +42,12 @@ def extended(replay: Replay, heard: Heard) -> None:
     if why is not None:
         replay.find("PROCEDURE_BROKEN", heard, f"no extension was due: {why}")
     replay.said(heard, {"round": stage.round})
-    replay.follow(heard, rules.moved(rulebook(), state, (replace(stage, extended=stage.extended + 1),), ()))
+    longer = _touched(heard, stage, extended=stage.extended + 1)
+    replay.follow(heard, rules.moved(rulebook(), state, (longer,), ()))
+
+
+def _touched(heard: Heard, stage: StageState, **changes: Any) -> StageState:
+    return replace(stage, handlers=tuple(sorted({*stage.handlers, heard.members["party"]})), **changes)
 
 
 def paused(replay: Replay, heard: Heard) -> None:
@@ -54,7 +59,7 @@ def paused(replay: Replay, heard: Heard) -> None:
     if why is not None or abs((span[0] - heard.day).days) > 1:  # asked and recorded on two sides of a midnight
         replay.find("PROCEDURE_BROKEN", heard, f"no such pause: {why or 'it begins on another day'}")
     replay.said(heard, {"round": stage.round})
-    replay.follow(heard, rules.moved(rulebook(), state, (replace(stage, paused=span),), ()))
+    replay.follow(heard, rules.moved(rulebook(), state, (_touched(heard, stage, paused=span),), ()))
 
 
 def _due_on(case: Case, stage: StageState) -> date | None:
@@ -74,14 +79,28 @@ def corrected(replay: Replay, heard: Heard) -> None:
     facts = replay.facts(heard, heard.parts.get("content"), heard.summary)
     state = case.state()
     was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
-    after, relying = correcting.corrected(state, was, facts), rules.relying(state, was)
-    flags = [{"stage": s.stage, "round": s.round} for s in relying]
-    if [{n: f[n] for n in ("stage", "round")} for f in members["flags"]] != flags:
-        replay.find("PROCEDURE_BROKEN", heard, "other stages relied on what was corrected")
+    charging.require_sanction(case, _before(state, was), stage.outcomes[was.outcome or ""], facts)
+    if heard.summary["agency_code"] != case.row["agency_code"]:
+        replay.find("SUMMARY_DIFFERS", heard, "a correction moves nobody to another employer")
+    after = correcting.corrected(state, was, facts, members["changed"])
+    relying = rules.relying(rulebook(), state, was)
+    owners, stages = replay.caller(heard), rulebook().procedures[case.row["procedure"]].stages
+    place = case.place()
+    flags = [
+        {"stage": s.stage, "round": s.round, "owner": showing.owner_now(owners, stages[s.stage], place)}
+        for s in relying
+    ]
+    replay.said(heard, {"flags": flags})
     _flag(case, heard, was, relying, after)
     changes = {"subject_entry_id": heard.entry.id} if names_person(members) else {}
     calendar = replay.calendar(heard)
     replay.follow(heard, correcting.redated(after, _texts(case), calendar, was=case.row["status"]), changes)
+
+
+def _before(state: CaseState, was: StageState) -> CaseState:
+    """What was on record when the corrected post was made: by that its sanction is judged."""
+    earlier = [s for s in state.stages if s.posted_seq is not None and s.posted_seq < (was.posted_seq or 0)]
+    return replace(state, stages=tuple(earlier))
 
 
 def _flag(case: Case, heard: Heard, was: StageState, relying: list[StageState], after: CaseState) -> None:
@@ -102,7 +121,7 @@ def withdrawn(replay: Replay, heard: Heard) -> None:
     case, rule = replay.case(heard), rulebook().vocabulary.withdrawal
     says = "had no right to take the case back"
     replay.may(heard, says, lambda caller: policy.require_named(caller, rule.by, case.place()))
-    if any(stage in rule.until for stage, _ in case.stages):
+    if case.row["closed_at"] is not None or any(stage in rule.until for stage, _ in case.stages):
         replay.find("PROCEDURE_BROKEN", heard, "the matter had gone too far to be taken back")
     replay.follow(heard, rules.withdraw(rulebook(), case.state()))
 
@@ -110,8 +129,8 @@ def withdrawn(replay: Replay, heard: Heard) -> None:
 def reopened(replay: Replay, heard: Heard) -> None:
     case, members = replay.case(heard), heard.members
     replay.mandated(heard)
-    if case.row["closed_at"] is None or not any(stage == members["stage"] for stage, _ in case.stages):
-        replay.find("PROCEDURE_BROKEN", heard, "only a stage of a closed case is opened again")
+    if case.row["closed_at"] is None or not rules.may_reopen(rulebook(), case.state(), members["stage"]):
+        replay.find("PROCEDURE_BROKEN", heard, "only a stage of a closed case with something to decide is opened again")
     move = rules.reopen(rulebook(), case.state(), members["stage"], heard.day)
     replay.said(heard, {"round": move.opened[0].round})
     replay.follow(heard, move)
@@ -123,6 +142,11 @@ def transferred(replay: Replay, heard: Heard) -> None:
     role = members["role"]
     replay.may(heard, "could not hand that role over", lambda caller: _may_hand_over(caller, case, members))
     allowed = succeeding_parties(rulebook(), role, heard.day)
+    if (
+        members["from"] != (role if members["client"] is None else members["party"])
+        or case.row["closed_at"] is not None
+    ):
+        replay.find("PROCEDURE_BROKEN", heard, "it was not that party's to hand over")
     if members["to"] not in allowed or role in replay.registers.holders(heard.day):
         replay.find("PROCEDURE_BROKEN", heard, "that party does not succeed to the role")
     move = rules.moved(rulebook(), case.state(), (), (), was=case.row["status"])
@@ -154,6 +178,8 @@ def recounted(replay: Replay, heard: Heard) -> None:
     """deadline.recounted: a revised calendar moves due dates."""
     case, calendar = replay.case(heard), replay.calendar(heard)
     move = correcting.redated(case.state(), _texts(case), calendar, was=case.row["status"])
+    if not move.opened or calendar.version != replay.registers.calendar:
+        replay.find("PROCEDURE_BROKEN", heard, "there was nothing to count anew, or by another calendar")
     rows = [case.stages[s.stage, s.round] for s in move.opened]
     was = [
         {

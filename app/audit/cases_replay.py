@@ -263,6 +263,8 @@ def posted(replay: Replay, heard: Heard) -> None:
     running(replay, heard)
     state = case.state()
     charging.require_sanction(case, state, stage.outcomes[members["outcome"]], facts)
+    if heard.parts.get("content") is not None:  # of an erased person's case nobody can tell any more why
+        charging.require_phase_of_post(case, state, heard.parts["content"])
     state = replace(state, agency_code=summary["agency_code"])
     move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
     row = projecting.posted_row(facts, members["outcome"], members["party"], members["seq"], heard.entry)

@@ -1,71 +1,72 @@
 """Replays an imported case: all its posts once more, one after the other, in the one entry that brought them."""
 
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 from app.access import policy
 from app.audit.case_rows import Case, case_row
 from app.audit.cases_replay import Heard, Replay, empty, fits_phase
-from app.cases.past import PastPost, case_columns, decider, stage_rows, walk
+from app.cases import charging
+from app.cases.past import Deciders, PastPost, walked
 from app.cases.projecting import in_leaf
 from app.procedure.loading import rulebook
-from app.procedure.model import Procedure
+from app.procedure.model import Procedure, Stage
 from app.procedure.roles import Mandate
+from app.procedure.state import CaseState
 
 
 def imported(replay: Replay, heard: Heard) -> None:
     """case.imported: by an agency with a mandate; every round and due date as the procedure makes them of the posts."""
     members, summary = heard.members, heard.summary
-    procedure = rulebook().procedures[members["procedure"]]
-    says = "could import no case on that day"
-    replay.may(heard, says, policy.require_may_import)
+    procedure, received = rulebook().procedures[members["procedure"]], date.fromisoformat(members["received_on"])
+    if not (procedure.in_force_on(received) or (procedure.import_only and received < procedure.valid_from)):
+        replay.find("PROCEDURE_BROKEN", heard, "that procedure was not in force on that day")
+    replay.may(heard, "could import no case on that day", policy.require_may_import)
     fits_phase(replay, heard)
-    contents = _contents(heard)
-    facts = [replay.facts(heard, c, p["body"]) for c, p in zip(contents, summary["posts"], strict=True)]
-    posts = _posts(replay, heard, procedure, facts)
+    posts = _posts(replay, heard, procedure)
     before = empty(procedure, members, {**summary, "agency_code": summary["first_agency_code"]})
-    walked = walk(before, posts, replay.calendar(heard))
-    received = date.fromisoformat(members["received_on"])
-    row = case_row(members, summary, received, heard.entry) | case_columns(walked, members["party"])
-    row["closed_at"] = heard.entry.received_at if walked.move.closed else None
+    done = walked(before, posts, _deciders(replay, heard), replay.calendar(heard), _checker(heard))
+    row = case_row(members, summary, received, heard.entry) | done.case_columns()
+    row["closed_at"] = heard.entry.received_at if done.closed else None
     replay.cases[members["case"]] = case = Case(row)
-    for stage in stage_rows(row["id"], walked, heard.entry):
+    for stage in done.stage_rows(row["id"], heard.entry):
         case.stages[stage["stage"], stage["round"]] = stage
-    if summary["agency_code"] != row["agency_code"]:
-        replay.find("SUMMARY_DIFFERS", heard, "its posts lead to another employer")
-    _said(replay, heard, case, posts, walked)
+    if summary["agency_code"] != row["agency_code"] or [p["round"] for p in summary["posts"]] != done.rounds:
+        replay.find("SUMMARY_DIFFERS", heard, "its posts lead to another employer, or to other rounds")
+    owners = replay.owners(heard, case, done.move())
+    left = in_leaf(done.move(), done.opened(), {}, owners, replay.calendar(heard))
+    replay.said(heard, {"seq": 1, "prev": None, "posts": done.lines(posts), **left})
 
 
-def _contents(heard: Heard) -> list[Any]:
-    """The bodies as they were sent; of an erased person's case, nothing."""
+def _posts(replay: Replay, heard: Heard, procedure: Procedure) -> list[PastPost]:
+    """The posts as the summary has them; that it says of the contents what they are is looked at, where they open."""
     content = heard.parts.get("content")
-    if content is None:
-        return [None] * len(heard.summary["posts"])
-    return [post["body"] for post in content["posts"]]
-
-
-def _posts(replay: Replay, heard: Heard, procedure: Procedure, facts: list[dict[str, Any]]) -> list[PastPost]:
-    rows = replay.registers.rows
-    mandates = [Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in rows["mandate"].values()]
-    parties = [r["code"] for r in rows["party"].values()]
-    employer, found = heard.summary["first_agency_code"], []
-    for post, said in zip(heard.summary["posts"], facts, strict=True):
+    bodies = [p["body"] for p in content["posts"]] if content else [None] * len(heard.summary["posts"])
+    found = []
+    for post, body in zip(heard.summary["posts"], bodies, strict=True):
+        facts = replay.facts(heard, body, post["body"])
         stage = procedure.stages[post["stage"]]
         needed = {*stage.body.required, *stage.body.required_for.get(post["outcome"], ())}
-        employer = (said.get("new_agency_code") if "new_agency_code" in needed else None) or employer
-        day = date.fromisoformat(said["decided_on"])
-        party = decider(mandates, parties, stage, day, heard.members["party"])
-        found.append(PastPost(post["stage"], post["outcome"], said, party, employer))
+        named = facts.get("subject_agency_code") if post["names"] else None
+        employer = (facts.get("new_agency_code") if "new_agency_code" in needed else None) or named
+        found.append(PastPost(post["stage"], post["outcome"], facts, post["names"], employer))
     return found
 
 
-def _said(replay: Replay, heard: Heard, case: Case, posts: list[PastPost], walked: Any) -> None:
-    move = walked.move
-    opened = [walked.dues[s.stage, s.round] for s in move.opened]
-    owners = replay.owners(heard, case, move)
-    left = in_leaf(move, opened, {}, owners, replay.calendar(heard))
-    lines = [
-        {"stage": p.stage, "round": n, "outcome": p.outcome, "party": p.party}
-        for p, n in zip(posts, walked.rounds, strict=True)
-    ]
-    replay.said(heard, {"seq": 1, "prev": None, "posts": lines, **left})
+def _deciders(replay: Replay, heard: Heard) -> Deciders:
+    rows = replay.registers.rows
+    mandates = tuple(Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in rows["mandate"].values())
+    return Deciders(mandates, [r["code"] for r in rows["party"].values()], heard.members["party"])
+
+
+def _checker(heard: Heard) -> Any:
+    """The sanction of each post fits its charges."""
+    summary = heard.summary
+    occurred = date.fromisoformat(summary["occurred_on"])
+    case = SimpleNamespace(violations=summary["violations"], occurred_on=occurred, subject_kind=summary["subject_kind"])
+
+    def check(state: CaseState, stage: Stage, post: PastPost) -> None:
+        charging.require_sanction(case, state, stage.outcomes[post.outcome], post.facts)
+
+    return check

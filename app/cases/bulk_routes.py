@@ -18,8 +18,8 @@ from app.cases.schemas import Incident, NewCase, Report, Subject
 from app.cases.stage_routes import (
     REFUSED_WRITE,
     camel,
+    first_shared,
     first_stage_of,
-    first_stages,
     outcomes_of,
     shared,
 )
@@ -34,7 +34,7 @@ LARGE = Depends(Takes(ONE_MIB))
 
 def add_reports(router: APIRouter) -> None:
     """POST /v1/reports: the day of receipt picks the procedure, and so the body of the first stage."""
-    models = {s.code: _report_model(p, s) for p, s in first_stages()}
+    models = {code: _report_model(found) for code, found in first_shared().items()}
     members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
     union: Any = members[0]
     for member in members[1:]:
@@ -61,8 +61,9 @@ def add_reports(router: APIRouter) -> None:
     )
 
 
-def _report_model(procedure: Procedure, stage: Stage) -> type[BaseModel]:
-    outcomes: Any = outcomes_of([(procedure, stage)])
+def _report_model(stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
+    outcomes: Any = outcomes_of(stages)
+    stage = stages[0][1]
     body: Any = MODELS[stage.model]
     person: Any = create_model(
         f"Person{camel(stage.code)}",
@@ -79,7 +80,7 @@ def _report_model(procedure: Procedure, stage: Stage) -> type[BaseModel]:
     return create_model(
         f"Report{camel(stage.code)}",
         __base__=Body,
-        __doc__=f"A report under {procedure.code} that names one person or several.",
+        __doc__=f"A report under {', '.join(p.code for p, _ in stages)} that names one person or several.",
         report=(Report, ...),
         election=(Code, ...),
         contest=(Code | None, None),
@@ -99,7 +100,17 @@ def _person(report: Any, person: Any) -> many.Person:
         phase_override=person.phase_override,
         duplicate_override=person.duplicate_override,
     )
-    return many.Person(case, person.outcome or report.outcome, person.body or report.body)
+    own = frozenset(
+        {
+            "subject",
+            *(
+                n
+                for n in ("violations", "phase_override", "duplicate_override", "outcome", "body")
+                if getattr(person, n) is not None
+            ),
+        }
+    )
+    return many.Person(case, person.outcome or report.outcome, person.body or report.body, own)
 
 
 def add_stage_posts(router: APIRouter) -> None:

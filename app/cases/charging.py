@@ -1,10 +1,12 @@
 """May this be charged, and may that sanction stand: the pure answers of procedure/charges, as refusals that say what would fit."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from app.cases.refusals import ChargeNotInPhase, SanctionOutside
+from app.cases.schemas import SanctionView
 from app.errors import Flaw, ValidationFailed
 from app.procedure import charges
 from app.procedure.loading import rulebook
@@ -53,6 +55,15 @@ def _contest_decides() -> Flaw:
     )
 
 
+def _reason_decides() -> Flaw:
+    return Flaw(
+        "/body/phase_override",
+        "REQUIRED",
+        "Contest kasus ini tidak disebut, dan bentuk-bentuk ini milik tahap yang berbeda: catat alasannya.",
+        "The contest of this case was not named, and these forms belong to different phases: record the reason.",
+    )
+
+
 def charged(case: Any, state: CaseState) -> list[str]:
     """The forms charged now: those of the newest post that names any, else those of the report."""
     named = (post.facts.get("violation_codes") for post in state.posts() if post.facts)
@@ -71,6 +82,8 @@ def require_phase_of_post(case: Any, state: CaseState, body: Mapping[str, Any]) 
             require_phase(case.election, case.contest, case.occurred_on, fresh, "/body/violation_codes", override)
         except ChargeNotInPhase as error:
             raise _placed(error, places) from None
+        except ValidationFailed:
+            raise ValidationFailed(_reason_decides()) from None
 
 
 def _placed(error: ChargeNotInPhase, places: list[int]) -> ChargeNotInPhase:
@@ -98,6 +111,17 @@ def require_sanction(case: Any, state: CaseState, outcome: Outcome, body: Mappin
     if (finding == charges.FITS) != (outcome.sanction == charges.WITHIN):
         other = charges.OUTSIDE if outcome.sanction == charges.WITHIN else charges.WITHIN
         raise SanctionOutside(finding=finding, allowed=allowed, outcome=_outcome(state, other))
+
+
+def sanction_of(case: Any, state: CaseState, row: Mapping[str, Any]) -> SanctionView | None:
+    """What BKN's validation begins with: how a posted sanction compares with those that fit."""
+    sanction = row["facts"].get("sanction_code")
+    if sanction is None or row["posted_seq"] is None:
+        return None
+    before = [s for s in state.stages if s.posted_seq is not None and s.posted_seq < row["posted_seq"]]
+    charges_then = charged(case, replace(state, stages=tuple(before)))
+    allowed = charges.fitting(rulebook(), charges_then, case.occurred_on, case.subject_kind)
+    return SanctionView(finding=charges.compare(rulebook(), str(sanction), allowed), allowed=allowed)
 
 
 def _outcome(state: CaseState, sanction: str) -> str | None:

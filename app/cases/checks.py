@@ -9,7 +9,7 @@ from typing import Any
 
 from app import clock
 from app.cases.bodies import MODELS
-from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.errors import Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.problems import FLAWS
 from app.procedure.identity import nik_flaw, nip_flaw
 from app.procedure.loading import rulebook
@@ -41,6 +41,12 @@ def require_complete(stage: Stage, outcome: str, body: Mapping[str, Any], where:
     code, text_id, text_en = FLAWS["missing"]
     if missing:
         raise ValidationFailed(*(Flaw(f"{where}/{n}", code, text_id, text_en) for n in missing))
+
+
+def require_outcome(stage: Stage, outcome: str) -> None:
+    """Of a first stage that several procedures share: this one may have fewer outcomes."""
+    if outcome not in stage.outcomes:
+        raise OutcomeNotAllowed(pointer="/outcome", allowed=list(stage.outcomes))
 
 
 def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:

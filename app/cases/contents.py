@@ -37,8 +37,7 @@ async def contents(
 
 
 def of_round(content: Fields, stage: str, number: int) -> Fields | None:
-    """An imported case holds all its posts in one content: the n-th of this stage is the n-th round."""
+    """An imported case holds all its posts in one content."""
     if "posts" not in content:
         return content
-    bodies = [post["body"] for post in content["posts"] if post["stage"] == stage]
-    return bodies[number - 1] if number <= len(bodies) else None
+    return next((p["body"] for p in content["posts"] if (p["stage"], p["round"]) == (stage, number)), None)

@@ -1,6 +1,6 @@
 """Correct a post: a new entry with the whole content as it should have been, and why. The first stays; who relied on it is told."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -56,10 +56,18 @@ async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body:
     state = state_of(case)
     was = _posted(state, stage, number)
     require_fit(case, _before(state, was), found, Post(stage, was.outcome or "", stored))
-    row = next(r for r in case.stages if (r["stage"], r["round"]) == (was.stage, was.round))
+    row = _row(case, was)
     writing = Writing(act, locked)
     correction = await _correction(act, found, was, row, stored)
+    require_order(state, was, stored, correction.changed)
     return await _record(writing, state, correction, reason)
+
+
+def _row(case: Any, was: StageState) -> dict[str, Any]:
+    """The round as JSON; `names`: the person is read from this post, which is none of an imported case's many."""
+    row = next(r for r in case.stages if (r["stage"], r["round"]) == (was.stage, was.round))
+    subject = str(case.subject_entry_id)
+    return {**row, "names": row["content_entry_id"] == subject != str(case.entry_id)}
 
 
 def _may(act: Act, case: Any, stage: str) -> Stage:
@@ -97,12 +105,28 @@ async def _correction(
     changed = sorted(n for n in names if body.get(n) != before.get(n))
     if not changed and not row["flags"]:
         raise NothingToCorrect
-    moved = [n for n in EMPLOYER if n in changed]
+    moved = [n for n in changed if n in EMPLOYER and _moved_by(act, stage, was, row, n)]
     if moved:
         text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."
         text_en = "The employer decides the way of the case and is not corrected; post a new stage."
         raise ValidationFailed(*(Flaw(f"/body/{n}", "NOT_CORRECTABLE", text_id, text_en) for n in moved))
     return Correction(stage, was, row, body, changed)
+
+
+def _moved_by(act: Act, stage: Stage, was: StageState, row: Mapping[str, Any], name: str) -> bool:
+    """Whether the employer of the case came from this member: of a move, or of the post by which the person became known."""
+    del act
+    outcome = was.outcome or ""
+    effective = {*stage.body.required, *stage.body.required_for.get(outcome, ())}
+    return name in effective and (name == "new_agency_code" or row["names"])
+
+
+def require_order(state: CaseState, was: StageState, body: Mapping[str, Any], changed: Collection[str]) -> None:
+    """A letter is not dated after the receipt that stays on record."""
+    facts = corrected(state, was, body, changed).rounds(was.stage)[was.round - 1].facts or {}
+    letter, receipt = facts.get("letter_date"), facts.get(RECEIVED)
+    if letter and receipt and str(receipt) < str(letter):
+        raise ValidationFailed(checks.before_letter("/body/letter_date"))
 
 
 async def _record(writing: Writing, state: CaseState, correction: Correction, reason: str) -> Written:
@@ -111,7 +135,7 @@ async def _record(writing: Writing, state: CaseState, correction: Correction, re
     writing.parts.seal("content", model, {**body, "correction_reason": reason}, of="correction_")
     writing.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
     changes = _renames(writing, correction)
-    after, relying = corrected(state, was, facts), rules.relying(state, was)
+    after, relying = corrected(state, was, facts, correction.changed), rules.relying(rulebook(), state, was)
     move = redated(after, case.stages, writing.act.calendar, was=case.status)
     says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": _flags(writing, relying)}
     entry = writing.enter(Step("stage.corrected", says, move, changes))
@@ -124,21 +148,21 @@ async def _record(writing: Writing, state: CaseState, correction: Correction, re
     return answer
 
 
-def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any]) -> CaseState:
-    """The case with the corrected facts; a receipt that was confirmed meanwhile stays."""
-    received = {n: v for n, v in (was.facts or {}).items() if n == RECEIVED}
-    return rules.moved(rulebook(), state, (replace(was, facts={**received, **facts}),), (), was="").case
+def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any], changed: Collection[str]) -> CaseState:
+    """The case with the corrected facts; a receipt that was confirmed meanwhile, and is no part of the post, stays."""
+    received = {n: v for n, v in (was.facts or {}).items() if n == RECEIVED and n not in changed}
+    return rules.restated(state, replace(was, facts={**received, **facts}))
 
 
 def redated(state: CaseState, rows: Any, calendar: Calendar, *, was: str) -> Move:
-    """Open stages whose due date is another now, with their clocks set anew."""
+    """Open stages whose due date is another now, or is sure where it was provisional: with their clocks."""
     procedure = rulebook().procedures[state.procedure]
-    stands = {(r["stage"], r["round"]): str(r["due_on"] or "") for r in rows}
+    stands = {(r["stage"], r["round"]): (str(r["due_on"] or ""), bool(r["due"]["provisional"])) for r in rows}
     other = []
     for stage in state.stages:
         if stage.status == "open":
-            on = projecting.due_of(procedure, state, stage, calendar).on
-            if (on.isoformat() if on else "") != stands[stage.stage, stage.round]:
+            due = projecting.due_of(procedure, state, stage, calendar)
+            if (due.on.isoformat() if due.on else "", due.provisional) != stands[stage.stage, stage.round]:
                 other.append(stage)
     return rules.moved(rulebook(), state, other, (), was=was)
 
@@ -148,8 +172,7 @@ def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
     effective = effective_members(
         correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
     )
-    from_here = correction.row["content_entry_id"] == str(writing.case.subject_entry_id)
-    if not from_here or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
+    if not correction.row["names"] or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
         return {}
     writing.parts.name({"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")})
     return {"subject_entry_id": writing.entry_id}

@@ -64,12 +64,15 @@ class Follows(BaseModel):
 
 
 class NextStep(BaseModel):
-    """A stage that is open now: whose turn, since when, until when and why, what may be decided, and what happens when nothing is."""
+    """A stage that is open now: whose turn, since when, until when and why, what may be decided, and what happens when nothing is.
+    `since`: the business day of its opening; `opened_at`: when the ledger learned of it.
+    """
 
     stage: str
     round: int
     owner: str
-    since: datetime
+    since: date
+    opened_at: datetime
     due_on: date | None
     state: DeadlineState
     due: DueView
@@ -92,6 +95,7 @@ class WorkItem(BaseModel):
     stage: str
     round: int
     owner: str
+    since: date
     opened_at: datetime
     due_on: date | None
     state: DeadlineState

@@ -5,6 +5,7 @@ from typing import Any
 from app.cases.act import Act
 from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
+from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
 from app.vault.seal import digests
 
@@ -16,7 +17,8 @@ LOCK = Statement(
 SAME = Statement(
     "SELECT c.id, c.number FROM cases c WHERE c.election = :election AND c.occurred_on = :occurred_on"
     " AND c.violations && CAST(:violations AS text[])"
-    " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[]))) ORDER BY c.id LIMIT 5"
+    " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
+    f" AND {VISIBLE} ORDER BY c.id LIMIT 5"
 )
 
 
@@ -31,9 +33,11 @@ async def require_new(act: Act, new: NewCase, epoch: int) -> None:
     epochs = [row.epoch for row in await act.session.run(EPOCHS)]
     found = [digest for _, digest in digests(act.vault, epochs, numbers)]
     incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
-    rows = await act.session.run(SAME, digests=found, **incident)
+    rows = await act.session.run(SAME, digests=found, **incident, **seen_by(act.caller))
     if rows:
-        raise DuplicateCase(cases=[_link(row) for row in rows])
+        refusal = DuplicateCase(cases=[_link(row) for row in rows])
+        refusal.shows = [row.id for row in rows]
+        raise refusal
 
 
 def _link(row: Any) -> dict[str, str]:

@@ -46,15 +46,16 @@ async def reopen(act: Act, case_id: UUID, body: ReopeningBody) -> Written:
     case = see(act, locked, case_id)
     policy.require_scope(act.caller, stage_scope(body.stage))
     stage = rulebook().procedures[case.procedure].stages.get(body.stage)
-    if stage is None or stage.opened_by_case or not any(s["stage"] == body.stage for s in case.stages):
-        raise no_such_stage()
-    policy.require_mandate(act.caller, stage, standpoint(case))
+    if stage is not None:
+        policy.require_mandate(act.caller, stage, standpoint(case))
     require_version(case, act.if_match)
     if case.closed_at is None:
         raise CaseNotClosed(allowed=list(case.open_stages))
+    if not rules.may_reopen(rulebook(), state_of(case), body.stage):
+        raise no_such_stage()
     writing = Writing(act, locked)
     writing.grounds(grounds_of(body))
-    move = rules.reopen(rulebook(), state_of(case), body.stage, clock.today())
+    move = rules.reopen(rulebook(), state_of(case), body.stage, clock.day_of(writing.at))
     entry = writing.enter(Step("case.reopened", {"stage": body.stage, "round": move.opened[0].round}, move))
     return await writing.answer(entry)
 

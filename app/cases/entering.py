@@ -66,6 +66,7 @@ class Writing:
         if SUBJECT not in locked.keys:
             raise SubjectErased
         self.batch, self.entry_id = Together(), uuid4()
+        self.at = max(clock.now(), self.case.updated_at)  # one instant: the day that decides is the entry's day
         self.fingerprint = act.request.fingerprint(locked.keys[SUBJECT])
         self.parts = EntryParts(self.batch, act, self.case.id, self.entry_id, locked.keys, locked.row.epoch)
 
@@ -75,7 +76,9 @@ class Writing:
 
     def enter(self, step: Step) -> Appended:
         says = Step(step.type, {**step.says, **asked(self.act, self.fingerprint)}, step.move, step.changes, step.acts)
-        return follow(self.batch, self.act.caller, self.act.calendar, self.case, says, self.parts.done, self.entry_id)
+        return follow(
+            self.batch, self.act.caller, self.act.calendar, self.case, says, self.parts.done, self.entry_id, self.at
+        )
 
     async def answer(self, entry: Appended) -> Written:
         return await finish(self.act, self.batch, entry, self.fingerprint)
@@ -89,9 +92,10 @@ def follow(
     step: Step,
     parts: Sequence[Mapping[str, Any]] = (),
     entry_id: UUID | None = None,
+    at: datetime | None = None,
 ) -> Appended:
     """Append the entry, never received before the one it follows; and project it."""
-    at = max(clock.now(), case.updated_at)
+    at = at or max(clock.now(), case.updated_at)
     opened = projecting.dated(step.move, calendar, case.stages, clock.day_of(at))
     says = {
         **{name: getattr(case, name) for name in ("number", "procedure", "election")},

@@ -10,6 +10,7 @@ from app.cases.act import Look
 from app.cases.due_schemas import DueView, Flag, Follows, SkippedDay, Span
 from app.cases.locking import stage_state
 from app.cases.showing import owner_now
+from app.errors import Overloaded
 from app.procedure import rules
 from app.procedure.deadlines import ZONE, Calendar, clock_of, standing
 from app.procedure.loading import rulebook
@@ -28,7 +29,9 @@ def explain(look: Look, state: CaseState, row: Mapping[str, Any]) -> DueView:
     """`row`: of a stage, as JSON; its due date was counted by the calendar that it names."""
     stage, said = stage_state(row), row["due"]
     rule = clock_of(rulebook().procedures[state.procedure], state, stage)
-    calendar = look.calendars.known[said["calendar"]]
+    calendar = look.calendars.known.get(said["calendar"])
+    if calendar is None:  # loaded a moment ago, in another process: known here in a second
+        raise Overloaded
     start, on = _day(said["start"]), _day(row["due_on"])
     skipped = _skipped(look, calendar, stage, rule, start, on) if start and on else []
     return DueView(
@@ -41,7 +44,7 @@ def explain(look: Look, state: CaseState, row: Mapping[str, Any]) -> DueView:
         zone=ZONE,
         certainty=said["certainty"],
         unit_certainty=rule.unit_certainty if rule else None,
-        start_certainty=rule.start_certainty if rule else None,
+        start_certainty="assumed" if _stood_in(said) else rule.start_certainty if rule else None,
         reason=rule.reason if rule else None,
         source=[rulebook().vocabulary.sources[s] for s in _sources(state, stage, rule)],
         extended=stage.extended,
@@ -51,6 +54,11 @@ def explain(look: Look, state: CaseState, row: Mapping[str, Any]) -> DueView:
         calendar=said["calendar"],
         provisional=said["provisional"],
     )
+
+
+def _stood_in(said: Mapping[str, Any]) -> bool:
+    """No receipt is on record: so many days after the letter's date stand in for it."""
+    return str(said["started_by"]).endswith(":no_receipt")
 
 
 def _sources(state: CaseState, stage: StageState, rule: Clock | None) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Import an older case: one line, one transaction, one entry. Its business dates are those of the line, its log time is now."""
 
 import json
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,10 +19,10 @@ from app.cases.import_schemas import ImportedCase, Past
 from app.cases.locking import next_number
 from app.cases.models import StageRow
 from app.cases.number import case_number
-from app.cases.past import PastPost, PastPostError, Walked, case_columns, decider, stage_rows, walk
+from app.cases.past import Deciders, PastPost, PastPostError, PastWalk, in_summary, walked
 from app.cases.sealing import EntryParts
 from app.database import Statement, Together
-from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.ledger.canonical import read_leaf
 from app.problems import flaw_of
@@ -37,7 +37,6 @@ COLUMNS = ", ".join(c.name for c in StageRow.__table__.columns)
 INSERT_STAGES = Statement(
     f"INSERT INTO stage ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::stage, CAST(:rows AS jsonb))"
 )
-INSERT_CASE = projecting.INSERT_CASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +52,42 @@ async def import_case(act: Act, line: ImportedCase, batch: Together) -> Imported
     """`batch`: what else must be on record with it, in the same statement."""
     procedure = _procedure(line)
     opening.require_known(line)
-    charging.require_phase(
-        line.election, line.contest, line.incident.occurred_on, line.violations, "/violations", line.phase_override
-    )
+    incident, override = line.incident, line.phase_override
+    charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
     locked = await next_number(act.session, act.vault, act.request)
     if locked.replay is not None:
         leaf = read_leaf(locked.replay)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
-    bodies = [_body(procedure, n, past) for n, past in enumerate(line.posts)]
-    posts = _past(act, procedure, line, bodies)
+    bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
+    first = procedure.stages[line.posts[0].stage]
+    opening.require_identified(line, first, line.posts[0].outcome)
+    posts = _past(procedure, line, bodies)
     try:
-        walked = walk(_empty(procedure, line), posts, act.calendar)
+        done = walked(_empty(procedure, line), posts, _deciders(act), act.calendar, _checker(line, posts, bodies))
     except PastPostError as error:
         raise _at(error) from None
     await duplicates.require_new(act, line, locked.row.epoch)
-    return await _record(act, locked, line, procedure, bodies, posts, walked, batch)
+    return await _record(act, locked, line, bodies, posts, done, batch)
 
 
 def _procedure(line: ImportedCase) -> Procedure:
     """The one that is named, which only an import may do, or the one in force on the day of receipt."""
     if line.procedure is None:
         return opening.governing(line)
-    if line.report.received_on > clock.today():
+    received, found = line.report.received_on, rulebook().procedures.get(line.procedure)
+    if received > clock.today():
         raise ValidationFailed(checks.in_future("/report/received_on"))
-    found = rulebook().procedures.get(line.procedure)
     if found is None:
         raise UnknownReference(checks.unknown_code("/procedure"))
-    if found.valid_to is not None and line.report.received_on > found.valid_to:
-        text_id, text_en = (
-            f"Prosedur ini berlaku sampai {found.valid_to}.",
-            f"This procedure ended on {found.valid_to}.",
-        )
+    # a report older than a decree of the past may still have been handled under it
+    if not (found.in_force_on(received) or (found.import_only and received < found.valid_from)):
+        until = f"{found.valid_from} - {found.valid_to or ''}"
+        text_id, text_en = f"Prosedur ini berlaku {until}.", f"This procedure was in force {until}."
         raise ValidationFailed(Flaw("/report/received_on", "NO_PROCEDURE", text_id, text_en))
     return found
 
 
-def _body(procedure: Procedure, n: int, past: Past) -> dict[str, Any]:
+def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[str, Any]:
     """The content of a post, by the model of its stage."""
     stage, where = procedure.stages.get(past.stage), f"/posts/{n}"
     if stage is None:
@@ -102,25 +101,44 @@ def _body(procedure: Procedure, n: int, past: Past) -> dict[str, Any]:
     if past.outcome not in stage.outcomes:
         raise UnknownReference(checks.unknown_code(f"{where}/outcome"))
     checks.require_complete(stage, past.outcome, found, f"{where}/body")
+    checks.require_numbers({f"{where}/body/subject_nip": (found.get("subject_nip"), "nip")}, line.subject.kind)
     return found
 
 
-def _past(act: Act, procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]) -> list[PastPost]:
-    known, employer = act.caller.snapshot, line.subject.agency_code
-    found = []
+def _deciders(act: Act) -> Deciders:
+    known = act.caller.snapshot
+    return Deciders(known.mandates, known.parties, act.caller.party)
+
+
+def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> Any:
+    """The charges and sanctions of each post fit, as they must in a post of today."""
+    case = SimpleNamespace(
+        violations=line.violations,
+        election=line.election,
+        contest=line.contest,
+        occurred_on=line.incident.occurred_on,
+        subject_kind=line.subject.kind,
+    )
+
+    def check(state: CaseState, stage: Stage, post: PastPost) -> None:
+        body = next(b for p, b in zip(posts, bodies, strict=True) if p is post)
+        charging.require_phase_of_post(case, state, body)
+        charging.require_sanction(case, state, stage.outcomes[post.outcome], body)
+
+    return check
+
+
+def _past(procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]) -> list[PastPost]:
+    identified, found = bool(line.subject.nip or line.subject.nik), []
     for past, body in zip(line.posts, bodies, strict=True):
         stage = procedure.stages[past.stage]
-        employer = _employer(stage, past, body) or employer
-        day = date.fromisoformat(body["decided_on"])
-        party = decider(known.mandates, known.parties, stage, day, act.caller.party)
+        effective = posting.effective_members(stage, posting.Post(past.stage, past.outcome, body))
+        known = SimpleNamespace(identified=identified)
+        names = posting.identifies(known, effective)
         facts = views.in_summary(rulebook().vocabulary, body)
-        found.append(PastPost(past.stage, past.outcome, facts, party, employer))
+        found.append(PastPost(past.stage, past.outcome, facts, names, posting.new_employer(known, effective)))
+        identified = identified or names
     return found
-
-
-def _employer(stage: Stage, past: Past, body: dict[str, Any]) -> str | None:
-    named = posting.effective_members(stage, posting.Post(past.stage, past.outcome, body)).get("new_agency_code")
-    return str(named) if named else None
 
 
 def _empty(procedure: Procedure, line: ImportedCase) -> CaseState:
@@ -129,21 +147,24 @@ def _empty(procedure: Procedure, line: ImportedCase) -> CaseState:
     return CaseState(procedure.code, regime, report.kind, report.received_on, employer, ())
 
 
-def _at(error: PastPostError) -> ValidationFailed:
-    text_id, text_en = error.why.title_id, error.why.title_en
-    allowed = error.why.members.get("allowed")
+def _at(error: PastPostError) -> DomainError:
+    """The refusal of a post, at its place in the line."""
+    where, why = f"/posts/{error.n}", error.why
+    if why.flaws and not isinstance(why, OutcomeNotAllowed):
+        why.flaws = tuple(replace(f, pointer=where + f.pointer) for f in why.flaws)
+        return why
+    allowed = why.members.get("allowed")
     more = f" ({', '.join(allowed)})" if allowed else ""
-    return ValidationFailed(Flaw(f"/posts/{error.n}", error.why.code, text_id + more, text_en + more))
+    return ValidationFailed(Flaw(where, why.code, why.title_id + more, why.title_en + more))
 
 
 async def _record(
     act: Act,
     locked: Any,
     line: ImportedCase,
-    procedure: Procedure,
     bodies: list[dict[str, Any]],
     posts: list[PastPost],
-    walked: Walked,
+    done: PastWalk,
     batch: Together,
 ) -> Imported:
     case_id, entry_id, epoch = uuid7(), uuid4(), locked.row.epoch
@@ -151,24 +172,22 @@ async def _record(
     persons = [SUBJECT, NOBODY, *([REPORTER] if line.report.reporter else [])]
     keys = {person: new_key(batch, act.vault, epoch, case_id, person) for person in persons}
     parts = EntryParts(batch, act, case_id, entry_id, keys, epoch)
-    _seal(parts, line, bodies, posts, walked)
+    _seal(parts, line, bodies, posts, done)
     fingerprint = act.request.fingerprint(keys[SUBJECT])
-    at = clock.now()
     entry = append(
         batch,
         type_="case.imported",
         party=act.caller.party,
-        received_at=at,
+        received_at=clock.now(),
         link=Link(case_id, 1, None),
         client=act.caller.client_id,
         actor=act.caller.actor,
-        says={**_says(act, line, procedure, number, posts, walked), **asked(act, fingerprint)},
+        says={**_says(act, line, number, posts, done), **asked(act, fingerprint)},
         parts=parts.done,
         entry_id=entry_id,
     )
-    batch.add(INSERT_CASE, **_row(act, line, procedure, number, walked, entry, case_id))
-    rows = stage_rows(case_id, walked, entry)
-    batch.add(INSERT_STAGES, rows=json.dumps(rows, default=_text))
+    batch.add(projecting.INSERT_CASE, **_row(act, line, number, posts, done, entry, case_id))
+    batch.add(INSERT_STAGES, rows=json.dumps(done.stage_rows(case_id, entry), default=_text))
     projecting.keep_key(batch, act.request, fingerprint, entry)
     return Imported(case_id, entry_id, known=False)
 
@@ -177,62 +196,69 @@ def _text(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+def _identified(line: ImportedCase, posts: list[PastPost]) -> bool:
+    return bool(line.subject.nip or line.subject.nik) or any(p.names for p in posts)
+
+
 def _seal(
-    parts: EntryParts, line: ImportedCase, bodies: list[dict[str, Any]], posts: list[PastPost], walked: Walked
+    parts: EntryParts, line: ImportedCase, bodies: list[dict[str, Any]], posts: list[PastPost], done: PastWalk
 ) -> None:
-    subject, state = line.subject, walked.move.case
-    parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
-    whole = [{"stage": p.stage, "outcome": p.outcome, "body": b} for p, b in zip(posts, bodies, strict=True)]
-    shown = [{"stage": p.stage, "outcome": p.outcome, "body": p.facts} for p in posts]
-    outline = {**opening.outline(line), "agency_code": state.agency_code}
+    subject = line.subject
+    person = {"nip": subject.nip, "nik": subject.nik, "name": subject.name}
+    named = next((b for p, b in zip(posts, bodies, strict=True) if p.names), None)
+    if named is not None:
+        person |= {"nip": named["subject_nip"], "name": named.get("subject_name", subject.name)}
+    parts.name(person)
+    shown = in_summary(posts, done.rounds)
+    whole = [{**s, "body": b} for s, b in zip(shown, bodies, strict=True)]
+    outline = {**opening.outline(line), "agency_code": done.state.agency_code, "identified": _identified(line, posts)}
     parts.seal("content", "Import", {**opening.account(line), "posts": whole}, of="import_")
     parts.seal("summary", "Import", {**outline, "first_agency_code": subject.agency_code, "posts": shown}, of="import_")
     if line.report.reporter is not None:
         parts.seal("reporter", None, line.report.reporter.model_dump(mode="json", exclude_none=True))
 
 
-def _says(
-    act: Act, line: ImportedCase, procedure: Procedure, number: str, posts: list[PastPost], walked: Walked
-) -> dict[str, Any]:
-    move = walked.move
-    opened = [walked.dues[s.stage, s.round] for s in move.opened]
-    left = projecting.in_leaf(
-        move, opened, {}, owners(act.caller, move, opening.nobody(act.caller.party)), act.calendar
-    )
+def _says(act: Act, line: ImportedCase, number: str, posts: list[PastPost], done: PastWalk) -> dict[str, Any]:
+    move, nobody = done.move(), opening.nobody(act.caller.party)
+    left = projecting.in_leaf(move, done.opened(), {}, owners(act.caller, move, nobody), act.calendar)
     return {
         "number": number,
-        "procedure": procedure.code,
+        "procedure": done.procedure.code,
         "election": line.election,
         "received_on": line.report.received_on.isoformat(),
         "overrides": opening.overrides(line),
-        "posts": [
-            {"stage": p.stage, "round": n, "outcome": p.outcome, "party": p.party}
-            for p, n in zip(posts, walked.rounds, strict=True)
-        ],
+        "posts": done.lines(posts),
         **left,
     }
 
 
 def _row(
-    act: Act, line: ImportedCase, procedure: Procedure, number: str, walked: Walked, entry: Appended, case_id: UUID
+    act: Act,
+    line: ImportedCase,
+    number: str,
+    posts: list[PastPost],
+    done: PastWalk,
+    entry: Appended,
+    case_id: UUID,
 ) -> dict[str, Any]:
     outline = {n: v for n, v in opening.outline(line).items() if n != "occurred_on"}
     at = entry.received_at
     return {
         **outline,
+        "identified": _identified(line, posts),
         "occurred_on": line.incident.occurred_on,
         "id": case_id,
         "number": number,
-        "procedure": procedure.code,
+        "procedure": done.procedure.code,
         "election": line.election,
         "received_on": line.report.received_on,
         "opened_by": act.caller.party,
         "successors": Jsonb({}),
-        **case_columns(walked, act.caller.party),
+        **done.case_columns(),
         "version": 1,
         "head_hash": entry.leaf_hash,
         "opened_at": at,
         "updated_at": at,
-        "closed_at": at if walked.move.closed else None,
+        "closed_at": at if done.closed else None,
         **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
     }

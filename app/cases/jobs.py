@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid5
@@ -33,6 +34,7 @@ from app.errors import (
     IdempotencyKeyReused,
     InvalidJson,
     NotFound,
+    PartySuspended,
     UnknownReference,
     ValidationFailed,
 )
@@ -50,11 +52,17 @@ INSERT_JOB = Statement(
     upsert(ImportJob).values({c.name: bindparam(c.name) for c in ImportJob.__table__.columns}).on_conflict_do_nothing()
 )
 TAKE_JOB = Statement("SELECT * FROM import_job WHERE id = :id FOR UPDATE")
-BEAT = Statement("UPDATE import_job SET status = :status, beat_at = :at WHERE id = :id RETURNING id")
+BEAT = Statement("UPDATE import_job SET status = :status, beat_at = :at WHERE id = :id")
+ALIVE = Statement("UPDATE import_job SET beat_at = :at WHERE id = :id AND status = 'running'")
+REFUSED = Statement("SELECT count(*) FROM import_line WHERE job_id = :id AND status = 'refused'")
 _line = upsert(ImportLine).values({c.name: bindparam(c.name) for c in ImportLine.__table__.columns})
 WENT = ("status", "case_id", "entry_id", "code", "errors")
 SET_LINE = Statement(
-    _line.on_conflict_do_update(index_elements=["job_id", "line"], set_={c: getattr(_line.excluded, c) for c in WENT})
+    _line.on_conflict_do_update(
+        index_elements=["job_id", "line"],
+        set_={c: getattr(_line.excluded, c) for c in WENT},
+        where=ImportLine.__table__.c.entry_id.is_(None) | _line.excluded.entry_id.is_not(None),
+    )
 )
 JOB = Statement(
     "SELECT j.*, count(l.*) FILTER (WHERE l.status = 'imported') AS imported,"
@@ -101,14 +109,14 @@ async def start(request: Request, response: Response, key: UUID, raw: bytes) -> 
 
 
 async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
-    """Whether this request starts the job: it is new, or was stopped."""
+    """Whether this request starts the job: it is new, was stopped, or some of its lines were refused."""
     row = {"id": job.id, "client_id": job.caller.client_id, "party": job.caller.party, "sha256": sha256}
     times = {"started_at": clock.now(), "beat_at": clock.real() - 2 * STALE}
     await session.run(INSERT_JOB, **row, **times, lines=len(job.lines), status="running")
     (found,) = await session.run(TAKE_JOB, id=job.id)
     if found.sha256 != sha256:
         raise IdempotencyKeyReused
-    if found.status == "done" or _state(found) == "running":
+    if _state(found) == "running" or (found.status == "done" and not await session.value(REFUSED, id=job.id)):
         return False
     await session.run(BEAT, id=job.id, status="running", at=clock.real())
     return True
@@ -141,8 +149,9 @@ async def _run(request: Request, job: Job) -> None:
 async def _beat(request: Request, job: Job) -> None:
     while True:
         await asyncio.sleep(STALE.total_seconds() / 6)
-        async with request.app.state.database.writing() as session:
-            await session.run(BEAT, id=job.id, status="running", at=clock.real())
+        with suppress(DomainError):  # a busy database: the next beat says it
+            async with request.app.state.database.writing() as session:
+                await session.run(ALIVE, id=job.id, at=clock.real())
 
 
 async def _some(request: Request, job: Job, left: Iterable[tuple[int, bytes]]) -> None:
@@ -151,13 +160,16 @@ async def _some(request: Request, job: Job, left: Iterable[tuple[int, bytes]]) -
         await asyncio.sleep(0)  # others are served between two lines
 
 
+AGAIN = {"OVERLOADED", "REQUEST_IN_PROGRESS", "ACCESS_NOT_RECORDED"}
+
+
 async def again(attempt: Any) -> None:
     """A busy database is tried a few times more; a quarantined one ends the job."""
     for wait in (0.2, 1, 5):
         try:
             return await _awaited(attempt())
         except DomainError as error:
-            if error.code != "OVERLOADED":
+            if error.code not in AGAIN:
                 raise
             await asyncio.sleep(wait)
     return await _awaited(attempt())
@@ -171,11 +183,11 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
     """One line, one transaction: the case and how it went are there together, or neither."""
     state = request.app.state
     try:
-        line = _read(raw)
+        line, caller = _read(raw), await _standing(state, job.caller)
         async with state.database.writing() as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
-            act = Act(session, job.caller, Trail(request), same, None, vault, receipts, calendar, Response())
+            act = Act(session, caller, Trail(request), same, None, vault, receipts, calendar, Response())
             batch = Together()
             done = await import_case(act, line, batch)
             status = "known" if done.known else "imported"
@@ -185,13 +197,32 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
             await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb([]))
         state.after_commit()
     except DomainError as error:
-        if error.status >= SERVER_ERROR:
+        if error.status >= SERVER_ERROR or error.code in AGAIN or isinstance(error, PartySuspended):
             raise
         flaws = [{"pointer": f.pointer, "code": f.code, "id": f.id, "en": f.en} for f in error.flaws]
         flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
-        async with state.database.writing() as session:
-            await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
+        await _refused(request, job, number, went, flaws)
+    except Exception:  # a line that we cannot read aright must not keep the others out
+        log.exception("line %s of the import %s", number, job.id)
+        went = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
+        await _refused(request, job, number, went, [])
+
+
+async def _refused(request: Request, job: Job, number: int, went: dict[str, Any], flaws: list[dict[str, Any]]) -> None:
+    async with request.app.state.database.writing() as session:
+        await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
+
+
+async def _standing(state: Any, caller: Caller) -> Caller:
+    """The caller as it stands now: a mandate may end, a client be suspended, while its file is read."""
+    snapshot = await state.standing.current()
+    client = snapshot.clients.get(caller.client_id)
+    if client is None or client.suspended or snapshot.parties[caller.party].suspended:
+        raise PartySuspended
+    now = replace(caller, snapshot=snapshot)
+    policy.require_may_import(now)
+    return now
 
 
 SERVER_ERROR = 500

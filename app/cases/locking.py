@@ -147,6 +147,7 @@ def stage_state(stage: Mapping[str, Any]) -> StageState:
         posted_seq=stage["posted_seq"],
         facts=stage["facts"],
         posted_by=stage["posted_by"],
+        handlers=tuple(stage["handlers"]),
         extended=stage["extended"],
         paused=_pause(stage["paused_from"], stage["paused_until"]),
     )

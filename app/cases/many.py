@@ -15,7 +15,7 @@ from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.bulk_schemas import Opened, StageResult, StageResults
 from app.cases.schemas import NewCase, Written
-from app.errors import DomainError
+from app.errors import DomainError, Flaw, ValidationFailed
 from app.ledger.canonical import canonical
 from app.problems import document
 from app.procedure.scopes import stage_scope
@@ -25,11 +25,12 @@ CREATED = 201
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person of a report, as a case about to be opened."""
+    """One person of a report, as a case about to be opened. `own`: the members that were said of this person, not of all."""
 
     case: NewCase
     outcome: str
     body: StageBody
+    own: frozenset[str]
 
 
 class StagePost(Protocol):
@@ -53,17 +54,35 @@ def item_key(key: UUID, n: int) -> UUID:
 
 async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened:
     """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
+    _require_each_once(persons)
     written: list[Written] = []
     for n, person in enumerate(persons):
         try:
             written.append(await opening.open_case(_of_person(act, n), person.case, stage, person.outcome, person.body))
         except DomainError as error:
-            error.flaws = tuple(replace(f, pointer=f"/persons/{n}{f.pointer}") for f in error.flaws)
+            error.flaws = tuple(replace(f, pointer=_pointer(f.pointer, n, person)) for f in error.flaws)
             error.members["at"] = f"/persons/{n}"
             raise
     for name in ("ETag", "Location"):
         del act.response.headers[name]
     return Opened(cases=written)
+
+
+def _pointer(pointer: str, n: int, person: Person) -> str:
+    """Where the flaw stands in what was sent: with the person, or with what was said of all."""
+    member = pointer.split("/")[1] if pointer else ""
+    return f"/persons/{n}{pointer}" if member in person.own or not pointer else pointer
+
+
+def _require_each_once(persons: Sequence[Person]) -> None:
+    """The same number twice is a slip of the pen: the second would be a duplicate of a case that is not there yet."""
+    seen: set[str] = set()
+    for n, person in enumerate(persons):
+        numbers = {v for v in (person.case.subject.nip, person.case.subject.nik) if v}
+        if numbers & seen:
+            text_id, text_en = "Orang ini sudah disebut dalam laporan ini.", "This person is in the report already."
+            raise ValidationFailed(Flaw(f"/persons/{n}/subject", "TWICE", text_id, text_en))
+        seen |= numbers
 
 
 def _of_person(act: Act, n: int) -> Act:
@@ -82,7 +101,7 @@ async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items
 
 async def _one(request: Request, acts: Acts, key: UUID, stage: str, n: int, item: StagePost) -> StageResult:
     try:
-        async with acts(key, canonical(item.model_dump(mode="json")), item.if_match) as act:
+        async with acts(key, stage.encode() + b"\x1f" + canonical(item.model_dump(mode="json")), item.if_match) as act:
             done = await posting.post_stage(act, item.case_id, stage, item.outcome, item.body)
         return StageResult(case_id=item.case_id, status=CREATED, written=done, problem=None)
     except DomainError as error:

@@ -100,6 +100,7 @@ class StageRow(Base):
     extended: Mapped[int] = mapped_column(comment="How often its running clock was extended.")
     paused_from: Mapped[date | None] = mapped_column(Date, comment="First day of its pause.")
     paused_until: Mapped[date | None] = mapped_column(Date, comment="Last day of its pause.")
+    handlers: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Parties that extended or paused it.")
     passed_entry_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("entry.id"), comment="Entry that says that its running clock has run out."
     )

@@ -50,6 +50,7 @@ async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: Stag
     stored = body.stored()
     procedure = governing(new)
     first = _first(procedure, stage)
+    checks.require_outcome(first, outcome)
     require_known(new)
     charging.require_phase(
         new.election, new.contest, new.incident.occurred_on, new.violations, "/violations", new.phase_override

@@ -80,7 +80,9 @@ class ImportedPost(Body):
     """A post of an older case, made before there was this ledger."""
 
     stage: Code
+    round: int
     outcome: Code
+    names: bool
     body: dict[str, Any]
 
 

@@ -37,13 +37,14 @@ OPENED = (
     "extended",
     "paused_from",
     "paused_until",
+    "handlers",
     "passed_entry_id",
     "facts",
     "content_entry_id",
     "flags",
     "entry_id",
 )
-CLOCK = ("due_on", "due", "extended", "paused_from", "paused_until", "passed_entry_id")
+CLOCK = ("due_on", "due", "extended", "paused_from", "paused_until", "handlers", "passed_entry_id")
 RECLOCKED = ("after", "opened_on", *CLOCK, "entry_id")
 POSTED = (
     "status",
@@ -112,7 +113,7 @@ def dated(move: Move, calendar: Calendar, rows: Iterable[Mapping[str, Any]], tod
     found = []
     for stage in move.opened:
         made, was = due_of(procedure, move.case, stage, calendar), before.get((stage.stage, stage.round))
-        anew = was is None or was["after"] != stage.after or made.on is None or made.on >= today
+        anew = (stage.stage, stage.round) not in move.kept or made.on is None or made.on >= today
         found.append(Dated(stage, made, None if anew or was is None else was["passed_entry_id"]))
     return found
 
@@ -187,7 +188,8 @@ def opened_row(case_id: UUID, case: CaseState, one: Dated, entry: Appended) -> d
 
 def clock_columns(stage: StageState) -> dict[str, Any]:
     since, until = stage.paused or (None, None)
-    return {"extended": stage.extended, "paused_from": since, "paused_until": until}
+    handlers = list(stage.handlers)
+    return {"extended": stage.extended, "paused_from": since, "paused_until": until, "handlers": handlers}
 
 
 def posted_row(facts: dict[str, Any], outcome: str, party: str, seq: int, entry: Appended) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -21,7 +21,6 @@ from app.database import Statement
 from app.errors import UnknownReference
 from app.http import paging
 from app.procedure import deadlines
-from app.procedure.deadlines import ZONE
 from app.procedure.loading import rulebook, stage_codes
 from app.procedure.state import CaseState
 
@@ -29,15 +28,17 @@ STATES = {
     "paused": "s.status = 'open' AND :today BETWEEN s.paused_from AND s.paused_until",
     "overdue": "s.status = 'open' AND s.due_on < :today AND NOT {paused}",
     "due_soon": "s.status = 'open' AND s.due_on BETWEEN :today AND :soon AND NOT {paused}",
-    "running": "s.status = 'open' AND s.due_on > :soon AND NOT {paused}",
+    "running": "s.status = 'open' AND (s.due_on IS NULL OR s.due_on > :soon) AND NOT {paused}",
     "met": "s.status = 'posted'",
 }
+# what a party must act on, or answer: an earlier stage that a post of its relied on was corrected
+WAITS = "(s.status = 'open' OR (s.status = 'posted' AND s.flags <> '[]'))"
 PAUSED = "coalesce(:today BETWEEN s.paused_from AND s.paused_until, false)"
 COLUMNS = (
     "c.id, c.number, c.procedure, c.election, c.report_kind, c.received_on, c.agency_code, c.province, c.status,"
     " c.version, c.conditions, c.opened_by, c.successors, to_jsonb(s) AS stage"
 )
-AGE = f"(CAST(:today AS date) - CAST(s.opened_at AT TIME ZONE '{ZONE}' AS date))"
+AGE = "(CAST(:today AS date) - s.opened_on)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +110,26 @@ def _where(look: Look, given: Mapping[str, Any]) -> tuple[list[str], dict[str, A
 
 
 async def worklist(look: Look, filters: WorkFilters, limit: int, cursor: str | None) -> Worklist:
-    """Open stages whose turn is the caller's (or the named party's), due first; those without a term last."""
+    """Open stages whose turn is the caller's (or the named party's), and posts of theirs that relied on what was corrected since;
+    due first, those without a term last.
+    """
     given = chosen(look, filters)
     clauses, values = _where(look, given)
     turn, more = turns(look.caller, given.get("agency", look.caller.party))
-    clauses += ["s.status = 'open'", f"({turn})"]
+    clauses += [WAITS, f"({turn})"]
     values |= more
     buckets = await _buckets(look, clauses, values)
     if cursor is not None:
-        due, case_id, stage = paging.decode(cursor, "/v1/worklist", given, paging.a_day, paging.an_id, paging.a_code)
-        values |= {"due": due, "after_case": case_id, "after_stage": stage}
-        clauses.append(
-            "(coalesce(s.due_on, 'infinity'), s.case_id, s.stage) > (coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage)"
-        )
-    rows = await _rows(look, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage", limit)
+        kinds = (paging.a_day, paging.an_id, paging.a_code, paging.a_number)
+        due, case_id, stage, number = paging.decode(cursor, "/v1/worklist", given, *kinds)
+        values |= {"due": due, "after_case": case_id, "after_stage": stage, "after_round": number}
+        place_after = "(coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage, :after_round)"
+        clauses.append(f"(coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round) > {place_after}")
+    rows = await _rows(look, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round", limit)
     shown = [_item(look, row) for row in rows[:limit]]
     look.trail.shows(*dict.fromkeys(item.case_id for item in shown))
-    place = [shown[-1].due_on, shown[-1].case_id, shown[-1].stage] if len(rows) > limit else None
+    last = shown[-1] if len(rows) > limit else None
+    place = [last.due_on, last.case_id, last.stage, last.round] if last else None
     page = paging.page(look.response, "/v1/worklist", given, place, limit)
     return Worklist(data=shown, buckets=buckets, page=page)
 
@@ -152,13 +156,14 @@ async def _buckets(look: Look, clauses: list[str], values: dict[str, Any]) -> li
 
 def _item(look: Look, row: Any) -> WorkItem:
     stage, state = row.stage, state_now(look, row.stage)
-    age = (clock.today() - clock.day_of(datetime.fromisoformat(stage["opened_at"]))).days
+    age = max((clock.today() - date.fromisoformat(stage["opened_on"])).days, 0)
     return WorkItem(
         case_id=row.id,
         **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province", "status")},
         stage=stage["stage"],
         round=stage["round"],
-        owner=_owner(look, row),
+        owner=_turn(look, row),
+        since=stage["opened_on"],
         opened_at=stage["opened_at"],
         due_on=stage["due_on"],
         state=state,
@@ -172,8 +177,10 @@ def _item(look: Look, row: Any) -> WorkItem:
 
 def _owner(look: Look, row: Any) -> str:
     """Whose turn an open stage is; who posted a posted one."""
-    if row.stage["posted_by"] is not None:
-        return str(row.stage["posted_by"])
+    return str(row.stage["posted_by"] or _turn(look, row))
+
+
+def _turn(look: Look, row: Any) -> str:
     stage = rulebook().procedures[row.procedure].stages[row.stage["stage"]]
     place = Standpoint(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
     return policy.poster(look.caller, stage, place)

@@ -7,6 +7,7 @@ from uuid import UUID
 from app.access import policy
 from app.cases import showing
 from app.cases.act import Look
+from app.cases.charging import sanction_of
 from app.cases.contents import contents, opened
 from app.cases.due_schemas import NextStep
 from app.cases.explaining import explain, flags, state_now, when_overdue
@@ -81,7 +82,8 @@ def steps(look: Look, case: Any) -> list[NextStep]:
             stage=row["stage"],
             round=row["round"],
             owner=policy.poster(look.caller, stages[row["stage"]], place),
-            since=row["opened_at"],
+            since=row["opened_on"],
+            opened_at=row["opened_at"],
             due_on=row["due_on"],
             state=state_now(look, row),
             due=explain(look, state, row),
@@ -119,7 +121,7 @@ async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
     bodies = await contents(look.session, look.vault, rows) if view == FULL else {}
     clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
     state = state_of(case)
-    rounds = [_round(look, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
+    rounds = [_round(look, case, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
     return StageView(
         case_id=case.id,
         stage=code,
@@ -131,7 +133,7 @@ async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
     )
 
 
-def _round(look: Look, state: CaseState, row: dict[str, Any], body: dict[str, Any] | None) -> RoundView:
+def _round(look: Look, case: Any, state: CaseState, row: dict[str, Any], body: dict[str, Any] | None) -> RoundView:
     entry, content = row["posted_entry_id"], row["content_entry_id"]
     return RoundView(
         round=row["round"],
@@ -140,6 +142,7 @@ def _round(look: Look, state: CaseState, row: dict[str, Any], body: dict[str, An
         opened_by=row["after"],
         due_on=row["due_on"],
         due=explain(look, state, row),
+        sanction=sanction_of(case, state, row),
         outcome=row["outcome"],
         posted_at=row["posted_at"],
         posted_by=row["posted_by"],
@@ -184,9 +187,11 @@ async def history(look: Look, case_id: UUID, limit: int, cursor: str | None) -> 
 
 
 def _may_read_reason(look: Look, case: Any, leaf: dict[str, Any]) -> bool:
-    """Who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
+    """Who wrote it, who takes over by it, who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
     if leaf["type"] not in REASONED:
         return False
+    if look.caller.party in (leaf["party"], leaf.get("to")):
+        return True
     stages = rulebook().procedures[case.procedure].stages
     stage = stages[leaf.get("stage") or showing.first_stage(case)]
     return view_of(stage, policy.viewer(look.caller, showing.standpoint(case))) == FULL

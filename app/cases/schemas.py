@@ -221,6 +221,13 @@ class CaseList(BaseModel):
     page: Page
 
 
+class SanctionView(BaseModel):
+    """How the sanction of a post compares with those that fit the charged forms: sesuai, lebih_ringan, lebih_berat or lain."""
+
+    finding: str
+    allowed: list[str]
+
+
 class RoundView(BaseModel):
     """One round of a stage, as far as the caller's view goes. `body` is null in the status view and before the post."""
 
@@ -230,6 +237,7 @@ class RoundView(BaseModel):
     opened_by: str
     due_on: date | None
     due: DueView
+    sanction: SanctionView | None
     outcome: str | None
     posted_at: datetime | None
     posted_by: str | None

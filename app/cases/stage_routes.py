@@ -166,7 +166,7 @@ def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
 
 def add_opening(router: APIRouter) -> None:
     """POST /v1/cases: the day of receipt picks the procedure, and so the body of the first stage."""
-    models = {s.code: _open_model(p, s) for p, s in first_stages()}
+    models = {code: _open_model(found) for code, found in first_shared().items()}
     members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
     union: Any = members[0]
     for member in members[1:]:
@@ -205,9 +205,18 @@ def first_stages() -> Iterator[tuple[Procedure, Stage]]:
             yield procedure, procedure.stages[code]
 
 
-def _open_model(procedure: Procedure, stage: Stage) -> type[BaseModel]:
-    says = f"A case under {procedure.code}, with the post of its first stage {stage.code}."
-    fields: dict[str, Any] = {"outcome": (outcomes_of([(procedure, stage)]), ...), "body": (MODELS[stage.model], ...)}
+def first_shared() -> dict[str, list[tuple[Procedure, Stage]]]:
+    """Every first stage's code, with the procedures that begin with it: they share a body, and the union of outcomes."""
+    found: dict[str, list[tuple[Procedure, Stage]]] = {}
+    for procedure, stage in first_stages():
+        found.setdefault(stage.code, []).append((procedure, stage))
+    return found
+
+
+def _open_model(stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
+    stage = stages[0][1]
+    says = f"A case under {', '.join(p.code for p, _ in stages)}, with the post of its first stage {stage.code}."
+    fields: dict[str, Any] = {"outcome": (outcomes_of(stages), ...), "body": (MODELS[stage.model], ...)}
     return create_model(f"Open{camel(stage.code)}", __base__=NewCase, __doc__=says, **fields)
 
 

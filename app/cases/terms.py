@@ -35,8 +35,13 @@ async def extend(act: Act, case_id: UUID, stage: str, body: Reasoned) -> Written
     why = why_no_extension(state, running, _due_on(locked, running), clock.today())
     if why is not None:
         raise ExtensionNotAllowed(why=why)
-    move = rules.moved(rulebook(), state, (replace(running, extended=running.extended + 1),), ())
+    move = rules.moved(rulebook(), state, (touched(act, running, extended=running.extended + 1),), ())
     return await _enter(act, locked, "stage.extended", running, move, body)
+
+
+def touched(act: Act, running: StageState, **changes: Any) -> StageState:
+    """The file was in the caller's hand."""
+    return replace(running, handlers=tuple(sorted({*running.handlers, act.caller.party})), **changes)
 
 
 def why_no_extension(state: CaseState, running: StageState, due_on: date | None, today: date) -> str | None:
@@ -59,7 +64,7 @@ async def pause(act: Act, case_id: UUID, stage: str, body: PauseBody) -> Written
     why = why_no_pause(running, span, _due_on(locked, running), act.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)
-    move = rules.moved(rulebook(), state, (replace(running, paused=span),), ())
+    move = rules.moved(rulebook(), state, (touched(act, running, paused=span),), ())
     extra = {"pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
     return await _enter(act, locked, "stage.paused", running, move, body, **extra)
 
@@ -91,7 +96,7 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
     if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
         raise ValidationFailed(checks.before_letter("/received_on"))
     facts = {**(letter.facts or {}), RECEIVED: received_on.isoformat()}
-    state = rules.moved(rulebook(), state, (replace(letter, facts=facts),), ()).case
+    state = rules.restated(state, replace(letter, facts=facts))
     move = rules.moved(rulebook(), state, (running,), ())
     says = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
     writing = Writing(act, locked)
@@ -151,5 +156,8 @@ def grounds_of(body: Body) -> dict[str, Any]:
 
 
 def no_such_stage(pointer: str = "/stage") -> ValidationFailed:
-    text_id, text_en = "Tahap ini belum pernah terbuka pada kasus ini.", "This stage was never open in this case."
-    return ValidationFailed(Flaw(pointer, "NEVER_OPEN", text_id, text_en))
+    text_id, text_en = (
+        "Tahap ini belum pernah terbuka pada kasus ini, atau tidak ada lagi yang dapat diputuskan.",
+        "This stage was never open in this case, or has nothing left to decide.",
+    )
+    return ValidationFailed(Flaw(pointer, "CANNOT_REOPEN", text_id, text_en))

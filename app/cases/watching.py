@@ -4,6 +4,7 @@ calendar changes. Once each, over any number of processes and crashes: the case 
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -27,9 +28,11 @@ EVERY_SECONDS = 5.0
 BATCH = 500
 OPERATOR = "operator"
 PASSED = Statement(
-    "SELECT case_id, stage, round FROM stage WHERE status = 'open' AND due_on < :today AND passed_entry_id IS NULL"
+    "SELECT case_id, stage, round, due_on FROM stage WHERE status = 'open' AND due_on < :today AND passed_entry_id IS NULL"
+    " AND (due_on, case_id, stage) > (CAST(:due AS date), CAST(:case_id AS uuid), :stage)"
     " ORDER BY due_on, case_id, stage LIMIT :limit"
 )
+BEGINNING = (date(1, 1, 1), UUID(int=0), "")
 OTHERWISE_COUNTED = Statement(
     "SELECT DISTINCT case_id FROM stage WHERE status = 'open' AND due_on IS NOT NULL AND due->>'calendar' <> :version"
     " AND case_id > :after ORDER BY case_id LIMIT :limit"
@@ -47,8 +50,7 @@ class Watcher:
 
     def __init__(self, database: Database, standing: Standing, calendars: Calendars) -> None:
         self._database, self._standing, self._calendars = database, standing, calendars
-        self._counted = calendars.current.version
-        self._first = True
+        self._counted = ""  # a process that starts looks at all of them once
 
     async def run(self) -> None:
         while True:
@@ -64,17 +66,40 @@ class Watcher:
         """How many entries it wrote."""
         async with self._database.reading() as session:
             await self._calendars.refresh(session)
-        written = await self._recount() if self._first or self._counted != self._calendars.current.version else 0
-        self._first, self._counted = False, self._calendars.current.version
-        while passed := await self._pass():
-            written += passed
-        return written
+        written, version = 0, self._calendars.current.version
+        if self._counted != version:
+            written, whole = await self._recount(version)
+            self._counted = version if whole else self._counted
+        return written + await self._pass()
 
     async def _pass(self) -> int:
-        async with self._database.reading() as session:
-            rows = await session.run(PASSED, today=clock.today(), limit=BATCH)
-        author = system(await self._standing.current())
-        return sum([await self._one(author, row.case_id, row.stage, row.round) for row in rows])
+        """Every term that has run out, the earliest first; those that it opens may have run out as well."""
+        due, case_id, stage = BEGINNING
+        written = again = 0
+        while True:
+            async with self._database.reading() as session:
+                where = {"due": due, "case_id": case_id, "stage": stage}
+                rows = await session.run(PASSED, today=clock.today(), limit=BATCH, **where)
+            if not rows and not again:
+                return written
+            if not rows:
+                (due, case_id, stage), again = BEGINNING, 0
+                continue
+            author = system(await self._standing.current())
+            for row in rows:
+                again += await self._guarded(self._one(author, row.case_id, row.stage, row.round), row.case_id)
+            written += again
+            due, case_id, stage = rows[-1].due_on, rows[-1].case_id, rows[-1].stage
+
+    async def _guarded(self, work: Coroutine[Any, Any, int], case_id: UUID) -> int:
+        """What one case does to the watcher must not keep it from the others."""
+        try:
+            return await work
+        except DomainError:
+            raise  # quarantined, or the database is away: that concerns all of them
+        except Exception:
+            log.exception("the watcher stumbled over case %s; it goes on", case_id)
+            return 0
 
     async def _one(self, author: Caller, case_id: UUID, stage: str, number: int) -> int:
         async with self._database.writing() as session:
@@ -85,23 +110,25 @@ class Watcher:
             await pass_deadline(session, author, self._calendars.current, case, row)
             return 1
 
-    async def _recount(self) -> int:
-        """Open stages whose due date another calendar counted."""
-        after, written = NOBODY, 0
+    async def _recount(self, version: str) -> tuple[int, bool]:
+        """Open stages whose due date another calendar counted; and whether none was passed over."""
+        after, written, whole = NOBODY, 0, True
         while True:
             async with self._database.reading() as session:
-                version = self._calendars.current.version
                 rows = await session.run(OTHERWISE_COUNTED, version=version, after=after, limit=BATCH)
             if not rows:
-                return written
+                return written, whole
             author = system(await self._standing.current())
-            written += sum([await self._recounted(author, row.case_id) for row in rows])
+            for row in rows:
+                found = await self._guarded(self._recounted(author, row.case_id), row.case_id)
+                written, whole = written + max(found, 0), whole and found >= 0
             after = rows[-1].case_id
 
     async def _recounted(self, author: Caller, case_id: UUID) -> int:
+        """-1: somebody writes to it just now; it is looked at again."""
         async with self._database.writing() as session:
             case = await locked(session, case_id)
-            return 0 if case is None else await recount(session, author, self._calendars, case)
+            return -1 if case is None else await recount(session, author, self._calendars, case)
 
 
 def system(snapshot: Snapshot) -> Caller:

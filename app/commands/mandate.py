@@ -30,22 +30,20 @@ def transfer(
     execute: Annotated[
         bool, typer.Option("--execute", help="Write the entries; without it, only say what would be.")
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="Write one line per case to this CSV file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Add one line per case to this CSV file.")] = None,
 ) -> None:
     """Hand all open cases over by the rules of the succession. A dry run first; with --execute each case gets its entry, once: stopped
     in the middle and started again, it goes on with what is left.
     """
     with reached() as (_, found):
         try:
-            done = asyncio.run(_work(found.urls.app, role, execute=execute))
+            done = asyncio.run(_work(found.urls.app, role, report, execute=execute))
         except NotPassingError as error:
             raise SystemExit(f"Nothing to hand over: {error}.") from None
-    if report is not None:
-        _write(report, done)
     _tell(done, execute=execute)
 
 
-async def _work(url: str, role: str, *, execute: bool) -> list[HandedOver]:
+async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> list[HandedOver]:
     async with opened(url) as database:
         author = system(await Standing(database).current())
         handing_over.require_passing(role, author)
@@ -55,15 +53,21 @@ async def _work(url: str, role: str, *, execute: bool) -> list[HandedOver]:
         with typer.progressbar(length=count, label="cases") as bar:
             async for one in handing_over.hand_over(database, author, calendars.current, role, execute=execute):
                 done.append(one)
+                _write(report, one)
                 bar.update(1)
         return done
 
 
-def _write(path: Path, done: list[HandedOver]) -> None:
-    with path.open("w", newline="") as file:
+def _write(path: Path | None, one: HandedOver) -> None:
+    """Line by line, added to what an earlier start wrote: what was handed over is in it, whenever it stopped."""
+    if path is None:
+        return
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["number", "case", "to", "rule", "entry"])
-        rows.writerows([one.number, one.case_id, one.to, one.rule, one.entry or ""] for one in done)
+        if fresh:
+            rows.writerow(["number", "case", "to", "rule", "entry"])
+        rows.writerow([one.number, one.case_id, one.to, one.rule, one.entry or ""])
 
 
 def _tell(done: list[HandedOver], *, execute: bool) -> None:

@@ -143,14 +143,16 @@ def _starts(clock: Clock, case: CaseState, stage: StageState, no_receipt: int) -
         elif start == "stage.opened_on":
             yield stage.opened_on, start
         else:
-            for post in case.rounds(where):
-                yield from _recorded(post.facts or {}, field, start, no_receipt)
+            rounds = [post for post in case.rounds(where) if post.facts]
+            for post in rounds:
+                yield from _recorded(post.facts or {}, field, start, no_receipt if post is rounds[-1] else None)
 
 
-def _recorded(facts: Mapping[str, object], field: str, name: str, no_receipt: int) -> Iterator[tuple[date, str]]:
+def _recorded(facts: Mapping[str, object], field: str, name: str, no_receipt: int | None) -> Iterator[tuple[date, str]]:
+    """`no_receipt` None: a letter that a newer one has followed; nothing stands in for its receipt."""
     if facts.get(field):
         yield _day(facts[field]), name
-    elif field == "letter_received_on" and facts.get("letter_date"):
+    elif no_receipt is not None and field == "letter_received_on" and facts.get("letter_date"):
         yield _day(facts["letter_date"]) + no_receipt * ONE_DAY, f"{name}:no_receipt"
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 from app.errors import OutcomeNotAllowed, StageNotOpen
 from app.procedure.deadlines import REOPENED, clock_of
-from app.procedure.model import Condition, Outcome, Procedure, Rulebook, When
+from app.procedure.model import Condition, Outcome, Procedure, Rulebook, Stage, When
 from app.procedure.state import CaseState, StageState
 
 LAST = 2**31  # after every seq
@@ -14,13 +14,16 @@ LAST = 2**31  # after every seq
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The case after a post: `opened` has new rounds and stages whose clock starts anew, `closed` the closing status."""
+    """The case after a post: `opened` has new rounds and stages whose clock starts anew, `closed` the closing status; `kept`: those
+    of `opened` whose clock runs on, only to another day.
+    """
 
     case: CaseState
     opened: tuple[StageState, ...]
     dropped: tuple[StageState, ...]
     closed: str | None
     status: str
+    kept: frozenset[tuple[str, int]] = frozenset()
 
 
 def holds(rulebook: Rulebook, code: str | None, case: CaseState) -> bool:
@@ -34,7 +37,8 @@ def holds(rulebook: Rulebook, code: str | None, case: CaseState) -> bool:
         found = _decides(condition, post)
         if found is not None:
             return found
-    return any(s.stage in condition.touched and (s.extended or s.paused) for s in case.stages)
+    touched = [s for s in case.stages if s.stage in condition.touched]
+    return any(condition.by in (None, handler) for s in touched for handler in s.handlers)
 
 
 def _decides(condition: Condition, post: StageState) -> bool | None:
@@ -148,23 +152,46 @@ def moved(
     was: str | None = None,
 ) -> Move:
     """The case with rounds replaced, and the status that follows. `was`: the status of a closed case that stays closed."""
+    kept = frozenset(
+        (s.stage, s.round) for s in opened if any((s.stage, s.round) == (o.stage, o.round) for o in case.stages)
+    )
     for new in (*opened, *dropped):
         case = _replaced(case, new)
     left = was if was is not None and not case.open_codes() else None
-    return Move(case, tuple(opened), tuple(dropped), closed, closed or left or status(rulebook, case))
+    return Move(case, tuple(opened), tuple(dropped), closed, closed or left or status(rulebook, case), kept)
 
 
-def relying(case: CaseState, corrected: StageState) -> list[StageState]:
-    """Rounds that came to be because of this post, and those that came of them: posted or open, in the order of their opening."""
+def restated(case: CaseState, stage: StageState) -> CaseState:
+    """The case with one round as it should have been."""
+    return _replaced(case, stage)
+
+
+def may_reopen(rulebook: Rulebook, case: CaseState, stage: str) -> bool:
+    """A stage that was open in this case, is no first one, exists under its condition, and has something to decide."""
+    found = rulebook.procedures[case.procedure].stages.get(stage)
+    if found is None or found.opened_by_case or not case.rounds(stage):
+        return False
+    return holds(rulebook, found.only_if, case) and bool(allowed_outcomes(rulebook, case, stage))
+
+
+def relying(rulebook: Rulebook, case: CaseState, corrected: StageState) -> list[StageState]:
+    """Later rounds that this post may have opened or started the clock of, and those that came of them: posted or open."""
+    stages = rulebook.procedures[case.procedure].stages
     found: list[StageState] = []
     since = {corrected.stage: _order(corrected)}
     for stage in sorted(case.stages, key=_order):
-        opener = stage.after.partition(".")[0]
-        if stage.status == "skipped" or opener not in since or _order(stage) <= since[opener]:
+        sources = _sources(stages[stage.stage]) & set(since)
+        if stage.status == "skipped" or not any(_order(stage) > since[s] for s in sources):
             continue
         found.append(stage)
         since.setdefault(stage.stage, _order(stage))
     return found
+
+
+def _sources(stage: Stage) -> set[str]:
+    """The stages that may open this one, or start its clock."""
+    starts = {s.partition(".")[0] for c in stage.clocks for s in c.starts}
+    return {name.partition(".")[0] for name in stage.opened_by} | set(stage.opened_by_clock_of) | starts
 
 
 def _order(stage: StageState) -> int:

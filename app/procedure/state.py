@@ -8,7 +8,8 @@ from datetime import date
 @dataclass(frozen=True, slots=True)
 class StageState:
     """One round of one stage. `after`: the `stage.outcome` that last set its clock; `case_opened` for the first.
-    `extended`: how often its running clock was; `paused`: the first and last day of its pause.
+    `extended`: how often its running clock was; `paused`: the first and last day of its pause; `handlers`: who
+    extended or paused it.
     """
 
     stage: str
@@ -22,6 +23,7 @@ class StageState:
     posted_by: str | None = None
     extended: int = 0
     paused: tuple[date, date] | None = None
+    handlers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The working-day calendar: taken from the `holidays` package once a version, kept as rows, read once a process."""
 
+import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -10,15 +12,19 @@ import holidays
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database import Session, Statement, Together
+from app.database import Database, Session, Statement, Together
+from app.errors import DomainError
 from app.ledger.append import append
 from app.ledger.canonical import canonical
 from app.ledger.parts import sha256
 from app.procedure.deadlines import Calendar
 from app.reference.models import CalendarVersion, Holiday
 
-FIRST_YEAR, LAST_YEAR = 2019, 2060
-VERSION = f"holidays-{version('holidays')}"
+log = logging.getLogger("sbt.calendar")
+FOLLOW_SECONDS = 2.0
+FIRST_YEAR, LAST_YEAR = 2010, 2060
+PACKAGE = "holidays-"
+VERSION = f"{PACKAGE}{version('holidays')}"
 KNOWN_UNTIL = Statement("SELECT known_until FROM calendar_version WHERE version = :version")
 VERSIONS = Statement(
     "SELECT v.version, v.known_until FROM calendar_version v JOIN entry e ON e.id = v.entry_id ORDER BY e.received_at, e.id"
@@ -55,9 +61,14 @@ def days_hash(days: Iterable[Mapping[str, Any]]) -> str:
 
 
 async def ensure(session: Session, *, by: str) -> None:
-    """Store this version's snapshot, once, with its entry."""
-    if not await session.value(KNOWN_UNTIL, version=VERSION):
-        await _store(session, VERSION, *snapshot(), by=by)
+    """Store this version's snapshot, once, with its entry. A revised calendar stays in force until the package knows of more."""
+    found = Calendars()
+    await found.refresh(session)
+    known_until, days = snapshot()
+    revised = bool(found.known) and not found.current.version.startswith(PACKAGE)
+    if VERSION in found.known or (revised and known_until <= found.current.known_until):
+        return
+    await _store(session, VERSION, known_until, days, by=by)
 
 
 async def _store(session: Session, version: str, known_until: date, days: list[dict[str, Any]], *, by: str) -> None:
@@ -106,6 +117,16 @@ class Calendars:
         self.known: dict[str, Calendar] = {}
         self.current: Calendar
 
+    async def follow(self, database: Database) -> None:
+        """For as long as the process lives."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            try:
+                async with database.reading() as session:
+                    await self.refresh(session)
+            except DomainError as error:  # the database is away: the next round tries again
+                log.warning("the calendars were not looked at: %s", error.code)
+
     async def refresh(self, session: Session) -> None:
         """Take over what was loaded since, here or in another process."""
         rows = await session.run(VERSIONS)
@@ -118,9 +139,9 @@ class Calendars:
 
 
 async def load(session: Session) -> Calendars:
-    """A service does not start without the snapshot of its own version of the package."""
+    """A service does not start without a calendar."""
     found = Calendars()
     await found.refresh(session)
-    if VERSION not in found.known:
-        raise RuntimeError(f"the calendar {VERSION} is not loaded: run `sbt db migrate`")
+    if not found.known:
+        raise RuntimeError("no calendar is loaded: run `sbt db migrate`")
     return found

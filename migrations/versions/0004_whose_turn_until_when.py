@@ -11,7 +11,7 @@ depends_on = None
 
 CHANGING = {
     "cases": "successors",
-    "stage": "extended, paused_from, paused_until, passed_entry_id, content_entry_id, flags",
+    "stage": "extended, paused_from, paused_until, handlers, passed_entry_id, content_entry_id, flags",
     "import_job": "status, beat_at",
     "import_line": "status, case_id, entry_id, code, errors",
 }
@@ -48,6 +48,10 @@ def _stages() -> None:
     _added("stage", extended, "0")
     op.add_column("stage", sa.Column("paused_from", sa.Date(), comment="First day of its pause."))
     op.add_column("stage", sa.Column("paused_until", sa.Date(), comment="Last day of its pause."))
+    handled: sa.Column[list[str]] = sa.Column(
+        "handlers", postgresql.ARRAY(sa.Text()), nullable=False, comment="Parties that extended or paused it."
+    )
+    _added("stage", handled, "{}")
     passed = "Entry that says that its running clock has run out."
     op.add_column("stage", sa.Column("passed_entry_id", sa.Uuid(), comment=passed))
     content = "Entry that holds its content: that of the post, or of its last correction."

@@ -121,6 +121,8 @@ def test_a_sanction_outside_the_allowed_set_is_told_lighter_or_heavier_and_goes_
     assert said["allowed"] == ["berat_turun_jabatan", "berat_bebas_jabatan", "berat_pdhtaps"]
     posted = decided(api, case, "sanksi_tidak_sesuai", sanction)
     assert posted.status_code == 201 and posted.json()["open_stages"] == ["validasi_bkn"]
+    shown = api.get("bkn", f"/v1/cases/{case.id}/stages/tindak_lanjut_ppk").json()["latest"]["sanction"]
+    assert shown == {"finding": finding, "allowed": said["allowed"]}
     check_replay(api, case)
 
 

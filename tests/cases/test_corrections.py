@@ -113,12 +113,54 @@ def test_what_is_refused(api: House) -> None:
     assert refusal(act(api, "bawaslu", case, path, unproven))[1] == "CHARGE_NOT_IN_PHASE"
 
 
-def test_the_employer_is_not_corrected(api: House) -> None:
+def test_the_employer_that_decides_the_way_of_a_case_is_not_corrected_a_slip_in_a_letter_is(api: House) -> None:
     api.at("2024-10-10")
     case = api.walked("tindak_lanjut_ppk")
     body = correction("sbt_2024", "penyampaian_ppk", "disampaikan", subject_agency_code="5100")
-    answer = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body)
+    assert act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body).status_code == 201
+    assert api.get("bkn", f"/v1/cases/{case.id}").json()["agency_code"] == "7600"
+    check_replay(api, case)
+    unknown = api.open(outcome="perlu_identifikasi", subject__nip=None)
+    api.post("bkn", unknown, "identifikasi", "teridentifikasi")
+    body = correction("sbt_2024", "identifikasi", "teridentifikasi", subject_agency_code="5100")
+    answer = act(api, "bkn", unknown, "stages/identifikasi/corrections", body)
     assert answer.status_code == 422 and answer.json()["errors"][0]["code"] == "NOT_CORRECTABLE"
+
+
+def test_a_receipt_that_never_was_is_taken_away_and_a_letter_is_not_dated_after_its_receipt(api: House) -> None:
+    api.at("2024-10-20")
+    case = api.walked("penyampaian_ppk")
+    post = body_for("sbt_2024", "penyampaian_ppk", "disampaikan")
+    post["body"] |= {"letter_date": "2024-10-10", "letter_received_on": "2024-10-11"}
+    api.post("bkn", case, "penyampaian_ppk", "disampaikan", post)
+    assert steps(api, case)["tindak_lanjut_ppk"]["due"]["start"] == "2024-10-11"
+    without = {n: v for n, v in post["body"].items() if n != "letter_received_on"}
+    taken = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", {"body": without, "reason": WHY})
+    assert taken.status_code == 201, taken.text
+    due = steps(api, case)["tindak_lanjut_ppk"]["due"]
+    assert due["start"] == "2024-10-17" and due["started_by"].endswith(":no_receipt")
+    assert due["start_certainty"] == "assumed"
+    assert act(api, "bkn", case, "stages/tindak_lanjut_ppk/receipts", {"received_on": "2024-10-14"}).status_code == 201
+    late = {**without, "letter_date": "2024-10-15"}
+    answer = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", {"body": late, "reason": WHY})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["code"] == "DATE_ORDER"
+    check_replay(api, case)
+
+
+def test_after_a_warning_a_correction_of_the_letter_is_still_told(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("tindak_lanjut_ppk")
+    api.at("2024-11-07")
+    api.watched()
+    api.post("bkn", fresh(api, case), "peringatan", "diterbitkan")
+    body = correction("sbt_2024", "penyampaian_ppk", "disampaikan", articles=["PP 94/2021 Pasal 14"])
+    told = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body)
+    assert told.status_code == 201, told.text
+    assert steps(api, case)["tindak_lanjut_ppk"]["flags"]
+    waiting = api.get("bkn", "/v1/worklist?limit=200").json()["data"]
+    flagged = {i["stage"]: i["state"] for i in waiting if i["case_id"] == case.id and i["flags"]}
+    assert flagged == {"tindak_lanjut_ppk": "overdue", "peringatan": "met"}, "also what was posted already"
+    check_replay(api, case)
 
 
 def test_a_wrong_identification_is_corrected_and_the_right_person_is_found(api: House) -> None:

@@ -30,9 +30,9 @@ def test_a_closed_case_is_opened_again_with_a_new_round_by_the_stages_owner(api:
     api.post("bawaslu", case, "kajian_bawaslu", "tidak_terbukti")
     api.at("2024-10-14")
     assert refusal(act(api, "bkn", case, "reopenings", opened)) == (403, "NO_MANDATE_FOR_STAGE")
-    for stage in ("eskalasi", "pelaporan_publik"):
-        wrong = act(api, "bawaslu", case, "reopenings", {**opened, "stage": stage})
-        assert wrong.status_code == 422 and wrong.json()["errors"][0]["code"] == "NEVER_OPEN", stage
+    for stage, party in (("eskalasi", "kemenpanrb"), ("pelaporan_publik", "bkn")):
+        wrong = act(api, party, case, "reopenings", {**opened, "stage": stage})
+        assert wrong.status_code == 422 and wrong.json()["errors"][0]["code"] == "CANNOT_REOPEN", stage
     answer = act(api, "bawaslu", case, "reopenings", opened)
     assert (answer.status_code, answer.json()["open_stages"]) == (201, ["kajian_bawaslu"])
     said = steps(api, case)["kajian_bawaslu"]
@@ -41,6 +41,20 @@ def test_a_closed_case_is_opened_again_with_a_new_round_by_the_stages_owner(api:
     api.post("bawaslu", case, "kajian_bawaslu", "terbukti")
     rounds = api.get("bawaslu", f"/v1/cases/{case.id}/stages/kajian_bawaslu").json()["rounds"]
     assert [r["outcome"] for r in rounds] == ["tidak_terbukti", "terbukti"]
+    check_replay(api, case)
+
+
+def test_a_stage_with_nothing_left_to_decide_is_not_opened_again(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("tindak_lanjut_ppk")
+    api.post("bkn", case, "tindak_lanjut_ppk", "sanksi_tidak_sesuai")
+    api.post("bkn", case, "validasi_bkn", "keliru")
+    api.post("bkn", case, "pembatalan_sk", "sk_dibatalkan")
+    api.post("bkn", case, "tindak_lanjut_ppk", "pegawai_berhenti_pensiun")
+    for stage in ("validasi_bkn", "buka_blokir"):
+        answer = act(api, "bkn", case, "reopenings", {"stage": stage, "reason": "Bukti baru."})
+        assert answer.status_code == 422 and answer.json()["errors"][0]["code"] == "CANNOT_REOPEN", stage
+    assert act(api, "bkn", case, "reopenings", {"stage": "tindak_lanjut_ppk", "reason": "Keliru."}).status_code == 201
     check_replay(api, case)
 
 

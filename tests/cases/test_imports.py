@@ -123,6 +123,52 @@ def test_an_open_case_goes_on_where_it_stood(api: House) -> None:
     check_replay(api, case_id)
 
 
+LADDER = (
+    ("peringatan", "diterbitkan", "2020-12-21"), ("teguran", "diterbitkan", "2021-01-13"), ("blokir_siasn", "diblokir", "2021-02-03"),
+    ("tindak_lanjut_ppk", "sanksi_sesuai", "2021-02-10"), ("validasi_bkn", "sesuai", "2021-02-15"), ("buka_blokir", "dibuka", "2021-02-18"),
+    ("selesai", "selesai_sanksi", "2021-02-22"),
+)  # fmt: skip
+
+
+def test_what_ran_out_in_those_days_opened_the_control_stages_of_those_days(api: House) -> None:
+    """The blocked cases of 2020: no post opens a warning, a term that has run out does."""
+    api.at("2025-07-01")
+    old = line(6)
+    for stage, outcome, day in LADDER:
+        known = {"letter_received_on": day, "sanction_code": "h_berat_bebas", "letter_date": day}
+        post = body_for("skb_2020", stage, outcome, date.fromisoformat(day), **known)
+        if stage in ("peringatan", "teguran"):
+            post["body"]["letter_received_on"] = day
+        old["posts"].append({"stage": stage, **post})
+    (result,) = imported(api, [old])
+    assert result["status"] == "imported", result
+    case = api.get("bkn", f"/v1/cases/{result['case_id']}").json()
+    assert case["status"] == "dijatuhi_sanksi"
+    check_replay(api, case["id"])
+
+
+def test_who_is_identified_by_an_imported_post_is_known_and_found(api: House) -> None:
+    api.at("2025-07-01")
+    nip = fresh_nip(next(SERIAL))
+    day = date(2024, 10, 10)
+    posts = [
+        {"stage": "pelaporan_publik", **body_for("sbt_2024", "pelaporan_publik", "perlu_identifikasi", day)},
+        {
+            "stage": "identifikasi",
+            **body_for("sbt_2024", "identifikasi", "teridentifikasi", day, subject_nip=nip, subject_agency_code="5100"),
+        },
+    ]
+    changes = {"report__received_on": "2024-10-10", "incident__occurred_on": "2024-10-01", "election": "pilkada_2024"}
+    old = line(1, procedure=None, subject__nip=None, violations=["ds_13"], **changes) | {"posts": posts}
+    (result,) = imported(api, [old])
+    assert result["status"] == "imported", result
+    case = api.get("bkn", f"/v1/cases/{result['case_id']}", X_Purpose="penanganan").json()
+    assert case["subject"]["identified"] and case["subject"]["nip"] == nip and case["agency_code"] == "5100"
+    found = api.send("bkn", "/v1/cases/search", {"nip": nip}, X_Purpose="penanganan").json()["data"]
+    assert [c["id"] for c in found] == [case["id"]]
+    check_replay(api, case["id"])
+
+
 def test_what_kasn_processed_before_it_ended_goes_to_the_minister_also_when_it_is_imported_later(api: House) -> None:
     api.at("2025-07-01")
     processed, untouched = imported(api, [line(5), line(4)])
@@ -160,6 +206,9 @@ def test_each_line_has_its_own_result_and_no_value_is_repeated(api: House) -> No
         ("{", "INVALID_JSON", None),
         (line(procedure="skb_2030"), "UNKNOWN_REFERENCE", "/procedure"),
         (line(report__received_on="2022-10-01"), "VALIDATION_FAILED", "/report/received_on"),
+        (line(procedure="sbt_2024"), "VALIDATION_FAILED", "/report/received_on"),
+        ({**line(), "posts": line()["posts"][6:]}, "VALIDATION_FAILED", "/posts/0"),
+        (line(posts__6__body=line()["posts"][6]["body"] | {"sanction_code": "ringan_lisan"}), "SANCTION_OUTSIDE", "/posts/6/body/sanction_code"),
         (line(posts__2__outcome="terbukti"), "UNKNOWN_REFERENCE", "/posts/2/outcome"),
         (line(posts__3__stage="verval_kasn", posts__3__outcome="terbukti", posts__3__body=line()["posts"][4]["body"]), "VALIDATION_FAILED", "/posts/3"),
         (line(posts__1__body={"decided_on": "2020-10-04", "rahasia": 1}), "VALIDATION_FAILED", "/posts/1/body"),

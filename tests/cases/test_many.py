@@ -97,7 +97,9 @@ def test_if_one_person_of_a_report_is_refused_no_case_is_there(api: House) -> No
     twice = report({})
     twice["persons"].append(twice["persons"][0])
     answer = api.send("bkn", "/v1/reports", twice)
-    assert refusal(answer) == (409, "DUPLICATE_CASE") and answer.json()["at"] == "/persons/1"
+    assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == "/persons/1/subject"
+    wrong = api.send("bkn", "/v1/reports", {**report({}), "election": "pilkada_1999"})
+    assert wrong.json()["errors"][0]["pointer"] == "/election", "what was said of all is not the person's fault"
     assert api.superuser("SELECT count(*) AS n FROM cases")[0].n == before
 
 
@@ -128,6 +130,12 @@ def test_a_backlog_of_first_verifications_is_posted_at_once_each_with_its_result
     assert said["results"][2]["written"]["status"] == "ditolak"
     assert api.get("bkn", f"/v1/cases/{cases[1].id}").json()["open_stages"] == ["verifikasi_satgas"]
     assert [row.status for row in api.accesses(answer.headers["x-request-id"])].count(201) == 3
+    other = {
+        "stage": "pelengkapan_data",
+        "posts": [{**posts[0], **body_for("sbt_2024", "pelengkapan_data", "dilengkapi")}],
+    }
+    reused = api.send("bkn", "/v1/stage-posts", other, Idempotency_Key=key).json()["results"][0]
+    assert reused["problem"]["code"] == "IDEMPOTENCY_KEY_REUSED", "a key is good for one stage"
     again_ = api.send("bkn", "/v1/stage-posts", {"stage": "verifikasi_satgas", "posts": posts}, Idempotency_Key=key)
     assert [r["status"] for r in again_.json()["results"]] == [201, 412, 201, 404, 201], "what is there stays, once"
     for case in cases:

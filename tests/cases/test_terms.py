@@ -42,7 +42,7 @@ def test_the_case_says_whose_turn_since_when_until_when_why_and_what_then(api: H
     case = api.walked("tindak_lanjut_ppk")
     said = steps(api, case)["tindak_lanjut_ppk"]
     assert (said["owner"], said["state"], said["round"]) == ("bkn", "running", 1)
-    assert said["since"].startswith("2024-10-10")
+    assert said["since"] == "2024-10-10" and said["opened_at"].startswith("2024-10-10")
     assert said["when_overdue"] == [{"stage": "peringatan", "owner": "bkn"}]
     due = said["due"]
     assert (due["value"], due["unit"], due["zone"], due["certainty"]) == (14, "working_day", "Asia/Jakarta", "assumed")
@@ -166,6 +166,30 @@ def test_a_paused_file_counts_as_processed_by_kasn(api: House) -> None:
     assert answer.status_code == 201, answer.text
     api.at("2024-09-04")
     assert steps(api, case)["verval_kasn"]["owner"] == "kemenpanrb", "it was in hand: to the minister"
+
+
+def test_a_successors_own_pause_does_not_take_the_case_from_it(api: House) -> None:
+    api.at("2024-08-26")
+    case = api.walked("verval_kasn", "skb_2022")
+    act(api, "kasn", case, "stages/verval_kasn/receipts", {"received_on": "2024-08-26"})
+    api.at("2024-09-05")
+    assert act(api, "bkn", case, "stages/verval_kasn/pauses", {**BECAUSE, "until": "2024-09-06"}).status_code == 201
+    assert steps(api, case)["verval_kasn"]["owner"] == "bkn"
+    check_replay(api, case)
+
+
+def test_a_second_order_that_is_late_as_well_runs_out_anew(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("eskalasi")
+    for round_ in (1, 2):
+        order = body_for("sbt_2024", "eskalasi", "diperintahkan")
+        order["body"] |= {"letter_received_on": "2024-10-10"}
+        api.post(api.turn(case, "eskalasi"), fresh(api, case), "eskalasi", "diperintahkan", order)
+        api.at(f"202{4 + round_}-03-01")
+        api.watched()
+        lines = api.get("auditor", f"/v1/cases/{case.id}").json()["stages"]
+        assert [s["status"] for s in lines if s["stage"] == "eskalasi"] == ["posted"] * round_ + ["open"]
+    check_replay(api, fresh(api, case))
 
 
 def test_the_watcher_writes_once_that_a_term_has_run_out_and_opens_the_control_stage(api: House) -> None:
