@@ -1,4 +1,6 @@
-"""`make demo`: a service of its own on var/demo, its clock at 1 August 2023, two elections' cases, and a table that must show zero."""
+"""`make demo`: a service of its own on var/demo, its clock at 1 August 2023; old cases come in, two elections go by, KASN's work passes on in
+between; and a table that must show zero.
+"""
 
 import argparse
 import asyncio
@@ -12,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,10 @@ from rich.table import Table
 
 from app import embedded
 from demo.drive import Driver
+from demo.past import lines
 from demo.plan import PUBLISHED, expected, plan
 
+SUCCESSION = date(2024, 9, 4)
 START = "2023-08-01T08:00:00+07:00"
 NOTES = """The print contradicts itself, the ledger does not:
 - 181 of 264 is 68.6 %, not the printed 71.6 %.
@@ -51,12 +56,7 @@ def service(data: Path) -> Iterator[str]:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    mine = {
-        "SBT_ENVIRONMENT": "sandbox",
-        "SBT_DATA_DIR": str(data),
-        "SBT_PORT": str(port),
-        "SBT_SANDBOX_CLOCK_START": START,
-    }
+    mine = settings(data, f":{port}") | {"SBT_SANDBOX_CLOCK_START": START}
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
     with (data / "service.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "app.cli", "run"], env=clean | mine, stdout=log, stderr=log)
@@ -85,7 +85,7 @@ def wait_ready(base: str, process: subprocess.Popen[bytes]) -> None:
 async def drive(base: str, data: Path, scale: float, seed: int) -> dict[str, dict[tuple[str, str], int]]:
     """The figures of both elections, as the auditor reads them at the end."""
     clients = {row["party"]: row for row in json.loads((data / "sandbox" / "clients.json").read_text())}
-    cases = plan(scale, random.Random(seed))
+    cases, old = plan(scale, random.Random(seed)), lines(scale, random.Random(seed + 1))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -94,11 +94,40 @@ async def drive(base: str, data: Path, scale: float, seed: int) -> dict[str, dic
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(f"{len(cases)} cases, posts", total=sum(len(c.path) for c in cases))
+        total = len(old) + sum(len(c.path) for c in cases)
+        task = bar.add_task(f"{len(old)} imported, {len(cases)} cases and their posts", total=total)
         async with httpx.AsyncClient(base_url=base, timeout=60) as http:
             driver = Driver(http, clients, lambda: bar.advance(task))
-            await driver.run(cases)
-            return {election: await figures(driver, election) for election in ("pemilu_2024", "pilkada_2024")}
+            job = await driver.bring("kasn", old)
+            bar.console.print(
+                f"1 August 2023: KASN brings in {job['imported']:,} cases of the regional elections of 2020."
+            )
+
+            async def succession() -> None:
+                bar.console.print(
+                    "4 September 2024: KASN's mandate has ended; its open cases are handed over, a dry run first."
+                )
+                for words in ([], ["--execute"]):
+                    bar.console.print(await asyncio.to_thread(transfer, data, base, words))
+
+            await driver.run(cases, {SUCCESSION: succession})
+            return {
+                election: await figures(driver, election)
+                for election in ("pilkada_2020", "pemilu_2024", "pilkada_2024")
+            }
+
+
+def transfer(data: Path, base: str, words: list[str]) -> str:
+    """`sbt mandate transfer` as the operator types it: its report."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")} | settings(data, base)
+    command = [sys.executable, "-m", "app.cli", "mandate", "transfer", "--role", "kasn", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return "\n".join(f"  {line}" for line in done.stdout.splitlines() if "cases" in line or "entries" in line)
+
+
+def settings(data: Path, base: str) -> dict[str, str]:
+    port = base.rpartition(":")[2]
+    return {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(data), "SBT_PORT": port}
 
 
 async def figures(driver: Driver, election: str) -> dict[tuple[str, str], int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -70,16 +70,36 @@ class Driver:
         moment = datetime.combine(day, time(17), JAKARTA)
         await self.call("PUT", "operator", "/v1/sandbox/clock", {"now": moment.isoformat()})
 
-    async def run(self, plan: list[Planned]) -> None:
-        """Every post on its day; cases side by side, the posts of one case one after the other."""
+    async def bring(self, party: str, lines: list[str]) -> dict[str, Any]:
+        """An import, until its last line: the job as it ended."""
+        headers = await self.headers(party) | {"Idempotency-Key": str(uuid4()), "Content-Type": "application/x-ndjson"}
+        answer = await self.http.post("/v1/imports", content="\n".join(lines), headers=headers)
+        job: dict[str, Any] = answer.raise_for_status().json()
+        done = 0
+        while job["status"] == "running":
+            await asyncio.sleep(0.2)
+            job = (await self.call("GET", party, f"/v1/imports/{job['id']}")).json()
+            for _ in range(job["imported"] + job["refused"] - done):
+                self.progress()
+            done = job["imported"] + job["refused"]
+        if job["refused"]:
+            told = await self.call("GET", party, f"/v1/imports/{job['id']}/lines?status=refused&limit=3")
+            raise DemoError(told.text)
+        return job
+
+    async def run(self, plan: list[Planned], on: Mapping[date, Callable[[], Awaitable[None]]]) -> None:
+        """Every post on its day; cases side by side, the posts of one case one after the other. `on`: what else happens on a day."""
         calendar: dict[date, list[Running]] = defaultdict(list)
         for planned in plan:
             calendar[planned.received_on].append(Running(planned))
         room = asyncio.Semaphore(AT_ONCE)
         day = min(calendar)
         while day <= AS_OF:
-            if calendar[day]:
+            if calendar[day] or day in on:
                 await self.move_clock(day)
+            if day in on:
+                await on[day]()
+            if calendar[day]:
                 async with asyncio.TaskGroup() as group:
                     for case in calendar[day]:
                         group.create_task(self._today(case, day, calendar, room))
@@ -109,8 +129,19 @@ class Driver:
                 if outcome == "receipt"
                 else (path, post(case.planned, stage, outcome, day))
             )
-            answer = await self.write(poster(case.planned, stage), path, body, **{"If-Match": case.etag})
+            answer = await self._post(case, poster(case.planned, stage), path, body)
         case.etag = answer.headers["ETag"]
+
+    async def _post(self, case: Running, party: str, path: str, body: Any) -> httpx.Response:
+        """The watcher may have written meanwhile that a term ran out: then the case is read again."""
+        while True:
+            try:
+                return await self.write(party, path, body, **{"If-Match": case.etag})
+            except DemoError as error:
+                if "STALE_VERSION" not in str(error):
+                    raise
+            seen = await self.call("GET", party, f"/v1/cases/{case.id}")
+            case.etag = seen.headers["ETag"]
 
 
 def poster(planned: Planned, stage: str) -> str:

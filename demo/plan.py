@@ -145,6 +145,9 @@ PILKADA: tuple[tuple[int, tuple[Step, ...]], ...] = (
 )  # fmt: skip
 
 PUBLISHED = (
+    Published("pilkada_2020", "reported (imported)", "measure", "reported", 2034),
+    Published("pilkada_2020", "proven (imported)", "measure", "proven", 1597),
+    Published("pilkada_2020", "sanctioned by the PPK (imported)", "measure", "sanctioned", 1450),
     Published("pemilu_2024", "reported", "measure", "reported", 481),
     Published("pemilu_2024", "proven", "measure", "proven", 264),
     Published("pemilu_2024", "sanctioned by the PPK", "measure", "sanctioned", 181),
@@ -194,16 +197,19 @@ def expected(figure: Published, scale: float) -> int:
     """The printed figure; at another scale than 1, what the same paths come to."""
     if scale == 1:
         return figure.count
-    groups = scaled(PEMILU if figure.election == "pemilu_2024" else PILKADA, scale)
-    return sum(count for count, path in groups if counts(figure, path))
+    return sum(count for count, path in scaled(groups_of(figure.election), scale) if counts(figure, path))
+
+
+def groups_of(election: str) -> tuple[tuple[int, tuple[Step, ...]], ...]:
+    from demo.past import PAST  # it is written with what stands here
+
+    return {"pemilu_2024": PEMILU, "pilkada_2024": PILKADA, "pilkada_2020": PAST}[election]
 
 
 def counts(figure: Published, path: tuple[Step, ...]) -> bool:
     """Whether a case of this path is among those that the figure counts."""
     done = {f"{stage}.{outcome}" for stage, outcome, _ in path}
-    proven = (
-        bool(done & {"verval_kasn.terbukti"}) if figure.election == "pemilu_2024" else "kajian_bawaslu.terbukti" in done
-    )
+    proven = "kajian_bawaslu.terbukti" in done if figure.election == "pilkada_2024" else "verval_kasn.terbukti" in done
     ended = bool(done & {"selesai.selesai_sanksi", "pencatatan_idis.tercatat"})
     ends = {
         "reported": True,

@@ -198,11 +198,11 @@ def _rule(procedure: str, stage: str, due: dict[str, Any]) -> int:
     """How many days must count: the term, or what an extension made of it."""
     if not due["extended"]:
         return int(due["value"])
-    longer = next(
-        c.extension for c in rulebook().procedures[procedure].stages[stage].clocks
-        if c.extension and (c.value, c.unit) == (due["value"], due["unit"])
-    )  # fmt: skip
-    return int(longer.total or due["value"] + (longer.adds or 0))
+    found = [c for c in rulebook().procedures[procedure].stages[stage].clocks if c.extension]
+    if any(c.extension and c.extension.total == due["value"] for c in found):
+        return int(due["value"])
+    longer = next(c.extension for c in found if (c.value, c.unit) == (due["value"], due["unit"]))
+    return int(due["value"] + (longer.adds if longer and longer.adds else 0))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from app.procedure.loading import rulebook
+from demo.past import PAST
 from demo.plan import PEMILU, PILKADA
 from tests.e2e.service import ROOT
 
@@ -16,6 +17,9 @@ def test_the_demo_ends_with_zero_differences(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "68.6 %" in done.stdout and "1,237" in done.stdout
+    assert "KASN brings in 20 cases" in done.stdout and "entries written" in done.stdout
+    assert "cases -> kemenpanrb  (processed_by_kasn)" in done.stdout
+    assert "cases -> bkn  (not processed_by_kasn)" in done.stdout
 
 
 def test_the_demo_walks_every_stage_of_both_procedures() -> None:
@@ -25,9 +29,10 @@ def test_the_demo_walks_every_stage_of_both_procedures() -> None:
 
 
 def test_the_plan_adds_up_to_the_published_numbers() -> None:
-    from demo.plan import PUBLISHED, counts
+    from demo.plan import PUBLISHED, counts, groups_of
 
     for figure in PUBLISHED:
-        groups = PEMILU if figure.election == "pemilu_2024" else PILKADA
+        groups = groups_of(figure.election)
         assert sum(n for n, path in groups if counts(figure, path)) == figure.count, figure
     assert sum(n for n, _ in PEMILU) == 481 and sum(n for n, _ in PILKADA) == 1237
+    assert sum(n for n, _ in PAST) == 2034
