@@ -21,9 +21,9 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Fifty rounds of kill -9 under load, the tree properties at full size, the manifest: about half an hour.
+# Fifty rounds of kill -9 under load, the tree properties at full size, the manifest, many lives of cases: about half an hour.
 soak: $(VENV)/ready
-	SBT_SOAK=1 $(BIN)/pytest tests/e2e/test_ledger.py tests/ledger tests/audit tests/publication $(ARGS)
+	SBT_SOAK=1 $(BIN)/pytest tests/e2e/test_ledger.py tests/ledger tests/audit tests/publication tests/cases/test_any_life.py $(ARGS)
 
 demo: $(VENV)/ready
 	@exec $(BIN)/python -m demo $(ARGS)

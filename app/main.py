@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
     app = FastAPI(
         title="SBT",
-        version="0.2.0",
+        version="0.3.0",
         description=ABOUT,
         openapi_url=None,
         docs_url=None,

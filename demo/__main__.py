@@ -122,7 +122,7 @@ def transfer(data: Path, base: str, words: list[str]) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")} | settings(data, base)
     command = [sys.executable, "-m", "app.cli", "mandate", "transfer", "--role", "kasn", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return "\n".join(f"  {line}" for line in done.stdout.splitlines() if "cases" in line or "entries" in line)
+    return "\n".join(f"  {line}" for line in done.stdout.splitlines() if line.strip()[:1].isdigit())
 
 
 def settings(data: Path, base: str) -> dict[str, str]:
