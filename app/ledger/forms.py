@@ -109,6 +109,8 @@ def _of_cases(members: Mapping[str, Any]) -> str | None:
     for name, form in (("idempotency", REQUEST), ("letter", LETTER), ("erases", ERASES), ("pause", PAUSE)):
         if name in members:
             inner.append((members[name], form, name))
+    if not all(isinstance(name, str) for name in (*members.get("changed", ()), *members.get("overrides", ()))):
+        return "changed"
     for name, form in LISTED:
         inner += [(row, form, name) for row in members.get(name, ())]
     return next((found for row, form, where in inner if (found := _fits(row, form, where))), None)
