@@ -113,6 +113,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         for job in app.state.jobs:
             job.cancel()  # the lines that are there are whole; the same file again goes on
+        if app.state.jobs:
+            await asyncio.wait(app.state.jobs, timeout=STOP_SECONDS)
     await app.state.database.close()
 
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app import embedded, roles
-from bench import before, ledger, load, service
+from bench import before, bringing, ledger, load, service
 from bench.load import Measured, Prepared
 from bench.service import Service, free_port, wait
 from demo.bodies import body_for
@@ -38,8 +39,9 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, default=6.0, help="length of each reading")
     arguments.add_argument("--data", type=Path, default=Path("var/bench"))
     arguments.add_argument("--leaves", type=int, default=1_000_000, help="size of the log that is verified")
+    arguments.add_argument("--lines", type=int, default=10_000, help="older cases that come in")
     arguments.add_argument("--turns", type=int, default=3, help="readings each, before and now")
-    arguments.add_argument("--only", choices=("posts", "before", "ledger"), help="one part instead of all three")
+    arguments.add_argument("--only", choices=("posts", "before", "ledger", "import"), help="one part instead of all")
     chosen = arguments.parse_args()
     rows: list[dict[str, Any]] = []
     log: list[dict[str, Any]] = []
@@ -48,6 +50,9 @@ def main() -> int:
         console.print(ledger.show(log))
     if chosen.only in (None, "ledger"):
         log += ledger.measure(chosen.data, chosen.leaves, chosen.seconds)
+        console.print(ledger.show(log))
+    if chosen.only in (None, "import"):
+        log += bringing.measure(chosen.data, chosen.lines)
         console.print(ledger.show(log))
     for workers in (1, 2) if chosen.only in (None, "posts") else ():
         with service.running(chosen.data, workers) as found:
@@ -109,14 +114,16 @@ def row(what: str, workers: int, connections: int, measured: Measured) -> dict[s
 def openings(found: Service, count: int, ids: list[str]) -> Iterator[Prepared]:
     import random
 
-    person = plan(0.001, random.Random(1))[-1]
-    body = json.dumps(opening(person, PILKADA[0][1][0][0], PILKADA[0][1][0][1])).encode()
+    one = replace(plan(0.001, random.Random(1))[-1], received_on=DAY)
+    body = opening(one, PILKADA[0][1][0][0], PILKADA[0][1][0][1])
+    birth = date(1970, 1, 1)
 
     def keep(_: int, answer: bytes) -> None:
         ids.append(json.loads(answer)["id"])
 
-    for _ in range(count):
-        yield load.request("POST", "/v1/cases", headers(found, "bkn", key=True), body), keep
+    for n in range(count):  # somebody else each time: the same person would be the same case
+        body["subject"]["nip"] = f"{birth + timedelta(days=n % 9000):%Y%m%d}2015011{900 + n // 9000:03}"
+        yield load.request("POST", "/v1/cases", headers(found, "bkn", key=True), json.dumps(body).encode()), keep
 
 
 def headers(found: Service, party: str, *, key: bool = False) -> dict[str, str]:

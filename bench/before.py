@@ -1,4 +1,4 @@
-"""The posting rate beside that of an earlier commit, turn by turn in one run: what sealing, access leaves and the sequencer cost."""
+"""The posting rate beside that of an earlier commit, turn by turn in one run: what a release costs."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ from bench import service
 from bench.load import Measured
 from bench.service import Service
 
-BEFORE_THE_LOG = "5760b30"  # posts with payloads in clear and one log without a tree
+EARLIER = "cf6d3ad"  # 0.2.0: the log for outsiders, without clocks, checks of charges and duplicates
 Post = Callable[[Service, int], Measured]
 
 
@@ -37,7 +37,7 @@ def compare(data: Path, post: Post, cases: int, turns: int) -> list[dict[str, An
     """`turns` readings of each, alternating; with 2 workers and 16 connections."""
     rates: dict[str, list[Measured]] = {"before": [], "now": []}
     delays: list[float] = []
-    with worktree(BEFORE_THE_LOG, data.with_name("before")) as old:
+    with worktree(EARLIER, data.with_name("before")) as old:
         for _ in range(turns):
             for name, root in (("before", old), ("now", Path.cwd())):
                 with service.running(data, 2, root=root) as found, watching(found, active=name == "now") as seen:

@@ -56,6 +56,7 @@ def running(data: Path, workers: int, root: Path | None = None) -> Iterator[Serv
     port = free_port()
     mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(port), "SBT_DATA_DIR": str(data.resolve())}
     mine |= {"SBT_WORKERS": str(workers), "PYTHONPATH": str(root or Path.cwd())}
+    mine["SBT_SANDBOX_CLOCK_START"] = "2024-10-18T09:00:00+07:00"  # the day of the posts: nothing is overdue
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SBT_")}
     with (data / "service.log").open("wb") as log:
         process = subprocess.Popen(

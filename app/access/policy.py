@@ -107,6 +107,14 @@ def require_may_open(caller: Caller, stage: Stage) -> None:
         raise NoMandateForStage(owner=stage.owner, allowed=sorted(openers))
 
 
+def require_author(caller: Caller, posted_by: str | None) -> None:
+    """Of a PPK's post: that PPK alone. An agency's posts may be corrected by whoever fills its role now."""
+    known = caller.snapshot.parties.get(posted_by or "")
+    of_ppk = caller.kind == "ppk" or (known is not None and known.kind == "ppk")
+    if of_ppk and posted_by != caller.party:
+        raise NoMandateForStage(owner=posted_by)
+
+
 def require_may_import(caller: Caller) -> None:
     """An agency with a mandate of its own today."""
     if caller.party not in caller.snapshot.holders.values():

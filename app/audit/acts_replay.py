@@ -79,6 +79,7 @@ def corrected(replay: Replay, heard: Heard) -> None:
     facts = replay.facts(heard, heard.parts.get("content"), heard.summary)
     state = case.state()
     was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
+    replay.may(heard, "did not post that round", lambda c: policy.require_author(c, was.posted_by))
     charging.require_sanction(case, _before(state, was), stage.outcomes[was.outcome or ""], facts)
     if heard.summary["agency_code"] != case.row["agency_code"]:
         replay.find("SUMMARY_DIFFERS", heard, "a correction moves nobody to another employer")
@@ -109,7 +110,7 @@ def _flag(case: Case, heard: Heard, was: StageState, relying: list[StageState], 
     row |= {"facts": dict(facts or {}), "content_entry_id": heard.entry.id, "flags": []}
     for one in relying:
         flagged = case.stages[one.stage, one.round]
-        flagged["flags"] = [*flagged["flags"], correcting.flag_of(was, heard.entry)]
+        flagged["flags"] = correcting.raise_flag(flagged["flags"], correcting.flag_of(was, heard.entry))
 
 
 def _texts(case: Case) -> list[dict[str, Any]]:

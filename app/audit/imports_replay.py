@@ -57,7 +57,8 @@ def _posts(replay: Replay, heard: Heard, procedure: Procedure) -> list[PastPost]
 def _deciders(replay: Replay, heard: Heard) -> Deciders:
     rows = replay.registers.rows
     mandates = tuple(Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in rows["mandate"].values())
-    return Deciders(mandates, [r["code"] for r in rows["party"].values()], heard.members["party"])
+    began = replay.registers.began or heard.day
+    return Deciders(mandates, [r["code"] for r in rows["party"].values()], heard.members["party"], began)
 
 
 def _checker(heard: Heard) -> Any:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.audit.compare import Expected, table
 from app.audit.snapshot import Snapshot
+from app.clock import day_of
 from app.ledger.parts import unb64u
 from app.ledger.report import Report
 from app.procedure.roles import Mandate
@@ -37,12 +38,15 @@ class Registers:
     calendars: dict[str, str] = field(default_factory=dict)
     calendar: str | None = None
     procedures: dict[str, str] = field(default_factory=dict)
+    began: date | None = None
     _index: int = 0
 
     def add(self, index: int, members: Mapping[str, Any]) -> None:
         """`members`: of any leaf of either log; its form was looked at, so that the access log holds looks alone."""
         entry = UUID(members["id"])
         self._index = index
+        if members["type"] == "mandate.granted" and self.began is None:
+            self.began = day_of(datetime.fromisoformat(members["received_at"]))
         if members["type"] == "access":
             self._put("access", _access(members), entry)
         elif "facts" in members and members["type"] in READERS:

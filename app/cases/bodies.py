@@ -19,16 +19,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+from app.http.days import day_text
+
 ISO_INSTANT = re.compile(
     r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
-
-
-def _day_text(value: object) -> object:
-    if not isinstance(value, str) or not ISO_DAY.fullmatch(value):
-        raise PydanticCustomError("date_parsing", "not a day")
-    return value
 
 
 def _instant_text(value: object) -> object:
@@ -39,7 +34,8 @@ def _instant_text(value: object) -> object:
 
 String = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-Day = Annotated[date, BeforeValidator(_day_text)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S")]
+Day = Annotated[date, BeforeValidator(day_text)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant_text)]
 Count = Annotated[StrictInt, Field(ge=0, le=100_000)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -121,7 +117,7 @@ class KajianBawaslu(StageBody):
     criminal_track: StrictBool | None = None
     evidence: Evidences | None = None
     violation_codes: Codes | None = None
-    phase_override: Text | None = None
+    phase_override: Reason | None = None
     articles: Strings | None = None
     referred_to: Code | None = None
     referral_number: String | None = None
@@ -140,7 +136,7 @@ class VervalKasn(StageBody):
     clarification_on: Day | None = None
     clarified_count: Count | None = None
     violation_codes: Codes | None = None
-    phase_override: Text | None = None
+    phase_override: Reason | None = None
     articles: Strings | None = None
     missing_items: Strings | None = None
     referred_to: Code | None = None
@@ -157,7 +153,7 @@ class Rekomendasi(StageBody):
     subject_post: String
     subject_agency_code: AgencyCode
     violation_codes: Codes
-    phase_override: Text | None = None
+    phase_override: Reason | None = None
     articles: Strings
     recommended_sanctions: Codes
     report_back_days: Annotated[StrictInt, Field(ge=1, le=365)]

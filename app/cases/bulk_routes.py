@@ -11,7 +11,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, create_model
 from app.access.caller import Caller, needs
 from app.cases import many
 from app.cases.act import Act, KeyHeader, Opening, acting
-from app.cases.bodies import MODELS, Body, Code, Codes, Text
+from app.cases.bodies import MODELS, Body, Code, Codes, Reason
 from app.cases.bulk_schemas import Opened, StageResults
 from app.cases.refusals import ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import Incident, NewCase, Report, Subject
@@ -71,8 +71,8 @@ def _report_model(stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
         __doc__="One reported person. What is left out is as for all.",
         subject=(Subject, ...),
         violations=(Codes | None, None),
-        phase_override=(Text | None, None),
-        duplicate_override=(Text | None, None),
+        phase_override=(Reason | None, None),
+        duplicate_override=(Reason | None, None),
         outcome=(outcomes | None, None),
         body=(body | None, None),
     )

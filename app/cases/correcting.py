@@ -1,6 +1,6 @@
 """Correct a post: a new entry with the whole content as it should have been, and why. The first stays; who relied on it is told."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -55,6 +55,7 @@ async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body:
     found = _may(act, case, stage)
     state = state_of(case)
     was = _posted(state, stage, number)
+    policy.require_author(act.caller, was.posted_by)
     require_fit(case, _before(state, was), found, Post(stage, was.outcome or "", stored))
     row = _row(case, was)
     writing = Writing(act, locked)
@@ -198,9 +199,14 @@ def flag(
     )
     rows = {(r["stage"], r["round"]): r for r in case.stages}
     for one in relying:
-        raised = [*rows[one.stage, one.round]["flags"], flag_of(was, entry)]
+        raised = raise_flag(rows[one.stage, one.round]["flags"], flag_of(was, entry))
         where = {"b_case": case.id, "b_stage": one.stage, "b_round": one.round}
         batch.add(projecting.FLAG_STAGE, **where, flags=Jsonb(raised))
+
+
+def raise_flag(flags: Sequence[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """The newest correction of a round stands for those before it."""
+    return [f for f in flags if (f["stage"], f["round"]) != (new["stage"], new["round"])] + [new]
 
 
 def flag_of(was: StageState, entry: Appended) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Is this case there already: the same person, election, day and form. Two that are opened at once are told apart by a lock."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from app.cases.act import Act
@@ -9,6 +10,7 @@ from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
 from app.vault.seal import digests
 
+NEWEST = Statement("SELECT max(epoch) FROM key_epoch")
 EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
 # under the newest epoch every opener of the moment makes the same digest of the same number
 LOCK = Statement(
@@ -20,6 +22,14 @@ SAME = Statement(
     " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
     f" AND {VISIBLE} ORDER BY c.id LIMIT 5"
 )
+
+
+async def lock(act: Act, news: Iterable[NewCase]) -> None:
+    """The numbers of all of them, in one order: two reports of the same persons wait for each other, and neither for ever."""
+    epoch = await act.session.value(NEWEST)
+    numbers = [{"nip": new.subject.nip, "nik": new.subject.nik} for new in news]
+    for digest in sorted({d for n in numbers for _, d in digests(act.vault, [epoch], n)}):
+        await act.session.run(LOCK, digest=digest)
 
 
 async def require_new(act: Act, new: NewCase, epoch: int) -> None:

@@ -8,12 +8,14 @@ from psycopg.types.json import Jsonb
 from app import clock
 from app.access import policy
 from app.cases.act import Act
+from app.cases.checks import unknown_code
 from app.cases.entering import Step, Writing, replayed, require_not_closed, see
 from app.cases.locking import lock_case, require_version, state_of
 from app.cases.refusals import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
 from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
 from app.cases.showing import standpoint
 from app.cases.terms import grounds_of, no_such_stage
+from app.errors import UnknownReference
 from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.roles import succeeding_parties
@@ -67,6 +69,8 @@ async def transfer(act: Act, case_id: UUID, body: TransferBody) -> Written:
         return await replayed(act, locked.replay)
     case = see(act, locked, case_id)
     place = standpoint(case)
+    if case.procedure not in procedures_of(body.role):
+        raise UnknownReference(unknown_code("/role"))
     policy.require_holder(act.caller, body.role, place)
     require_version(case, act.if_match)
     require_not_closed(case)
@@ -77,6 +81,12 @@ async def transfer(act: Act, case_id: UUID, body: TransferBody) -> Written:
     writing.grounds(grounds_of(body))
     entry = writing.enter(handed_over(case, body.role, act.caller.party, body.to))
     return await writing.answer(entry)
+
+
+def procedures_of(role: str) -> list[str]:
+    """Those in which the role owns or records a stage."""
+    found = rulebook().procedures.values()
+    return [p.code for p in found if any(role in (s.owner, s.recorder) for s in p.stages.values())]
 
 
 def passing_on(holders: Any, role: str) -> list[str]:

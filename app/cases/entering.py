@@ -21,9 +21,9 @@ from app.cases.sealing import EntryParts
 from app.cases.showing import owner_now
 from app.cases.written import written
 from app.database import Together
-from app.errors import CaseClosed, NotFound
+from app.errors import CaseClosed, Flaw, NotFound, ValidationFailed
 from app.ledger.append import Appended, Link, append
-from app.ledger.canonical import instant
+from app.ledger.canonical import LeafTooLargeError, instant
 from app.ledger.parts import b64u
 from app.procedure import rules
 from app.procedure.deadlines import Calendar
@@ -102,7 +102,7 @@ def follow(
         **step.says,
         **projecting.in_leaf(step.move, opened, since(case), owners(author, step.move, case), calendar),
     }
-    entry = append(
+    entry = append_fitting(
         batch,
         type_=step.type,
         party=author.party,
@@ -117,6 +117,15 @@ def follow(
     projecting.project_stages(batch, case.id, step.move, opened, entry)
     batch.add(projecting.MOVE_CASE, b_case=case.id, **_changes(author, case, step, entry))
     return entry
+
+
+def append_fitting(batch: Together, **entry: Any) -> Appended:
+    """An entry is 16 KiB at most: what is asked for concerns too many rounds at once."""
+    try:
+        return append(batch, **entry)
+    except LeafTooLargeError:
+        text_id, text_en = "Catatan ini terlalu panjang untuk satu entri.", "This would be too long for one entry."
+        raise ValidationFailed(Flaw("", "ENTRY_TOO_LARGE", text_id, text_en)) from None
 
 
 def since(case: Any) -> dict[tuple[str, int], str]:

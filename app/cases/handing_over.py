@@ -8,7 +8,7 @@ from uuid import UUID
 from app import clock
 from app.access import policy
 from app.access.caller import Caller
-from app.cases.ending import handed_over, passing_on
+from app.cases.ending import handed_over, passing_on, procedures_of
 from app.cases.entering import follow
 from app.cases.showing import standpoint
 from app.cases.watching import NOBODY, locked
@@ -48,12 +48,6 @@ def require_passing(role: str, author: Caller) -> list[str]:
     if not allowed:
         raise NotPassingError(f"the mandate for {role} is in force on {clock.today()}, or the data name no successor")
     return allowed
-
-
-def procedures_of(role: str) -> list[str]:
-    """Those in which the role owns or records a stage."""
-    found = rulebook().procedures.values()
-    return [p.code for p in found if any(role in (s.owner, s.recorder) for s in p.stages.values())]
 
 
 async def waiting(session: Session, role: str) -> int:

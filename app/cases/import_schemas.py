@@ -26,7 +26,7 @@ class ImportedCase(NewCase):
 
     key: UUID
     procedure: Code | None = None
-    posts: Annotated[list[Past], Field(min_length=1, max_length=200)]
+    posts: Annotated[list[Past], Field(min_length=1, max_length=100)]
 
 
 class JobView(BaseModel):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from app import clock
 from app.cases import charging, checks, duplicates, opening, posting, projecting
 from app.cases.act import Act
 from app.cases.bodies import MODELS
-from app.cases.entering import asked, owners
+from app.cases.entering import append_fitting, asked, owners
 from app.cases.import_schemas import ImportedCase, Past
 from app.cases.locking import next_number
 from app.cases.models import StageRow
@@ -23,7 +24,7 @@ from app.cases.past import Deciders, PastPost, PastPostError, PastWalk, in_summa
 from app.cases.sealing import EntryParts
 from app.database import Statement, Together
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
-from app.ledger.append import Appended, Link, append
+from app.ledger.append import Appended, Link
 from app.ledger.canonical import read_leaf
 from app.problems import flaw_of
 from app.procedure import views
@@ -48,8 +49,8 @@ class Imported:
     known: bool
 
 
-async def import_case(act: Act, line: ImportedCase, batch: Together) -> Imported:
-    """`batch`: what else must be on record with it, in the same statement."""
+async def import_case(act: Act, line: ImportedCase, batch: Together, began: date) -> Imported:
+    """`batch`: what else must be on record with it, in the same statement. `began`: the first day of this ledger."""
     procedure = _procedure(line)
     opening.require_known(line)
     incident, override = line.incident, line.phase_override
@@ -63,7 +64,8 @@ async def import_case(act: Act, line: ImportedCase, batch: Together) -> Imported
     opening.require_identified(line, first, line.posts[0].outcome)
     posts = _past(procedure, line, bodies)
     try:
-        done = walked(_empty(procedure, line), posts, _deciders(act), act.calendar, _checker(line, posts, bodies))
+        deciders = Deciders(act.caller.snapshot.mandates, act.caller.snapshot.parties, act.caller.party, began)
+        done = walked(_empty(procedure, line), posts, deciders, act.calendar, _checker(line, posts, bodies))
     except PastPostError as error:
         raise _at(error) from None
     await duplicates.require_new(act, line, locked.row.epoch)
@@ -103,11 +105,6 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
     checks.require_complete(stage, past.outcome, found, f"{where}/body")
     checks.require_numbers({f"{where}/body/subject_nip": (found.get("subject_nip"), "nip")}, line.subject.kind)
     return found
-
-
-def _deciders(act: Act) -> Deciders:
-    known = act.caller.snapshot
-    return Deciders(known.mandates, known.parties, act.caller.party)
 
 
 def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> Any:
@@ -174,7 +171,7 @@ async def _record(
     parts = EntryParts(batch, act, case_id, entry_id, keys, epoch)
     _seal(parts, line, bodies, posts, done)
     fingerprint = act.request.fingerprint(keys[SUBJECT])
-    entry = append(
+    entry = append_fitting(
         batch,
         type_="case.imported",
         party=act.caller.party,

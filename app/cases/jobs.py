@@ -1,6 +1,7 @@
 """An import as a job: read once, kept in memory, line by line into the ledger. Only how it goes is stored; the same file again goes on."""
 
 import asyncio
+import codecs
 import hashlib
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
@@ -41,6 +42,7 @@ from app.errors import (
 from app.http import paging, strict_json
 from app.ledger.canonical import canonical
 from app.problems import flaw_of
+from app.procedure.deadlines import ZONE
 
 log = logging.getLogger("sbt.import")
 MOST_BYTES = 32 * 1024 * 1024
@@ -54,6 +56,9 @@ INSERT_JOB = Statement(
 TAKE_JOB = Statement("SELECT * FROM import_job WHERE id = :id FOR UPDATE")
 BEAT = Statement("UPDATE import_job SET status = :status, beat_at = :at WHERE id = :id")
 ALIVE = Statement("UPDATE import_job SET beat_at = :at WHERE id = :id AND status = 'running'")
+BEGAN = Statement(
+    f"SELECT CAST(min(e.received_at) AT TIME ZONE '{ZONE}' AS date) FROM mandate m JOIN entry e ON e.id = m.entry_id"
+)
 REFUSED = Statement("SELECT count(*) FROM import_line WHERE job_id = :id AND status = 'refused'")
 _line = upsert(ImportLine).values({c.name: bindparam(c.name) for c in ImportLine.__table__.columns})
 WENT = ("status", "case_id", "entry_id", "code", "errors")
@@ -81,14 +86,15 @@ class Job:
 
     id: UUID
     caller: Caller
-    lines: Sequence[bytes]
+    lines: Sequence[tuple[int, bytes]]
 
 
 async def start(request: Request, response: Response, key: UUID, raw: bytes) -> JobView:
     """202: the job runs in this process. The same key and file again: the job as it stands; a stopped one goes on."""
     caller: Caller = request.state.caller
     policy.require_may_import(caller)
-    lines = [line for line in raw.split(b"\n") if line.strip()]
+    rows = raw.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    lines = [(number, row) for number, row in enumerate(rows, 1) if row.strip()]
     if not 0 < len(lines) <= MOST_LINES:
         text_id, text_en = f"Satu sampai {MOST_LINES} baris.", f"One to {MOST_LINES} lines."
         raise ValidationFailed(Flaw("", "LINES", text_id, text_en))
@@ -130,15 +136,17 @@ def _state(row: Any) -> str:
 
 async def _run(request: Request, job: Job) -> None:
     """All lines, a few at a time; whatever stops it leaves every line whole or not there."""
-    left = iter(enumerate(job.lines, 1))
+    left = iter(job.lines)
     beating = asyncio.create_task(_beat(request, job))
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(_some(request, job, left))
         status = "done"
-    except Exception:
-        log.exception("the import %s stopped", job.id)
+    except asyncio.CancelledError:  # the service stops: whoever sends the file again need not wait
+        status = "stopped"
+    except Exception as error:  # noqa: BLE001 - whatever stopped it, its lines are whole
+        log.error("the import %s stopped: %s", job.id, type(error).__name__)  # noqa: TRY400 - the text may repeat a row
         status = "stopped"
     finally:
         beating.cancel()
@@ -189,7 +197,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
             act = Act(session, caller, Trail(request), same, None, vault, receipts, calendar, Response())
             batch = Together()
-            done = await import_case(act, line, batch)
+            done = await import_case(act, line, batch, await session.value(BEGAN))
             status = "known" if done.known else "imported"
             went = {"status": status, "case_id": done.case_id, "entry_id": done.entry_id, "code": None}
             if not done.known:
@@ -203,8 +211,8 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
         flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
         await _refused(request, job, number, went, flaws)
-    except Exception:  # a line that we cannot read aright must not keep the others out
-        log.exception("line %s of the import %s", number, job.id)
+    except Exception as error:  # noqa: BLE001 - a line that we cannot read aright must not keep the others out
+        log.error("line %s of the import %s: %s", number, job.id, type(error).__name__)  # noqa: TRY400 - as below
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
         await _refused(request, job, number, went, [])
 

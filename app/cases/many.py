@@ -1,5 +1,6 @@
 """Several at once: a report that names several persons, all or none; the same stage of many cases, each with a result of its own."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -10,17 +11,19 @@ from fastapi import Request
 
 from app.access import policy
 from app.access.trail import Trail, write
-from app.cases import opening, posting
+from app.cases import duplicates, opening, posting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.bulk_schemas import Opened, StageResult, StageResults
 from app.cases.schemas import NewCase, Written
-from app.errors import DomainError, Flaw, ValidationFailed
+from app.database import Statement
+from app.errors import DomainError, Flaw, IdempotencyKeyReused, ValidationFailed
 from app.ledger.canonical import canonical
 from app.problems import document
 from app.procedure.scopes import stage_scope
 
 CREATED = 201
+KNOWN = Statement("SELECT key FROM idempotency WHERE client_id = :client AND key = ANY(CAST(:keys AS uuid[]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def item_key(key: UUID, n: int) -> UUID:
 async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened:
     """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
     _require_each_once(persons)
+    await duplicates.lock(act, [person.case for person in persons])
     written: list[Written] = []
     for n, person in enumerate(persons):
         try:
@@ -94,14 +98,31 @@ def _of_person(act: Act, n: int) -> Act:
 async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items: Sequence[StagePost]) -> StageResults:
     """Each item in a transaction of its own, in their order: what one is refused for does not touch the others."""
     policy.require_scope(request.state.caller, stage_scope(stage))
-    results = [await _one(request, acts, item_key(key, n), stage, n, item) for n, item in enumerate(items)]
+    keys = [item_key(key, n) for n in range(len(items))]
+    whole = hashlib.sha256(canonical([item.model_dump(mode="json") for item in items])).digest()
+    known = await _known(request, keys)
+    found: dict[int, StageResult] = {}
+    for n in sorted(range(len(items)), key=lambda n: (keys[n] not in known, n)):  # what was posted before answers first
+        found[n] = await _one(request, acts, keys[n], stage, n, items[n], whole)
+        if keys[n] in known and (found[n].problem or {}).get("code") == IdempotencyKeyReused.code:
+            raise IdempotencyKeyReused  # the key belongs to another request: nothing of this one is posted
+    results = [found[n] for n in range(len(items))]
     posted = sum(r.status == CREATED for r in results)
     return StageResults(stage=stage, posted=posted, refused=len(results) - posted, results=results)
 
 
-async def _one(request: Request, acts: Acts, key: UUID, stage: str, n: int, item: StagePost) -> StageResult:
+async def _known(request: Request, keys: Sequence[UUID]) -> set[UUID]:
+    """Which of these keys the client has used."""
+    async with request.app.state.database.reading() as session:
+        rows = await session.run(KNOWN, client=request.state.caller.client_id, keys=[str(k) for k in keys])
+    return {row.key for row in rows}
+
+
+async def _one(
+    request: Request, acts: Acts, key: UUID, stage: str, n: int, item: StagePost, whole: bytes
+) -> StageResult:
     try:
-        async with acts(key, stage.encode() + b"\x1f" + canonical(item.model_dump(mode="json")), item.if_match) as act:
+        async with acts(key, stage.encode() + b"\x1f" + str(n).encode() + whole, item.if_match) as act:
             done = await posting.post_stage(act, item.case_id, stage, item.outcome, item.body)
         return StageResult(case_id=item.case_id, status=CREATED, written=done, problem=None)
     except DomainError as error:

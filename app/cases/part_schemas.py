@@ -23,6 +23,9 @@ from app.procedure.loading import rulebook
 VERSIONS = Path(__file__).with_name("part_schemas.json")
 SAID_OTHERWISE = ("title", "description", "examples", "default")
 KNOWN = Statement("SELECT name, version, sha256 FROM part_schema")
+OLDER = Statement(
+    "SELECT e.leaf FROM part_schema s JOIN entry e ON e.id = s.entry_id WHERE s.name = :name AND s.version = :version"
+)
 INSERT = Statement(insert(PartSchema).values({c.name: bindparam(c.name) for c in PartSchema.__table__.columns}))
 
 
@@ -163,6 +166,19 @@ def schemas() -> dict[str, Schema]:
         name: Schema(name, versions[name]["version"], text_hash(text), tuple(sorted(text["properties"])))
         for name, text in texts().items()
     }
+
+
+Fields = dict[tuple[str, int], tuple[str, ...]]
+
+
+async def fields_of(session: Session, refs: Iterable[Mapping[str, Any]]) -> Fields:
+    """The fields of every schema that is referred to, in the version it had then: an older one is read from the log."""
+    found: Fields = {(s.name, s.version): s.fields for s in schemas().values()}
+    for name, version in {(ref["name"], ref["version"]) for ref in refs} - set(found):
+        leaf = await session.value(OLDER, name=name, version=version)
+        text = json.loads(leaf)["facts"]["text"]
+        found[name, version] = tuple(sorted(text["properties"]))
+    return found
 
 
 async def ensure(session: Session, *, by: str) -> None:

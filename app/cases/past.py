@@ -7,7 +7,7 @@ from typing import Any
 
 from app.cases import projecting
 from app.cases.projecting import Dated
-from app.errors import DomainError, StageNotOpen
+from app.errors import DomainError, Flaw, NoMandateForStage, StageNotOpen, ValidationFailed
 from app.ledger.append import Appended
 from app.procedure import rules
 from app.procedure.deadlines import Calendar
@@ -45,11 +45,14 @@ class PastPostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Deciders:
-    """Whose decision a post of a day was: the mandates on record, the parties there are, and who imports."""
+    """Whose decision a post of a day was: the mandates on record, the parties there are, who imports, and the first day of the ledger:
+    from then on everybody posts here themselves.
+    """
 
     mandates: tuple[Mandate, ...]
     parties: Collection[str]
     importer: str
+    began: date
 
     def of(self, state: CaseState, stage: Stage, day: date) -> str:
         """Who held the role's mandate, or succeeded to it; before there were mandates the party of the role's name; else the importer."""
@@ -57,6 +60,14 @@ class Deciders:
         held = {m.role: m.party for m in self.mandates if m.on(day)}
         found = filled_by(rulebook(), held, role, day, rules.conditions(rulebook(), state))
         return found or (role if role in self.parties else self.importer)
+
+
+def _earlier() -> Flaw:
+    text_id, text_en = (
+        "Tahap ini diputuskan sebelum tahap sebelumnya.",
+        "This was decided before the post that precedes it.",
+    )
+    return Flaw("/body/decided_on", "DATE_ORDER", text_id, text_en)
 
 
 Check = Callable[[CaseState, Stage, PastPost], None]
@@ -79,8 +90,12 @@ class PastWalk:
 
     def run(self, posts: list[PastPost]) -> None:
         """The last post has seq 1, that of the entry; those before it count down, so that what is posted later comes later."""
+        before = posts[0].day
         for n, post in enumerate(posts):
             try:
+                if post.day < before:
+                    raise ValidationFailed(_earlier())
+                before = post.day
                 self._run_out(post.day)
                 self._post(post, n - len(posts) + 2)
             except DomainError as error:
@@ -92,6 +107,8 @@ class PastWalk:
         current, stage = rules.require_open(self.state, post.stage), self.procedure.stages[post.stage]
         self.check(self.state, stage, post)
         party = self.deciders.of(self.state, stage, post.day)
+        if party != self.deciders.importer and post.day >= self.deciders.began:
+            raise NoMandateForStage(owner=party)
         before = self.state.agency_code
         state = replace(self.state, agency_code=post.employer or before)
         move = rules.post(rulebook(), state, post.stage, post.outcome, post.facts, seq, party)

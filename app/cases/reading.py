@@ -210,6 +210,7 @@ def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEnt
         outcome=leaf.get("outcome"),
         says={name: leaf[name] for name in SAYS if name in leaf},
         reason=reason.get("correction_reason") or reason.get("reason"),
+        documents=reason.get("documents") if leaf["type"] != "stage.corrected" else None,
         leaf_hash=base64.b64encode(row.leaf_hash).decode(),
         prev=base64.b64encode(unb64u(leaf["prev"])).decode() if leaf["prev"] else None,
         signer=None,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, StringConstraints
 
-from app.cases.bodies import AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, String, Text
+from app.cases.bodies import AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, Reason, String, Text
 from app.cases.due_schemas import DueView, Flag, NextStep
 from app.http.paging import Page
 
@@ -62,8 +62,8 @@ class NewCase(Body):
     contest: Code | None = None
     incident: Incident
     violations: Codes
-    phase_override: Text | None = None
-    duplicate_override: Text | None = None
+    phase_override: Reason | None = None
+    duplicate_override: Reason | None = None
 
 
 class EntryRef(BaseModel):
@@ -81,7 +81,7 @@ class ReceiptBody(Body):
 class Reasoned(Body):
     """Why. It is sealed with the case: it may name a person."""
 
-    reason: Text
+    reason: Reason
     documents: Documents | None = None
 
 
@@ -275,6 +275,7 @@ class HistoryEntry(BaseModel):
     outcome: str | None
     says: dict[str, Any]
     reason: str | None
+    documents: list[dict[str, Any]] | None
     leaf_hash: str
     prev: str | None
     signer: str | None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Discriminator, Field, StrictInt, Tag, create_mod
 from app.access.caller import Caller, needs
 from app.cases import correcting, opening, posting
 from app.cases.act import Opening, Writing
-from app.cases.bodies import MODELS, Body, Text
+from app.cases.bodies import MODELS, Body, Reason
 from app.cases.refusals import ChargeNotInPhase, DuplicateCase, NothingToCorrect, SanctionOutside, SubjectErased
 from app.cases.schemas import NewCase, Written
 from app.errors import (
@@ -112,7 +112,7 @@ def add_correction(router: APIRouter, code: str, stages: list[tuple[Procedure, S
         __doc__=f"The whole content of a post of {code} as it should have been, and why.",
         round=(Annotated[StrictInt, Field(ge=1, le=10_000)] | None, None),
         body=(MODELS[stages[0][1].model], ...),
-        reason=(Text, ...),
+        reason=(Reason, ...),
     )
 
     body_type: Any = Annotated[model, FromBody()]

@@ -22,8 +22,8 @@ class DayOff(BaseModel):
     model_config = ConfigDict(extra="forbid")
     day: date
     category: Annotated[str, Field(pattern="^(public|government)$")]
-    name_id: Annotated[str, Field(min_length=1, max_length=200)]
-    name_en: Annotated[str, Field(min_length=1, max_length=200)]
+    name_id: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+    name_en: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
 
 class Decree(BaseModel):

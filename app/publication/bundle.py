@@ -13,7 +13,7 @@ from fastapi import Response
 from app.access import policy
 from app.cases import showing
 from app.cases.act import Look
-from app.cases.part_schemas import Outline, Standing, schemas
+from app.cases.part_schemas import Fields, Outline, Standing, fields_of
 from app.cases.reading import find
 from app.database import Session, Statement
 from app.errors import NotFound
@@ -142,17 +142,23 @@ async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, pla
         made.files[f"{name}.proof"] = make_proof(row.leaf_index, proofs.make(spans[name], stored), str(signed))
 
 
+# Beside the fields of a post: what happened, and why something was done all the same, or again.
+WORDS = {"account", "correction_reason", "phase_override", "duplicate_override"}
+
+
 async def _shown(look: Look, case: Any) -> dict[UUID, dict[str, Any]]:
     """By entry and part: the fields the caller may see, each with salt and inner proof. Parts out of sight are not selected."""
     may = showing.may_read(look.caller, case)
     wanted = ["summary", "content", *(part for part in ("subject", "reporter") if part in may)]
     found: dict[UUID, dict[str, Any]] = {}
-    for row in await look.session.run(PARTS, case_id=case.id, parts=wanted):
+    rows = await look.session.run(PARTS, case_id=case.id, parts=wanted)
+    fields = await fields_of(look.session, [p["schema"] for row in rows for p in read_leaf(row.leaf)["parts"]])
+    for row in rows:
         leaf = read_leaf(row.leaf)
         names = _names(look, case, leaf, row.part)
         opened = show_row(look.vault, row) if names else None
         if opened is not None:
-            found.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names)
+            found.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names, fields)
     return found
 
 
@@ -161,19 +167,21 @@ def _names(look: Look, case: Any, leaf: Mapping[str, Any], part: str) -> set[str
     if part in ("subject", "reporter"):
         return {"nip", "nik", "name", "address", "phone", "email"}
     vocabulary, place = rulebook().vocabulary, showing.standpoint(case)
-    stage = rulebook().procedures[case.procedure].stages[leaf["stage"]]
+    stage = rulebook().procedures[case.procedure].stages[leaf.get("stage") or showing.first_stage(case)]
     view = view_of(stage, policy.viewer(look.caller, place))
     if part == "summary":
         return set(OUTLINE) | (set() if view == STATUS else set(vocabulary.fields))
     clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
     body = {n for n, field_ in vocabulary.fields.items() if clear or not field_.identity}
-    return body | {"account"} if view == FULL else None
+    return body | WORDS if view == FULL else None
 
 
-def openings(leaf: Mapping[str, Any], part: str, opened: Opened, names: Iterable[str] | None) -> dict[str, Any]:
+def openings(
+    leaf: Mapping[str, Any], part: str, opened: Opened, names: Iterable[str] | None, known: Fields
+) -> dict[str, Any]:
     """Of each named field: its value, its salt, and its proof within the part."""
     ref = next(p["schema"] for p in leaf["parts"] if p["name"] == part)
-    fields = schemas()[ref["name"]].fields
+    fields = known[ref["name"], ref["version"]]
     hashes = [leaf_hash(c) for c in commitments(opened.root_key, fields, opened.fields)]
     tree = {Tile(0, 0): b"".join(hashes)}
     found = {}

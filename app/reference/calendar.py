@@ -100,6 +100,8 @@ async def revise(session: Session, revision: Revision, *, by: str) -> None:
     calendars = await load(session)
     if revision.version in calendars.known:
         raise RevisionError(f"the calendar {revision.version} is there already: give the new one a name of its own")
+    if revision.known_until < calendars.current.known_until:
+        raise RevisionError(f"joint leave is known until {calendars.current.known_until} already")
     days = {r.day: r._asdict() for r in await session.run(ROWS, version=calendars.current.version)}
     unknown = [day.isoformat() for day in revision.remove if day not in days]
     if unknown:

@@ -7,10 +7,12 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BeforeValidator
 
 from app.database import ReadSession, Statement
 from app.errors import NotFound, catalogue
 from app.http.conditional import cached
+from app.http.days import day_text
 from app.http.route import GuardedRoute
 from app.problems import problems, slug
 from app.procedure.charges import valid_on
@@ -18,6 +20,7 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Clock, Field, Outcome, Procedure, Stage, When
 from app.procedure.scopes import all_scopes
 
+Day = Annotated[date, BeforeValidator(day_text)]
 router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["reference"])
 DAYS_OFF = Statement(
     "SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day"
@@ -29,7 +32,7 @@ async def read_reference(
     name: str,
     request: Request,
     session: ReadSession,
-    on: Annotated[date | None, Query(description="Only what is valid on this day.")] = None,
+    on: Annotated[Day | None, Query(description="Only what is valid on this day.")] = None,
 ) -> Response:
     """One list: violations, legacy_violations, sanctions, sanction_levels, control_actions, laws, procedures, statuses, parties, mandates,
     elections, provinces, purposes, job_levels, subject_kinds, report_kinds, channels, evidence_kinds, fields (with the codes of each),
