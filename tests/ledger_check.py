@@ -95,7 +95,10 @@ def _check_rows(query: Query, chains: dict[Any, list[Any]]) -> None:
         assert sorted(row.stage for row in open_now) == sorted(leaf["open"])
     posted = query("SELECT * FROM stage WHERE status = 'posted' AND case_id = ANY(%s)", list(chains))
     for row in posted:
-        entry = chains[row.case_id][row.posted_seq - 1]
+        entry = chains[row.case_id][max(row.posted_seq, 1) - 1]
         leaf = json.loads(entry.leaf)
+        if leaf["type"] == "case.imported":  # all its posts came with one entry: the replay of the audit looks at them
+            assert row.posted_entry_id == entry.id
+            continue
         assert (leaf["stage"], leaf["round"], leaf["outcome"]) == (row.stage, row.round, row.outcome)
         assert (row.posted_entry_id, row.posted_by) == (entry.id, entry.party)

@@ -177,15 +177,15 @@ def may_reopen(rulebook: Rulebook, case: CaseState, stage: str) -> bool:
 def relying(rulebook: Rulebook, case: CaseState, corrected: StageState) -> list[StageState]:
     """Later rounds that this post may have opened or started the clock of, and those that came of them: posted or open."""
     stages = rulebook.procedures[case.procedure].stages
-    found: list[StageState] = []
-    since = {corrected.stage: _order(corrected)}
-    for stage in sorted(case.stages, key=_order):
-        sources = _sources(stages[stage.stage]) & set(since)
-        if stage.status == "skipped" or not any(_order(stage) > since[s] for s in sources):
-            continue
-        found.append(stage)
-        since.setdefault(stage.stage, _order(stage))
-    return found
+    later = [s for s in case.stages if s.status != "skipped" and _order(s) > _order(corrected)]
+    codes = {s.stage for s in later}
+    reached: set[str] = set()
+    grown = {corrected.stage}
+    while grown - reached:
+        reached |= grown
+        grown = reached | {code for code in codes if _sources(stages[code]) & reached}
+    found = [s for s in later if _sources(stages[s.stage]) & reached]
+    return sorted(found, key=lambda s: (_order(s), s.stage, s.round))
 
 
 def _sources(stage: Stage) -> set[str]:

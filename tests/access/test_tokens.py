@@ -241,8 +241,12 @@ def test_every_route_asks_who_is_calling(api: House) -> None:
     assert len(operations) > 30
     for verb, path in operations:
         concrete = (
-            path.replace("{case_id}", str(uuid4())).replace("{stage}", "penerusan").replace("{entry}", str(uuid4()))
+            path.replace("{case_id}", str(uuid4()))
+            .replace("{stage}", "penerusan")
+            .replace("{entry}", str(uuid4()))
+            .replace("{job}", str(uuid4()))
         )
-        headers = {"Content-Type": "application/json"}
+        takes = paths[path][verb].get("requestBody", {}).get("content", {"application/json": None})
+        headers = {"Content-Type": next(iter(takes))}
         answer = api.http.request(verb, concrete, headers=headers)
         assert refusal(answer) == (401, "TOKEN_MISSING"), f"{verb} {path} answers a stranger"

@@ -149,7 +149,7 @@ def test_a_receipt_that_never_was_is_taken_away_and_a_letter_is_not_dated_after_
 
 def test_after_a_warning_a_correction_of_the_letter_is_still_told(api: House) -> None:
     api.at("2024-10-10")
-    case = api.walked("tindak_lanjut_ppk")
+    case = api.walked("tindak_lanjut_ppk", subject__agency_code="5130")
     api.at("2024-11-07")
     api.watched()
     api.post("bkn", fresh(api, case), "peringatan", "diterbitkan")
@@ -157,10 +157,48 @@ def test_after_a_warning_a_correction_of_the_letter_is_still_told(api: House) ->
     told = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body)
     assert told.status_code == 201, told.text
     assert steps(api, case)["tindak_lanjut_ppk"]["flags"]
-    waiting = api.get("bkn", "/v1/worklist?limit=200").json()["data"]
+    waiting = api.get("bkn", "/v1/worklist?agency_code=5130").json()["data"]
     flagged = {i["stage"]: i["state"] for i in waiting if i["case_id"] == case.id and i["flags"]}
     assert flagged == {"tindak_lanjut_ppk": "overdue", "peringatan": "met"}, "also what was posted already"
     check_replay(api, case)
+
+
+def test_a_post_on_a_closed_case_is_corrected_and_the_case_stays_closed(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("kajian_bawaslu")
+    api.post("bawaslu", case, "kajian_bawaslu", "tidak_terbukti")
+    body = correction("sbt_2024", "kajian_bawaslu", "tidak_terbukti", study_number="BENAR")
+    answer = act(api, "bawaslu", case, "stages/kajian_bawaslu/corrections", body)
+    assert (answer.status_code, answer.json()["status"], answer.json()["open_stages"]) == (201, "tidak_terbukti", [])
+    assert api.get("bkn", f"/v1/cases/{case.id}").json()["closed_at"]
+    check_replay(api, case)
+
+
+def test_a_ppk_corrects_its_own_posts_and_no_other_ppks(api: House) -> None:
+    api.add_ppk()
+    api.at("2024-10-10")
+    case = api.walked("tindak_lanjut_ppk", subject__agency_code="6900")
+    moved = body_for("sbt_2024", "tindak_lanjut_ppk", "pindah_instansi")
+    moved["body"]["new_agency_code"] = "5172"
+    api.post("bkn", case, "tindak_lanjut_ppk", "pindah_instansi", moved)
+    api.post("bkn", case, "penyampaian_ppk", "disampaikan")
+    body = {**moved["body"], "reason": "Direkayasa."}
+    answer = act(
+        api, "ppk_banda_aceh", case, "stages/tindak_lanjut_ppk/corrections", {"round": 1, "body": body, "reason": "x"}
+    )
+    assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE")
+    api.post("ppk_banda_aceh", case, "tindak_lanjut_ppk", "sanksi_sesuai")
+    right = correction("sbt_2024", "tindak_lanjut_ppk", "sanksi_sesuai", summary_text="Dibetulkan.")
+    assert act(api, "ppk_banda_aceh", case, "stages/tindak_lanjut_ppk/corrections", right).status_code == 201
+    check_replay(api, case)
+
+
+def test_a_blank_is_no_reason(api: House) -> None:
+    api.at("2024-10-10")
+    case = api.walked("penyampaian_ppk")
+    body = correction("sbt_2024", "kajian_bawaslu", "terbukti", study_number="X") | {"reason": "  "}
+    answer = act(api, "bawaslu", case, "stages/kajian_bawaslu/corrections", body)
+    assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == "/reason"
 
 
 def test_a_wrong_identification_is_corrected_and_the_right_person_is_found(api: House) -> None:

@@ -82,7 +82,7 @@ def imported(api: House, lines: list[Any], party: str = "bkn", key: str | None =
         time.sleep(0.02)
         job = api.get(party, answer.headers["Location"]).json()
     found: list[dict[str, Any]] = api.get(party, f"{answer.headers['Location']}/lines?limit=200").json()["data"]
-    assert job["imported"] + job["known"] + job["refused"] == job["lines"] == len(found)
+    assert job["imported"] + job["known"] + job["refused"] == job["lines"] == len(found), (job, found)
     return found
 
 
@@ -229,6 +229,46 @@ def test_each_line_has_its_own_result_and_no_value_is_repeated(api: House) -> No
     assert [r["status"] for r in found] == ["known"] + ["refused"] * len(wrong)
 
 
+def test_nobody_imports_what_another_party_could_have_posted_here(api: House) -> None:
+    """From the first day of the ledger on, everybody posts their own stages themselves."""
+    (began,) = api.superuser("SELECT min(e.received_at) AS at FROM mandate m JOIN entry e ON e.id = m.entry_id")
+    day = began.at.date().isoformat()
+    api.at(day)
+    posts = [
+        {"stage": "pelaporan_publik", **body_for("sbt_2024", "pelaporan_publik", "diterima", date.fromisoformat(day))}
+    ]
+    fresh = {"procedure": None, "election": "pilkada_2024", "report__received_on": day, "violations": ["ds_14"]}
+    found = imported(api, [{**line(1, **fresh), "posts": posts}], "bawaslu")
+    assert found[0]["status"] == "refused" and found[0]["errors"][0]["code"] == "NO_MANDATE_FOR_STAGE"
+    assert imported(api, [{**line(1, **fresh), "posts": posts}], "bkn")[0]["status"] == "imported", (
+        "its own it may bring"
+    )
+
+
+def test_lines_keep_their_numbers_and_posts_their_order(api: House) -> None:
+    api.at("2025-07-01")
+    found = imported(
+        api, ["\ufeff" + json.dumps(line()), "", "   ", "{", line(posts__4__body__decided_on="2020-10-01")], "bkn"
+    )
+    assert [(r["line"], r["status"]) for r in found] == [(1, "imported"), (4, "refused"), (5, "refused")]
+    assert (
+        found[2]["errors"][0]["pointer"] == "/posts/4/body/decided_on" and found[2]["errors"][0]["code"] == "DATE_ORDER"
+    )
+
+
+def test_what_was_refused_is_tried_again_with_the_same_file(api: House) -> None:
+    key, day = str(uuid4()), "2024-11-01"
+    posts = [
+        {"stage": "pelaporan_publik", **body_for("sbt_2024", "pelaporan_publik", "diterima", date.fromisoformat(day))}
+    ]
+    fresh = {"procedure": None, "election": "pilkada_2024", "report__received_on": day, "violations": ["ds_14"]}
+    old = {**line(1, **fresh), "posts": posts}
+    api.at("2024-10-20")
+    assert imported(api, [old], key=key)[0]["errors"][0]["code"] == "DATE_IN_FUTURE"
+    api.at("2024-11-05")
+    assert imported(api, [old], key=key)[0]["status"] == "imported"
+
+
 def test_the_same_file_under_the_same_key_is_the_same_job_and_each_line_is_there_once(api: House) -> None:
     api.at("2025-07-01")
     lines, key = [line() for _ in range(6)], str(uuid4())
@@ -247,10 +287,9 @@ def test_a_job_whose_process_went_away_goes_on_when_the_file_is_sent_again(api: 
     api.at("2025-07-01")
     lines, key = [line() for _ in range(3)], str(uuid4())
     imported(api, lines, key=key)
-    api.superuser(
-        "UPDATE import_job SET status = 'running', beat_at = now() - interval '1 hour' WHERE id = (SELECT max(id::text)::uuid FROM"
-        " import_job WHERE lines = 3 AND started_at = (SELECT max(started_at) FROM import_job WHERE lines = 3))"
-    )
+    job = send(api, lines, key=key).json()["id"]
+    api.superuser("UPDATE import_job SET status = 'running', beat_at = now() - interval '1 hour' WHERE id = %s", job)
+    assert api.get("bkn", f"/v1/imports/{job}").json()["status"] == "stopped"
     found = imported(api, lines, key=key)
     assert [r["status"] for r in found] == ["known"] * 3
 

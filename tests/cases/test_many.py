@@ -134,8 +134,9 @@ def test_a_backlog_of_first_verifications_is_posted_at_once_each_with_its_result
         "stage": "pelengkapan_data",
         "posts": [{**posts[0], **body_for("sbt_2024", "pelengkapan_data", "dilengkapi")}],
     }
-    reused = api.send("bkn", "/v1/stage-posts", other, Idempotency_Key=key).json()["results"][0]
-    assert reused["problem"]["code"] == "IDEMPOTENCY_KEY_REUSED", "a key is good for one stage"
+    for wrong in (other, {"stage": "verifikasi_satgas", "posts": [*posts, {**posts[0], "case_id": api.open().id}]}):
+        reused = api.send("bkn", "/v1/stage-posts", wrong, Idempotency_Key=key)
+        assert refusal(reused) == (422, "IDEMPOTENCY_KEY_REUSED"), "a key is good for just this, and nothing is posted"
     again_ = api.send("bkn", "/v1/stage-posts", {"stage": "verifikasi_satgas", "posts": posts}, Idempotency_Key=key)
     assert [r["status"] for r in again_.json()["results"]] == [201, 412, 201, 404, 201], "what is there stays, once"
     for case in cases:
@@ -157,6 +158,26 @@ def test_bulk_posts_need_the_stages_scope_and_mandate_and_a_right_shape(api: Hou
     assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"].startswith("/posts/1/body/")
     assert api.get("bkn", f"/v1/cases/{case.id}").json()["version"] == 1, "a wrong shape posts nothing"
     assert refusal(api.send("bkn", "/v1/stage-posts", {**sent, "posts": [item] * 101}))[0] == 422
+
+
+def test_two_reports_of_the_same_persons_the_other_way_round_do_not_block_each_other(api: House) -> None:
+    api.at("2024-10-10")
+    one = report(*({} for _ in range(12)))
+    two = {**one, "persons": one["persons"][::-1], "report": {**one["report"], "report_number": "UJI-balik"}}
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda body: api.send("bkn", "/v1/reports", body).status_code, (one, two)))
+    assert sorted(answers) == [201, 409]
+
+
+def test_keys_that_look_alike_do_not_refuse_each_other(api: House) -> None:
+    api.at("2024-10-10")
+    keys = [f"{n:08x}-bbbb-4000-8000-00000000cafe" for n in range(8)]
+    bodies = [opening() for _ in keys]
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(
+            lambda pair: api.send("bkn", "/v1/cases", pair[0], Idempotency_Key=pair[1]), zip(bodies, keys, strict=True)
+        )
+    assert [a.status_code for a in answers] == [201] * 8
 
 
 def test_a_hundred_posts_fit_into_one_request(api: House) -> None:

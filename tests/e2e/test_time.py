@@ -62,7 +62,7 @@ def test_a_deadline_that_passed_while_the_service_was_killed_is_written_once(ser
 
 DECREE = """
 version: skb-3-menteri-2024-oktober
-known_until: 2026-12-31
+known_until: 2027-12-31
 add:
   - {day: 2024-10-14, category: government, name_id: Cuti bersama tambahan, name_en: Additional joint leave}
 remove: []
@@ -93,8 +93,10 @@ def test_a_revised_calendar_counts_open_deadlines_anew_by_an_entry_that_says_why
     )
     again = service.sbt("calendar", "revise", str(decree))
     assert again.returncode == 1 and "there already" in again.stderr
-    decree.write_text("version: x\nknown_until: 2026-12-31\nremove: [2024-10-16]\n")
+    decree.write_text("version: x\nknown_until: 2027-12-31\nremove: [2024-10-16]\n")
     assert "no days off" in service.sbt("calendar", "revise", str(decree)).stderr
+    decree.write_text("version: x\nknown_until: 2020-12-31\n")
+    assert "known until" in service.sbt("calendar", "revise", str(decree)).stderr
     holidays = httpx.get(f"{service.base}/v1/reference/holidays").json()
     assert "2024-10-14" in {row["day"] for row in holidays["data"]}
     service.interrupt()

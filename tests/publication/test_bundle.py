@@ -16,6 +16,8 @@ from app.ledger import verify_bundle
 from app.ledger.note import NoteError, VerifierKey
 from app.ledger.one_file import verifier
 from app.ledger.report import lines
+from tests.cases.test_imports import imported, line
+from tests.cases.test_terms import act, fresh
 from tests.house import Case, House, refusal
 from tests.publication.test_served_log import settled, vkey
 
@@ -193,3 +195,29 @@ NONE = [
 def test_what_is_no_bundle_cannot_be_checked(raw: bytes) -> None:
     with pytest.raises(verify_bundle.NoBundleError):
         verify_bundle.check(raw, [])
+
+
+def test_every_kind_of_entry_goes_into_a_bundle(api: House) -> None:
+    """Imported, taken back and opened again, handed over, corrected: each verifies, and says why to whom it may."""
+    api.at("2025-07-01")
+    (result,) = imported(api, [line(5)])
+    old = Case(result["case_id"], "", "skb_2020")
+    fresh(api, old)
+    assert (
+        act(api, "kemenpanrb", old, "transfers", {"role": "kasn", "to": "bkn", "reason": "Berkas di BKN."}).status_code
+        == 201
+    )
+    body = line()["posts"][2]["body"] | {"study_number": "BENAR"}
+    corrected = act(api, "bawaslu", old, "stages/kajian_bawaslu/corrections", {"body": body, "reason": "Salah salin."})
+    assert corrected.status_code == 201, corrected.text
+    back = api.open()
+    for path, sent in (("withdrawals", {}), ("reopenings", {"stage": "verifikasi_satgas"})):
+        assert act(api, "bkn", back, path, {"reason": "Alasan contoh.", **sent}).status_code == 201
+    for case, party in ((old, "bawaslu"), (back, "bkn")):
+        raw = bundle_of(api, party, case, X_Purpose="penanganan")
+        report = verify_bundle.check(raw, [vkey(api, "cases")])
+        assert report.findings == [], "\n".join(lines(report))
+        shown = b"".join(files(raw).values())
+        assert (b"Alasan contoh." in shown) == (case is back)
+    shown = b"".join(files(bundle_of(api, "bawaslu", old)).values())
+    assert b"Salah salin." in shown and b"Lama Contoh" not in shown
