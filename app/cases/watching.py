@@ -24,7 +24,7 @@ from app.procedure.loading import rulebook
 from app.reference.calendar import Calendars
 
 log = logging.getLogger("sbt.watcher")
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 BATCH = 500
 TWICE = 2  # a post that began before a revision may end after the first look
 OPERATOR = "operator"

@@ -27,7 +27,8 @@ PACKAGE = "holidays-"
 VERSION = f"{PACKAGE}{version('holidays')}"
 KNOWN_UNTIL = Statement("SELECT known_until FROM calendar_version WHERE version = :version")
 VERSIONS = Statement(
-    "SELECT v.version, v.known_until FROM calendar_version v JOIN entry e ON e.id = v.entry_id ORDER BY e.received_at, e.id"
+    "SELECT v.version, v.known_until FROM calendar_version v LEFT JOIN sequenced s ON s.entry_id = v.entry_id"
+    " LEFT JOIN pending p ON p.entry_id = v.entry_id ORDER BY s.leaf_index NULLS LAST, p.arrived"
 )
 DAYS = Statement("SELECT day, name_id, name_en FROM holiday WHERE version = :version")
 ROWS = Statement("SELECT day, category, name_id, name_en FROM holiday WHERE version = :version ORDER BY day")
