@@ -1,6 +1,7 @@
 """The working-day calendar: taken from the `holidays` package once a version, kept as rows, read once a process."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from app.ledger.append import append
 from app.ledger.canonical import canonical
 from app.ledger.parts import sha256
 from app.procedure.deadlines import Calendar
-from app.reference.models import CalendarVersion, Holiday
+from app.reference.models import CalendarVersion
 
 log = logging.getLogger("sbt.calendar")
 FOLLOW_SECONDS = 2.0
@@ -35,7 +36,10 @@ ROWS = Statement("SELECT day, category, name_id, name_en FROM holiday WHERE vers
 INSERT_VERSION = Statement(
     insert(CalendarVersion).values({c.name: bindparam(c.name) for c in CalendarVersion.__table__.columns})
 )
-INSERT_DAY = Statement(insert(Holiday).values({c.name: bindparam(c.name) for c in Holiday.__table__.columns}))
+INSERT_DAYS = Statement(
+    "INSERT INTO holiday (version, day, category, name_id, name_en) SELECT version, day, category, name_id, name_en"
+    " FROM jsonb_populate_recordset(NULL::holiday, CAST(:rows AS jsonb))"
+)
 
 
 def _days(category: str, language: str) -> dict[date, str]:
@@ -78,8 +82,8 @@ async def _store(session: Session, version: str, known_until: date, days: list[d
     entry = append(batch, type_="calendar.loaded", party=by, received_at=clock.now(), facts=facts)
     await batch.send(session)
     await session.run(INSERT_VERSION, version=version, known_until=known_until, entry_id=entry.id)
-    for day in days:
-        await session.run(INSERT_DAY, **{**day, "version": version})
+    rows = [{**day, "version": version, "day": day["day"].isoformat()} for day in days]
+    await session.run(INSERT_DAYS, rows=json.dumps(rows))
 
 
 @dataclass(frozen=True, slots=True)

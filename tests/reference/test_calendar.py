@@ -1,6 +1,7 @@
 """A revised calendar: what a decree adds and takes away, and what it cannot."""
 
 import asyncio
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -27,7 +28,7 @@ def tried(api: House, revision: Revision) -> None:
     async def work() -> None:
         database = Database.connect(api.urls.app, size=1)
         await database.open()
-        try:
+        with suppress(Enough):
             async with database.writing() as session:
                 await calendar.revise(session, revision, by="operator")
                 found = await calendar.load(session)
@@ -35,10 +36,7 @@ def tried(api: House, revision: Revision) -> None:
                 assert all(not found.current.works(row["day"]) for row in revision.add)
                 assert all(found.current.works(day) for day in revision.remove if day.weekday() < 5)
                 raise Enough
-        except Enough:
-            pass
-        finally:
-            await database.close()
+        await database.close()
 
     asyncio.run(work())
 
@@ -75,16 +73,13 @@ def test_a_package_that_knows_no_more_does_not_undo_a_decree(api: House, monkeyp
     async def work() -> None:
         database = Database.connect(api.urls.app, size=1)
         await database.open()
-        try:
+        with suppress(Enough):
             async with database.writing() as session:
                 await calendar.revise(session, Revision("decree-2", FAR, [], []), by="operator")
                 monkeypatch.setattr(calendar, "VERSION", "holidays-999")
                 await calendar.ensure(session, by="operator")
                 assert (await calendar.load(session)).current.version == "decree-2"
                 raise Enough
-        except Enough:
-            pass
-        finally:
-            await database.close()
+        await database.close()
 
     asyncio.run(work())
