@@ -1,5 +1,6 @@
 """Taken back, opened again, handed over: what happens to a case as a whole."""
 
+from app.cases.ending import passing_on
 from tests.cases.test_terms import act, fresh, steps
 from tests.house import House, refusal
 from tests.replaying import check_replay
@@ -89,6 +90,11 @@ def test_a_role_is_handed_over_only_after_its_mandate_and_only_to_a_successor(ap
     api.post("kemenpanrb", case, "verval_kasn", "terbukti")
     assert steps(api, case)["rekomendasi"]["owner"] == "kemenpanrb"
     check_replay(api, case)
+
+
+def test_a_prolonged_mandate_does_not_pass_on(api: House) -> None:
+    api.at("2024-10-10")
+    assert passing_on({"kasn": "kasn"}, "kasn") == [] and passing_on({}, "kasn") == ["bkn", "kemenpanrb"]
 
 
 def test_kasn_reads_the_cases_it_acted_in_and_posts_nothing_after_its_mandate(api: House) -> None:

@@ -1,9 +1,13 @@
 """Several at once, and the same thing twice: reports of many persons, bulk posts, duplicates."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+import psycopg
+
+from app import embedded, roles
 from tests.house import House, refusal
 from tests.replaying import check_replay
 from tests.walks import body_for, first_body
@@ -60,6 +64,19 @@ def test_of_eight_openings_of_one_case_at_once_one_is_there(api: House) -> None:
         answers = list(pool.map(lambda _: api.send("bkn", "/v1/cases", again(body)), range(8)))
     codes = sorted(a.status_code for a in answers)
     assert codes == [201] + [409] * 7, [a.text[:200] for a in answers]
+
+
+def test_of_two_openings_that_both_found_nothing_the_second_waits_and_finds_the_first(api: House) -> None:
+    """Neither can write while the table of keys is held: without a lock of their own both would have looked already."""
+    api.at("2024-10-10")
+    body = opening()
+    url = roles.plain(api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE))
+    with ThreadPoolExecutor(2) as pool:
+        with psycopg.connect(url) as held:
+            held.execute("LOCK TABLE idempotency IN EXCLUSIVE MODE")
+            answers = [pool.submit(api.send, "bkn", "/v1/cases", again(body)) for _ in range(2)]
+            time.sleep(0.8)
+        assert sorted(a.result().status_code for a in answers) == [201, 409]
 
 
 def report(*persons: dict[str, Any], **changes: Any) -> dict[str, Any]:
