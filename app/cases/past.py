@@ -13,7 +13,7 @@ from app.procedure import rules
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
-from app.procedure.roles import Mandate, filled_by
+from app.procedure.roles import Mandate, filled_by, succeeding_parties
 from app.procedure.rules import Move
 from app.procedure.state import CaseState
 
@@ -58,7 +58,9 @@ class Deciders:
         """Who held the role's mandate, or succeeded to it; before there were mandates the party of the role's name; else the importer."""
         role = stage.owner if stage.owner in self.parties or stage.recorder is None else stage.recorder
         held = {m.role: m.party for m in self.mandates if m.on(day)}
-        found = filled_by(rulebook(), held, role, day, rules.conditions(rulebook(), state))
+        passes = role not in held and succeeding_parties(rulebook(), role, day)
+        conditions = rules.conditions(rulebook(), state) if passes else ()  # asked only where they decide
+        found = filled_by(rulebook(), held, role, day, conditions)
         return found or (role if role in self.parties else self.importer)
 
 
