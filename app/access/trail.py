@@ -9,7 +9,7 @@ from fastapi import Request
 from psycopg import Error
 from sqlalchemy import bindparam, insert
 
-from app import clock
+from app import clock, unforeseen
 from app.access.caller import Caller
 from app.access.models import Access
 from app.database import Statement, Together
@@ -129,5 +129,5 @@ async def write(request: Request, trail: Trail, status: int, code: str | None = 
         async with request.app.state.database.recording() as session:
             await batch.send(session)
     except Exception as error:  # noqa: BLE001 - whatever kept it from being recorded
-        log.error("access not recorded: %s", type(error).__name__)  # noqa: TRY400 - a database message may repeat the row
+        unforeseen.tell(log, "access not recorded", error)
         raise AccessNotRecorded from None

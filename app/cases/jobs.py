@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app import clock
+from app import clock, unforeseen
 from app.access import policy
 from app.access.caller import Caller
 from app.access.trail import Trail
@@ -146,7 +146,7 @@ async def _run(request: Request, job: Job) -> None:
     except asyncio.CancelledError:  # the service stops: whoever sends the file again need not wait
         status = "stopped"
     except Exception as error:  # noqa: BLE001 - whatever stopped it, its lines are whole
-        log.error("the import %s stopped: %s", job.id, type(error).__name__)  # noqa: TRY400 - the text may repeat a row
+        unforeseen.tell(log, f"the import {job.id} stopped", error)
         status = "stopped"
     finally:
         beating.cancel()
@@ -212,7 +212,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
         await _refused(request, job, number, went, flaws)
     except Exception as error:  # noqa: BLE001 - a line that we cannot read aright must not keep the others out
-        log.error("line %s of the import %s: %s", number, job.id, type(error).__name__)  # noqa: TRY400 - as below
+        unforeseen.tell(log, f"line {number} of the import {job.id}", error)
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
         await _refused(request, job, number, went, [])
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from app import clock
+from app import clock, unforeseen
 from app.access.caller import Caller
 from app.access.standing import Snapshot, Standing
 from app.cases import projecting
@@ -60,7 +60,7 @@ class Watcher:
             except DomainError as error:  # quarantined, or the database is away: the next round tries again
                 log.warning("the watcher waits: %s", error.code)
             except Exception as error:  # noqa: BLE001 - whatever it was: nobody else looks
-                log.error("the watcher stumbled over a %s; it goes on", type(error).__name__)  # noqa: TRY400 - the text may repeat a row
+                unforeseen.tell(log, "the watcher stumbled, and goes on", error)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def round(self) -> int:
@@ -98,8 +98,8 @@ class Watcher:
             return await work
         except DomainError:
             raise  # quarantined, or the database is away: that concerns all of them
-        except Exception as error:  # noqa: BLE001 - as above
-            log.error("the watcher stumbled over case %s: %s", case_id, type(error).__name__)  # noqa: TRY400 - as above
+        except Exception as error:  # noqa: BLE001 - whatever it was: the other cases wait
+            unforeseen.tell(log, f"the watcher stumbled over case {case_id}", error)
             return 0
 
     async def _one(self, author: Caller, case_id: UUID, stage: str, number: int) -> int:

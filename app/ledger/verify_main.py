@@ -21,7 +21,7 @@ def main() -> None:
     try:
         report = check(told.bundle.read_bytes(), [read_vkey(text) for text in told.vkey], told.quorum)
     except (NoBundleError, NoteError, OSError) as error:
-        print(f"could not check: {error}", file=sys.stderr)  # noqa: T201 - a command
+        print(f"could not check: {error}", file=sys.stderr)  # noqa: T201 - a command prints
         raise SystemExit(COULD_NOT) from None
-    print(json.dumps(report.told(), indent=1) if told.json else "\n".join(lines(report)))  # noqa: T201 - a command
+    print(json.dumps(report.told(), indent=1) if told.json else "\n".join(lines(report)))  # noqa: T201 - a command prints
     raise SystemExit(report.exit_code)

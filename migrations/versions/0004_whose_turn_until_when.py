@@ -1,5 +1,7 @@
 """whose turn, until when and why: the law of a case, transfers, extensions, pauses, passed deadlines, corrections; jobs that import"""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -71,7 +73,7 @@ def _stages() -> None:
     )
 
 
-def _added(table: str, column: sa.Column, before: str) -> None:  # type: ignore[type-arg]
+def _added(table: str, column: sa.Column[Any], before: str) -> None:
     """`before`: what rows that are there get; rows to come say it themselves."""
     column.server_default = sa.schema.DefaultClause(before)
     op.add_column(table, column)

@@ -17,7 +17,8 @@ SBT24 = "BKN, October 2024: at most 7 days for Satgas, 3 working days for Bawasl
 OURS = "no term found: assumed, with a reason in the data"
 
 # procedure, stage, place of the clock, value, unit, certainty, extension, source
-FIGURES = [
+Figure = tuple[str, str, int, int | None, str | None, str, tuple[str, int, str] | None, str]
+FIGURES: list[Figure] = [
     ("skb_2022", "penerimaan", 0, 7, W, "sure", None, UU7), ("skb_2022", "penerimaan", 1, 7, W, "sure", None, UU7),
     ("skb_2022", "penerimaan", 2, 7, C, "sure", None, PERPU1),
     ("skb_2022", "kajian_awal", 0, 2, W, "sure", None, PB7), ("skb_2022", "kajian_awal", 1, 2, C, "sure", None, PB7),
@@ -64,9 +65,9 @@ def clocks() -> dict[tuple[str, str, int], Clock]:
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda f: f"{f[0]}.{f[1]}.{f[2]}")
-def test_a_number_of_days_is_what_its_source_prints(figure: tuple[object, ...]) -> None:
+def test_a_number_of_days_is_what_its_source_prints(figure: Figure) -> None:
     procedure, stage, place, value, unit, certainty, extension, source = figure
-    clock = clocks()[str(procedure), str(stage), place]  # type: ignore[index]
+    clock = clocks()[procedure, stage, place]
     assert (clock.value, clock.unit, clock.certainty) == (value, unit, certainty)
     longer = clock.extension
     found = longer and (("total", longer.total, longer.unit) if longer.total else ("adds", longer.adds, longer.unit))
@@ -75,7 +76,7 @@ def test_a_number_of_days_is_what_its_source_prints(figure: tuple[object, ...]) 
     if certainty == "assumed":
         assert clock.reason, "an assumed number says why"
     else:
-        assert clock.source or rulebook().procedures[str(procedure)].stages[str(stage)].source
+        assert clock.source or rulebook().procedures[procedure].stages[stage].source
 
 
 def test_no_number_is_missing_from_this_table() -> None:

@@ -1,44 +1,48 @@
 """A revised calendar: what a decree adds and takes away, and what it cannot."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import date
 from typing import Any
 
 import pytest
 
-from app.database import Database
+from app.database import Database, Session
+from app.procedure.deadlines import Calendar
 from app.reference import calendar
 from app.reference.calendar import Revision, RevisionError
 from tests.house import House
 
 FAR = date(2060, 12, 31)
+WORKING = "working_day"
+Step = Callable[[Session], Awaitable[None]]
 
 
 class Enough(Exception):
-    pass
+    """Told apart from whatever else may end a transaction."""
 
 
-def tried(api: House, revision: Revision) -> None:
-    """As the command does it, and rolled back: the other tests keep their calendar."""
+def tried(api: House, *steps: Step) -> Calendar:
+    """The calendar in force after these steps, as a command takes them; rolled back: the other tests keep theirs."""
 
-    class Enough(Exception):
-        pass
-
-    async def work() -> None:
+    async def work() -> Calendar:
         database = Database.connect(api.urls.app, size=1)
         await database.open()
         with suppress(Enough):
             async with database.writing() as session:
-                await calendar.revise(session, revision, by="operator")
-                found = await calendar.load(session)
-                assert found.current.version == revision.version
-                assert all(not found.current.works(row["day"]) for row in revision.add)
-                assert all(found.current.works(day) for day in revision.remove if day.weekday() < 5)
+                for step in steps:
+                    await step(session)
+                found = (await calendar.load(session)).current
                 raise Enough
         await database.close()
+        return found
 
-    asyncio.run(work())
+    return asyncio.run(work())
+
+
+def revise(revision: Revision) -> Step:
+    return lambda session: calendar.revise(session, revision, by="operator")
 
 
 def day_off(day: str) -> dict[str, Any]:
@@ -51,7 +55,13 @@ def day_off(day: str) -> dict[str, Any]:
 
 
 def test_a_decree_adds_days_and_takes_days_away(api: House) -> None:
-    tried(api, Revision("decree-1", FAR, [day_off("2024-10-14")], [date(2024, 12, 26)]))
+    monday, thursday = date(2024, 10, 14), date(2024, 12, 26)
+    before = tried(api)
+    after = tried(api, revise(Revision("decree-1", FAR, [day_off(monday.isoformat())], [thursday])))
+    assert (after.version, after.known_until) == ("decree-1", FAR)
+    assert (before.why_skipped(monday, WORKING), before.why_skipped(thursday, WORKING) is None) == (None, False)
+    assert after.why_skipped(monday, WORKING) == ("Cuti bersama", "Joint leave")
+    assert after.why_skipped(thursday, WORKING) is None
 
 
 @pytest.mark.parametrize(
@@ -64,22 +74,13 @@ def test_a_decree_adds_days_and_takes_days_away(api: House) -> None:
 )
 def test_what_a_decree_cannot_do_is_said(api: House, revision: Revision, says: str) -> None:
     with pytest.raises(RevisionError, match=says):
-        tried(api, revision)
+        tried(api, revise(revision))
 
 
 def test_a_package_that_knows_no_more_does_not_undo_a_decree(api: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upgrade of `holidays` while a revision is in force: the revision stays, until the package knows more years."""
-
-    async def work() -> None:
-        database = Database.connect(api.urls.app, size=1)
-        await database.open()
-        with suppress(Enough):
-            async with database.writing() as session:
-                await calendar.revise(session, Revision("decree-2", FAR, [], []), by="operator")
-                monkeypatch.setattr(calendar, "VERSION", "holidays-999")
-                await calendar.ensure(session, by="operator")
-                assert (await calendar.load(session)).current.version == "decree-2"
-                raise Enough
-        await database.close()
-
-    asyncio.run(work())
+    monkeypatch.setattr(calendar, "VERSION", "holidays-999")
+    found = tried(
+        api, revise(Revision("decree-2", FAR, [], [])), lambda session: calendar.ensure(session, by="operator")
+    )
+    assert found.version == "decree-2"
