@@ -58,36 +58,47 @@ class Standing:
         self._database = database
         self._read_at = float("-inf")
         self._snapshot: Snapshot | None = None
+        self._begun = self._newest = 0  # readings, by number
 
     async def current(self) -> Snapshot:
         snapshot = self._snapshot
         if snapshot is None or time.monotonic() - self._read_at > FRESH_SECONDS or snapshot.today != clock.today():
             self._read_at = time.monotonic()  # one reader at a time; the others go on with what is known
             try:
-                async with self._database.reading() as session, session.snapshot():
-                    snapshot = self._snapshot = await _read(session)
+                snapshot = await self._read_anew()
             except BaseException:
                 self._read_at = float("-inf")
                 raise
         return snapshot
 
+    async def _read_anew(self) -> Snapshot:
+        self._begun += 1
+        mine = self._begun
+        async with self._database.reading() as session, session.snapshot():
+            further, found = await _read(session)
+        if mine > self._newest:  # neither a later reading nor a change came between: else time would run back
+            self._newest, self._snapshot = mine, found
+            clock.shift(further)
+        return self._snapshot or await self._read_anew()
+
     def forget(self) -> None:
-        """Read anew at the next request: something was changed in this process."""
-        self._snapshot = None
+        """Read anew at the next request: something was changed in this process. What is being read just now is not kept."""
+        self._newest, self._snapshot = self._begun, None
 
 
-async def _read(session: Session) -> Snapshot:
+async def _read(session: Session) -> tuple[timedelta, Snapshot]:
+    """How far the ledger's time is ahead, and who stands how on that day."""
     parties = [KnownParty(r.code, r.kind, r.agency_code, r.suspended) for r in await session.run(PARTIES)]
     clients = [
         KnownClient(r.id, r.party, r.secret_hash, frozenset(r.scopes), r.suspended) for r in await session.run(CLIENTS)
     ]
     mandates = [Mandate(r.role, r.party, r.valid_from, r.valid_to) for r in await session.run(MANDATES)]
     revoked = frozenset(r.jti for r in await session.run(REVOKED))
-    clock.shift(await ahead(session))
-    today = clock.today()
+    further = await ahead(session)
+    today = clock.day_of(clock.real() + further)
     with_client = {c.party for c in clients if not c.suspended}
     employers = {p.agency_code for p in parties if p.kind == "ppk" and p.code in with_client}
-    return Snapshot(
+    return further, Snapshot(
         {p.code: p for p in parties},
         {c.id: c for c in clients},
         tuple(mandates),

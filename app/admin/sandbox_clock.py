@@ -13,7 +13,7 @@ from app.access.moves import ClockMove
 from app.access.standing import ahead
 from app.access.trail import Trail, recording
 from app.cases.bodies import Instant
-from app.database import Session, Statement, Together, WriteSession
+from app.database import Session, Statement, Together
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, ValidationFailed
 from app.http.route import GuardedRoute
 from app.ledger.append import append
@@ -46,40 +46,37 @@ async def start(session: Session, at: datetime, *, by: str) -> None:
     """On an empty log only: what was received cannot be moved to another time."""
     if await session.value(ANY_ENTRY):
         raise RuntimeError("the log is not empty: `sbt sandbox reset` first, then start the clock")
-    await _record(session, Together(), "clock.started", at, by=by)
+    clock.shift(await _record(session, Together(), "clock.started", at, by=by))
 
 
-async def _record(session: Session, batch: Together, type_: str, at: datetime, *, by: str) -> None:
+async def _record(session: Session, batch: Together, type_: str, at: datetime, *, by: str) -> timedelta:
     further = at - clock.real()
-    clock.shift(further)
     facts = {"to": instant(at), "ahead_microseconds": further // timedelta(microseconds=1)}
     entry = append(batch, type_=type_, party=by, received_at=at, facts=facts)
     await batch.send(session)
     await session.run(INSERT_MOVE, to=at, ahead=further, entry_id=entry.id)
+    return further
 
 
 @router.put("/v1/sandbox/clock", operation_id="move_clock", response_model=ClockView, responses=problems(*REFUSED))
-async def move_clock(
-    body: ClockBody,
-    request: Request,
-    caller: Annotated[Caller, needs("admin:write")],
-    session: WriteSession,
-) -> ClockView:
+async def move_clock(body: ClockBody, request: Request, caller: Annotated[Caller, needs("admin:write")]) -> ClockView:
     """Sandbox only: move the ledger's time forward. Other processes follow within two seconds."""
     if not request.app.state.settings.sandbox:
         raise NotFound
-    await session.run(ONE_MOVE_AT_A_TIME, lock=LOCK)
-    if body.now <= clock.real() + await ahead(session):
-        flaw = Flaw("/now", "CLOCK_BACKWARD", "Waktu hanya dapat dimajukan.", "Time moves forward only.")
-        raise ValidationFailed(flaw)
-    before: timedelta = clock.now() - clock.real()
-    try:
-        batch = Together()
-        Trail(request).record(batch, 200)
-        with recording():
-            await _record(session, batch, "clock.moved", body.now, by=caller.party)
-    except BaseException:
-        clock.shift(before)
-        raise
+    async with request.app.state.database.writing() as session:
+        further = await _move(session, request, caller, body.now)
+    request.app.state.after_commit()
+    clock.shift(further)  # what moves this process is committed
     request.app.state.standing.forget()
     return ClockView(now=body.now)
+
+
+async def _move(session: Session, request: Request, caller: Caller, to: datetime) -> timedelta:
+    await session.run(ONE_MOVE_AT_A_TIME, lock=LOCK)
+    if to <= clock.real() + await ahead(session):
+        flaw = Flaw("/now", "CLOCK_BACKWARD", "Waktu hanya dapat dimajukan.", "Time moves forward only.")
+        raise ValidationFailed(flaw)
+    batch = Together()
+    Trail(request).record(batch, 200)
+    with recording():
+        return await _record(session, batch, "clock.moved", to, by=caller.party)

@@ -1,7 +1,11 @@
 """The sandbox: safe settings, secrets for their owner alone, a clock that moves forward and leaves its entries."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
+from threading import Event
 
 import pytest
 from pydantic import ValidationError
@@ -74,3 +78,28 @@ def test_the_clock_starts_where_it_is_told_and_moves_forward_only(service: Servi
     assert service.get("bkn", "/v1/me").json()["legal_day"] == "2024-10-01"
     types = [row[0] for row in service.query("SELECT type FROM entry WHERE type LIKE 'clock.%' ORDER BY received_at")]
     assert types == ["clock.started", "clock.moved"]
+
+
+def test_time_does_not_run_back_for_those_who_ask_while_it_is_moved(service: Service) -> None:
+    service.start(SBT_SANDBOX_CLOCK_START="2023-08-01T08:00:00+07:00")
+    done = Event()
+
+    def asking() -> list[str]:
+        seen = []
+        while not done.is_set():
+            seen.append(service.get("bkn", "/v1/me").json()["server_time"])
+        return seen
+
+    with ThreadPoolExecutor(4) as askers:
+        asked = [askers.submit(asking) for _ in range(4)]
+        try:
+            for n in range(1, 60):
+                day = date(2023, 8, 1) + timedelta(days=n)
+                moved = service.put("operator", "/v1/sandbox/clock", {"now": f"{day}T08:00:00+07:00"})
+                assert moved.status_code == 200, moved.text
+                assert service.get("kasn", "/v1/me").json()["legal_day"] == day.isoformat()
+        finally:
+            done.set()
+    for seen in (one.result() for one in asked):
+        assert len(seen) > 1
+        assert all(earlier <= later for earlier, later in pairwise(seen))

@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app import clock
 from demo.bodies import body_for
 from tests.cases.test_terms import act, steps
 from tests.house import Case, House, refusal
@@ -232,7 +233,7 @@ def test_each_line_has_its_own_result_and_no_value_is_repeated(api: House) -> No
 def test_nobody_imports_what_another_party_could_have_posted_here(api: House) -> None:
     """From the first day of the ledger on, everybody posts their own stages themselves."""
     (began,) = api.superuser("SELECT min(e.received_at) AS at FROM mandate m JOIN entry e ON e.id = m.entry_id")
-    day = began.at.date().isoformat()
+    day = clock.day_of(began.at).isoformat()
     api.at(day)
     posts = [
         {"stage": "pelaporan_publik", **body_for("sbt_2024", "pelaporan_publik", "diterima", date.fromisoformat(day))}
