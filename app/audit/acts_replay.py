@@ -1,7 +1,6 @@
 """Replays what is no post: receipts, extensions, pauses, corrections, withdrawals, reopenings, transfers, passed deadlines, erasures."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,7 +8,7 @@ from app.access import policy
 from app.audit import imports_replay
 from app.audit.case_rows import Case
 from app.audit.cases_replay import Heard, Replay, names_person, opened, posted
-from app.cases import charging, correcting, showing, terms
+from app.cases import charging, correcting, terms, watching
 from app.errors import NoMandateForStage
 from app.procedure import rules
 from app.procedure.loading import rulebook
@@ -42,12 +41,7 @@ def extended(replay: Replay, heard: Heard) -> None:
     if why is not None:
         replay.find("PROCEDURE_BROKEN", heard, f"no extension was due: {why}")
     replay.said(heard, {"round": stage.round})
-    longer = _touched(heard, stage, extended=stage.extended + 1)
-    replay.follow(heard, rules.moved(rulebook(), state, (longer,), ()))
-
-
-def _touched(heard: Heard, stage: StageState, **changes: Any) -> StageState:
-    return replace(stage, handlers=tuple(sorted({*stage.handlers, heard.members["party"]})), **changes)
+    replay.follow(heard, terms.extension(state, stage, heard.members["party"]))
 
 
 def paused(replay: Replay, heard: Heard) -> None:
@@ -59,7 +53,7 @@ def paused(replay: Replay, heard: Heard) -> None:
     if why is not None or abs((span[0] - heard.day).days) > 1:  # asked and recorded on two sides of a midnight
         replay.find("PROCEDURE_BROKEN", heard, f"no such pause: {why or 'it begins on another day'}")
     replay.said(heard, {"round": stage.round})
-    replay.follow(heard, rules.moved(rulebook(), state, (_touched(heard, stage, paused=span),), ()))
+    replay.follow(heard, terms.standstill(state, stage, heard.members["party"], span))
 
 
 def _due_on(case: Case, stage: StageState) -> date | None:
@@ -80,28 +74,17 @@ def corrected(replay: Replay, heard: Heard) -> None:
     state = case.state()
     was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
     replay.may(heard, "did not post that round", lambda c: policy.require_author(c, was.posted_by))
-    charging.require_sanction(case, _before(state, was), stage.outcomes[was.outcome or ""], facts)
+    charging.require_sanction(case, state.before(was), stage.outcomes[was.outcome or ""], facts)
     if heard.summary["agency_code"] != case.row["agency_code"]:
         replay.find("SUMMARY_DIFFERS", heard, "a correction moves nobody to another employer")
     after = correcting.corrected(state, was, facts, members["changed"])
     relying = rules.relying(rulebook(), state, was)
-    owners, stages = replay.caller(heard), rulebook().procedures[case.row["procedure"]].stages
-    place = case.place()
-    flags = [
-        {"stage": s.stage, "round": s.round, "owner": showing.owner_now(owners, stages[s.stage], place)}
-        for s in relying
-    ]
-    replay.said(heard, {"flags": flags})
+    flagged = correcting.flagged(replay.caller(heard), case.row["procedure"], case.place(), relying)
+    replay.said(heard, {"flags": flagged})
     _flag(case, heard, was, relying, after)
     changes = {"subject_entry_id": heard.entry.id} if names_person(members) else {}
     calendar = replay.calendar(heard)
     replay.follow(heard, correcting.redated(after, _texts(case), calendar, was=case.row["status"]), changes)
-
-
-def _before(state: CaseState, was: StageState) -> CaseState:
-    """What was on record when the corrected post was made: by that its sanction is judged."""
-    earlier = [s for s in state.stages if s.posted_seq is not None and s.posted_seq < (was.posted_seq or 0)]
-    return replace(state, stages=tuple(earlier))
 
 
 def _flag(case: Case, heard: Heard, was: StageState, relying: list[StageState], after: CaseState) -> None:
@@ -181,17 +164,7 @@ def recounted(replay: Replay, heard: Heard) -> None:
     move = correcting.redated(case.state(), _texts(case), calendar, was=case.row["status"])
     if not move.opened or calendar.version != replay.registers.calendar:
         replay.find("PROCEDURE_BROKEN", heard, "there was nothing to count anew, or by another calendar")
-    rows = [case.stages[s.stage, s.round] for s in move.opened]
-    was = [
-        {
-            "stage": r["stage"],
-            "round": r["round"],
-            "due_on": r["due_on"].isoformat() if r["due_on"] else None,
-            "calendar": r["due"]["calendar"],
-        }
-        for r in rows
-    ]
-    replay.said(heard, {"was": was})
+    replay.said(heard, {"was": watching.dated_before(_texts(case), move)})
     replay.follow(heard, move, acts=False)
 
 

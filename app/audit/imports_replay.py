@@ -20,7 +20,7 @@ def imported(replay: Replay, heard: Heard) -> None:
     """case.imported: by an agency with a mandate; every round and due date as the procedure makes them of the posts."""
     members, summary = heard.members, heard.summary
     procedure, received = rulebook().procedures[members["procedure"]], date.fromisoformat(members["received_on"])
-    if not (procedure.in_force_on(received) or (procedure.import_only and received < procedure.valid_from)):
+    if not procedure.may_import(received):
         replay.find("PROCEDURE_BROKEN", heard, "that procedure was not in force on that day")
     replay.may(heard, "could import no case on that day", policy.require_may_import)
     fits_phase(replay, heard)

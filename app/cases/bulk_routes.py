@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Body as FromBody
-from pydantic import BaseModel, Discriminator, Field, Tag, create_model
+from pydantic import BaseModel, Field, create_model
 
 from app.access.caller import Caller, needs
 from app.cases import many
@@ -20,8 +20,9 @@ from app.cases.stage_routes import (
     camel,
     first_shared,
     first_stage_of,
+    one_of,
     outcomes_of,
-    shared,
+    shared_later,
 )
 from app.http.route import Takes
 from app.problems import problems
@@ -35,11 +36,7 @@ LARGE = Depends(Takes(ONE_MIB))
 def add_reports(router: APIRouter) -> None:
     """POST /v1/reports: the day of receipt picks the procedure, and so the body of the first stage."""
     models = {code: _report_model(found) for code, found in first_shared().items()}
-    members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
-    union: Any = members[0]
-    for member in members[1:]:
-        union |= member
-    body_type = Annotated[union, Discriminator(first_stage_of), FromBody()]
+    body_type: Any = Annotated[one_of(models, first_stage_of), FromBody()]
 
     async def post(
         body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening, __: None = LARGE
@@ -100,27 +97,14 @@ def _person(report: Any, person: Any) -> many.Person:
         phase_override=person.phase_override,
         duplicate_override=person.duplicate_override,
     )
-    own = frozenset(
-        {
-            "subject",
-            *(
-                n
-                for n in ("violations", "phase_override", "duplicate_override", "outcome", "body")
-                if getattr(person, n) is not None
-            ),
-        }
-    )
+    own = frozenset(name for name, value in person if value is not None)
     return many.Person(case, person.outcome or report.outcome, person.body or report.body, own)
 
 
 def add_stage_posts(router: APIRouter) -> None:
     """POST /v1/stage-posts: the stage picks the body."""
-    models = {c: _bulk_model(c, s) for c, s in shared().items() if not any(x.opened_by_case for _, x in s)}
-    members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
-    union: Any = members[0]
-    for member in members[1:]:
-        union |= member
-    body_type = Annotated[union, Discriminator(_stage_of), FromBody()]
+    models = {code: _bulk_model(code, stages) for code, stages in shared_later().items()}
+    body_type: Any = Annotated[one_of(models, _stage_of), FromBody()]
 
     async def post(
         body: body_type,
@@ -154,8 +138,8 @@ def add_stage_posts(router: APIRouter) -> None:
 def _stage_of(value: Any) -> str:
     """The tag of the model by which to read a body; of an unknown stage any: it then says which stages there are."""
     named = value.get("stage") if isinstance(value, dict) else getattr(value, "stage", None)
-    bulk = [c for c, s in shared().items() if not any(x.opened_by_case for _, x in s)]
-    return f"~{named if named in bulk else bulk[0]}"
+    known = list(shared_later())
+    return f"~{named if named in known else known[0]}"
 
 
 def _bulk_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:

@@ -1,7 +1,6 @@
 """May this be charged, and may that sanction stand: the pure answers of procedure/charges, as refusals that say what would fit."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -118,8 +117,7 @@ def sanction_of(case: Any, state: CaseState, row: Mapping[str, Any]) -> Sanction
     sanction = row["facts"].get("sanction_code")
     if sanction is None or row["posted_seq"] is None:
         return None
-    before = [s for s in state.stages if s.posted_seq is not None and s.posted_seq < row["posted_seq"]]
-    charges_then = charged(case, replace(state, stages=tuple(before)))
+    charges_then = charged(case, state.before(state.rounds(row["stage"])[row["round"] - 1]))
     allowed = charges.fitting(rulebook(), charges_then, case.occurred_on, case.subject_kind)
     return SanctionView(finding=charges.compare(rulebook(), str(sanction), allowed), allowed=allowed)
 

@@ -8,12 +8,14 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from app.access import policy
+from app.access.caller import Caller
+from app.access.policy import Standpoint
 from app.cases import checks, projecting
 from app.cases.act import Act
 from app.cases.bodies import Body
 from app.cases.contents import contents
-from app.cases.entering import Step, Writing, replayed, see
-from app.cases.locking import lock_case, require_version, state_of
+from app.cases.entering import Step, Writing, see, take
+from app.cases.locking import require_version, state_of
 from app.cases.posting import Post, effective_members, require_fit
 from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
@@ -48,15 +50,15 @@ async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body:
     """The latest posted round of a stage, or the one named. Its outcome stays: what follows from it has followed."""
     stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
     checks.require_sound(stored)
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    if locked.replay is not None:
-        return await replayed(act, locked.replay)
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     case = see(act, locked, case_id)
     found = _may(act, case, stage)
     state = state_of(case)
     was = _posted(state, stage, number)
     policy.require_author(act.caller, was.posted_by)
-    require_fit(case, _before(state, was), found, Post(stage, was.outcome or "", stored))
+    require_fit(case, state.before(was), found, Post(stage, was.outcome or "", stored))
     row = _row(case, was)
     writing = Writing(act, locked)
     correction = await _correction(act, found, was, row, stored)
@@ -91,13 +93,6 @@ def _posted(state: CaseState, stage: str, number: int | None) -> StageState:
     return rounds[-1]
 
 
-def _before(state: CaseState, was: StageState) -> CaseState:
-    """What was on record when it was posted: by that it is judged again."""
-    assert was.posted_seq is not None
-    kept = [s for s in state.stages if s.posted_seq is not None and s.posted_seq < was.posted_seq]
-    return replace(state, stages=tuple(kept))
-
-
 async def _correction(
     act: Act, stage: Stage, was: StageState, row: Mapping[str, Any], body: dict[str, Any]
 ) -> Correction:
@@ -106,7 +101,7 @@ async def _correction(
     changed = sorted(n for n in names if body.get(n) != before.get(n))
     if not changed and not row["flags"]:
         raise NothingToCorrect
-    moved = [n for n in changed if n in EMPLOYER and _moved_by(act, stage, was, row, n)]
+    moved = [n for n in changed if n in EMPLOYER and _moved_by(stage, was, row, n)]
     if moved:
         text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."
         text_en = "The employer decides the way of the case and is not corrected; post a new stage."
@@ -114,9 +109,8 @@ async def _correction(
     return Correction(stage, was, row, body, changed)
 
 
-def _moved_by(act: Act, stage: Stage, was: StageState, row: Mapping[str, Any], name: str) -> bool:
+def _moved_by(stage: Stage, was: StageState, row: Mapping[str, Any], name: str) -> bool:
     """Whether the employer of the case came from this member: of a move, or of the post by which the person became known."""
-    del act
     outcome = was.outcome or ""
     effective = {*stage.body.required, *stage.body.required_for.get(outcome, ())}
     return name in effective and (name == "new_agency_code" or row["names"])
@@ -138,14 +132,13 @@ async def _record(writing: Writing, state: CaseState, correction: Correction, re
     changes = _renames(writing, correction)
     after, relying = corrected(state, was, facts, correction.changed), rules.relying(rulebook(), state, was)
     move = redated(after, case.stages, writing.act.calendar, was=case.status)
-    says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": _flags(writing, relying)}
+    flags = flagged(writing.act.caller, case.procedure, standpoint(case), relying)
+    says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
     entry = writing.enter(Step("stage.corrected", says, move, changes))
     answer = await writing.answer(entry)
-    flags = (
-        Together()
-    )  # a second statement: a row with a new clock may be flagged as well, and one statement changes a row once
-    flag(flags, case, was, relying, after, entry)
-    await flags.send(writing.act.session)
+    second = Together()  # a row with a new clock may be flagged as well, and one statement changes a row once
+    flag(second, case, was, relying, after, entry)
+    await second.send(writing.act.session)
     return answer
 
 
@@ -179,13 +172,10 @@ def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
     return {"subject_entry_id": writing.entry_id}
 
 
-def _flags(writing: Writing, relying: list[StageState]) -> list[dict[str, Any]]:
-    case, stages = writing.case, rulebook().procedures[writing.case.procedure].stages
-    place = standpoint(case)
-    return [
-        {"stage": s.stage, "round": s.round, "owner": owner_now(writing.act.caller, stages[s.stage], place)}
-        for s in relying
-    ]
+def flagged(author: Caller, procedure: str, place: Standpoint, relying: list[StageState]) -> list[dict[str, Any]]:
+    """What the entry says of the rounds that relied on the post: whom it tells."""
+    stages = rulebook().procedures[procedure].stages
+    return [{"stage": s.stage, "round": s.round, "owner": owner_now(author, stages[s.stage], place)} for s in relying]
 
 
 def flag(

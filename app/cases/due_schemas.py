@@ -82,8 +82,8 @@ class NextStep(BaseModel):
     yours: bool
 
 
-class WorkItem(BaseModel):
-    """A stage that waits for a party: the caller's own, unless another was asked for."""
+class OfCase(BaseModel):
+    """A line of a list of stages begins with what its case is."""
 
     case_id: UUID
     number: str
@@ -91,6 +91,11 @@ class WorkItem(BaseModel):
     election: str
     agency_code: str
     province: str
+
+
+class WorkItem(OfCase):
+    """A stage that waits for a party: the caller's own, unless another was asked for."""
+
     status: str
     stage: str
     round: int
@@ -120,15 +125,9 @@ class Worklist(BaseModel):
     page: Page
 
 
-class Deadline(BaseModel):
+class Deadline(OfCase):
     """One term of one case. `days_late`: of a met one, by the day of the decision; of an overdue one, by today."""
 
-    case_id: UUID
-    number: str
-    procedure: str
-    election: str
-    agency_code: str
-    province: str
     stage: str
     round: int
     owner: str

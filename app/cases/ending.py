@@ -9,13 +9,12 @@ from app import clock
 from app.access import policy
 from app.cases.act import Act
 from app.cases.checks import unknown_code
-from app.cases.entering import Step, Writing, replayed, require_not_closed, see
-from app.cases.locking import lock_case, require_version, state_of
+from app.cases.entering import Step, Writing, require_not_closed, see, take
+from app.cases.locking import require_version, state_of
 from app.cases.refusals import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
 from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
 from app.cases.showing import standpoint
-from app.cases.terms import grounds_of, no_such_stage
-from app.errors import UnknownReference
+from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.roles import succeeding_parties
@@ -24,9 +23,9 @@ from app.procedure.scopes import stage_scope
 
 async def withdraw(act: Act, case_id: UUID, body: Reasoned) -> Written:
     """Who received the report takes it back, until the matter has reached a stage that ends this right."""
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    if locked.replay is not None:
-        return await replayed(act, locked.replay)
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     case, rule = see(act, locked, case_id), rulebook().vocabulary.withdrawal
     policy.require_named(act.caller, rule.by, standpoint(case))
     require_version(case, act.if_match)
@@ -34,17 +33,15 @@ async def withdraw(act: Act, case_id: UUID, body: Reasoned) -> Written:
     reached = next((s["stage"] for s in case.stages if s["stage"] in rule.until), None)
     if reached is not None:
         raise WithdrawalNotAllowed(stage=reached)
-    writing = Writing(act, locked)
-    writing.grounds(grounds_of(body))
-    entry = writing.enter(Step("case.withdrawn", {}, rules.withdraw(rulebook(), state_of(case))))
-    return await writing.answer(entry)
+    step = Step("case.withdrawn", {}, rules.withdraw(rulebook(), state_of(case)))
+    return await Writing(act, locked).reasoned(body, step)
 
 
 async def reopen(act: Act, case_id: UUID, body: ReopeningBody) -> Written:
     """The owner of a stage opens a new round of it in a closed case."""
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    if locked.replay is not None:
-        return await replayed(act, locked.replay)
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     case = see(act, locked, case_id)
     policy.require_scope(act.caller, stage_scope(body.stage))
     stage = rulebook().procedures[case.procedure].stages.get(body.stage)
@@ -56,17 +53,17 @@ async def reopen(act: Act, case_id: UUID, body: ReopeningBody) -> Written:
     if not rules.may_reopen(rulebook(), state_of(case), body.stage):
         raise no_such_stage()
     writing = Writing(act, locked)
-    writing.grounds(grounds_of(body))
     move = rules.reopen(rulebook(), state_of(case), body.stage, clock.day_of(writing.at))
-    entry = writing.enter(Step("case.reopened", {"stage": body.stage, "round": move.opened[0].round}, move))
-    return await writing.answer(entry)
+    return await writing.reasoned(
+        body, Step("case.reopened", {"stage": body.stage, "round": move.opened[0].round}, move)
+    )
 
 
 async def transfer(act: Act, case_id: UUID, body: TransferBody) -> Written:
     """The party that fills a role by succession hands it to another possible successor, or settles that it keeps it."""
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    if locked.replay is not None:
-        return await replayed(act, locked.replay)
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     case = see(act, locked, case_id)
     place = standpoint(case)
     if case.procedure not in procedures_of(body.role):
@@ -77,10 +74,15 @@ async def transfer(act: Act, case_id: UUID, body: TransferBody) -> Written:
     allowed = passing_on(act.caller.snapshot.holders, body.role)
     if body.to not in allowed or case.successors.get(body.role) == body.to:
         raise TransferNotAllowed(allowed=[p for p in allowed if p != case.successors.get(body.role)])
-    writing = Writing(act, locked)
-    writing.grounds(grounds_of(body))
-    entry = writing.enter(handed_over(case, body.role, act.caller.party, body.to))
-    return await writing.answer(entry)
+    return await Writing(act, locked).reasoned(body, handed_over(case, body.role, act.caller.party, body.to))
+
+
+def no_such_stage() -> ValidationFailed:
+    text_id, text_en = (
+        "Tahap ini belum pernah terbuka pada kasus ini, atau tidak ada lagi yang dapat diputuskan.",
+        "This stage was never open in this case, or has nothing left to decide.",
+    )
+    return ValidationFailed(Flaw("/stage", "CANNOT_REOPEN", text_id, text_en))
 
 
 def procedures_of(role: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The next entry of a case, and the rows that follow from it: what every act on a case ends with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +14,8 @@ from app.access.policy import Standpoint
 from app.access.trail import recording
 from app.cases import projecting
 from app.cases.act import Act
-from app.cases.locking import Locked, etag
+from app.cases.bodies import Body
+from app.cases.locking import Locked, etag, lock_case
 from app.cases.refusals import SubjectErased
 from app.cases.schemas import Written
 from app.cases.sealing import EntryParts
@@ -45,6 +46,12 @@ class Step:
     acts: bool = True
 
 
+async def take(act: Act, case_id: UUID) -> Locked | Written:
+    """The case, locked; or the answer given before, where the key was used for just this."""
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
+    return locked if locked.replay is None else await replayed(act, locked.replay)
+
+
 def see(act: Act, locked: Locked, case_id: UUID) -> Any:
     """The case, or 404: also for what the caller may not see."""
     if not locked.found:
@@ -70,18 +77,20 @@ class Writing:
         self.fingerprint = act.request.fingerprint(locked.keys[SUBJECT])
         self.parts = EntryParts(self.batch, act, self.case.id, self.entry_id, locked.keys, locked.row.epoch)
 
-    def grounds(self, grounds: Mapping[str, Any]) -> None:
-        """Why: sealed, since it may name a person."""
-        self.parts.seal("content", "Grounds", grounds)
-
     def enter(self, step: Step) -> Appended:
-        says = Step(step.type, {**step.says, **asked(self.act, self.fingerprint)}, step.move, step.changes, step.acts)
+        step = replace(step, says={**step.says, **asked(self.act, self.fingerprint)})
         return follow(
-            self.batch, self.act.caller, self.act.calendar, self.case, says, self.parts.done, self.entry_id, self.at
+            self.batch, self.act.caller, self.act.calendar, self.case, step, self.parts.done, self.entry_id, self.at
         )
 
     async def answer(self, entry: Appended) -> Written:
         return await finish(self.act, self.batch, entry, self.fingerprint)
+
+    async def reasoned(self, body: Body, step: Step) -> Written:
+        """The whole of an act that posts nothing. Why, and the papers that show it, are sealed: they may name a person."""
+        grounds = body.model_dump(mode="json", include={"reason", "documents"}, exclude_none=True)
+        self.parts.seal("content", "Grounds", grounds)
+        return await self.answer(self.enter(step))
 
 
 def follow(

@@ -74,27 +74,28 @@ def _skipped(
     unit = rule.unit if rule and rule.unit else "calendar_day"
     if stage.extended and rule and rule.extension and rule.extension.total:
         unit = rule.extension.unit
-    number = 1 if look.language == "en" else 0
-    return [SkippedDay(day=day, name=why[number]) for day, why in calendar.skipped(start, on, unit, stage.paused)]
+    return [SkippedDay(day=day, name=_said(look, why)) for day, why in calendar.skipped(start, on, unit, stage.paused)]
 
 
 def _text(look: Look, rule: Clock | None, stage: StageState, start: date | None, on: date | None, skipped: int) -> str:
-    number = 1 if look.language == "en" else 0
     if rule is None or rule.value is None or rule.unit is None or start is None:
-        return NO_TERM[number]
+        return _said(look, NO_TERM)
     longer, value, unit = rule.extension, str(rule.value), rule.unit
     if stage.extended and longer:
         value = str(longer.total) if longer.total else f"{rule.value} + {longer.adds}"
         unit = longer.unit
-    return TEXT[number].format(value=value, unit=UNITS[unit][number], start=start, on=on, skipped=skipped)
+    return _said(look, TEXT).format(value=value, unit=_said(look, UNITS[unit]), start=start, on=on, skipped=skipped)
 
 
 def _longer(look: Look, longer: Extension) -> str:
-    number = 1 if look.language == "en" else 0
-    unit = UNITS[longer.unit][number]
+    unit = _said(look, UNITS[longer.unit])
     if longer.total:
-        return (f"menjadi {longer.total} {unit}", f"to {longer.total} {unit}")[number]
-    return (f"ditambah {longer.adds} {unit}", f"by {longer.adds} {unit}")[number]
+        return _said(look, (f"menjadi {longer.total} {unit}", f"to {longer.total} {unit}"))
+    return _said(look, (f"ditambah {longer.adds} {unit}", f"by {longer.adds} {unit}"))
+
+
+def _said(look: Look, both: tuple[str, str]) -> str:
+    return both[1] if look.language == "en" else both[0]
 
 
 def when_overdue(look: Look, state: CaseState, row: Mapping[str, Any], place: Standpoint) -> list[Follows]:

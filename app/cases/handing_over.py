@@ -1,7 +1,7 @@
 """Write down for every open case who succeeds to a role whose mandate has ended: an entry each, once, however often it is started."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +30,7 @@ ONE = Statement("SELECT c.* FROM cases c WHERE c.id = :case_id")
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """A case and its successor. `rule`: the condition that decided; `entry`: None in a dry run, or where somebody writes just now."""
+    """A case and its successor. `rule`: the condition that decided; `entry`: None in a dry run."""
 
     case_id: UUID
     number: str
@@ -77,20 +77,20 @@ async def _one(
     if not execute:
         async with database.reading() as session:
             rows = await session.run(ONE, case_id=case_id)
-        return _planned(author, rows[0], role, None)
+        return _planned(author, rows[0], role)
     async with database.writing() as session:
         case = await locked(session, case_id)
         if case is None or role in case.successors or case.closed_at is not None:
             return None
-        plan = _planned(author, case, role, None)
+        plan = _planned(author, case, role)
         batch = Together()
         entry = follow(batch, author, calendar, case, handed_over(case, role, role, plan.to, acts=False))
         await batch.send(session)
-        return HandedOver(plan.case_id, plan.number, plan.to, plan.rule, entry.id)
+        return replace(plan, entry=entry.id)
 
 
-def _planned(author: Caller, case: Any, role: str, entry: UUID | None) -> HandedOver:
+def _planned(author: Caller, case: Any, role: str) -> HandedOver:
     to = policy.holder(author, role, standpoint(case)) or role
     fits = [s for s in rulebook().vocabulary.succession if (s.role, s.to) == (role, to)]
     rule = next((s.holds or f"not {s.fails}" for s in fits if s.holds or s.fails), "always")
-    return HandedOver(case.id, case.number, to, rule, entry)
+    return HandedOver(case.id, case.number, to, rule, None)

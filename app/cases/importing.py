@@ -81,8 +81,7 @@ def _procedure(line: ImportedCase) -> Procedure:
         raise ValidationFailed(checks.in_future("/report/received_on"))
     if found is None:
         raise UnknownReference(checks.unknown_code("/procedure"))
-    # a report older than a decree of the past may still have been handled under it
-    if not (found.in_force_on(received) or (found.import_only and received < found.valid_from)):
+    if not found.may_import(received):
         until = f"{found.valid_from} - {found.valid_to or ''}"
         text_id, text_en = f"Prosedur ini berlaku {until}.", f"This procedure was in force {until}."
         raise ValidationFailed(Flaw("/report/received_on", "NO_PROCEDURE", text_id, text_en))

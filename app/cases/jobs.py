@@ -4,10 +4,11 @@ import asyncio
 import codecs
 import hashlib
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
@@ -164,27 +165,23 @@ async def _beat(request: Request, job: Job) -> None:
 
 async def _some(request: Request, job: Job, left: Iterable[tuple[int, bytes]]) -> None:
     for number, raw in left:
-        await again(lambda number=number, raw=raw: _one(request, job, number, raw))
+        await again(partial(_one, request, job, number, raw))
         await asyncio.sleep(0)  # others are served between two lines
 
 
 AGAIN = {"OVERLOADED", "REQUEST_IN_PROGRESS", "ACCESS_NOT_RECORDED"}
 
 
-async def again(attempt: Any) -> None:
+async def again(attempt: Callable[[], Awaitable[None]]) -> None:
     """A busy database is tried a few times more; a quarantined one ends the job."""
     for wait in (0.2, 1, 5):
         try:
-            return await _awaited(attempt())
+            return await attempt()
         except DomainError as error:
             if error.code not in AGAIN:
                 raise
             await asyncio.sleep(wait)
-    return await _awaited(attempt())
-
-
-async def _awaited(attempt: Awaitable[None]) -> None:
-    await attempt
+    return await attempt()
 
 
 async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:

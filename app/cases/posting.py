@@ -9,7 +9,7 @@ from app.access import policy
 from app.cases import charging, checks, projecting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
-from app.cases.entering import Step, Writing, as_instant, replayed, require_not_closed, see
+from app.cases.entering import Step, Writing, as_instant, require_not_closed, see, take
 from app.cases.locking import Locked, lock_case, require_version, state_of
 from app.cases.schemas import Written
 from app.cases.showing import owner_now, standpoint
@@ -33,9 +33,9 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
     """Record what the owner of an open stage decided, and open what follows."""
     post = Post(stage, outcome, body.stored())
     checks.require_sound(post.body)
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    if locked.replay is not None:
-        return await replayed(act, locked.replay)
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     case = see(act, locked, case_id)
     found = require_turn(act, case, stage)
     require_not_closed(case)

@@ -1,6 +1,6 @@
 """What waits: the worklist of a party with its ageing, and every deadline with its explanation. Keyset order, fixed and unique."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
@@ -120,18 +120,30 @@ async def worklist(look: Look, filters: WorkFilters, limit: int, cursor: str | N
     values |= more
     buckets = await _buckets(look, clauses, values)
     if cursor is not None:
-        kinds = (paging.a_day, paging.an_id, paging.a_code, paging.a_number)
-        due, case_id, stage, number = paging.decode(cursor, "/v1/worklist", given, *kinds)
-        values |= {"due": due, "after_case": case_id, "after_stage": stage, "after_round": number}
+        values |= _after(cursor, "/v1/worklist", given)
         place_after = "(coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage, :after_round)"
         clauses.append(f"(coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round) > {place_after}")
     rows = await _rows(look, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round", limit)
     shown = [_item(look, row) for row in rows[:limit]]
-    look.trail.shows(*dict.fromkeys(item.case_id for item in shown))
-    last = shown[-1] if len(rows) > limit else None
-    place = [last.due_on, last.case_id, last.stage, last.round] if last else None
-    page = paging.page(look.response, "/v1/worklist", given, place, limit)
+    page = _page(look, "/v1/worklist", given, shown, limit, more=len(rows) > limit)
     return Worklist(data=shown, buckets=buckets, page=page)
+
+
+def _after(cursor: str, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The last line of the page before, by what both lists are ordered by."""
+    kinds = (paging.a_day, paging.an_id, paging.a_code, paging.a_number)
+    found = paging.decode(cursor, path, given, *kinds)
+    return dict(zip(("due", "after_case", "after_stage", "after_round"), found, strict=True))
+
+
+def _page(
+    look: Look, path: str, given: Mapping[str, Any], shown: Sequence[WorkItem | Deadline], limit: int, *, more: bool
+) -> paging.Page:
+    """The lines are on record as shown; the last of them is where the next page begins."""
+    look.trail.shows(*dict.fromkeys(line.case_id for line in shown))
+    last = shown[-1] if more else None
+    place = [last.due_on, last.case_id, last.stage, last.round] if last else None
+    return paging.page(look.response, path, given, place, limit)
 
 
 async def _rows(look: Look, clauses: list[str], values: dict[str, Any], order: str, limit: int) -> list[Any]:
@@ -196,18 +208,14 @@ async def list_deadlines(look: Look, filters: DeadlineFilters, limit: int, curso
         clauses.append(f"((s.status = 'open' AND ({turn})) OR (s.status = 'posted' AND s.posted_by = :agency))")
         values |= {**more, "agency": given["agency"]}
     if cursor is not None:
-        kinds = (paging.a_day, paging.an_id, paging.a_code, paging.a_number)
-        due, case_id, stage, number = paging.decode(cursor, "/v1/deadlines", given, *kinds)
-        values |= {"due": due, "after_case": case_id, "after_stage": stage, "after_round": number}
+        values |= _after(cursor, "/v1/deadlines", given)
         clauses.append(
             "(s.due_on, s.case_id, s.stage, s.round) > (CAST(:due AS date), :after_case, :after_stage, :after_round)"
         )
     rows = await _rows(look, clauses, values, "s.due_on, s.case_id, s.stage, s.round", limit)
     shown = [_deadline(look, row) for row in rows[:limit]]
-    look.trail.shows(*dict.fromkeys(one.case_id for one in shown))
-    last = shown[-1] if len(rows) > limit else None
-    place = [last.due_on, last.case_id, last.stage, last.round] if last else None
-    return DeadlineList(data=shown, page=paging.page(look.response, "/v1/deadlines", given, place, limit))
+    page = _page(look, "/v1/deadlines", given, shown, limit, more=len(rows) > limit)
+    return DeadlineList(data=shown, page=page)
 
 
 def _deadline(look: Look, row: Any) -> Deadline:

@@ -1,7 +1,9 @@
 """One typed operation per stage, made from the procedures: a stage code that two of them share has one operation with the union of outcomes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -55,6 +57,11 @@ def shared() -> dict[str, list[tuple[Procedure, Stage]]]:
     return found
 
 
+def shared_later() -> dict[str, list[tuple[Procedure, Stage]]]:
+    """Those that are posted in a case that is there; a first stage is posted by opening the case."""
+    return {code: stages for code, stages in shared().items() if not any(s.opened_by_case for _, s in stages)}
+
+
 def camel(code: str) -> str:
     return "".join(word.capitalize() for word in code.split("_"))
 
@@ -70,9 +77,7 @@ def post_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseMod
 
 
 def add_stage_routes(router: APIRouter) -> None:
-    for code, stages in shared().items():
-        if any(s.opened_by_case for _, s in stages):
-            continue  # a first stage is posted by opening the case
+    for code, stages in shared_later().items():
         add_stage_route(router, code, stages)
 
 
@@ -164,14 +169,16 @@ def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
     return found
 
 
+def one_of(models: Mapping[str, type[BaseModel]], tag_of: Callable[[Any], str]) -> Any:
+    """The body of an operation that takes several; what is wrong with one is said of the model that `tag_of` picks."""
+    members: list[Any] = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
+    return Annotated[reduce(or_, members), Discriminator(tag_of)]
+
+
 def add_opening(router: APIRouter) -> None:
     """POST /v1/cases: the day of receipt picks the procedure, and so the body of the first stage."""
     models = {code: _open_model(found) for code, found in first_shared().items()}
-    members = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
-    union: Any = members[0]
-    for member in members[1:]:
-        union |= member
-    body_type = Annotated[union, Discriminator(first_stage_of), FromBody(openapi_examples=_openings())]
+    body_type: Any = Annotated[one_of(models, first_stage_of), FromBody(openapi_examples=_openings())]
 
     async def post(body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening) -> Written:
         stage = next(code for code, model in models.items() if isinstance(body, model))

@@ -10,15 +10,14 @@ from psycopg.types.json import Jsonb
 from app import clock
 from app.cases import checks, projecting
 from app.cases.act import Act
-from app.cases.bodies import Body
-from app.cases.entering import Step, Writing, replayed, require_not_closed, see
-from app.cases.locking import Locked, lock_case, state_of
+from app.cases.entering import Step, Writing, require_not_closed, see, take
+from app.cases.locking import Locked, state_of
 from app.cases.posting import require_turn
 from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
-from app.errors import Flaw, ReceiptNotExpected, ValidationFailed
+from app.errors import ReceiptNotExpected, ValidationFailed
 from app.procedure import rules
-from app.procedure.deadlines import ONE_DAY, Calendar, clock_of
+from app.procedure.deadlines import ONE_DAY, Calendar, Span, clock_of
 from app.procedure.loading import rulebook
 from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
@@ -28,20 +27,24 @@ RECEIVED = "letter_received_on"
 
 async def extend(act: Act, case_id: UUID, stage: str, body: Reasoned) -> Written:
     """Once, before it has run out, by the longer term that the procedure gives."""
-    locked, replay = await _locked(act, case_id)
-    if replay is not None:
-        return replay
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     state, running = _running(act, locked, case_id, stage)
     why = why_no_extension(state, running, _due_on(locked, running), clock.today())
     if why is not None:
         raise ExtensionNotAllowed(why=why)
-    move = rules.moved(rulebook(), state, (touched(act, running, extended=running.extended + 1),), ())
-    return await _enter(act, locked, "stage.extended", running, move, body)
+    move = extension(state, running, act.caller.party)
+    return await Writing(act, locked).reasoned(body, Step("stage.extended", _of(running), move))
 
 
-def touched(act: Act, running: StageState, **changes: Any) -> StageState:
-    """The file was in the caller's hand."""
-    return replace(running, handlers=tuple(sorted({*running.handlers, act.caller.party})), **changes)
+def extension(state: CaseState, running: StageState, party: str) -> Move:
+    return rules.moved(rulebook(), state, (_touched(running, party, extended=running.extended + 1),), ())
+
+
+def _touched(running: StageState, party: str, **changes: Any) -> StageState:
+    """The file was in this party's hand."""
+    return replace(running, handlers=tuple(sorted({*running.handlers, party})), **changes)
 
 
 def why_no_extension(state: CaseState, running: StageState, due_on: date | None, today: date) -> str | None:
@@ -56,20 +59,24 @@ def why_no_extension(state: CaseState, running: StageState, due_on: date | None,
 
 async def pause(act: Act, case_id: UUID, stage: str, body: PauseBody) -> Written:
     """From today to `until`: these days do not count in the term."""
-    locked, replay = await _locked(act, case_id)
-    if replay is not None:
-        return replay
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     state, running = _running(act, locked, case_id, stage)
     span = (clock.today(), body.until)
     why = why_no_pause(running, span, _due_on(locked, running), act.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)
-    move = rules.moved(rulebook(), state, (touched(act, running, paused=span),), ())
-    extra = {"pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
-    return await _enter(act, locked, "stage.paused", running, move, body, **extra)
+    says = {**_of(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
+    step = Step("stage.paused", says, standstill(state, running, act.caller.party, span))
+    return await Writing(act, locked).reasoned(body, step)
 
 
-def why_no_pause(running: StageState, span: tuple[date, date], due_on: date | None, calendar: Calendar) -> str | None:
+def standstill(state: CaseState, running: StageState, party: str, span: Span) -> Move:
+    return rules.moved(rulebook(), state, (_touched(running, party, paused=span),), ())
+
+
+def why_no_pause(running: StageState, span: Span, due_on: date | None, calendar: Calendar) -> str | None:
     """Why a stage cannot stand still for these days, as a code; None: it can."""
     limits = rulebook().vocabulary.pause
     if running.stage not in limits.stages:
@@ -88,9 +95,9 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
     """The owner (or recorder) of an open stage says when the letter reached it: its clock starts."""
     if received_on > clock.today():
         raise ValidationFailed(checks.in_future("/received_on"))
-    locked, replay = await _locked(act, case_id)
-    if replay is not None:
-        return replay
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
     state, running = _running(act, locked, case_id, stage)
     letter = letter_of(state, running)
     if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
@@ -117,12 +124,6 @@ def letter_of(state: CaseState, running: StageState) -> StageState:
     return posts[-1]
 
 
-async def _locked(act: Act, case_id: UUID) -> tuple[Locked, Written | None]:
-    """The case, locked; and the answer given before, where the key was used for just this."""
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    return locked, await replayed(act, locked.replay) if locked.replay is not None else None
-
-
 def _running(act: Act, locked: Locked, case_id: UUID, stage: str) -> tuple[CaseState, StageState]:
     case = see(act, locked, case_id)
     require_turn(act, case, stage)
@@ -139,25 +140,3 @@ def _due_on(locked: Locked, running: StageState) -> date | None:
 
 def _of(running: StageState) -> dict[str, Any]:
     return {"stage": running.stage, "round": running.round}
-
-
-async def _enter(
-    act: Act, locked: Locked, type_: str, running: StageState, move: Move, body: Body, **says: Any
-) -> Written:
-    writing = Writing(act, locked)
-    writing.grounds(grounds_of(body))
-    entry = writing.enter(Step(type_, {**_of(running), **says}, move))
-    return await writing.answer(entry)
-
-
-def grounds_of(body: Body) -> dict[str, Any]:
-    """The part of a body that is sealed: why, and the papers that show it."""
-    return body.model_dump(mode="json", include={"reason", "documents"}, exclude_none=True)
-
-
-def no_such_stage(pointer: str = "/stage") -> ValidationFailed:
-    text_id, text_en = (
-        "Tahap ini belum pernah terbuka pada kasus ini, atau tidak ada lagi yang dapat diputuskan.",
-        "This stage was never open in this case, or has nothing left to decide.",
-    )
-    return ValidationFailed(Flaw(pointer, "CANNOT_REOPEN", text_id, text_en))

@@ -4,7 +4,7 @@ calendar changes. Once each, over any number of processes and crashes: the case 
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from app.errors import DomainError
 from app.procedure import rules
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
+from app.procedure.rules import Move
 from app.reference.calendar import Calendars
 
 log = logging.getLogger("sbt.watcher")
@@ -171,13 +172,17 @@ async def recount(session: Session, author: Caller, calendars: Calendars, case: 
     move = redated(state_of(case), case.stages, calendar, was=case.status)
     if not move.opened:
         return 0
-    rows = {(r["stage"], r["round"]): r for r in case.stages}
-    was = [
-        {"stage": s.stage, "round": s.round, "due_on": r["due_on"], "calendar": r["due"]["calendar"]}
-        for s in move.opened
-        if (r := rows[s.stage, s.round])
-    ]
-    batch = Together()
-    follow(batch, author, calendar, case, Step("deadline.recounted", {"was": was}, move, acts=False))
+    says, batch = {"was": dated_before(case.stages, move)}, Together()
+    follow(batch, author, calendar, case, Step("deadline.recounted", says, move, acts=False))
     await batch.send(session)
     return 1
+
+
+def dated_before(rows: Iterable[Mapping[str, Any]], move: Move) -> list[dict[str, Any]]:
+    """The due dates that a move replaces, and by which calendar they were counted. `rows`: of the stages, as JSON."""
+    before = {(r["stage"], r["round"]): r for r in rows}
+    return [
+        {"stage": s.stage, "round": s.round, "due_on": r["due_on"], "calendar": r["due"]["calendar"]}
+        for s in move.opened
+        if (r := before[s.stage, s.round])
+    ]

@@ -26,9 +26,6 @@ class Calendar:
     known_until: date
     days_off: Mapping[date, tuple[str, str]]
 
-    def works(self, day: date) -> bool:
-        return day.weekday() < SATURDAY and day not in self.days_off
-
     def why_skipped(self, day: date, unit: str, pause: Span | None = None) -> tuple[str, str] | None:
         """Why a day does not count in a term, in both languages; None: it counts."""
         if pause and pause[0] <= day <= pause[1]:
@@ -151,10 +148,10 @@ def _starts(clock: Clock, case: CaseState, stage: StageState, no_receipt: int) -
 def _recorded(facts: Mapping[str, object], field: str, name: str, no_receipt: int | None) -> Iterator[tuple[date, str]]:
     """`no_receipt` None: a letter that a newer one has followed; nothing stands in for its receipt."""
     if facts.get(field):
-        yield _day(facts[field]), name
+        yield as_day(facts[field]), name
     elif no_receipt is not None and field == "letter_received_on" and facts.get("letter_date"):
-        yield _day(facts["letter_date"]) + no_receipt * ONE_DAY, f"{name}:no_receipt"
+        yield as_day(facts["letter_date"]) + no_receipt * ONE_DAY, f"{name}:no_receipt"
 
 
-def _day(value: object) -> date:
+def as_day(value: object) -> date:
     return value if isinstance(value, date) else date.fromisoformat(str(value))

@@ -193,6 +193,10 @@ class Procedure:
     def in_force_on(self, day: date) -> bool:
         return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
 
+    def may_import(self, received: date) -> bool:
+        """A report older than a decree of the past may still have been handled under it."""
+        return self.in_force_on(received) or (self.import_only and received < self.valid_from)
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from app.errors import OutcomeNotAllowed, StageNotOpen
-from app.procedure.deadlines import REOPENED, clock_of
+from app.procedure.deadlines import REOPENED, as_day, clock_of
 from app.procedure.model import Condition, Outcome, Procedure, Rulebook, Stage, When
 from app.procedure.state import CaseState, StageState
 
@@ -100,22 +100,22 @@ def post(
     current = require_open(case, stage)
     chosen = require_outcome(rulebook, case, stage, outcome)
     posted = replace(current, status="posted", outcome=outcome, posted_seq=seq, facts=facts, posted_by=by)
-    state = _replaced(case, posted)
+    state = restated(case, posted)
     dropped = [replace(s, status="skipped") for s in state.stages if _drops(s, chosen)]
     for gone in dropped:
-        state = _replaced(state, gone)
-    decided_on = _day(facts["decided_on"])
+        state = restated(state, gone)
+    decided_on = as_day(facts["decided_on"])
     after = f"{stage}.{outcome}"
     wanted = [*_overdue(procedure, case, current, chosen), *chosen.next]
     opened = _opened(rulebook, state, wanted, after, decided_on)
     for new in opened:
-        state = _replaced(state, new)
+        state = restated(state, new)
     closed = None if opened else _closing(rulebook, state, chosen)
     if closed:
         late = [replace(s, status="skipped") for s in state.stages if s.status == "open"]
         dropped += late
         for gone in late:
-            state = _replaced(state, gone)
+            state = restated(state, gone)
     return Move(state, tuple(opened), tuple(dropped), closed, closed or status(rulebook, state))
 
 
@@ -156,14 +156,9 @@ def moved(
         (s.stage, s.round) for s in opened if any((s.stage, s.round) == (o.stage, o.round) for o in case.stages)
     )
     for new in (*opened, *dropped):
-        case = _replaced(case, new)
+        case = restated(case, new)
     left = was if was is not None and not case.open_codes() else None
     return Move(case, tuple(opened), tuple(dropped), closed, closed or left or status(rulebook, case), kept)
-
-
-def restated(case: CaseState, stage: StageState) -> CaseState:
-    """The case with one round as it should have been."""
-    return _replaced(case, stage)
 
 
 def may_reopen(rulebook: Rulebook, case: CaseState, stage: str) -> bool:
@@ -238,10 +233,7 @@ def status(rulebook: Rulebook, case: CaseState) -> str:
     raise RuntimeError(f"a case of {case.procedure} is neither open nor closed")
 
 
-def _replaced(case: CaseState, new: StageState) -> CaseState:
+def restated(case: CaseState, new: StageState) -> CaseState:
+    """The case with one round as it is now, or should have been."""
     kept = [s for s in case.stages if (s.stage, s.round) != (new.stage, new.round)]
     return replace(case, stages=(*kept, new))
-
-
-def _day(value: object) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(str(value))

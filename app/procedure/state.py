@@ -1,7 +1,7 @@
 """A case as the rules see it: which stages were opened and posted, in which order, with the facts that clocks and conditions read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 
@@ -47,6 +47,11 @@ class CaseState:
         """Posted rounds, newest first."""
         done = [(s.posted_seq, s) for s in self.stages if s.posted_seq is not None]
         return (s for _, s in sorted(done, key=lambda pair: pair[0], reverse=True))
+
+    def before(self, post: StageState) -> "CaseState":
+        """What was on record when this round was posted: by that it is judged again."""
+        seq = post.posted_seq or 0
+        return replace(self, stages=tuple(s for s in self.stages if s.posted_seq is not None and s.posted_seq < seq))
 
     def open_codes(self) -> list[str]:
         return [s.stage for s in self.stages if s.status == "open"]

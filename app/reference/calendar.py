@@ -26,7 +26,6 @@ FOLLOW_SECONDS = 2.0
 FIRST_YEAR, LAST_YEAR = 2010, 2060
 PACKAGE = "holidays-"
 VERSION = f"{PACKAGE}{version('holidays')}"
-KNOWN_UNTIL = Statement("SELECT known_until FROM calendar_version WHERE version = :version")
 VERSIONS = Statement(
     "SELECT v.version, v.known_until FROM calendar_version v LEFT JOIN sequenced s ON s.entry_id = v.entry_id"
     " LEFT JOIN pending p ON p.entry_id = v.entry_id ORDER BY s.leaf_index NULLS LAST, p.arrived"
