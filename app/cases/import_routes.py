@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.caller import Caller, needs
-from app.cases import jobs
+from app.cases import import_progress, jobs
 from app.cases.act import KeyHeader, Looking
 from app.cases.import_schemas import ImportedCase, JobView, LineList
 from app.cases.stage_routes import REFUSED_WRITE
@@ -48,7 +48,7 @@ async def start_import(request: Request, response: Response, key: KeyHeader, _: 
 @router.get("/v1/imports/{job}", operation_id="read_import", response_model=JobView, responses=problems(*REFUSED))
 async def read_import(job: UUID, _: Importer, look: Looking) -> JobView:
     """How far an import is."""
-    return await jobs.show(look, job)
+    return await import_progress.show(look, job)
 
 
 @router.get(
@@ -61,9 +61,9 @@ async def read_import_lines(
     job: UUID,
     _: Importer,
     look: Looking,
-    status: jobs.LineStatus = None,
+    status: import_progress.LineStatus = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> LineList:
     """How each line went: the case it became, or why it was refused."""
-    return await jobs.lines(look, job, status, limit, cursor)
+    return await import_progress.lines(look, job, status, limit, cursor)

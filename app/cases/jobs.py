@@ -7,12 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID, uuid5
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 from sqlalchemy import bindparam
@@ -22,25 +21,22 @@ from app import clock, unforeseen
 from app.access import policy
 from app.access.caller import Caller
 from app.access.trail import Trail
-from app.cases.act import Act, Look
-from app.cases.checks import unknown_code
-from app.cases.import_schemas import ImportedCase, JobView, LineList, LineView
+from app.cases.act import Act
+from app.cases.import_progress import STALE, state_of, view
+from app.cases.import_schemas import ImportedCase, JobView
 from app.cases.importing import import_case
 from app.cases.locking import Request as Asked
 from app.cases.models import ImportJob, ImportLine
-from app.cases.schemas import EntryRef
 from app.database import Session, Statement, Together
 from app.errors import (
     DomainError,
     Flaw,
     IdempotencyKeyReused,
     InvalidJson,
-    NotFound,
     PartySuspended,
-    UnknownReference,
     ValidationFailed,
 )
-from app.http import paging, strict_json
+from app.http import strict_json
 from app.ledger.canonical import canonical
 from app.problems import flaw_of
 from app.procedure.deadlines import ZONE
@@ -49,7 +45,6 @@ log = logging.getLogger("sbt.import")
 MOST_BYTES = 32 * 1024 * 1024
 MOST_LINES = 100_000
 AT_ONCE = 4
-STALE = timedelta(seconds=30)
 NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a11")
 INSERT_JOB = Statement(
     upsert(ImportJob).values({c.name: bindparam(c.name) for c in ImportJob.__table__.columns}).on_conflict_do_nothing()
@@ -69,15 +64,6 @@ SET_LINE = Statement(
         set_={c: getattr(_line.excluded, c) for c in WENT},
         where=ImportLine.__table__.c.entry_id.is_(None) | _line.excluded.entry_id.is_not(None),
     )
-)
-JOB = Statement(
-    "SELECT j.*, count(l.*) FILTER (WHERE l.status = 'imported') AS imported,"
-    " count(l.*) FILTER (WHERE l.status = 'known') AS known, count(l.*) FILTER (WHERE l.status = 'refused') AS refused"
-    " FROM import_job j LEFT JOIN import_line l ON l.job_id = j.id WHERE j.id = :id AND j.party = :party GROUP BY j.id"
-)
-LINES = Statement(
-    "SELECT l.* FROM import_line l JOIN import_job j ON j.id = l.job_id WHERE l.job_id = :id AND j.party = :party"
-    " AND l.line > :after AND (CAST(:status AS text) IS NULL OR l.status = :status) ORDER BY l.line LIMIT :limit"
 )
 
 
@@ -112,7 +98,7 @@ async def start(request: Request, response: Response, key: UUID, raw: bytes) -> 
         task.add_done_callback(request.app.state.jobs.discard)
     async with database.reading() as session:
         response.headers.update({"Location": f"/v1/imports/{job.id}", "Cache-Control": "no-store"})
-        return await _view(session, job.id, caller)
+        return await view(session, job.id, caller)
 
 
 async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
@@ -123,16 +109,10 @@ async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
     (found,) = await session.run(TAKE_JOB, id=job.id)
     if found.sha256 != sha256:
         raise IdempotencyKeyReused
-    if _state(found) == "running" or (found.status == "done" and not await session.value(REFUSED, id=job.id)):
+    if state_of(found) == "running" or (found.status == "done" and not await session.value(REFUSED, id=job.id)):
         return False
     await session.run(BEAT, id=job.id, status="running", at=clock.real())
     return True
-
-
-def _state(row: Any) -> str:
-    """A job that gives no sign of life has gone with its process."""
-    gone = row.status == "running" and clock.real() - row.beat_at > STALE
-    return "stopped" if gone else str(row.status)
 
 
 async def _run(request: Request, job: Job) -> None:
@@ -240,48 +220,3 @@ def _read(raw: bytes) -> ImportedCase:
         raise ValidationFailed(*(flaw_of({**e, "loc": ("body", *e["loc"])}) for e in error.errors())) from None
     except (ValueError, RecursionError):
         raise InvalidJson from None
-
-
-async def _view(session: Session, job_id: UUID, caller: Caller) -> JobView:
-    rows = await session.run(JOB, id=job_id, party=caller.party)
-    if not rows:
-        raise NotFound
-    row = rows[0]
-    counts = {n: getattr(row, n) for n in ("lines", "imported", "known", "refused")}
-    return JobView(
-        id=row.id,
-        status=_state(row),
-        sha256=row.sha256.hex(),
-        started_at=row.started_at,
-        **counts,
-    )
-
-
-async def show(look: Look, job_id: UUID) -> JobView:
-    look.response.headers["Cache-Control"] = "no-store"
-    return await _view(look.session, job_id, look.caller)
-
-
-LineStatus = Annotated[str | None, Query(max_length=64, description="imported, known or refused.")]
-
-
-async def lines(look: Look, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
-    """How each line went, in their order."""
-    if status not in (None, "imported", "known", "refused"):
-        raise UnknownReference(unknown_code("/query/status"))
-    await _view(look.session, job_id, look.caller)
-    path, given = f"/v1/imports/{job_id}/lines", {"status": status}
-    after = paging.decode(cursor, path, given, paging.a_number)[0] if cursor else 0
-    values = {"id": job_id, "party": look.caller.party, "after": after, "status": status, "limit": limit + 1}
-    rows = await look.session.run(LINES, **values)
-    shown = [_shown(row) for row in rows[:limit]]
-    look.trail.shows(*(one.case_id for one in shown if one.case_id))
-    more = [shown[-1].line] if len(rows) > limit else None
-    return LineList(data=shown, page=paging.page(look.response, path, given, more, limit))
-
-
-def _shown(row: Any) -> LineView:
-    entry = EntryRef(id=row.entry_id) if row.entry_id else None
-    return LineView(
-        line=row.line, status=row.status, case_id=row.case_id, entry=entry, code=row.code, errors=row.errors
-    )
