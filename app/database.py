@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import ClauseElement, Dialect, MetaData, make_url
 from sqlalchemy.orm import DeclarativeBase
 
-from app.errors import LedgerQuarantined, Overloaded, RequestInProgress
+from app.errors import DomainError, LedgerQuarantined, Overloaded, RequestInProgress, SignatureInvalid
 
 DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
@@ -27,7 +27,6 @@ COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 # A reader's session: one snapshot a transaction (each statement, unless snapshot() joins several), and PostgreSQL itself refuses a write in a GET.
 READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
 PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
-EPOCH_ENDED = {"data_key_epoch_fkey", "blind_index_epoch_fkey"}
 QUARANTINED = "SBT01"  # raised by the trigger on entry
 POOL = 10  # connections a process keeps for writing, and as many for reading
 POOL_PATIENCE = 5.0
@@ -185,28 +184,34 @@ class Database:
             yield Session(connection)
 
 
-def _answerable(error: Exception) -> Exception:
+# What another request did between our look and our write, by the constraint that noticed it.
+MEANWHILE: dict[str, type[DomainError]] = {
+    "idempotency_pkey": RequestInProgress,  # a twin committed: the next try is a replay
+    "used_once_pkey": SignatureInvalid,  # its nonce was used before: what was captured does not pass again
+    "data_key_epoch_fkey": Overloaded,  # a key epoch ended: the next try takes the new one
+    "blind_index_epoch_fkey": Overloaded,
+    "cases_number_key": Overloaded,  # the sequence was set back: the next number may be free; `sbt verify --db` names it
+}
+TOO_SLOW = (
+    PoolTimeout,
+    pg.LockNotAvailable,
+    pg.QueryCanceled,
+    pg.SerializationFailure,
+    pg.DeadlockDetected,
+    pg.AdminShutdown,
+    pg.CannotConnectNow,
+)
+
+
+def _answerable(error: Error | PoolTimeout) -> Exception:
     """What a caller may simply try again is said so; anything else stays what it is."""
-    if isinstance(error, pg.UniqueViolation) and error.diag.constraint_name == "idempotency_pkey":
-        return RequestInProgress()  # a twin committed between our look and our write: the next try is a replay
+    if isinstance(error, pg.IntegrityError) and error.diag.constraint_name in MEANWHILE:
+        return MEANWHILE[error.diag.constraint_name]()
     if getattr(error, "sqlstate", None) == QUARANTINED:
         return LedgerQuarantined()
-    if isinstance(error, pg.ForeignKeyViolation) and error.diag.constraint_name in EPOCH_ENDED:
-        return Overloaded()  # a key epoch ended between our look and our write: the next try takes the new one
-    if isinstance(error, pg.UniqueViolation) and error.diag.constraint_name == "cases_number_key":
-        return Overloaded()  # the sequence was set back: the next number may be free; `sbt verify --db` names it
     if isinstance(error, OperationalError) and error.sqlstate is None:
         return Overloaded()  # no answer from the database: it restarts, or the line is down
-    too_slow = (
-        PoolTimeout,
-        pg.LockNotAvailable,
-        pg.QueryCanceled,
-        pg.SerializationFailure,
-        pg.DeadlockDetected,
-        pg.AdminShutdown,
-        pg.CannotConnectNow,
-    )
-    return Overloaded() if isinstance(error, too_slow) else error
+    return Overloaded() if isinstance(error, TOO_SLOW) else error
 
 
 async def _writing(request: Request) -> AsyncIterator[Session]:

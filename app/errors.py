@@ -54,6 +54,13 @@ class IdempotencyKeyRequired(DomainError):
     remedy_en = "Add a header Idempotency-Key with a fresh UUID; repeat the same UUID when you try again."
 
 
+class DigestMismatch(DomainError):
+    status, code = 400, "DIGEST_MISMATCH"
+    title_id, title_en = "Content-Digest tidak cocok dengan isi", "Content-Digest does not match the body"
+    remedy_id = "Hitung Content-Digest (RFC 9530, sha-256) atas byte yang benar-benar dikirim."
+    remedy_en = "Compute Content-Digest (RFC 9530, sha-256) over the bytes that are really sent."
+
+
 class TokenMissing(DomainError):
     status, code = 401, "TOKEN_MISSING"
     title_id, title_en = "Token belum disertakan", "No token was sent"
@@ -79,6 +86,20 @@ class TokenExpired(TokenInvalid):
     title_id, title_en = "Token sudah kedaluwarsa", "The token has expired"
 
 
+class SignatureRequired(DomainError):
+    status, code = 401, "SIGNATURE_REQUIRED"
+    title_id, title_en = "Permintaan harus ditandatangani", "The request must be signed"
+    remedy_id = "Tandatangani menurut RFC 9421: @method @target-uri content-type content-digest idempotency-key, dan if-match bila ada."
+    remedy_en = "Sign it by RFC 9421: @method @target-uri content-type content-digest idempotency-key, and if-match where it is sent."
+
+
+class SignatureInvalid(DomainError):
+    status, code = 401, "SIGNATURE_INVALID"
+    title_id, title_en = "Tanda tangan tidak berlaku", "The signature is not valid"
+    remedy_id = "Di sandbox POST /v1/signature-check menjelaskan baris demi baris apa yang salah."
+    remedy_en = "In the sandbox POST /v1/signature-check explains line by line what is wrong."
+
+
 class InsufficientScope(DomainError):
     status, code = 403, "INSUFFICIENT_SCOPE"
     title_id, title_en = "Cakupan token tidak cukup", "The token's scope is not enough"
@@ -95,6 +116,27 @@ class NoMandateForStage(DomainError):
     title_id, title_en = "Tahap ini bukan wewenang Anda", "This stage is not yours to post"
     remedy_id = "Hanya instansi pada anggota `owner` yang dapat mengisi tahap ini sekarang."
     remedy_en = "Only the agency named in `owner` may post this stage now."
+
+
+class NotTheOperator(DomainError):
+    status, code = 403, "NOT_THE_OPERATOR"
+    title_id, title_en = "Hanya untuk operator", "For the operator only"
+    remedy_id = "Daftar instansi, klien, kunci dan mandat dikelola oleh operator layanan."
+    remedy_en = "Parties, clients, keys and mandates are kept by the operator of the service."
+
+
+class SecondOperatorNeeded(DomainError):
+    status, code = 403, "SECOND_OPERATOR_NEEDED"
+    title_id, title_en = "Perlu persetujuan operator lain", "Another operator must approve"
+    remedy_id = "Yang mengusulkan perubahan tidak dapat menyetujuinya sendiri."
+    remedy_en = "Whoever proposed a change cannot approve it."
+
+
+class ChangeDecided(DomainError):
+    status, code = 409, "CHANGE_DECIDED"
+    title_id, title_en = "Usulan sudah diputuskan", "The change was decided before"
+    remedy_id = "Baca usulannya; ajukan usulan baru bila perlu."
+    remedy_en = "Read the change; propose a new one if need be."
 
 
 class PartySuspended(DomainError):

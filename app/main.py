@@ -9,11 +9,12 @@ from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
 from app import docs, health, openapi, problems
-from app.access import keys, me, oauth
+from app.access import keys, me, oauth, proving
 from app.access.standing import Standing
 from app.access.tokens import Tokens
 from app.access.trail import remember_refusal
-from app.admin import sandbox_clock
+from app.admin import lists, sandbox_clock
+from app.admin import routes as admin
 from app.cases import checks, import_routes, part_schemas
 from app.cases import router as cases
 from app.cases.watching import Watcher
@@ -46,6 +47,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     me.router,
     oauth.router,
     reference.router,
+    admin.router,
+    lists.router,
     sandbox_clock.router,
     health.router,
     docs.router,
@@ -56,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
     app = FastAPI(
         title="SBT",
-        version="0.3.0",
+        version="0.4.0",
         description=ABOUT,
         openapi_url=None,
         docs_url=None,
@@ -71,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.router.routes.extend(_flat(router))  # flat: an included router is matched twice
     problems.install(app)
-    app.add_exception_handler(oauth.OAuthError, oauth.answer_oauth)
+    app.add_exception_handler(proving.OAuthError, oauth.answer_oauth)
     app.add_middleware(RequestId, answer_500=problems.answer_500)
     openapi.install(app)
     return app

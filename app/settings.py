@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     issuer: str = ""
+    public_url: str = ""
     database_url: SecretStr | None = None
     owner_database_url: SecretStr | None = None
     worker_database_url: SecretStr | None = None
@@ -43,6 +44,11 @@ class Settings(BaseSettings):
     @property
     def keys(self) -> Path:
         return self.key_dir or self.data_dir / "keys"
+
+    @property
+    def public(self) -> str:
+        """The service as the world knows it: what `@target-uri` of a signature begins with."""
+        return (self.public_url or self.issuer_url).rstrip("/")
 
     @property
     def issuer_url(self) -> str:

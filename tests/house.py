@@ -27,7 +27,7 @@ from app.cases import watching
 from app.database import Database, Session
 from app.main import create_app
 from app.procedure.loading import rulebook
-from app.procedure.scopes import sandbox_scopes
+from app.procedure.scopes import scopes_of
 from app.reference import calendar
 from app.settings import Settings
 from app.vault.keys import VaultKeys
@@ -169,7 +169,7 @@ class House:
             async with database.writing() as session:
                 party = Organisation("ppk_banda_aceh", "ppk", "PPK Banda Aceh", "PPK Banda Aceh", PPK_EMPLOYER)
                 await registration.register_party(session, party, by="operator")
-                scopes = sandbox_scopes(rulebook(), "ppk")
+                scopes = scopes_of(rulebook(), "ppk")
                 secret = await registration.register_client(session, "ppk-client", party.code, scopes, by="operator")
             await database.close()
             return secret

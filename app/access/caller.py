@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import Depends, Request
 
+from app.access import signatures
+from app.access.registration import AUTH
 from app.access.standing import Snapshot
 from app.access.tokens import Claims
 from app.errors import (
@@ -60,6 +62,8 @@ async def authenticate(request: Request) -> Caller:
     client = snapshot.clients.get(claims.client_id)
     if client is None or claims.jti in snapshot.revoked or client.party != claims.party:
         raise TokenInvalid
+    if claims.auth_key and not _stands(snapshot, claims.auth_key, client.id):
+        raise TokenInvalid
     party = snapshot.parties[client.party]
     caller = Caller(
         party=party.code,
@@ -94,6 +98,11 @@ class Needs:
             if scope not in caller.scopes:
                 raise InsufficientScope(scope)
 
+    async def with_body(self, request: Request, body: bytes) -> None:
+        """What writes is signed, as the caller's party has it."""
+        caller: Caller = request.state.caller
+        request.state.signed = signatures.check(request, caller.snapshot, caller.party, body)
+
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller
         if caller.actor is None and "x-actor" in request.headers:
@@ -101,6 +110,12 @@ class Needs:
         if caller.purpose is None and "x-purpose" in request.headers:
             raise UnknownReference(BAD_PURPOSE)
         return caller
+
+
+def _stands(snapshot: Snapshot, kid: str, client_id: str) -> bool:
+    """Whether the key that the client asked for its token with is still good: what a stolen key got ends with the key."""
+    key = snapshot.keys.get(kid)
+    return key is not None and key.client_id == client_id and key.good_for(AUTH)
 
 
 def needs(scope: str | None) -> Any:

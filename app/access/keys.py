@@ -1,18 +1,16 @@
 """The keys that sign access tokens: P-256 PEM files in SBT_KEY_DIR/token, 0600. The newest signs; all are published."""
 
-import base64
-import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import rfc8785
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from jose import jwk
 from jose.backends.base import Key
 
 from app import keyfiles
+from app.access import jwks
+from app.access.jwks import BadKeyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +43,22 @@ class TokenKeys:
 def load(folder: Path) -> TokenKeys:
     """All keys of the folder; an empty one gets its first."""
     if not list(folder.glob("*.pem")):
-        keyfiles.read_or_make(folder / "first.pem", _new_pem)
+        keyfiles.read_or_make(folder / "first.pem", jwks.new_pem)
     files = sorted(folder.glob("*.pem"), key=lambda p: (p.stat().st_mtime_ns, p.name))
     return TokenKeys(tuple(_read(path) for path in files))
 
 
-def _new_pem() -> bytes:
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-
-
 def _read(path: Path) -> SigningKey:
     pem = keyfiles.read(path)
-    private = serialization.load_pem_private_key(pem, None)
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != "secp256r1":
-        raise keyfiles.KeyFolderError(f"{path} is no P-256 key")
-    numbers = private.public_key().public_numbers()
-    public = {"crv": "P-256", "kty": "EC", "x": _b64(numbers.x), "y": _b64(numbers.y)}
-    thumbprint = hashlib.sha256(rfc8785.dumps(public)).digest()
-    kid = base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode()
-    return SigningKey(
-        kid,
-        jwk.construct(pem.decode(), "ES256"),
-        jwk.construct(public, "ES256"),
-        {**public, "use": "sig", "alg": "ES256", "kid": kid},
-    )
+    try:
+        public = jwks.public(jwks.read_pem(pem))
+    except (BadKeyError, ValueError):
+        raise keyfiles.KeyFolderError(f"{path} is no P-256 key") from None
+    shown = {**public, "use": "sig", "alg": "ES256"}
+    return SigningKey(public["kid"], jwk.construct(pem.decode(), "ES256"), prepared(public["x"], public["y"]), shown)
 
 
-def _b64(number: int) -> str:
-    return base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
+@lru_cache(maxsize=4096)
+def prepared(x: str, y: str) -> Key:
+    """A public key as jose verifies with it."""
+    return jwk.construct(jwks.jwk(x, y), "ES256")

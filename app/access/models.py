@@ -1,10 +1,11 @@
 """The tables of who may, and of who looked."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
@@ -17,6 +18,7 @@ class Party(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('agency', 'ppk', 'auditor', 'operator')", name="kind"),
         CheckConstraint("(kind = 'ppk') <= (agency_code IS NOT NULL)", name="ppk_employer"),
+        CheckConstraint("signatures IN ('off', 'optional', 'required')", name="signatures"),
     )
 
     code: Mapped[str] = mapped_column(primary_key=True, comment="Code on the wire.")
@@ -24,8 +26,10 @@ class Party(Base):
     name_id: Mapped[str] = mapped_column(comment="Name in Indonesian.")
     name_en: Mapped[str] = mapped_column(comment="Name in English.")
     agency_code: Mapped[str | None] = mapped_column(comment="BKN kode cepat as an employer.")
+    signatures: Mapped[str] = mapped_column(comment="Whether its writes are signed: off, optional or required.")
     suspended: Mapped[bool] = mapped_column(default=False, comment="A suspended party's tokens stop working.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that registered it.")
+    standing_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry by which it stands so.")
 
 
 class Client(Base):
@@ -41,6 +45,58 @@ class Client(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="The most a token of it may carry.")
     suspended: Mapped[bool] = mapped_column(default=False, comment="A suspended client's tokens stop working.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that registered it.")
+    standing_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry by which it stands so.")
+
+
+class ClientKey(Base):
+    """A public P-256 key of a client; the private one never leaves the agency."""
+
+    __tablename__ = "client_key"
+    __table_args__ = (CheckConstraint("purpose IN ('auth', 'sign')", name="purpose"),)
+
+    kid: Mapped[str] = mapped_column(primary_key=True, comment="RFC 7638 thumbprint of the key.")
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.id"), comment="Whose key it is.")
+    purpose: Mapped[str] = mapped_column(comment="auth: asks for tokens; sign: signs requests.")
+    x: Mapped[str] = mapped_column(comment="First coordinate, base64url.")
+    y: Mapped[str] = mapped_column(comment="Second coordinate, base64url.")
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="When it ends; real time.")
+    suspended: Mapped[bool] = mapped_column(default=False, comment="A suspended key is refused.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that registered it.")
+    standing_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry by which it stands so.")
+
+
+class Change(Base):
+    """A change that one operator proposed and another one decides: nothing is in force before."""
+
+    __tablename__ = "change"
+    __table_args__ = (
+        CheckConstraint("decision IN ('approved', 'refused')", name="decision"),
+        CheckConstraint("(decision IS NULL) = (decided_entry_id IS NULL)", name="decided"),
+        CheckConstraint("decision = 'refused' OR decided_by <> proposed_by", name="two_operators"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="Made from client and Idempotency-Key.")
+    kind: Mapped[str] = mapped_column(comment="Type of the entry that it will be.")
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB, comment="The facts of that entry.")
+    proposed_by: Mapped[str] = mapped_column(ForeignKey("client.id"), comment="Client of the operator that proposed.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that proposed it.")
+    decision: Mapped[str | None] = mapped_column(comment="approved or refused; null: it waits.")
+    decided_by: Mapped[str | None] = mapped_column(
+        ForeignKey("client.id"), comment="Client that decided; it approves no change of its own."
+    )
+    decided_entry_id: Mapped[UUID | None] = mapped_column(ForeignKey("entry.id"), comment="Entry that decided it.")
+
+
+class UsedOnce(Base):
+    """What a key was used for once and must not be used for again: the jti of an assertion, the nonce of a signature."""
+
+    __tablename__ = "used_once"
+
+    kid: Mapped[str] = mapped_column(primary_key=True, comment="The key.")
+    value: Mapped[str] = mapped_column(primary_key=True, comment="jti or nonce.")
+    expires_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), comment="When it is too old to be accepted again; the row may then go."
+    )
 
 
 class MandateRow(Base):
@@ -53,6 +109,7 @@ class MandateRow(Base):
     valid_from: Mapped[date] = mapped_column(primary_key=True, comment="First day.")
     valid_to: Mapped[date | None] = mapped_column(comment="Last day; null: open.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that granted it.")
+    standing_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry by which it stands so.")
 
 
 class RevokedToken(Base):

@@ -1,10 +1,7 @@
 """OAuth 2.0: tokens by client credentials, revocation, and the documents by which clients find both. Errors in OAuth shape."""
 
-import base64
-import binascii
-import hmac
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -13,10 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from starlette.requests import ClientDisconnect
 
 from app import clock
+from app.access import proving
 from app.access.caller import Caller
 from app.access.models import RevokedToken
-from app.access.registration import hash_secret
-from app.access.standing import KnownClient, Snapshot
+from app.access.proving import NO_STORE, UNAUTHORIZED, OAuthError, Proven
+from app.access.standing import KnownClient
 from app.access.tokens import LIFETIME
 from app.access.trail import Trail, write
 from app.database import Statement
@@ -26,19 +24,10 @@ from app.procedure.scopes import all_scopes
 
 router = APIRouter(tags=["oauth2"])
 MAX_FORM = 8 * 1024
-UNAUTHORIZED = 401
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+ASSERTION = {"client_assertion_type": {"const": proving.TYPE}, "client_assertion": {"type": "string"}}
 REVOKE = Statement(
     insert(RevokedToken).values(jti=bindparam("jti"), expires_at=bindparam("expires_at")).on_conflict_do_nothing()
 )
-
-
-class OAuthError(Exception):
-    """RFC 6749 section 5.2."""
-
-    def __init__(self, error: str, description: str, status: int = 400) -> None:
-        super().__init__(error)
-        self.error, self.description, self.status = error, description, status
 
 
 def answer_oauth(_: Request, error: Exception) -> JSONResponse:
@@ -61,7 +50,11 @@ def answer_oauth(_: Request, error: Exception) -> JSONResponse:
                     "schema": {
                         "type": "object",
                         "required": ["grant_type"],
-                        "properties": {"grant_type": {"const": "client_credentials"}, "scope": {"type": "string"}},
+                        "properties": {
+                            "grant_type": {"const": "client_credentials"},
+                            "scope": {"type": "string"},
+                            **ASSERTION,
+                        },
                     }
                 }
             },
@@ -69,14 +62,17 @@ def answer_oauth(_: Request, error: Exception) -> JSONResponse:
     },
 )
 async def issue_token(request: Request) -> JSONResponse:
-    """An access token for ten minutes. Sandbox: HTTP Basic with client id and secret."""
+    """An access token for ten minutes, for who proves itself by an assertion that a registered key signed (`private_key_jwt`, RFC 7523).
+    In the sandbox HTTP Basic with client id and secret does as well.
+    """
     form = await _form(request)
-    client, snapshot = await _client(request)
+    proven = await proving.client(request, form)
     if form.get("grant_type") != "client_credentials":
         raise OAuthError("unsupported_grant_type", "Use grant_type=client_credentials.")
+    client = proven.client
     scopes = _scopes(form.get("scope"), client)
-    await _remember(request, client, snapshot)
-    token = request.app.state.tokens.issue(client.id, client.party, scopes)
+    await _remember(request, proven)
+    token = request.app.state.tokens.issue(client.id, client.party, scopes, proven.key)
     body = {"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME, "scope": " ".join(scopes)}
     return JSONResponse(body, headers=NO_STORE)
 
@@ -89,7 +85,11 @@ async def issue_token(request: Request) -> JSONResponse:
             "required": True,
             "content": {
                 "application/x-www-form-urlencoded": {
-                    "schema": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}
+                    "schema": {
+                        "type": "object",
+                        "required": ["token"],
+                        "properties": {"token": {"type": "string"}, **ASSERTION},
+                    }
                 }
             },
         }
@@ -98,19 +98,19 @@ async def issue_token(request: Request) -> JSONResponse:
 async def revoke_token(request: Request) -> JSONResponse:
     """RFC 7009: the token stops working within five seconds in every process. An unknown token is answered the same way."""
     form = await _form(request)
-    client, snapshot = await _client(request)
+    proven = await proving.client(request, form)
     if "token" not in form:
         raise OAuthError("invalid_request", "The form needs the member token.")
     try:
         claims = request.app.state.tokens.check(form["token"])
     except DomainError:
         return JSONResponse({}, headers=NO_STORE)
-    if claims.client_id == client.id:
+    if claims.client_id == proven.client.id:
         ends = clock.real().fromtimestamp(claims.expires_at, tz=clock.real().tzinfo)
         async with request.app.state.database.writing() as session:
             await session.run(REVOKE, jti=claims.jti, expires_at=ends)
         request.app.state.standing.forget()
-    await _remember(request, client, snapshot)
+    await _remember(request, proven)
     return JSONResponse({}, headers=NO_STORE)
 
 
@@ -131,27 +131,6 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(pairs)
 
 
-async def _client(request: Request) -> tuple[KnownClient, Snapshot]:
-    """The client that HTTP Basic names and proves; sandbox only."""
-    refused = OAuthError("invalid_client", "Unknown client, or wrong secret.", UNAUTHORIZED)
-    if not request.app.state.settings.sandbox:
-        raise OAuthError("invalid_client", "client_secret_basic works in the sandbox only.", UNAUTHORIZED)
-    kind, _, encoded = request.headers.get("authorization", "").partition(" ")
-    try:
-        user, _, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, ValueError):
-        raise refused from None
-    snapshot: Snapshot = await request.app.state.standing.current()
-    client = snapshot.clients.get(unquote_plus(user))
-    known = client.secret_hash if client and client.secret_hash else bytes(32)
-    fits = hmac.compare_digest(known, hash_secret(unquote_plus(secret)))
-    if kind.lower() != "basic" or client is None or not fits:
-        raise refused
-    if client.suspended or snapshot.parties[client.party].suspended:
-        raise OAuthError("unauthorized_client", "The client or its party is suspended.")
-    return client, snapshot
-
-
 def _scopes(wanted: str | None, client: KnownClient) -> list[str]:
     if wanted is None:
         return sorted(client.scopes)
@@ -161,8 +140,9 @@ def _scopes(wanted: str | None, client: KnownClient) -> list[str]:
     return sorted(asked)
 
 
-async def _remember(request: Request, client: KnownClient, snapshot: Snapshot) -> None:
+async def _remember(request: Request, proven: Proven) -> None:
     """Tokens given and taken back are on the audit trail too."""
+    client, snapshot = proven.client, proven.snapshot
     kind = snapshot.parties[client.party].kind
     request.state.caller = Caller(client.party, kind, client.id, client.scopes, None, snapshot, None, None)
     try:
@@ -182,6 +162,7 @@ async def jwks(request: Request) -> JSONResponse:
 async def authorization_server(request: Request) -> dict[str, Any]:
     """RFC 8414."""
     issuer = request.app.state.settings.issuer_url
+    methods = ["private_key_jwt", *(["client_secret_basic"] if request.app.state.settings.sandbox else [])]
     return {
         "issuer": issuer,
         "token_endpoint": f"{issuer}/oauth2/token",
@@ -189,7 +170,8 @@ async def authorization_server(request: Request) -> dict[str, Any]:
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic"] if request.app.state.settings.sandbox else [],
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "scopes_supported": sorted(all_scopes(rulebook())),
     }
 

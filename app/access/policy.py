@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from app.access.caller import Caller
-from app.errors import InsufficientScope, NoMandateForStage, NotFound
+from app.errors import InsufficientScope, NoMandateForStage, NotFound, NotTheOperator
 from app.ledger.origin import ACCESS
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
@@ -78,6 +78,12 @@ def has_turn(caller: Caller, stage: Stage, case: Standpoint) -> bool:
 def require_mandate(caller: Caller, stage: Stage, case: Standpoint) -> None:
     if not has_turn(caller, stage, case):
         raise NoMandateForStage(owner=poster(caller, stage, case))
+
+
+def require_operator(caller: Caller) -> None:
+    """Registers and the sandbox's clock are the operator's to keep, whatever scopes a token carries."""
+    if caller.kind != "operator":
+        raise NotTheOperator
 
 
 def require_scope(caller: Caller, scope: str) -> None:

@@ -6,15 +6,16 @@ A suspended client or party and a revoked token stop working within that time in
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from app import clock
 from app.database import Database, Session, Statement
 from app.procedure.roles import Mandate
 
 FRESH_SECONDS = 2.0
-PARTIES = Statement("SELECT code, kind, agency_code, suspended FROM party")
+PARTIES = Statement("SELECT code, kind, agency_code, signatures, suspended FROM party")
 CLIENTS = Statement("SELECT id, party, secret_hash, scopes, suspended FROM client")
+KEYS = Statement("SELECT kid, client_id, purpose, x, y, expires_at, suspended FROM client_key")
 MANDATES = Statement("SELECT role, party, valid_from, valid_to FROM mandate")
 REVOKED = Statement("SELECT jti FROM revoked_token WHERE expires_at > now()")
 LAST_MOVE = Statement('SELECT ahead FROM clock_move ORDER BY "to" DESC LIMIT 1')
@@ -25,6 +26,7 @@ class KnownParty:
     code: str
     kind: str
     agency_code: str | None
+    signatures: str
     suspended: bool
 
 
@@ -38,11 +40,28 @@ class KnownClient:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A public key of a client. `purpose`: auth or sign."""
+
+    kid: str
+    client_id: str
+    purpose: str
+    x: str
+    y: str
+    expires_at: datetime
+    suspended: bool
+
+    def good_for(self, purpose: str) -> bool:
+        return self.purpose == purpose and not self.suspended and clock.real() < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One reading of all of it. `holders`: role to party, by the mandates in force on `today`."""
 
     parties: Mapping[str, KnownParty]
     clients: Mapping[str, KnownClient]
+    keys: Mapping[str, KnownKey]
     mandates: tuple[Mandate, ...]
     revoked: frozenset[str]
     ppk_employers: frozenset[str]
@@ -75,7 +94,7 @@ class Standing:
         self._begun += 1
         mine = self._begun
         async with self._database.reading() as session, session.snapshot():
-            further, found = await _read(session)
+            further, found = await read(session)
         if mine > self._newest:  # neither a later reading nor a change came between: else time would run back
             self._newest, self._snapshot = mine, found
             clock.shift(further)
@@ -86,9 +105,10 @@ class Standing:
         self._newest, self._snapshot = self._begun, None
 
 
-async def _read(session: Session) -> tuple[timedelta, Snapshot]:
+async def read(session: Session) -> tuple[timedelta, Snapshot]:
     """How far the ledger's time is ahead, and who stands how on that day."""
-    parties = [KnownParty(r.code, r.kind, r.agency_code, r.suspended) for r in await session.run(PARTIES)]
+    parties = [KnownParty(*r) for r in await session.run(PARTIES)]
+    keys = [KnownKey(*r) for r in await session.run(KEYS)]
     clients = [
         KnownClient(r.id, r.party, r.secret_hash, frozenset(r.scopes), r.suspended) for r in await session.run(CLIENTS)
     ]
@@ -101,6 +121,7 @@ async def _read(session: Session) -> tuple[timedelta, Snapshot]:
     return further, Snapshot(
         {p.code: p for p in parties},
         {c.id: c for c in clients},
+        {k.kid: k for k in keys},
         tuple(mandates),
         revoked,
         frozenset(filter(None, employers)),

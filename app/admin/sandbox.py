@@ -2,23 +2,21 @@
 
 import json
 import os
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 from app import clock
-from app.access.registration import Organisation, grant_mandate, register_client, register_party
+from app.access.registration import register_client
 from app.access.standing import ahead
-from app.admin import sandbox_clock
+from app.admin import founding, sandbox_clock
 from app.cases import part_schemas
 from app.database import Session, Statement
 from app.procedure.loading import rulebook
-from app.procedure.roles import Mandate
-from app.procedure.scopes import sandbox_scopes
+from app.procedure.scopes import scopes_of
 from app.reference import calendar, procedures
 from app.vault import epochs
 from app.vault.keys import VaultKeys
 
-OPERATOR = "operator"
 PARTIES = Statement("SELECT code, kind FROM party ORDER BY code")
 CLIENTS = Statement("SELECT party FROM client")
 
@@ -27,33 +25,20 @@ async def prepare(session: Session, vault: VaultKeys, folder: Path, *, clock_sta
     """Bring an empty or older sandbox to where every party can ask for a token."""
     known = {row.code for row in await session.run(PARTIES)}
     if clock_start and not known:
-        await sandbox_clock.start(session, datetime.fromisoformat(clock_start), by=OPERATOR)
+        await sandbox_clock.start(session, datetime.fromisoformat(clock_start), by=founding.OPERATOR)
     clock.shift(await ahead(session))
     await load_references(session, vault)
     if not known:
-        await _register(session)
+        await founding.found(session, founding.SANDBOX, [])
     await _clients(session, folder)
 
 
 async def load_references(session: Session, vault: VaultKeys) -> None:
     """What every environment needs before the first case, each on record: calendar, procedures, schemas of parts, a key epoch."""
-    await calendar.ensure(session, by=OPERATOR)
-    await procedures.ensure(session, by=OPERATOR)
-    await part_schemas.ensure(session, by=OPERATOR)
-    await epochs.ensure(session, vault, by=OPERATOR)
-
-
-async def _register(session: Session) -> None:
-    for row in rulebook().catalogue.codes("parties").values():
-        texts = {name: str(row[name]) for name in ("code", "kind", "name_id", "name_en")}
-        employer = row.get("bkn_kode_cepat")
-        await register_party(
-            session, Organisation(**texts, agency_code=str(employer) if employer else None), by=OPERATOR
-        )
-    for row in rulebook().catalogue.mandates:
-        until = date.fromisoformat(str(row["to"])) if row["to"] else None
-        mandate = Mandate(str(row["role"]), str(row["party"]), date.fromisoformat(str(row["from"])), until)
-        await grant_mandate(session, mandate, by=OPERATOR)
+    await calendar.ensure(session, by=founding.OPERATOR)
+    await procedures.ensure(session, by=founding.OPERATOR)
+    await part_schemas.ensure(session, by=founding.OPERATOR)
+    await epochs.ensure(session, vault, by=founding.OPERATOR)
 
 
 async def _clients(session: Session, folder: Path) -> None:
@@ -65,9 +50,9 @@ async def _clients(session: Session, folder: Path) -> None:
     for code, kind in await session.run(PARTIES):
         if code in have:
             continue
-        scopes = sandbox_scopes(rulebook(), kind)
+        scopes = scopes_of(rulebook(), kind)
         client_id = f"{code}-sandbox"
-        secret = await register_client(session, client_id, code, scopes, by=OPERATOR)
+        secret = await register_client(session, client_id, code, scopes, by=founding.OPERATOR)
         made.append({"party": code, "client_id": client_id, "client_secret": secret, "scopes": scopes})
     if made:
         _tell(folder / "clients.json", made)

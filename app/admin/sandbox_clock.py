@@ -8,20 +8,21 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import bindparam, insert
 
 from app import clock
+from app.access import policy
 from app.access.caller import Caller, needs
 from app.access.moves import ClockMove
 from app.access.standing import ahead
 from app.access.trail import Trail, recording
 from app.cases.bodies import Instant
 from app.database import Session, Statement, Together
-from app.errors import DomainError, Flaw, InsufficientScope, NotFound, ValidationFailed
+from app.errors import DomainError, Flaw, InsufficientScope, NotFound, NotTheOperator, ValidationFailed
 from app.http.route import GuardedRoute
 from app.ledger.append import append
 from app.ledger.canonical import instant
 from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
-REFUSED: tuple[type[DomainError], ...] = (InsufficientScope, NotFound, ValidationFailed)
+REFUSED: tuple[type[DomainError], ...] = (InsufficientScope, NotFound, NotTheOperator, ValidationFailed)
 LOCK = 0x5342_5402
 ANY_ENTRY = Statement("SELECT 1 FROM entry LIMIT 1")
 ONE_MOVE_AT_A_TIME = Statement("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
@@ -63,6 +64,7 @@ async def move_clock(body: ClockBody, request: Request, caller: Annotated[Caller
     """Sandbox only: move the ledger's time forward. Other processes follow within two seconds."""
     if not request.app.state.settings.sandbox:
         raise NotFound
+    policy.require_operator(caller)
     async with request.app.state.database.writing() as session:
         further = await _move(session, request, caller, body.now)
     request.app.state.after_commit()

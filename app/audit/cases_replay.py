@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from app.access import policy
@@ -28,6 +28,7 @@ Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
 UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
 SUMMARISED = {"case.opened", "stage.posted", "stage.corrected", "case.imported"}
+HEARD_WITHIN = timedelta(seconds=10)
 FIRST = {"case.opened", "case.imported"}
 
 
@@ -110,21 +111,35 @@ class Replay:
                 self.find("SUMMARY_DIFFERS", heard, "summary and content disagree")
         return facts
 
-    def caller(self, heard: Heard) -> Caller:
-        """Who acts, with the mandates of that day."""
+    def caller(self, heard: Heard, *, before: bool = False) -> Caller:
+        """Who acts, with the mandates of that day. `before`: as a process saw it that had not yet heard of a suspension."""
         rows, members = self.registers.rows, heard.members
         parties = {
-            r["code"]: KnownParty(r["code"], r["kind"], r["agency_code"], suspended=False)
+            r["code"]: KnownParty(r["code"], r["kind"], r["agency_code"], r["signatures"], suspended=False)
             for r in rows["party"].values()
         }
         clients: dict[str, KnownClient] = {}
-        with_client = {r["party"] for r in rows["client"].values()}
+        with_client = {r["party"] for r in rows["client"].values() if self._stands(heard, r, before=before)}
         employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client}
-        holders = self.registers.holders(heard.day)
-        known = Known(parties, clients, (), frozenset(), frozenset(filter(None, employers)), heard.day, holders)
+        holders, nobody = self.registers.holders(heard.day), frozenset[str]()
+        known = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), heard.day, holders)
         party = parties[members["party"]]
         employer = party.agency_code if party.kind == "ppk" else None
         return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
+
+    def _stands(self, heard: Heard, row: Mapping[str, Any], *, before: bool) -> bool:
+        """Whether a client could act: every process hears of a suspension within five seconds, and not at once."""
+        turned = self.registers.turned.get(("client", row["id"]))
+        fresh = turned is not None and abs(heard.entry.received_at - turned) <= HEARD_WITHIN
+        return bool(row["suspended"]) == (before and fresh)
+
+    @staticmethod
+    def _passes(ask: Callable[[], object]) -> bool:
+        try:
+            ask()
+        except DomainError:
+            return False
+        return True
 
     def may(self, heard: Heard, says: str, ask: Callable[[Caller], object]) -> None:
         """Step 9: on the day of the entry its party was allowed to."""
@@ -132,6 +147,8 @@ class Replay:
         try:
             ask(self.caller(heard))
         except DomainError:
+            if self._passes(lambda: ask(self.caller(heard, before=True))):
+                return
             self.find("NO_MANDATE", heard, f"{heard.members['party']} {says}", "standing")
 
     def mandated(self, heard: Heard) -> None:

@@ -43,7 +43,7 @@ WAITING = """
     SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
 """
-HEAD_MIGRATION = "0004"
+HEAD_MIGRATION = "0005"
 
 
 def verify_database(url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None) -> Report:
@@ -123,6 +123,7 @@ class Walk:
     def run(self, notes: dict[str, list[Witnessed]]) -> None:
         self.read()
         moved = bool(self.checks[CASES].clock)
+        self.report.says["environment"] = self.registers.agreements.environment or "sandbox"
         self.report.says["sandbox_clock"] = moved  # a moved clock excuses times: in production there is none
         check_times(self.report, self.checks[CASES], notes[CASES], self.quorum)
         if not self.checks[

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.audit.agreements import Agreements
 from app.audit.compare import Expected, table
 from app.audit.snapshot import Snapshot
 from app.clock import day_of
@@ -15,9 +16,12 @@ from app.procedure.roles import Mandate
 from app.reference.calendar import days_hash
 
 Facts = Mapping[str, Any]
+START = datetime.min.replace(tzinfo=UTC)
+STANDING = {"party", "client", "client_key", "mandate"}  # rows that later entries change
 KEYS: dict[str, tuple[str, ...]] = {
     "party": ("code",),
     "client": ("id",),
+    "client_key": ("kid",),
     "mandate": ("role", "party", "valid_from"),
     "calendar_version": ("version",),
     "loaded_procedure": ("code", "sha256"),
@@ -39,14 +43,21 @@ class Registers:
     calendar: str | None = None
     procedures: dict[str, str] = field(default_factory=dict)
     began: date | None = None
+    agreements: Agreements = field(init=False)
+    turned: dict[tuple[str, str], datetime] = field(default_factory=dict)  # when a client was suspended, or resumed
     _index: int = 0
+    _at: datetime = START
+
+    def __post_init__(self) -> None:
+        self.agreements = Agreements(self.report)
 
     def add(self, index: int, members: Mapping[str, Any]) -> None:
         """`members`: of any leaf of either log; its form was looked at, so that the access log holds looks alone."""
         entry = UUID(members["id"])
-        self._index = index
+        self._index, self._at = index, datetime.fromisoformat(members["received_at"])
         if members["type"] == "mandate.granted" and self.began is None:
             self.began = day_of(datetime.fromisoformat(members["received_at"]))
+        self.agreements.add(index, members)
         if members["type"] == "access":
             self._put("access", _access(members), entry)
         elif "facts" in members and members["type"] in READERS:
@@ -57,7 +68,7 @@ class Registers:
             self._put("idempotency", {"client_id": members["client"], **row}, entry)
 
     def _put(self, name: str, row: dict[str, Any], entry: UUID) -> None:
-        whole = {**row, "entry_id": entry}
+        whole = {**row, "entry_id": entry} | ({"standing_entry_id": entry} if name in STANDING else {})
         key = tuple(whole[column] for column in KEYS[name])
         if key in self.rows[name]:
             says = "an entry before says it already, and nothing may be said twice"
@@ -65,12 +76,44 @@ class Registers:
         self.rows[name][key] = whole
 
     def party(self, facts: Facts, entry: UUID) -> None:
-        names = ("code", "kind", "name_id", "name_en", "agency_code")
-        self._put("party", {**{n: facts[n] for n in names}, "suspended": False}, entry)
+        row = {n: facts[n] for n in ("code", "kind", "name_id", "name_en", "agency_code")}
+        self._put("party", {**row, "signatures": facts.get("signatures", "off"), "suspended": False}, entry)
 
     def client(self, facts: Facts, entry: UUID) -> None:
         row = {"id": facts["client"], "party": facts["party"], "scopes": facts["scopes"], "suspended": False}
-        self._put("client", {**row, "secret_hash": unb64u(facts["secret_hash"])}, entry)
+        secret = facts.get("secret_hash")
+        self._put("client", {**row, "secret_hash": unb64u(secret) if secret else None}, entry)
+
+    def key(self, facts: Facts, entry: UUID) -> None:
+        row = {"kid": facts["key"], "client_id": facts["client"], **{n: facts[n] for n in ("purpose", "x", "y")}}
+        ends = datetime.fromisoformat(facts["expires_at"])
+        self._put("client_key", {**row, "expires_at": ends, "suspended": False}, entry)
+
+    def _stands(self, name: str, key: tuple[Any, ...], entry: UUID, **changed: Any) -> None:
+        """A row that is there stands otherwise from now on."""
+        row = self.rows[name].get(key)
+        if row is None:
+            says = "it changes what no entry has registered"
+            self.report.find("standing", "NOT_REGISTERED", f"{name} {'/'.join(map(str, key))}", says, index=self._index)
+            return
+        row |= {**changed, "standing_entry_id": entry}
+
+    def retired(self, facts: Facts, entry: UUID) -> None:
+        self._stands("client_key", (facts["key"],), entry, expires_at=datetime.fromisoformat(facts["expires_at"]))
+
+    def policy(self, facts: Facts, entry: UUID) -> None:
+        self._stands("party", (facts["party"],), entry, signatures=facts["signatures"])
+
+    def grant(self, facts: Facts, entry: UUID) -> None:
+        self._stands("client", (facts["client"],), entry, scopes=facts["scopes"])
+
+    def mandate_ended(self, facts: Facts, entry: UUID) -> None:
+        key = (facts["role"], facts["party"], date.fromisoformat(facts["valid_from"]))
+        self._stands("mandate", key, entry, valid_to=date.fromisoformat(facts["valid_to"]))
+
+    def stands_suspended(self, name: str, key: str, entry: UUID, *, to: bool) -> None:
+        self.turned[name, key] = self._at
+        self._stands(name, (key,), entry, suspended=to)
 
     def mandate(self, facts: Facts, entry: UUID) -> None:
         until = date.fromisoformat(facts["valid_to"]) if facts["valid_to"] else None
@@ -111,6 +154,7 @@ class Registers:
         return str(row["kind"]) if row else None
 
     def compare(self, report: Report, seen: Snapshot) -> None:
+        table(report, seen, "change", ("id",), self.agreements.rows)
         for name, key in KEYS.items():
             table(report, seen, name, key, self.rows[name])
         self._holidays(report, seen)
@@ -126,9 +170,27 @@ class Registers:
                 report.find("projections", "ROW_DIFFERS", f"holiday {version}", says)
 
 
+def _suspends(name: str, fact: str, *, to: bool) -> Callable[[Registers, Facts, UUID], None]:
+    def read(registers: Registers, facts: Facts, entry: UUID) -> None:
+        registers.stands_suspended(name, facts[fact], entry, to=to)
+
+    return read
+
+
 READERS: dict[str, Callable[[Registers, Facts, UUID], None]] = {
     "party.registered": Registers.party,
+    "party.policy_set": Registers.policy,
+    "party.suspended": _suspends("party", "party", to=True),
+    "party.resumed": _suspends("party", "party", to=False),
     "client.registered": Registers.client,
+    "client.suspended": _suspends("client", "client", to=True),
+    "client.resumed": _suspends("client", "client", to=False),
+    "grant.set": Registers.grant,
+    "key.registered": Registers.key,
+    "key.retired": Registers.retired,
+    "key.suspended": _suspends("client_key", "key", to=True),
+    "key.resumed": _suspends("client_key", "key", to=False),
+    "mandate.ended": Registers.mandate_ended,
     "mandate.granted": Registers.mandate,
     "calendar.loaded": Registers.loaded,
     "procedure.loaded": Registers.procedure,

@@ -34,7 +34,7 @@ GROWN = """
     INSERT INTO tile (log, level, number, hashes) VALUES (%s, %s, %s, %s)
     ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
 """
-REPLAYED = ("key_epoch", "party", "client", "mandate", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")  # fmt: skip
+REPLAYED = ("key_epoch", "party", "client", "client_key", "mandate", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")  # fmt: skip
 KEYED = {"cases": ("id",), "stage": ("case_id", "stage", "round")}
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request, Response
 
 from app.access.caller import Caller
+from app.access.signatures import Signed
 from app.access.trail import Trail, recorded
 from app.cases import locking
 from app.database import Session
@@ -52,6 +53,7 @@ class Act:
     receipts: Receipts
     calendar: Calendar
     response: Response
+    signed: Signed | None
 
 
 async def _look(request: Request, response: Response, accept_language: LanguageHeader = None) -> AsyncIterator[Look]:
@@ -79,10 +81,19 @@ async def acting(
     caller: Caller = request.state.caller
     state = request.app.state
     same = locking.Request(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
-    trail = Trail(request)
+    trail, signed = Trail(request), request.state.signed
     async with state.database.writing() as session:
         yield Act(
-            session, caller, trail, same, if_match, state.vault, state.receipts, state.calendars.current, response
+            session,
+            caller,
+            trail,
+            same,
+            if_match,
+            state.vault,
+            state.receipts,
+            state.calendars.current,
+            response,
+            signed,
         )
     state.after_commit()  # registered by main: wakes whoever waits for new facts
 

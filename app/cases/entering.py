@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from app import clock
 from app.access.caller import Caller
 from app.access.policy import Standpoint
+from app.access.signatures import spend
 from app.access.trail import recording
 from app.cases import projecting
 from app.cases.act import Act
@@ -79,8 +80,17 @@ class Writing:
 
     def enter(self, step: Step) -> Appended:
         step = replace(step, says={**step.says, **asked(self.act, self.fingerprint)})
+        sig = self.parts.sign()
         return follow(
-            self.batch, self.act.caller, self.act.calendar, self.case, step, self.parts.done, self.entry_id, self.at
+            self.batch,
+            self.act.caller,
+            self.act.calendar,
+            self.case,
+            step,
+            self.parts.done,
+            self.entry_id,
+            self.at,
+            sig,
         )
 
     async def answer(self, entry: Appended) -> Written:
@@ -102,6 +112,7 @@ def follow(
     parts: Sequence[Mapping[str, Any]] = (),
     entry_id: UUID | None = None,
     at: datetime | None = None,
+    sig: str | None = None,
 ) -> Appended:
     """Append the entry, never received before the one it follows; and project it."""
     at = at or max(clock.now(), case.updated_at)
@@ -121,6 +132,7 @@ def follow(
         actor=author.actor,
         says=says,
         parts=parts,
+        sig=sig,
         entry_id=entry_id,
     )
     projecting.project_stages(batch, case.id, step.move, opened, entry)
@@ -185,6 +197,7 @@ def asked(act: Act, fingerprint: bytes) -> dict[str, Any]:
 async def finish(act: Act, batch: Together, entry: Appended, fingerprint: bytes) -> Written:
     """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
     projecting.keep_key(batch, act.request, fingerprint, entry)
+    spend(batch, act.signed)
     act.trail.record(batch, 201)
     with recording():
         await batch.send(act.session)
@@ -196,6 +209,7 @@ async def replayed(act: Act, leaf: bytes) -> Written:
     found = answer(act, leaf)
     act.trail.shows(found.id)
     record = Together()
+    spend(record, act.signed)
     act.trail.record(record, 201)
     with recording():
         await record.send(act.session)

@@ -12,7 +12,7 @@ from app.cases.import_schemas import ImportedCase, JobView, LineList
 from app.cases.stage_routes import REFUSED_WRITE
 from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, UnknownReference, ValidationFailed
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
-from app.http.route import GuardedRoute, Takes, read_whole
+from app.http.route import GuardedRoute, Takes
 from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["imports"])
@@ -42,7 +42,7 @@ async def start_import(request: Request, response: Response, key: KeyHeader, _: 
     Each line is a transaction of its own with a key of its own, and has a result of its own. Business dates are those of the line; the log
     time is now. Sent again with the same Idempotency-Key, a stopped job goes on, and lines that are there stay as they are.
     """
-    return await jobs.start(request, response, key, await read_whole(request, jobs.MOST_BYTES))
+    return await jobs.start(request, response, key, await request.body())
 
 
 @router.get("/v1/imports/{job}", operation_id="read_import", response_model=JobView, responses=problems(*REFUSED))

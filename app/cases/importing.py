@@ -169,6 +169,7 @@ async def _record(
     keys = {person: new_key(batch, act.vault, epoch, case_id, person) for person in persons}
     parts = EntryParts(batch, act, case_id, entry_id, keys, epoch)
     _seal(parts, line, bodies, posts, done)
+    sig = parts.sign()
     fingerprint = act.request.fingerprint(keys[SUBJECT])
     entry = append_fitting(
         batch,
@@ -180,6 +181,7 @@ async def _record(
         actor=act.caller.actor,
         says={**_says(act, line, number, posts, done), **asked(act, fingerprint)},
         parts=parts.done,
+        sig=sig,
         entry_id=entry_id,
     )
     batch.add(projecting.INSERT_CASE, **_row(act, line, number, posts, done, entry, case_id))

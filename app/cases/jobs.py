@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app import clock, unforeseen
 from app.access import policy
 from app.access.caller import Caller
+from app.access.signatures import Signed, spend
 from app.access.trail import Trail
 from app.cases.act import Act
 from app.cases.import_progress import STALE, state_of, view
@@ -74,6 +75,7 @@ class Job:
     id: UUID
     caller: Caller
     lines: Sequence[tuple[int, bytes]]
+    signed: Signed | None
 
 
 async def start(request: Request, response: Response, key: UUID, raw: bytes) -> JobView:
@@ -85,11 +87,12 @@ async def start(request: Request, response: Response, key: UUID, raw: bytes) -> 
     if not 0 < len(lines) <= MOST_LINES:
         text_id, text_en = f"Satu sampai {MOST_LINES} baris.", f"One to {MOST_LINES} lines."
         raise ValidationFailed(Flaw("", "LINES", text_id, text_en))
-    job = Job(uuid5(NAMES, f"{caller.client_id} {key}"), caller, lines)
+    job = Job(uuid5(NAMES, f"{caller.client_id} {key}"), caller, lines, _of_many(request.state.signed))
     database = request.app.state.database
     async with database.writing() as session:
         starts = await _begin(session, job, hashlib.sha256(raw).digest())
         batch = Together()
+        spend(batch, request.state.signed)
         Trail(request).record(batch, 202)
         await batch.send(session)
     if starts:  # what the lines refer to is committed
@@ -99,6 +102,10 @@ async def start(request: Request, response: Response, key: UUID, raw: bytes) -> 
     async with database.reading() as session:
         response.headers.update({"Location": f"/v1/imports/{job.id}", "Cache-Control": "no-store"})
         return await view(session, job.id, caller)
+
+
+def _of_many(signed: Signed | None) -> Signed | None:
+    return signed.of_many() if signed else None
 
 
 async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
@@ -172,7 +179,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
         async with state.database.writing() as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
-            act = Act(session, caller, Trail(request), same, None, vault, receipts, calendar, Response())
+            act = Act(session, caller, Trail(request), same, None, vault, receipts, calendar, Response(), job.signed)
             batch = Together()
             done = await import_case(act, line, batch, await session.value(BEGAN))
             status = "known" if done.known else "imported"

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 from fastapi import Request
 
 from app.access import policy
+from app.access.signatures import spend_now
 from app.access.trail import Trail, write
 from app.cases import duplicates, opening, posting
 from app.cases.act import Act
@@ -59,6 +60,7 @@ async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened
     """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
     _require_each_once(persons)
     await duplicates.lock(act, [person.case for person in persons])
+    await spend_now(act.session, act.signed)
     written: list[Written] = []
     for n, person in enumerate(persons):
         try:
@@ -92,12 +94,16 @@ def _require_each_once(persons: Sequence[Person]) -> None:
 def _of_person(act: Act, n: int) -> Act:
     asked = act.request.asked + b"\x1f" + str(n).encode()
     request = replace(act.request, key=item_key(act.request.key, n), asked=asked)
-    return replace(act, request=request, trail=act.trail.another())
+    return replace(act, request=request, trail=act.trail.another(), signed=act.signed and act.signed.of_many())
 
 
 async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items: Sequence[StagePost]) -> StageResults:
     """Each item in a transaction of its own, in their order: what one is refused for does not touch the others."""
     policy.require_scope(request.state.caller, stage_scope(stage))
+    if request.state.signed is not None:
+        async with request.app.state.database.writing() as session:
+            await spend_now(session, request.state.signed)
+        request.state.signed = request.state.signed.of_many()
     keys = [item_key(key, n) for n in range(len(items))]
     whole = hashlib.sha256(canonical([item.model_dump(mode="json") for item in items])).digest()
     known = await _known(request, keys)

@@ -182,7 +182,7 @@ def _keys(act: Act, batch: Together, draft: Draft) -> dict[str, OpenKey]:
 
 def _seal(
     act: Act, batch: Together, draft: Draft, facts: dict[str, Any], keys: dict[str, OpenKey], entry_id: UUID
-) -> list[dict[str, Any]]:
+) -> EntryParts:
     subject, report, model = draft.new.subject, draft.new.report, draft.stage.model
     parts = EntryParts(batch, act, draft.id, entry_id, keys, draft.epoch)
     parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
@@ -190,7 +190,7 @@ def _seal(
     parts.seal("summary", model, {**facts, **outline(draft.new)}, of="opening_")
     if report.reporter is not None:
         parts.seal("reporter", None, report.reporter.model_dump(mode="json", exclude_none=True))
-    return parts.done
+    return parts
 
 
 def overrides(new: NewCase) -> list[str]:
@@ -231,9 +231,12 @@ def _append(
     due: Due,
     opened: Any,
     fingerprint: bytes,
-    parts: list[dict[str, Any]],
+    parts: EntryParts,
     entry_id: UUID,
 ) -> Appended:
+    sig = parts.sign(
+        keep_body=draft.new.report.reporter is None
+    )  # a reporter has a key of its own, and may be erased alone
     says = {
         "number": draft.number,
         "procedure": draft.procedure.code,
@@ -256,7 +259,8 @@ def _append(
         client=act.caller.client_id,
         actor=act.caller.actor,
         says=says,
-        parts=parts,
+        parts=parts.done,
+        sig=sig,
         entry_id=entry_id,
     )
 

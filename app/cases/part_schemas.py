@@ -89,6 +89,14 @@ class ImportedPost(Body):
     body: dict[str, Any]
 
 
+class SignaturePart(Body):
+    """What the party signed: the base of RFC 9421, the signature over it, and the body that its digest is of, where it names nobody else."""
+
+    base: str
+    signature: str
+    body: str | None
+
+
 class Posts(Body):
     """The posts of an older case, in their order."""
 
@@ -106,6 +114,7 @@ class Account(Body):
 def texts() -> dict[str, dict[str, Any]]:
     """Every model by name, as JSON schema without what is only said to people."""
     found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter), "content.Grounds": _schema(Grounds)}
+    found["signature"] = _schema(SignaturePart)
     found["import_content.Import"] = _joined(_schema(Account), _schema(Posts))
     found["import_summary.Import"] = _joined(_schema(Standing), _schema(Outline), _schema(Moved), _schema(Posts))
     for name, model in MODELS.items():

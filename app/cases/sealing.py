@@ -10,6 +10,7 @@ from app.cases.part_schemas import schemas
 from app.database import Together
 from app.ledger import origin
 from app.ledger.origin import CASES
+from app.ledger.parts import b64u
 from app.vault.seal import KEY_OF, OpenKey, index_person, seal
 
 
@@ -37,6 +38,15 @@ class EntryParts:
             "party": self.act.caller.party,
         }
         self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
+
+    def sign(self, *, keep_body: bool = True) -> str | None:
+        """The party's own signature, sealed; what the leaf says of it. None where the request was not signed."""
+        signed = self.act.signed
+        if signed is None:
+            return None
+        body = signed.body.decode() if signed.body and keep_body else None
+        self.seal("signature", None, {"base": signed.base, "signature": b64u(signed.signature), "body": body})
+        return signed.hash
 
     def name(self, person: Mapping[str, str | None]) -> None:
         """Who it is: sealed, and findable."""

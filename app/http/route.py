@@ -59,7 +59,7 @@ def _walk(dependant: Dependant) -> Iterator[Dependant]:
 
 
 class GuardedRoute(APIRoute):
-    """Refuses in order: 415, 413, 401, 403 scope, 422 of the query, 400 JSON, 400 key; then FastAPI's 422 and the handler."""
+    """Refuses in order: 415, 413, 401, 403 scope, 422 of the query, 401 of the signature, 400 JSON, 400 key; then FastAPI's 422 and the handler."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
@@ -67,6 +67,8 @@ class GuardedRoute(APIRoute):
         guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))]
         takes = next((d.call for d in found if isinstance(d.call, Takes)), Takes(MAX_BODY))
         has_body = self.body_field is not None
+        # what writes names its request by a key; a guard that has `with_body` then looks at what was sent
+        signed = [guard for d in found if (guard := getattr(d.call, "with_body", None))]
         of_lines = takes.media_type != JSON
         needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
 
@@ -79,17 +81,25 @@ class GuardedRoute(APIRoute):
                 await guard(request)
             _require_text(request)
             _require_known(request, known)
+            raw = await read_whole(request, takes.most) if has_body or needs_key else b""
+            for guard in signed if needs_key else ():
+                await guard(request, raw)
             if has_body:
-                raw = await read_whole(request, takes.most)
-                try:
-                    request = ParsedRequest(request, raw, strict_json.parse(raw))
-                except (ValueError, RecursionError):
-                    raise InvalidJson from None
+                request = ParsedRequest(request, raw, _parsed(raw))
+            elif needs_key:
+                request = ParsedRequest(request, raw, None)
             if needs_key:
                 _require_key(request)
             return await inner(request)
 
         return handler
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return strict_json.parse(raw)
+    except (ValueError, RecursionError):
+        raise InvalidJson from None
 
 
 def _require_text(request: Request) -> None:

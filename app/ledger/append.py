@@ -61,10 +61,11 @@ def append(
     says: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     parts: Sequence[Mapping[str, Any]] = (),
+    sig: str | None = None,
     entry_id: UUID | None = None,
 ) -> Appended:
     """Add a fact to the statement the caller will send. If the power goes out before COMMIT it never was; after, it is for good.
-    `says`: members of its own, by its type; `facts`: the public facts of an entry without a case.
+    `says`: members of its own, by its type; `facts`: the public facts of an entry without a case; `sig`: hash of the party's signature.
     """
     made = entry_id or uuid4()
     members: dict[str, Any] = {
@@ -79,7 +80,7 @@ def append(
         **(says or {}),
     }
     if log == CASES:
-        members |= {"parts": list(parts), "sig": None}
+        members |= {"parts": list(parts), "sig": sig}
     if link is not None:
         members |= {"case": str(link.case_id), "seq": link.seq, "prev": b64u(link.prev) if link.prev else None}
     if facts is not None:

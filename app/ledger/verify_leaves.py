@@ -15,7 +15,7 @@ from app.ledger.merkle import leaf_hash
 from app.ledger.parts import b64u
 from app.ledger.report import Report
 
-PARTS = ("subject", "reporter", "content", "summary")
+PARTS = ("subject", "reporter", "content", "summary", "signature")
 
 
 @dataclass
@@ -142,6 +142,9 @@ def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mappi
             says = f"{members['party']} is no operator, and no client of it is named"
             report.find("standing", "NOT_THE_OPERATOR", "party", says, log=leaves.log, index=index)
         return
+    if "facts" in members and members["party"] not in leaves.operators:
+        says = f"{members['party']} is no operator, and keeps a register"
+        report.find("standing", "NOT_THE_OPERATOR", "party", says, log=leaves.log, index=index)
     if leaves.clients.get(members["client"]) != members["party"]:
         says = f"client {members['client']} was not registered for {members['party']}"
         report.find("standing", "CLIENT_UNKNOWN", "client", says, log=leaves.log, index=index)

@@ -32,8 +32,8 @@ def all_scopes(rulebook: Rulebook) -> dict[str, tuple[str, str]]:
     return {**GENERAL, **posts}
 
 
-def sandbox_scopes(rulebook: Rulebook, kind: str) -> list[str]:
-    """What a sandbox client gets. Agencies get every stage's scope: what an integrator meets there is the mandate."""
+def scopes_of(rulebook: Rulebook, kind: str) -> list[str]:
+    """The most a client of a party of this kind may have. Agencies may have every stage's scope: what decides is the mandate."""
     if kind in {"agency", "ppk"}:
         outside = {"audit:read", "admin:write"} | ({"ledger:verify"} if kind == "ppk" else set())
         return [s for s in all_scopes(rulebook) if s not in outside]

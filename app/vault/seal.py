@@ -19,7 +19,7 @@ from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys, normal
 from app.vault.models import BlindIndex, DataKey, Payload
 
 SUBJECT, REPORTER, NOBODY = "subject", "reporter", "nobody"
-KEY_OF = {"subject": SUBJECT, "content": SUBJECT, "reporter": REPORTER, "summary": NOBODY}
+KEY_OF = {"subject": SUBJECT, "content": SUBJECT, "signature": SUBJECT, "reporter": REPORTER, "summary": NOBODY}
 INSERT_PAYLOAD = Statement(insert(Payload).values({c.name: bindparam(c.name) for c in Payload.__table__.columns}))
 INSERT_KEY = Statement(insert(DataKey).values({c.name: bindparam(c.name) for c in DataKey.__table__.columns}))
 INSERT_INDEX = Statement(

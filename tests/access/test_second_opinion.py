@@ -17,7 +17,7 @@ from app.access.tokens import Tokens
 from app.errors import TokenInvalid
 
 ISSUER = "https://sbt.example"
-REQUIRED = ["iss", "sub", "aud", "iat", "nbf", "exp", "jti", "client_id", "scope", "party", "env"]
+REQUIRED = ["iss", "sub", "aud", "iat", "nbf", "exp", "jti", "client_id", "scope", "party", "env", "auth_key"]
 JUNK: st.SearchStrategy[Any] = st.one_of(
     st.none(),
     st.booleans(),

@@ -36,6 +36,7 @@ def good_claims(api: House, **changes: Any) -> dict[str, Any]:
     claims = {
         "iss": issuer, "sub": "bkn-sandbox", "aud": issuer, "iat": now, "nbf": now, "exp": now + LIFETIME,
         "jti": str(uuid4()), "client_id": "bkn-sandbox", "scope": "cases:read", "party": "bkn", "env": "sandbox",
+        "auth_key": "",
     }  # fmt: skip
     claims |= changes
     return {name: value for name, value in claims.items() if value is not ...}
@@ -50,7 +51,7 @@ def test_a_token_of_ours_is_accepted(api: House) -> None:
 
 
 CLAIMS: list[dict[str, Any]] = [
-    *({name: ...} for name in ("iss", "sub", "aud", "iat", "nbf", "exp", "jti", "client_id", "scope", "party", "env")),
+    *({name: ...} for name in ("iss", "sub", "aud", "iat", "nbf", "exp", "jti", "client_id", "scope", "party", "env", "auth_key")),
     {"aud": "https://elsewhere"}, {"aud": ["http://x"]}, {"iss": "https://elsewhere"}, {"env": "production"},
     {"sub": "bawaslu-sandbox"}, {"party": "bawaslu"}, {"client_id": "nobody", "sub": "nobody"},
     {"exp": None}, {"exp": "9999999999"}, {"exp": 1e300}, {"exp": True}, {"exp": 2**70}, {"exp": -1},

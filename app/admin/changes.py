@@ -1,0 +1,168 @@
+"""A change to a register: what gives power is proposed by one operator and approved by another; what takes it away works at once.
+
+In a sandbox the service approves it itself, at once. Each step is an entry, and the row of the register follows from the last one.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID, uuid5
+
+from fastapi import Depends, Request, Response
+from psycopg.types.json import Jsonb
+from sqlalchemy import bindparam, insert, update
+
+from app import clock
+from app.access import policy
+from app.access.caller import Caller
+from app.access.models import Change
+from app.access.registration import By, entries_of, record
+from app.access.signatures import spend_now
+from app.access.standing import Snapshot, read
+from app.access.trail import Trail, recording
+from app.admin.bodies import ChangeView, StandingView
+from app.admin.checks import require_possible
+from app.cases.act import KeyHeader
+from app.database import Session, Statement, Together
+from app.errors import ChangeDecided, IdempotencyKeyReused, NotFound, SecondOperatorNeeded
+from app.ledger.append import append
+
+NAMES = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")
+C = Change.__table__.c
+INSERT_CHANGE = Statement(
+    insert(Change).values({c: bindparam(c) for c in ("id", "kind", "facts", "proposed_by", "entry_id")})
+)
+DECIDE = Statement(
+    update(Change)
+    .where(C.id == bindparam("b_id"))
+    .values({c: bindparam(c) for c in ("decision", "decided_by", "decided_entry_id")})
+)
+# one change at a time, over all processes: what was checked still holds when it is written
+ALONE = Statement("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
+LOCK = 0x5342_5404
+ONE = Statement("SELECT * FROM change WHERE id = :id")
+STATUS = {None: "pending", "approved": "in_force", "refused": "refused"}
+ACCEPTED, CREATED = 202, 201
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One act of an operator: on which session, by whom, and how the registers stand just now."""
+
+    session: Session
+    caller: Caller
+    trail: Trail
+    known: Snapshot
+    response: Response
+    sandbox: bool
+
+
+async def _desk(request: Request, response: Response) -> AsyncIterator[Desk]:
+    """403 for whoever is no operator; one transaction; the next request in this process reads the registers anew."""
+    caller: Caller = request.state.caller
+    policy.require_operator(caller)
+    response.headers["Cache-Control"] = "no-store"
+    async with request.app.state.database.writing() as session:
+        await session.run(ALONE, lock=LOCK)
+        await spend_now(session, request.state.signed)
+        _, known = await read(session)
+        yield Desk(session, caller, Trail(request), known, response, request.app.state.settings.sandbox)
+    request.app.state.after_commit()
+    request.app.state.standing.forget()
+
+
+AtDesk = Annotated[Desk, Depends(_desk, scope="function")]
+
+
+async def propose(desk: Desk, key: KeyHeader, kind: str, facts: Facts) -> ChangeView:
+    """202: it waits for another operator; 201 in a sandbox. The same key and facts again: the change as it stands."""
+    change = uuid5(NAMES, f"{desk.caller.client_id} {key}")
+    known = await desk.session.run(ONE, id=change)
+    if known:
+        return await _again(desk, known[0], kind, facts)
+    require_possible(kind, facts, desk.known, sandbox=desk.sandbox)
+    said = {"change": str(change), "kind": kind, "facts": dict(facts)}
+    batch = Together()
+    party, client = desk.caller.party, desk.caller.client_id
+    entry = append(batch, type_="change.proposed", party=party, client=client, received_at=clock.now(), facts=said)
+    batch.add(INSERT_CHANGE, id=change, kind=kind, facts=Jsonb(facts), proposed_by=client, entry_id=entry.id)
+    await batch.send(desk.session)
+    if desk.sandbox:
+        await _approve(desk, change, kind, facts, By(desk.caller.party, None, change))
+    return await _answer(desk, change)
+
+
+async def _again(desk: Desk, row: Any, kind: str, facts: Facts) -> ChangeView:
+    if (row.kind, row.facts) != (kind, dict(facts)):
+        raise IdempotencyKeyReused
+    desk.response.headers["Idempotent-Replayed"] = "true"
+    return await _answer(desk, row.id)
+
+
+async def decide(desk: Desk, change: UUID, *, approved: bool) -> ChangeView:
+    """By another operator than the one that proposed it, who may only take it back; what has become impossible since is refused."""
+    rows = await desk.session.run(ONE, id=change)
+    if not rows:
+        raise NotFound
+    row = rows[0]
+    if row.decision is not None:
+        raise ChangeDecided
+    by = By(desk.caller.party, desk.caller.client_id, change)
+    if not approved:
+        await _decided(desk, change, "refused", by)
+        return await _answer(desk, change)
+    if row.proposed_by == by.client:
+        raise SecondOperatorNeeded
+    require_possible(row.kind, row.facts, desk.known, sandbox=desk.sandbox)
+    await _approve(desk, change, row.kind, row.facts, by)
+    return await _answer(desk, change)
+
+
+async def _approve(desk: Desk, change: UUID, kind: str, facts: Facts, by: By) -> None:
+    await _decided(desk, change, "approved", by)
+    for type_, said in entries_of(kind, facts):
+        await record(desk.session, type_, said, by)
+
+
+async def _decided(desk: Desk, change: UUID, decision: str, by: By) -> None:
+    batch, facts = Together(), {"change": str(change), "decision": decision}
+    entry = append(
+        batch, type_="change.decided", party=by.party, client=by.client, received_at=clock.now(), facts=facts
+    )
+    batch.add(DECIDE, b_id=change, decision=decision, decided_by=by.client, decided_entry_id=entry.id)
+    await batch.send(desk.session)
+
+
+async def take_away(desk: Desk, kind: str, facts: Facts, *, already: bool) -> StandingView:
+    """A suspension: in force when this is answered here, within five seconds in every process. One operator is enough."""
+    if not already:
+        await record(desk.session, kind, facts, By(desk.caller.party, desk.caller.client_id))
+    await _on_record(desk, CREATED)
+    return StandingView(suspended=True)
+
+
+async def _answer(desk: Desk, change: UUID) -> ChangeView:
+    (row,) = await desk.session.run(ONE, id=change)
+    desk.response.status_code = ACCEPTED if row.decision is None else CREATED
+    await _on_record(desk, desk.response.status_code)
+    return view(row)
+
+
+async def _on_record(desk: Desk, status: int) -> None:
+    batch = Together()
+    desk.trail.record(batch, status)
+    with recording():
+        await batch.send(desk.session)
+
+
+def view(row: Any) -> ChangeView:
+    status: Any = STATUS[row.decision]
+    return ChangeView(
+        id=row.id,
+        kind=row.kind,
+        facts=row.facts,
+        status=status,
+        proposed_by=row.proposed_by,
+        decided_by=row.decided_by,
+    )

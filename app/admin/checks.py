@@ -1,0 +1,192 @@
+"""Whether a change to a register can be: known parties, roles and scopes, real keys, mandates that do not meet. Asked at the proposal and again at the approval."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from app import clock
+from app.access import jwks
+from app.access.jwks import BadKeyError
+from app.access.registration import REQUIRED
+from app.access.standing import Snapshot
+from app.cases.checks import unknown_code
+from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.procedure.loading import rulebook
+from app.procedure.roles import Mandate
+from app.procedure.scopes import scopes_of
+
+LONGEST = timedelta(days=730)  # of a key
+Facts = Mapping[str, Any]
+
+
+def require_possible(kind: str, facts: Facts, known: Snapshot, *, sandbox: bool) -> None:
+    """422 with the member and the remedy."""
+    CHECKS[kind](facts, known)
+    if kind in ("party.registered", "party.policy_set") and not sandbox:
+        _signs_in_production(facts, known)
+
+
+def _party(facts: Facts, known: Snapshot) -> None:
+    if facts["code"] in known.parties:
+        raise _taken("/code")
+    if (facts["kind"] == "ppk") != (facts["agency_code"] is not None):
+        text_id, text_en = "Wajib untuk PPK, dan hanya untuk PPK.", "Required for a PPK, and for a PPK alone."
+        raise ValidationFailed(Flaw("/agency_code", "REQUIRED", text_id, text_en))
+
+
+def _signs_in_production(facts: Facts, known: Snapshot) -> None:
+    """Who posts stages signs them: outside the sandbox nobody may turn that off."""
+    kind = facts["kind"] if "kind" in facts else known.parties[facts["party"]].kind
+    if kind in ("agency", "ppk") and facts["signatures"] != REQUIRED:
+        text_id, text_en = "Di produksi wajib `required`.", "In production it is `required`."
+        raise ValidationFailed(Flaw("/signatures", "SIGNATURES_REQUIRED", text_id, text_en))
+
+
+def _of_party(facts: Facts, known: Snapshot) -> None:
+    if facts["party"] not in known.parties:
+        raise UnknownReference(unknown_code("/party"))
+
+
+def _of_client(facts: Facts, known: Snapshot) -> None:
+    if facts["client"] not in known.clients:
+        raise UnknownReference(unknown_code("/client_id"))
+
+
+def _of_key(facts: Facts, known: Snapshot) -> None:
+    if facts["key"] not in known.keys:
+        raise UnknownReference(unknown_code("/key"))
+
+
+def _client(facts: Facts, known: Snapshot) -> None:
+    if facts["client"] in known.clients:
+        raise _taken("/client_id")
+    _of_party(facts, known)
+    _scopes(facts, known.parties[facts["party"]].kind)
+    for n, key in enumerate(facts["keys"]):
+        _sound(key, known, f"/keys/{n}")
+    if len({key["key"] for key in facts["keys"]}) < len(facts["keys"]):
+        raise ValidationFailed(Flaw("/keys", "TWICE", "Satu kunci untuk satu tujuan.", "A key is for one purpose."))
+
+
+def _grant(facts: Facts, known: Snapshot) -> None:
+    _of_client(facts, known)
+    _scopes(facts, known.parties[known.clients[facts["client"]].party].kind)
+
+
+def _scopes(facts: Facts, kind: str) -> None:
+    """A curious agency gets no scope of the auditor's, an operator none of the cases."""
+    may = scopes_of(rulebook(), kind)
+    wrong = [n for n, scope in enumerate(facts["scopes"]) if scope not in may]
+    if wrong:
+        raise UnknownReference(*(unknown_code(f"/scopes/{n}") for n in wrong))
+
+
+def _key(facts: Facts, known: Snapshot) -> None:
+    _of_client(facts, known)
+    _sound(facts, known, "")
+    older = facts.get("replaces")
+    if older is None:
+        return
+    found = known.keys.get(older["key"])
+    if found is None or (found.client_id, found.purpose) != (facts["client"], facts["purpose"]):
+        raise UnknownReference(unknown_code("/replaces"))
+
+
+def _sound(facts: Facts, known: Snapshot, where: str) -> None:
+    try:
+        jwks.point(facts["x"], facts["y"])
+    except BadKeyError:
+        text_id, text_en = "Bukan titik kurva P-256.", "No point of the curve P-256."
+        raise ValidationFailed(Flaw(f"{where}/jwk", "KEY_INVALID", text_id, text_en)) from None
+    if facts["key"] in known.keys:
+        raise _taken(f"{where}/jwk")
+    ends = datetime.fromisoformat(facts["expires_at"])
+    if not clock.real() < ends <= clock.real() + LONGEST + timedelta(minutes=5):
+        text_id, text_en = "Antara sekarang dan dua tahun lagi.", "Between now and two years from now."
+        raise ValidationFailed(Flaw(f"{where}/expires_at", "OUT_OF_RANGE", text_id, text_en))
+
+
+def _mandate(facts: Facts, known: Snapshot) -> None:
+    _of_party(facts, known)
+    _known_role(facts)
+    new = _as_mandate(facts)
+    if new.valid_from <= clock.today():  # at midnight every process changes over at once
+        text_id, text_en = "Paling cepat besok.", "Tomorrow at the earliest."
+        raise ValidationFailed(Flaw("/valid_from", "DATE_IN_PAST", text_id, text_en))
+    if new.valid_to is not None and new.valid_to < new.valid_from:
+        raise _order()
+    if any(_meet(new, m) for m in known.mandates if m.role == new.role):
+        text_id = "Peran ini sudah dipegang pada sebagian waktu itu; akhiri dahulu mandatnya."
+        raise ValidationFailed(
+            Flaw("/valid_from", "OVERLAP", text_id, "The role is filled for some of that time; end that mandate first.")
+        )
+
+
+def _mandate_ended(facts: Facts, known: Snapshot) -> None:
+    until = date.fromisoformat(facts["valid_to"])
+    since = date.fromisoformat(facts["valid_from"])
+    found = next((m for m in known.mandates if (m.role, m.party, m.valid_from) == _place(facts, since)), None)
+    if found is None:
+        raise UnknownReference(unknown_code("/role"))
+    if until < clock.today() or (found.valid_to is not None and found.valid_to < clock.today()):
+        raise _back_dated("/valid_to")
+    if until < since:
+        raise _order()
+    others = (m for m in known.mandates if m.role == found.role and m is not found)
+    if any(_meet(Mandate(found.role, found.party, since, until), m) for m in others):
+        text_id, text_en = "Bertemu mandat lain dari peran ini.", "It meets another mandate of this role."
+        raise ValidationFailed(Flaw("/valid_to", "OVERLAP", text_id, text_en))
+
+
+def _place(facts: Facts, since: date) -> tuple[str, str, date]:
+    return facts["role"], facts["party"], since
+
+
+def _known_role(facts: Facts) -> None:
+    roles = {str(m["role"]) for m in rulebook().catalogue.mandates}
+    if facts["role"] not in roles:
+        raise UnknownReference(unknown_code("/role"))
+
+
+def _as_mandate(facts: Facts) -> Mandate:
+    until = date.fromisoformat(facts["valid_to"]) if facts["valid_to"] else None
+    return Mandate(facts["role"], facts["party"], date.fromisoformat(facts["valid_from"]), until)
+
+
+def _meet(one: Mandate, other: Mandate) -> bool:
+    first, second = sorted((one, other), key=lambda m: m.valid_from)
+    return first.valid_to is None or second.valid_from <= first.valid_to
+
+
+def _back_dated(pointer: str) -> ValidationFailed:
+    text_id, text_en = (
+        "Tidak sebelum hari ini: tidak ada yang berlaku surut.",
+        "Not before today: nothing is back-dated.",
+    )
+    return ValidationFailed(Flaw(pointer, "DATE_IN_PAST", text_id, text_en))
+
+
+def _order() -> ValidationFailed:
+    text_id, text_en = "Hari terakhir tidak sebelum hari pertama.", "The last day is not before the first."
+    return ValidationFailed(Flaw("/valid_to", "DATE_ORDER", text_id, text_en))
+
+
+def _taken(pointer: str) -> ValidationFailed:
+    return ValidationFailed(Flaw(pointer, "TAKEN", "Sudah terdaftar.", "It is registered already."))
+
+
+CHECKS: dict[str, Callable[[Facts, Snapshot], None]] = {
+    "party.registered": _party,
+    "party.policy_set": _of_party,
+    "party.suspended": _of_party,
+    "party.resumed": _of_party,
+    "client.registered": _client,
+    "client.suspended": _of_client,
+    "client.resumed": _of_client,
+    "grant.set": _grant,
+    "key.registered": _key,
+    "key.suspended": _of_key,
+    "key.resumed": _of_key,
+    "mandate.granted": _mandate,
+    "mandate.ended": _mandate_ended,
+}

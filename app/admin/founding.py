@@ -1,0 +1,50 @@
+"""The first entries of a ledger: its parties and mandates as the catalogue has them, its first operators, and which environment it is of."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from app import clock
+from app.access.registration import OFF, OPTIONAL, REQUIRED, By, Organisation, grant_mandate, record, register_party
+from app.database import Session, Statement, Together
+from app.ledger.append import append
+from app.procedure.loading import rulebook
+from app.procedure.roles import Mandate
+
+OPERATOR = "operator"
+PRODUCTION, SANDBOX = "production", "sandbox"
+SIGNS = {"agency", "ppk"}  # who posts stages
+ANY = Statement("SELECT 1 FROM party LIMIT 1")
+
+
+class FoundedError(Exception):
+    """A ledger is founded once."""
+
+
+async def found(
+    session: Session, environment: str, operators: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+) -> None:
+    """`operators`: client id and the facts of its keys. From the last entry on, what gives power takes two of them."""
+    if await session.value(ANY):
+        raise FoundedError("the registers of this ledger are not empty")
+    for row in rulebook().catalogue.codes("parties").values():
+        await register_party(session, _organisation(row, environment), by=OPERATOR)
+    for row in rulebook().catalogue.mandates:
+        until = date.fromisoformat(str(row["to"])) if row["to"] else None
+        mandate = Mandate(str(row["role"]), str(row["party"]), date.fromisoformat(str(row["from"])), until)
+        await grant_mandate(session, mandate, by=OPERATOR)
+    for client, keys in operators:
+        facts = {"client": client, "party": OPERATOR, "scopes": ["admin:write"]}
+        await record(session, "client.registered", facts, By(OPERATOR))
+        for key in keys:
+            await record(session, "key.registered", key, By(OPERATOR))
+    batch, facts = Together(), {"environment": environment}
+    append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=facts)
+    await batch.send(session)
+
+
+def _organisation(row: Mapping[str, Any], environment: str) -> Organisation:
+    texts = {name: str(row[name]) for name in ("code", "kind", "name_id", "name_en")}
+    employer = row.get("bkn_kode_cepat")
+    policy = OPTIONAL if environment == SANDBOX else REQUIRED if row["kind"] in SIGNS else OFF
+    return Organisation(**texts, agency_code=str(employer) if employer else None, signatures=policy)

@@ -1,0 +1,106 @@
+"""What operators look up: the registers as they stand, and the changes that wait. No secret and no private key is in them."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.access import policy
+from app.access.caller import Caller, needs
+from app.access.trail import recorded
+from app.admin.bodies import ChangeList, ChangeView, Register
+from app.admin.changes import STATUS, view
+from app.database import Statement
+from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, NotTheOperator, ValidationFailed
+from app.http import paging
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.route import GuardedRoute
+from app.problems import problems
+
+router = APIRouter(prefix="/v1/admin", route_class=GuardedRoute, tags=["admin"])
+Operator = Annotated[Caller, needs("admin:write")]
+REFUSED = (InsufficientScope, NotTheOperator, AccessNotRecorded)
+REGISTERS = {
+    "parties": "SELECT code, kind, name_id, name_en, agency_code, signatures, suspended, standing_entry_id FROM party ORDER BY code",
+    "clients": "SELECT id AS client_id, party, secret_hash IS NOT NULL AS sandbox, suspended, standing_entry_id FROM client ORDER BY id",
+    "keys": "SELECT kid, client_id, purpose, expires_at, suspended, standing_entry_id FROM client_key ORDER BY client_id, purpose, expires_at",
+    "mandates": "SELECT role, party, valid_from, valid_to, standing_entry_id FROM mandate ORDER BY role, valid_from",
+    "grants": "SELECT id AS client_id, party, scopes, standing_entry_id FROM client ORDER BY id",
+}
+STATEMENTS = {name: Statement(sql) for name, sql in REGISTERS.items()}
+CHANGES = Statement(
+    "SELECT c.*, e.received_at FROM change c JOIN entry e ON e.id = c.entry_id WHERE (CAST(:all AS boolean) OR c.decision IS NOT DISTINCT FROM :decision)"
+    " AND (CAST(:at AS timestamptz) IS NULL OR (e.received_at, c.id) < (CAST(:at AS timestamptz), CAST(:before AS uuid)))"
+    " ORDER BY e.received_at DESC, c.id DESC LIMIT :limit"
+)
+ONE = Statement("SELECT * FROM change WHERE id = :id")
+DECISIONS = {status: decision for decision, status in STATUS.items()}
+
+
+def add_register(name: str) -> None:
+    async def read(request: Request, response: Response, caller: Operator) -> Register:
+        policy.require_operator(caller)
+        rows = await _rows(request, response, STATEMENTS[name])
+        return Register(data=[row._asdict() for row in rows])
+
+    router.add_api_route(
+        f"/{name}",
+        read,
+        methods=["GET"],
+        operation_id=f"list_{name}",
+        summary=f"The register of {name} as it stands",
+        response_model=Register,
+        responses=problems(*REFUSED),
+    )
+
+
+for _name in REGISTERS:
+    add_register(_name)
+
+
+@router.get(
+    "/changes",
+    operation_id="list_changes",
+    response_model=ChangeList,
+    responses=problems(*REFUSED, InvalidCursor, ValidationFailed),
+)
+async def list_changes(
+    request: Request,
+    response: Response,
+    caller: Operator,
+    status: Annotated[str | None, Query(pattern="^(pending|in_force|refused)$")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> ChangeList:
+    """Changes that were proposed, newest first."""
+    policy.require_operator(caller)
+    given, path = ({"status": status} if status else {}), "/v1/admin/changes"
+    at, before = paging.decode(cursor, path, given, paging.an_instant, paging.an_id) if cursor else (None, None)
+    wanted = {"all": status is None, "decision": DECISIONS.get(status) if status else None}
+    rows = await _rows(request, response, CHANGES, **wanted, at=at, before=before, limit=limit + 1)
+    shown = [view(row) for row in rows[:limit]]
+    more = [rows[limit - 1].received_at, shown[-1].id] if len(rows) > limit else None
+    return ChangeList(data=shown, page=paging.page(response, path, given, more, limit))
+
+
+@router.get(
+    "/changes/{change}",
+    operation_id="read_change",
+    response_model=ChangeView,
+    responses=problems(*REFUSED, NotFound, ValidationFailed),
+)
+async def read_change(change: UUID, request: Request, response: Response, caller: Operator) -> ChangeView:
+    """One change: what it would put on record, and how it stands."""
+    policy.require_operator(caller)
+    rows = await _rows(request, response, ONE, id=change)
+    if not rows:
+        raise NotFound
+    return view(rows[0])
+
+
+async def _rows(request: Request, response: Response, statement: Statement, **values: Any) -> list[Any]:
+    """On record as every look of an operator."""
+    response.headers["Cache-Control"] = "no-store"
+    async with recorded(request), request.app.state.database.reading() as session:
+        rows: list[Any] = await session.run(statement, **values)
+    return rows
