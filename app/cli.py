@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
 from app import embedded, migrating, roles
 from app.access.standing import Standing
 from app.admin import sandbox as sandboxes
 from app.cases.watching import Watcher
-from app.commands import bringing, calendar, keys, log, mandate, subject, verify, witness
+from app.commands import bringing, calendar, client, founding, keys, log, mandate, sending, subject, verify, witness
+from app.commands.credentials import CONFIG, Client
 from app.database import Database, Session
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
@@ -38,7 +38,10 @@ app.add_typer(subject.app, name="subject")
 app.add_typer(log.app, name="log")
 app.add_typer(mandate.app, name="mandate")
 app.add_typer(calendar.app, name="calendar")
+app.add_typer(client.app, name="client")
 app.command("import")(bringing.bring)
+app.command()(founding.found)
+app.command()(sending.send)
 app.command()(verify.verify)
 app.command()(witness.witness)
 
@@ -174,25 +177,15 @@ async def _watch(url: str) -> None:
 
 @app.command()
 def token(
-    party: str, scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None
+    who: Annotated[str, typer.Argument(help="A party of the sandbox, or a client's folder.")],
+    scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None,
 ) -> None:
-    """A sandbox token for a party, on standard output."""
-    settings = Settings()
-    file = settings.data_dir / "sandbox" / "clients.json"
-    if not file.exists():
-        raise SystemExit(f"{file} is not there: start the sandbox with `make run` first.")
-    clients = {row["party"]: row for row in json.loads(file.read_text())}
-    if party not in clients:
-        raise SystemExit(f"No client for {party}; there are {', '.join(sorted(clients))}.")
-    form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
-    secret = (clients[party]["client_id"], clients[party]["client_secret"])
-    try:
-        answer = httpx.post(f"{settings.issuer_url}/oauth2/token", data=form, auth=secret)
-    except httpx.ConnectError:
-        raise SystemExit(f"Nothing answers at {settings.issuer_url}: is `make run` running?") from None
-    if answer.is_error:
-        raise SystemExit(answer.text)
-    typer.echo(answer.json()["access_token"])
+    """A token on standard output: by the keys in a client's folder, or for a party of the sandbox."""
+    folder = Path(who)
+    if (folder / CONFIG).exists():
+        typer.echo(Client.load(folder).token(scope))
+    else:
+        typer.echo(client.sandbox_token(who, scope))
 
 
 @app.command()

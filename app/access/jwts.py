@@ -4,7 +4,7 @@ python-jose 3.5.0 accepts a missing `exp` or `aud`, ignores `typ` and `crit`, an
 input: so the list of algorithms has one element, the key is picked by `kid`, and whoever reads the claims types every one of them.
 """
 
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,8 +35,10 @@ def signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) -> 
 def _signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) -> dict[str, Any]:
     if len(token) > LONGEST or not token.isascii():
         raise BadJwtError
-    header_text, _, _ = token.partition(".")
-    header = strict_json.parse(urlsafe_b64decode(header_text + "=" * (-len(header_text) % 4)))
+    header_text, _, _ = token.split(".")
+    if not all(_canonical(part) for part in token.split(".")):
+        raise BadJwtError
+    header = strict_json.parse(_decoded(header_text))
     if set(header) != HEADERS or header["alg"] != ALGORITHM or header["typ"] != type_:
         raise BadJwtError
     key = find(header["kid"])
@@ -46,6 +48,15 @@ def _signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) ->
     if not isinstance(claims, dict):
         raise BadJwtError
     return claims
+
+
+def _decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _canonical(part: str) -> bool:
+    """RFC 4648 section 3.5: the bits that the last character does not need are zero. One token is one text."""
+    return urlsafe_b64encode(_decoded(part)).rstrip(b"=") == part.encode()
 
 
 def require_types(claims: Mapping[str, Any], texts: tuple[str, ...], instants: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """GET /v1/me: what the service knows of the caller, and which stages are its own today."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -9,10 +9,13 @@ from pydantic import BaseModel
 from app import clock
 from app.access.caller import Caller, needs
 from app.access.policy import Standpoint, holder
+from app.access.standing import KnownKey
 from app.http.route import MAX_BODY, GuardedRoute
+from app.language import language
 from app.problems import problems
 from app.procedure.loading import rulebook
 
+SOON = timedelta(days=30)
 router = APIRouter(route_class=GuardedRoute, tags=["access"])
 
 
@@ -31,6 +34,25 @@ class MandateView(BaseModel):
     valid_to: date | None
 
 
+class KeyView(BaseModel):
+    """A key of the caller's client."""
+
+    key: str
+    purpose: str
+    expires_at: datetime
+    suspended: bool
+
+
+class KeyWarning(BaseModel):
+    """What will stop working if nobody does anything."""
+
+    code: str
+    key: str
+    expires_at: datetime
+    days_left: int
+    detail: str
+
+
 class Limits(BaseModel):
     max_body_bytes: int
     page_size: int
@@ -44,6 +66,9 @@ class Me(BaseModel):
     scopes: list[str]
     mandates: list[MandateView]
     stages: list[StageMandate]
+    signatures: str
+    keys: list[KeyView]
+    warnings: list[KeyWarning]
     limits: Limits
     environment: str
     server_time: datetime
@@ -52,7 +77,8 @@ class Me(BaseModel):
 
 @router.get("/v1/me", operation_id="read_me", response_model=Me, responses=problems())
 async def me(request: Request, caller: Annotated[Caller, needs(None)]) -> Me:
-    """Who the token says you are, and what you may do today."""
+    """Who the token says you are, what you may do today, and which of your keys end soon."""
+    keys = [k for k in caller.snapshot.keys.values() if k.client_id == caller.client_id]
     return Me(
         party=caller.party,
         kind=caller.kind,
@@ -64,10 +90,28 @@ async def me(request: Request, caller: Annotated[Caller, needs(None)]) -> Me:
             if m.party == caller.party
         ],
         stages=_stages(caller),
+        signatures=caller.snapshot.parties[caller.party].signatures,
+        keys=[KeyView(key=k.kid, purpose=k.purpose, expires_at=k.expires_at, suspended=k.suspended) for k in keys],
+        warnings=[_warning(k, language(request.headers.get("accept-language"))) for k in keys if _ends_soon(k)],
         limits=Limits(max_body_bytes=MAX_BODY, page_size=200, token_seconds=600),
         environment=request.app.state.settings.environment,
         server_time=clock.now(),
         legal_day=clock.today(),
+    )
+
+
+def _ends_soon(key: KnownKey) -> bool:
+    return not key.suspended and clock.real() < key.expires_at <= clock.real() + SOON
+
+
+def _warning(key: KnownKey, chosen: str) -> KeyWarning:
+    days = (key.expires_at - clock.real()).days
+    texts = {
+        "id": f"Kunci {key.purpose} ini berakhir dalam {days} hari; daftarkan penggantinya.",
+        "en": f"This {key.purpose} key ends in {days} days; register its successor.",
+    }
+    return KeyWarning(
+        code="KEY_EXPIRES_SOON", key=key.kid, expires_at=key.expires_at, days_left=days, detail=texts[chosen]
     )
 
 

@@ -179,9 +179,9 @@ async def authorization_server(request: Request) -> dict[str, Any]:
 @router.get("/.well-known/oauth-protected-resource", operation_id="read_protected_resource")
 async def protected_resource(request: Request) -> dict[str, Any]:
     """RFC 9728."""
-    issuer = request.app.state.settings.issuer_url
+    issuer, public = request.app.state.settings.issuer_url, request.app.state.settings.public
     return {
-        "resource": issuer,
+        "resource": public,
         "authorization_servers": [issuer],
         "bearer_methods_supported": ["header"],
         "scopes_supported": sorted(all_scopes(rulebook())),

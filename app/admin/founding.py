@@ -21,12 +21,16 @@ class FoundedError(Exception):
     """A ledger is founded once."""
 
 
+async def require_empty(session: Session) -> None:
+    if await session.value(ANY):
+        raise FoundedError("the registers of this ledger are not empty")
+
+
 async def found(
     session: Session, environment: str, operators: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
 ) -> None:
     """`operators`: client id and the facts of its keys. From the last entry on, what gives power takes two of them."""
-    if await session.value(ANY):
-        raise FoundedError("the registers of this ledger are not empty")
+    await require_empty(session)
     for row in rulebook().catalogue.codes("parties").values():
         await register_party(session, _organisation(row, environment), by=OPERATOR)
     for row in rulebook().catalogue.mandates:

@@ -96,16 +96,12 @@ def test_a_header_that_was_changed_is_refused(changes: dict[str, Any]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
-def test_a_token_with_one_character_changed_is_refused_or_means_the_same(place: int, character: str) -> None:
+def test_a_token_with_one_character_changed_is_refused(place: int, character: str) -> None:
+    """Also where only the unused bits of a last character change: one token is one text."""
     token = TOKEN
     place %= len(token)
     changed = token[:place] + character + token[place + 1 :]
-    if changed != token and accepted(changed):
-        # the last character of a part holds bits that base64url does not use: the same bytes, the same signature
-        assert [base64.urlsafe_b64decode(p + "==") for p in changed.split(".")] == [
-            base64.urlsafe_b64decode(p + "==") for p in token.split(".")
-        ]
-        assert second_opinion(changed)
+    assert accepted(changed) == (changed == token)
 
 
 TOKEN = ours().issue("bkn-sandbox", "bkn", ["cases:read"])

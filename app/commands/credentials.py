@@ -1,0 +1,108 @@
+"""A client's folder: its keys and how it reaches the service. Made once, 0600; what `sbt client`, `sbt token` and `sbt send` read."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from app import clock, keyfiles
+from app.access import jwks, jwts
+from app.access.proving import ASSERTION, TYPE
+from app.access.signing import SigningClient
+
+CONFIG = "client.json"
+PURPOSES = ("auth", "sign")
+LIVES = 60  # seconds of an assertion
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What client.json says. `secret`: of a sandbox client alone; then there are no keys."""
+
+    party: str
+    client_id: str
+    url: str
+    issuer: str
+    public_url: str
+    scopes: list[str]
+    kids: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client by its folder, on its own connections."""
+
+    folder: Path
+    config: Config
+
+    @classmethod
+    def load(cls, folder: Path) -> "Client":
+        try:
+            said = json.loads((folder / CONFIG).read_text())
+        except FileNotFoundError:
+            raise SystemExit(f"{folder / CONFIG} is not there: `sbt client create --out {folder}` makes it.") from None
+        return cls(folder, Config(**said))
+
+    def key(self, purpose: str) -> Path:
+        return self.folder / f"{purpose}.pem"
+
+    def token(self, scope: str | None = None) -> str:
+        """By an assertion that the auth key signs (RFC 7523)."""
+        form = {"grant_type": "client_credentials", "client_assertion_type": TYPE, "client_assertion": self.assertion()}
+        return granted(self.config.url, form | ({"scope": scope} if scope else {}))
+
+    def assertion(self) -> str:
+        pem, me = keyfiles.read(self.key("auth")), self.config.client_id
+        claims: dict[str, Any] = {"iss": me, "sub": me, "aud": self.config.issuer, "jti": uuid4().hex}
+        claims |= {"exp": int(clock.real().timestamp()) + LIVES}
+        return jwts.sign(claims, ASSERTION, self.config.kids["auth"], pem.decode())
+
+    def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        """A request with a token; what writes also with a key of its own and a signature."""
+        made = {"Authorization": f"Bearer {self.token()}"} | headers
+        if method == "POST" and not path.endswith("/search"):
+            made = {"Idempotency-Key": str(uuid4())} | made
+            made = self._signed(method, path, made, body)
+        return httpx.request(method, self.config.url + path, content=body or None, headers=made, timeout=60)
+
+    def _signed(self, method: str, path: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
+        if not self.key("sign").exists():
+            return headers
+        signer = SigningClient.load(self.key("sign"), self.config.public_url)
+        return signer.signed(method, path, headers, body)
+
+
+def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = None) -> str:
+    try:
+        answer = httpx.post(f"{url}/oauth2/token", data=form, auth=httpx.BasicAuth(*secret) if secret else None)
+    except httpx.TransportError:
+        raise SystemExit(f"Nothing answers at {url}: is the service running?") from None
+    if answer.is_error:
+        raise SystemExit(answer.text)
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def make_keys(folder: Path) -> dict[str, dict[str, str]]:
+    """A fresh key for each purpose, 0600; the public JWKs. A folder that has keys is left as it is, and refused."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if any((folder / f"{purpose}.pem").exists() for purpose in PURPOSES):
+        raise SystemExit(f"{folder} holds keys already: give another folder.")
+    found = {}
+    for purpose in PURPOSES:
+        pem = keyfiles.read_or_make(folder / f"{purpose}.pem", jwks.new_pem)
+        found[purpose] = jwks.public(jwks.read_pem(pem))
+    return found
+
+
+def write_config(folder: Path, config: Config) -> None:
+    with os.fdopen(os.open(folder / CONFIG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(config), file, indent=1)
+
+
+def jwk_body(public: dict[str, str]) -> dict[str, Any]:
+    return {name: public[name] for name in ("kty", "crv", "x", "y")}

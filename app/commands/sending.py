@@ -1,0 +1,37 @@
+"""`sbt send`: one request as a client, with token, key and signature: the first post of an integrator, and a scripting tool."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from app.commands.credentials import Client
+
+FIRST_ERROR = 400
+
+
+def send(
+    method: Annotated[str, typer.Argument(help="GET, POST or PUT.")],
+    path: Annotated[str, typer.Argument(help="e.g. /v1/cases")],
+    *,
+    as_: Annotated[Path, typer.Option("--as", help="The client's folder.", exists=True, file_okay=False)],
+    data: Annotated[str, typer.Option(help="The body; @FILE reads it from a file.")] = "",
+    if_match: Annotated[str | None, typer.Option(help="The case's ETag.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="X-Purpose.")] = None,
+) -> None:
+    """Send a request, signed where it writes. The answer goes to standard output, its status and ETag to standard error. Exit 1: refused."""
+    body = Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+    headers = {"Content-Type": "application/json"} if body else {}
+    headers |= {"If-Match": if_match} if if_match else {}
+    headers |= {"X-Purpose": purpose} if purpose else {}
+    try:
+        answer = Client.load(as_).send(method.upper(), path, body, headers)
+    except httpx.TransportError as error:
+        raise SystemExit(f"No answer: {error}") from None
+    etag = f" ETag {answer.headers['etag']}" if "etag" in answer.headers else ""
+    sys.stderr.write(f"{answer.status_code}{etag}\n")
+    sys.stdout.write(answer.text + "\n")
+    if answer.status_code >= FIRST_ERROR:
+        raise typer.Exit(1)

@@ -1,0 +1,180 @@
+"""The registers: who may change them, what is refused, and that each change is an entry. In production two operators agree: tests/e2e."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app import clock
+from tests.access.credentials import jwk_of, new_key, registered
+from tests.audit.checking import audit
+from tests.house import House, refusal
+
+CHANGES: list[tuple[str, Any]] = [
+    ("parties", {"code": "x_y", "kind": "auditor", "name_id": "X", "name_en": "X"}),
+    ("parties/bkn/policies", {"signatures": "off"}),
+    ("clients", {"client_id": "x-1", "party": "bkn", "scopes": ["cases:read"],
+                 "keys": [{"purpose": "auth", "jwk": jwk_of(new_key())}]}),
+    ("keys", {"client_id": "bkn-sandbox", "purpose": "auth", "jwk": jwk_of(new_key())}),
+    ("grants", {"client_id": "bkn-sandbox", "scopes": ["cases:read"]}),
+    ("mandates", {"role": "bkn", "party": "bkn", "valid_from": "2030-01-01"}),
+    ("mandates/ends", {"role": "bkn", "party": "bkn", "valid_from": "2022-01-01", "valid_to": "2030-01-01"}),
+    *((f"{what}/suspensions", None) for what in ("parties/bkn", "clients/bkn-sandbox", "keys/x")),
+    *((f"{what}/resumptions", None) for what in ("parties/bkn", "clients/bkn-sandbox", "keys/x")),
+    *((f"changes/0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11/{what}", None) for what in ("approvals", "refusals")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body"), CHANGES, ids=[str(n) for n in range(len(CHANGES))])
+def test_nobody_but_the_operator_changes_a_register(api: House, path: str, body: Any) -> None:
+    for party in ("bkn", "auditor"):
+        assert refusal(api.send(party, f"/v1/admin/{path}", body)) == (403, "INSUFFICIENT_SCOPE"), party
+    assert refusal(api.send(None, f"/v1/admin/{path}", body)) == (401, "TOKEN_MISSING")
+
+
+def test_a_scope_alone_makes_no_operator(api: House) -> None:
+    """Were admin:write granted to an agency by mistake, it would still be refused."""
+    api.superuser("UPDATE client SET scopes = array_append(scopes, 'admin:write') WHERE id = 'kemenpanrb-sandbox'")
+    api.app.state.standing.forget()
+    try:
+        client = api.clients["kemenpanrb"]
+        form = {"grant_type": "client_credentials", "scope": "admin:write"}
+        answer = api.http.post("/oauth2/token", data=form, auth=(client["client_id"], client["client_secret"]))
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}", "Idempotency-Key": str(uuid4())}
+        for path, body in CHANGES:
+            answer = api.http.post(f"/v1/admin/{path}", json=body, headers=headers)
+            assert refusal(answer) == (403, "NOT_THE_OPERATOR"), path
+        for name in ("parties", "clients", "keys", "mandates", "grants", "changes"):
+            assert refusal(api.http.get(f"/v1/admin/{name}", headers=headers)) == (403, "NOT_THE_OPERATOR")
+        moved = api.http.put("/v1/sandbox/clock", json={"now": "2030-01-01T00:00:00Z"}, headers=headers)
+        assert refusal(moved) == (403, "NOT_THE_OPERATOR")
+    finally:
+        api.superuser("UPDATE client SET scopes = array_remove(scopes, 'admin:write') WHERE id = 'kemenpanrb-sandbox'")
+        api.app.state.standing.forget()
+
+
+def test_the_registers_show_no_secret(api: House) -> None:
+    registered(api, "bkn")
+    for name in ("parties", "clients", "keys", "mandates", "grants", "changes"):
+        answer = api.get("operator", f"/v1/admin/{name}")
+        assert answer.status_code == 200 and answer.json()["data"], name
+        for word in ("secret", "sbts_", "PRIVATE", '"d"', "hash"):
+            assert word not in answer.text, (name, word)
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("clients", {"party": "nobody"}, "/party"),
+    ("clients", {"client_id": "bkn-sandbox"}, "/client_id"),
+    ("clients", {"client_id": "Dengan Spasi"}, "/client_id"),
+    ("clients", {"scopes": ["admin:write"]}, "/scopes/0"),
+    ("clients", {"scopes": ["audit:read"]}, "/scopes/0"),
+    ("clients", {"scopes": ["made:up"]}, "/scopes/0"),
+    ("clients", {"scopes": []}, "/scopes"),
+    ("clients", {"keys": []}, "/keys"),
+    ("clients", {"keys": [{"purpose": "auth", "jwk": {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43}}]}, "/keys/0/jwk"),
+    ("clients", {"keys": [{"purpose": "auth", "jwk": {**jwk_of(new_key()), "d": "A" * 43}}]}, "/keys/0/jwk"),
+    ("clients", {"keys": [{"purpose": "auth", "jwk": {**jwk_of(new_key()), "crv": "P-384"}}]}, "/keys/0/jwk/crv"),
+    ("clients", {"keys": [{"purpose": "auth", "jwk": jwk_of(new_key()), "expires_at": "2020-01-01T00:00:00Z"}]}, "/keys/0/expires_at"),
+    ("clients", {"keys": [{"purpose": "auth", "jwk": jwk_of(new_key()), "expires_at": "2099-01-01T00:00:00Z"}]}, "/keys/0/expires_at"),
+    ("parties", {"code": "bkn"}, "/code"),
+    ("parties", {"kind": "ppk", "agency_code": None}, "/agency_code"),
+    ("parties", {"agency_code": "5171"}, "/agency_code"),
+    ("mandates", {"role": "nobody"}, "/role"),
+    ("mandates", {"party": "nobody"}, "/party"),
+    ("mandates", {"valid_from": "2025-07-01"}, "/valid_from"),
+    ("mandates", {"role": "bkn", "valid_from": "2030-01-01"}, "/valid_from"),
+    ("mandates", {"valid_to": "2029-12-31"}, "/valid_to"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "changes", "pointer"), WRONG, ids=[f"{n}-{w[0]}{w[2]}" for n, w in enumerate(WRONG)])
+def test_what_cannot_be_is_refused_with_the_member(
+    api: House, what: str, changes: dict[str, Any], pointer: str
+) -> None:
+    sounds: dict[str, dict[str, Any]] = {
+        "clients": {"client_id": f"bkn-{uuid4().hex[:6]}", "party": "bkn", "scopes": ["cases:read"],
+                    "keys": [{"purpose": "auth", "jwk": jwk_of(new_key())}]},
+        "parties": {"code": f"a_{uuid4().hex[:6]}", "kind": "auditor", "name_id": "A", "name_en": "A"},
+        "mandates": {"role": "kasn", "party": "kemenpanrb", "valid_from": "2030-01-01"},
+    }  # fmt: skip
+    answer = api.send("operator", f"/v1/admin/{what}", sounds[what] | changes)
+    assert answer.status_code == 422, answer.text
+    assert pointer in [e["pointer"].removesuffix("/d") for e in answer.json()["errors"]]
+
+
+def test_a_mandate_is_granted_and_ended_by_entries_and_nothing_is_back_dated(api: House) -> None:
+    api.at("2027-01-10")
+    mandate = {"role": "kasn", "party": "kemenpanrb", "valid_from": "2027-02-01"}
+    assert api.send("operator", "/v1/admin/mandates", mandate).json()["status"] == "in_force"
+    assert api.send("operator", "/v1/admin/mandates", mandate).status_code == 422, "it meets itself"
+    gone = {**mandate, "valid_to": "2027-01-09"}
+    assert refusal(api.send("operator", "/v1/admin/mandates/ends", gone))[0] == 422
+    ended = {**mandate, "valid_to": "2027-02-02"}
+    assert api.send("operator", "/v1/admin/mandates/ends", ended).status_code == 201
+    rows = [r for r in api.get("operator", "/v1/admin/mandates").json()["data"] if r["valid_from"] == "2027-02-01"]
+    assert [(r["role"], r["valid_to"]) for r in rows] == [("kasn", "2027-02-02")]
+    types = [r.type for r in api.superuser("SELECT type FROM entry WHERE type LIKE 'mandate.%%' ORDER BY received_at")]
+    assert types[-2:] == ["mandate.granted", "mandate.ended"]
+
+
+def test_the_same_key_and_change_is_one_change_also_eight_times_at_once(api: House) -> None:
+    key, name = str(uuid4()), f"bkn-{uuid4().hex[:6]}"
+    body = {"client_id": name, "party": "bkn", "scopes": ["cases:read"],
+            "keys": [{"purpose": "auth", "jwk": jwk_of(new_key()), "expires_at": (clock.real() + timedelta(days=9)).isoformat()}]}  # fmt: skip
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda _: api.send("operator", "/v1/admin/clients", body, Idempotency_Key=key), range(8))
+        )
+    assert {a.status_code for a in answers} == {201} and len({a.json()["id"] for a in answers}) == 1
+    assert sum("Idempotent-Replayed" in a.headers for a in answers) == 7
+    other = api.send("operator", "/v1/admin/clients", {**body, "scopes": ["cases:open"]}, Idempotency_Key=key)
+    assert refusal(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_rotation_lets_the_older_key_go_on_for_its_overlap(api: House) -> None:
+    mine, fresh = registered(api, "bkn"), new_key()
+    body = {
+        "client_id": mine.client_id,
+        "purpose": "auth",
+        "jwk": jwk_of(fresh),
+        "replaces": mine.auth_kid,
+        "overlap_days": 3,
+    }
+    answer = api.send("operator", "/v1/admin/keys", body)
+    assert answer.status_code == 201, answer.text
+    assert mine.ask().status_code == 200, "the older one goes on"
+    rows = {r["kid"]: r for r in api.get("operator", "/v1/admin/keys").json()["data"]}
+    assert rows[mine.auth_kid]["expires_at"] < (clock.real() + timedelta(days=4)).isoformat()
+    mine.auth = fresh
+    assert mine.ask().status_code == 200
+    me = api.http.get("/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).json()
+    assert [w["code"] for w in me["warnings"]] == ["KEY_EXPIRES_SOON"]
+
+
+@pytest.mark.parametrize("what", ["clients", "parties", "keys"])
+def test_a_suspension_works_at_once_and_is_lifted_by_a_change(api: House, what: str) -> None:
+    mine = registered(api, "kemenpanrb")
+    name = {"clients": mine.client_id, "parties": "kemenpanrb", "keys": mine.auth_kid}[what]
+    bearer = {"Authorization": f"Bearer {mine.token()}"}
+    for _ in range(2):  # twice is as once
+        assert api.send("operator", f"/v1/admin/{what}/{name}/suspensions", None).json() == {"suspended": True}
+    assert api.http.get("/v1/me", headers=bearer).status_code in (401, 403)
+    assert mine.ask().status_code in (400, 401)
+    assert api.send("operator", f"/v1/admin/{what}/{name}/resumptions", None).status_code == 201
+    assert api.http.get("/v1/me", headers=bearer).status_code == 200
+    assert refusal(api.send("operator", f"/v1/admin/{what}/nobody/suspensions", None))[0] == 404
+
+
+def test_each_change_is_an_entry_and_the_verifier_replays_all_of_them(api: House) -> None:
+    registered(api, "bkn")
+    api.send(
+        "operator",
+        "/v1/admin/parties",
+        {"code": f"a_{uuid4().hex[:6]}", "kind": "auditor", "name_id": "A", "name_en": "A"},
+    )
+    report = audit(api)
+    assert not [f for f in report.findings if f.step in ("standing", "bytes")], report.findings
+    events = api.get("auditor", "/v1/audit/events?party=operator&limit=200").json()["data"]
+    assert {"register_client", "register_party"} <= {e["operation"] for e in events}
