@@ -20,7 +20,7 @@ from app.admin import sandbox as sandboxes
 from app.cases.watching import Watcher
 from app.commands import bringing, calendar, client, founding, keys, log, mandate, sending, subject, verify, witness
 from app.commands.credentials import CONFIG, Client
-from app.database import Database, Session
+from app.database import SERVICE, Database, Session
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
 from app.procedure.loading import rulebook
@@ -107,7 +107,7 @@ async def _writing(url: str) -> AsyncIterator[Session]:
     database = Database.connect(url, size=1)
     await database.open()
     try:
-        async with database.writing() as session:
+        async with database.writing(SERVICE) as session:
             yield session
     finally:
         await database.close()
@@ -170,7 +170,7 @@ async def _watch(url: str) -> None:
     await database.open()
     standing = Standing(database)
     await standing.current()
-    async with database.reading() as session:
+    async with database.reading(SERVICE) as session:
         calendars = await load_calendars(session)
     await Watcher(database, standing, calendars).run()
 

@@ -14,11 +14,13 @@ from typing import Annotated, Any, Self
 from fastapi import Depends, Request
 from psycopg import AsyncConnection, AsyncRawCursor, Error, OperationalError
 from psycopg import errors as pg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import ClauseElement, Dialect, MetaData, make_url
 from sqlalchemy.orm import DeclarativeBase
 
+from app import clock
 from app.errors import DomainError, LedgerQuarantined, Overloaded, RequestInProgress, SignatureInvalid
 
 DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
@@ -30,6 +32,23 @@ PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
 QUARANTINED = "SBT01"  # raised by the trigger on entry
 POOL = 10  # connections a process keeps for writing, and as many for reading
 POOL_PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """As whom a transaction sees rows. PostgreSQL's policies ask it, beside and independently of the decision in code."""
+
+    party: str
+    purpose: str = ""
+
+
+NOBODY = Who("")  # what is public: no row of a case
+SERVICE = Who("@service")  # the watcher, the operator's commands, the verifier: every row; never for a caller
+# For this transaction alone (true): behind a pooler the next one may be somebody else's.
+BE = (
+    "SELECT set_config('sbt.party', $1, true) AS a, set_config('sbt.purpose', $2, true) AS b,"
+    " set_config('sbt.today', $3, true) AS c"
+)
 
 
 class Base(DeclarativeBase):
@@ -70,10 +89,14 @@ class Statement:
 
 
 class Session:
-    """A connection inside its transaction, or a reader's, on which each statement is one."""
+    """A connection inside its transaction; or, of a reader who is nobody, one on which each statement is its own."""
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
+
+    async def be(self, who: Who) -> None:
+        """The first statement of a transaction."""
+        await self.execute(BE, [who.party, who.purpose, clock.today().isoformat()])
 
     async def run(self, statement: Statement, **values: Any) -> list[Any]:
         """The rows, their members named by the columns."""
@@ -91,7 +114,10 @@ class Session:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:
-        """Several statements of a reader that must see the same instant."""
+        """Several statements of a reader that must see the same instant; a reader who is somebody has it anyway."""
+        if self._connection.info.transaction_status == TransactionStatus.INTRANS:
+            yield
+            return
         async with self._connection.transaction():
             yield
 
@@ -160,28 +186,56 @@ class Database:
         await self.readers.close()
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Session]:
+    async def writing(self, who: Who) -> AsyncIterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         try:
-            async with self.writers.connection() as connection, connection.transaction():
-                yield Session(connection)
+            async with self.writers.connection() as connection, _as(connection, who) as session:
+                yield session
         except (Error, PoolTimeout) as error:
             raise _answerable(error) from error
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Session]:
-        """Each statement is a read-only transaction of its own; snapshot() makes several one."""
+    async def reading(self, who: Who = NOBODY) -> AsyncIterator[Session]:
+        """One read-only transaction. Of nobody each statement is one: what is public is no row of a case."""
         try:
             async with self.readers.connection() as connection:
-                yield Session(connection)
+                if who == NOBODY:
+                    yield Session(connection)
+                    return
+                async with _as(connection, who) as session:
+                    yield session
         except (Error, PoolTimeout) as error:
             raise _answerable(error) from error
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[Session]:
-        """Each statement is a transaction of its own, in one round trip."""
+        """Each statement is a transaction of its own, in one round trip: for rows that no policy guards, and for locks."""
         async with self.writers.connection() as connection:
             yield Session(connection)
+
+    @asynccontextmanager
+    async def noting(self, who: Who) -> AsyncIterator[Session]:
+        """What is sent in the block is one transaction in one round trip; it is known to be there when the block has ended."""
+        async with self.writers.connection() as connection, connection.pipeline():
+            session = Session(connection)
+            await session.be(who)
+            yield session
+
+
+@asynccontextmanager
+async def _as(connection: AsyncConnection[Any], who: Who) -> AsyncIterator[Session]:
+    """One transaction; BEGIN and who it is go in one round trip, which psycopg's own transaction() does not do."""
+    session = Session(connection)
+    try:
+        async with connection.pipeline():
+            await connection.execute(b"BEGIN")
+            await session.be(who)
+        yield session
+    except BaseException:
+        if not connection.broken:
+            await connection.rollback()
+        raise
+    await connection.commit()
 
 
 # What another request did between our look and our write, by the constraint that noticed it.
@@ -214,17 +268,9 @@ def _answerable(error: Error | PoolTimeout) -> Exception:
     return Overloaded() if isinstance(error, TOO_SLOW) else error
 
 
-async def _writing(request: Request) -> AsyncIterator[Session]:
-    async with request.app.state.database.writing() as session:
-        yield session
-    request.app.state.after_commit()  # registered by main: wakes whoever waits for new facts
-
-
 async def _reading(request: Request) -> AsyncIterator[Session]:
     async with request.app.state.database.reading() as session:
         yield session
 
 
-# scope="function": the transaction ends before the response is sent, so a commit that fails is never a 201.
-WriteSession = Annotated[Session, Depends(_writing, scope="function")]
 ReadSession = Annotated[Session, Depends(_reading, scope="function")]

@@ -18,7 +18,7 @@ from app.admin import routes as admin
 from app.cases import checks, import_routes, part_schemas
 from app.cases import router as cases
 from app.cases.watching import Watcher
-from app.database import Database
+from app.database import SERVICE, Database
 from app.feed import router as feed
 from app.http.request_id import RequestId
 from app.ledger import origin
@@ -105,7 +105,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.standing = Standing(app.state.database)
     await app.state.standing.current()
-    async with app.state.database.reading() as session:
+    async with app.state.database.reading(SERVICE) as session:
         app.state.calendars = await calendar.load(session)
         await procedures.require_loaded(session)
         await part_schemas.require_registered(session)

@@ -24,7 +24,7 @@ from app.access import registration, standing
 from app.access.registration import Organisation
 from app.admin import sandbox
 from app.cases import watching
-from app.database import Database, Session
+from app.database import SERVICE, Database, Session
 from app.main import create_app
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
@@ -137,7 +137,7 @@ class House:
         async def look() -> int:
             database = Database.connect(self.urls.app, size=2)
             await database.open()
-            async with database.reading() as session:
+            async with database.reading(SERVICE) as session:
                 calendars = await calendar.load(session)
             written = await watching.Watcher(database, self.app.state.standing, calendars).round()
             await database.close()
@@ -166,7 +166,7 @@ class House:
         async def register() -> str:
             database = Database.connect(self.urls.app, size=1)
             await database.open()
-            async with database.writing() as session:
+            async with database.writing(SERVICE) as session:
                 party = Organisation("ppk_banda_aceh", "ppk", "PPK Banda Aceh", "PPK Banda Aceh", PPK_EMPLOYER)
                 await registration.register_party(session, party, by="operator")
                 scopes = scopes_of(rulebook(), "ppk")
@@ -232,7 +232,7 @@ async def _prepare(url: str, folder: Path, clock_start: str | None) -> None:
     database = Database.connect(url, size=1)
     await database.open()
     vault = VaultKeys(folder / "var" / "keys", make=True)
-    async with database.writing() as session:
+    async with database.writing(SERVICE) as session:
         await sandbox.prepare(session, vault, folder / "sandbox", clock_start=clock_start)
     await database.close()
 

@@ -10,6 +10,7 @@ from app.access import signatures
 from app.access.registration import AUTH
 from app.access.standing import Snapshot
 from app.access.tokens import Claims
+from app.database import Who
 from app.errors import (
     Flaw,
     InsufficientScope,
@@ -50,6 +51,11 @@ class Caller:
     snapshot: Snapshot
     actor: bytes | None
     purpose: str | None
+
+    @property
+    def who(self) -> Who:
+        """As PostgreSQL's policies see the caller."""
+        return Who(self.party, self.purpose or "")
 
 
 async def authenticate(request: Request) -> Caller:

@@ -17,7 +17,7 @@ from app.access.proving import NO_STORE, UNAUTHORIZED, OAuthError, Proven
 from app.access.standing import KnownClient
 from app.access.tokens import LIFETIME
 from app.access.trail import Trail, write
-from app.database import Statement
+from app.database import NOBODY, Statement
 from app.errors import AccessNotRecorded, DomainError
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
@@ -107,7 +107,7 @@ async def revoke_token(request: Request) -> JSONResponse:
         return JSONResponse({}, headers=NO_STORE)
     if claims.client_id == proven.client.id:
         ends = clock.real().fromtimestamp(claims.expires_at, tz=clock.real().tzinfo)
-        async with request.app.state.database.writing() as session:
+        async with request.app.state.database.writing(NOBODY) as session:
             await session.run(REVOKE, jti=claims.jti, expires_at=ends)
         request.app.state.standing.forget()
     await _remember(request, proven)

@@ -126,7 +126,7 @@ async def write(request: Request, trail: Trail, status: int, code: str | None = 
     batch = Together()
     trail.record(batch, status, code)
     try:
-        async with request.app.state.database.recording() as session:
+        async with request.app.state.database.noting(request.state.caller.who) as session:
             await batch.send(session)
     except Exception as error:  # noqa: BLE001 - whatever kept it from being recorded
         unforeseen.tell(log, "access not recorded", error)

@@ -63,7 +63,7 @@ async def _desk(request: Request, response: Response) -> AsyncIterator[Desk]:
     caller: Caller = request.state.caller
     policy.require_operator(caller)
     response.headers["Cache-Control"] = "no-store"
-    async with request.app.state.database.writing() as session:
+    async with request.app.state.database.writing(caller.who) as session:
         await session.run(ALONE, lock=LOCK)
         await spend_now(session, request.state.signed)
         _, known = await read(session)

@@ -101,6 +101,6 @@ async def read_change(change: UUID, request: Request, response: Response, caller
 async def _rows(request: Request, response: Response, statement: Statement, **values: Any) -> list[Any]:
     """On record as every look of an operator."""
     response.headers["Cache-Control"] = "no-store"
-    async with recorded(request), request.app.state.database.reading() as session:
+    async with recorded(request), request.app.state.database.reading(request.state.caller.who) as session:
         rows: list[Any] = await session.run(statement, **values)
     return rows

@@ -65,7 +65,7 @@ async def move_clock(body: ClockBody, request: Request, caller: Annotated[Caller
     if not request.app.state.settings.sandbox:
         raise NotFound
     policy.require_operator(caller)
-    async with request.app.state.database.writing() as session:
+    async with request.app.state.database.writing(caller.who) as session:
         further = await _move(session, request, caller, body.now)
     request.app.state.after_commit()
     clock.shift(further)  # what moves this process is committed

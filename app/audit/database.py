@@ -16,6 +16,7 @@ from app.audit.compare import table
 from app.audit.log_rows import Trust
 from app.audit.registers import Registers
 from app.audit.sealed import Sealed
+from app.audit.signatures import Signatures
 from app.audit.snapshot import Snapshot, snapshot
 from app.ledger import origin
 from app.ledger.append import Appended
@@ -23,7 +24,7 @@ from app.ledger.merkle import leaf_hash
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.report import NOT_CHECKED, NOT_YET, Report
 from app.ledger.verify import Witnessed, check_times
-from app.ledger.verify_leaves import LeafCheck, check_standing
+from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.vault.keys import VaultKeys
@@ -43,27 +44,35 @@ WAITING = """
     SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
 """
-HEAD_MIGRATION = "0005"
+HEAD_MIGRATION = "0007"
 
 
-def verify_database(url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None) -> Report:
-    """`keys`: the vault's key folder; None: what is sealed stays closed, and steps 12 and 13 are not all checked."""
+def verify_database(
+    url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None, party: str | None = None
+) -> Report:
+    """`keys`: the vault's key folder; None: what is sealed stays closed, and steps 10, 12 and 13 are not all checked. `party`: whose
+    posts must be signed, whatever its policy was.
+    """
     with snapshot(url) as seen:
-        return verify_snapshot(seen, trust, keys, tick)
+        return verify_snapshot(seen, trust, keys, tick, party)
 
 
-def verify_snapshot(seen: Snapshot, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None) -> Report:
+def verify_snapshot(
+    seen: Snapshot, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None, party: str | None = None
+) -> Report:
     report = Report()
     try:
         _check_schema(report, seen)
         notes = {log: log_rows.check_log(report, seen, trust, log, lambda n: tick("tree", n)) for log in LOGS}
         log_rows.check_queue(report, seen)
-        Walk(report, seen, keys, tick, trust.quorum).run(notes)
+        walk = Walk(report, seen, keys, tick, trust.quorum)
+        walk.checks[CASES].must_sign = party
+        walk.run(notes)
         _quorum(report, trust, notes[CASES])
     except Error as error:
         says = f"{type(error).__name__}: {error.diag.message_primary or 'a value that none of ours can be'}"
         report.find("projections", "DATABASE_UNREADABLE", "a table", says)
-    report.skip("signatures", NOT_YET, "parties do not sign their requests yet")
+    report.skip("signatures", NOT_YET, NOBODY_SIGNS)
     return report
 
 
@@ -105,6 +114,7 @@ class Walk:
         self.report, self.seen, self.tick, self.quorum = report, seen, tick, quorum
         self.registers = Registers(report)
         self.checks = {log: LeafCheck(report, origin.of(log), log) for log in LOGS}
+        self.signatures = Signatures(report, self.registers)
         self.sealed: Sealed | None = None
         if keys is not None:
             vault = VaultKeys(keys, make=False)
@@ -145,6 +155,7 @@ class Walk:
         self._columns(log, row, members)
         try:
             check_standing(self.report, check, row.leaf_index, members)
+            check_signed(self.report, check, row.leaf_index, members)
             self.registers.add(row.leaf_index, members)
             self._content(log, row, members)
         except Exception as error:  # noqa: BLE001 - whatever a forger wrote is told, and never ends the verification
@@ -166,6 +177,7 @@ class Walk:
         case = self.replay.cases.get(members["case"])
         if members["type"] == "subject.erased":
             self.sealed.order(row.leaf_index, members, closed=case is not None and case.row["closed_at"] is not None)
+        self.signatures.entry(row.leaf_index, members, parts)
         entry = Appended(row.id, row.leaf, leaf_hash(row.leaf), datetime.fromisoformat(members["received_at"]))
         self.replay.entry(row.leaf_index, members, entry, parts)
 
@@ -202,7 +214,7 @@ class Walk:
             why = f"this program has another text of {', '.join(unlike)} than was on record last"
             self.report.skip("projections", NOT_CHECKED, why)
         if self.sealed is None:
-            for step in ("payloads", "projections"):
+            for step in ("signatures", "payloads", "projections"):
                 self.report.skip(step, NOT_CHECKED, "the keys of the vault are not here")
             return
         self.sealed.compare(self.seen)

@@ -24,7 +24,8 @@ LINES = """
     UNION ALL SELECT 'generated ' || c.relname || '.' || a.attname || ' ' || pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a
       JOIN pg_class c ON c.oid = a.attrelid JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       WHERE a.attgenerated <> '' AND c.relnamespace = 'public'::regnamespace
-    UNION ALL SELECT 'policy ' || tablename || ' ' || policyname FROM pg_policies WHERE schemaname = 'public'
+    UNION ALL SELECT 'policy ' || tablename || ' ' || policyname || ' ' || cmd || ' ' || array_to_string(roles, ',') || ' ' || permissive
+      || ' ' || md5(coalesce(qual, '') || '|' || coalesce(with_check, '')) FROM pg_policies WHERE schemaname = 'public'
     UNION ALL SELECT 'row security ' || relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace
     UNION ALL SELECT 'rule ' || tablename || ' ' || rulename FROM pg_rules WHERE schemaname = 'public'
     UNION ALL SELECT 'relation ' || relname || ' ' || relkind::text FROM pg_class

@@ -14,7 +14,7 @@ from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.report import NOT_CHECKED, NOT_YET, Report
 from app.ledger.tiles import WIDTH, Tile, number_path, split
 from app.ledger.verify import Witnessed, check_note, check_times
-from app.ledger.verify_leaves import LeafCheck, check_standing, read_bundle
+from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing, read_bundle
 from app.ledger.verify_tree import TreeCheck, tiles_of
 
 Tick = Callable[[int], None]
@@ -24,8 +24,15 @@ LARGEST_LOG = 10**10
 class Outside:
     """One verification of one server."""
 
-    def __init__(self, client: httpx.Client, memory: Memory, witnesses: tuple[VerifierKey, ...], quorum: int) -> None:
-        self.fetch, self.memory = Fetcher(client), memory
+    def __init__(
+        self,
+        client: httpx.Client,
+        memory: Memory,
+        witnesses: tuple[VerifierKey, ...],
+        quorum: int,
+        party: str | None = None,
+    ) -> None:
+        self.fetch, self.memory, self.party = Fetcher(client), memory, party
         self.witnesses, self.quorum = witnesses, quorum
         self.report = Report()
         self.checks: dict[str, LeafCheck] = {}
@@ -34,7 +41,7 @@ class Outside:
         told = None if self.memory.keys.keys() >= set(logs) else self.fetch.json("/.well-known/ledger")
         for log in logs:
             self._log(log, self._key(log, told), tick)
-        self.report.skip("signatures", NOT_YET, "parties do not sign their requests yet")
+        self.report.skip("signatures", NOT_YET, NOBODY_SIGNS)
         if not self.report.findings:
             self.memory.keep()
         return self.report
@@ -129,7 +136,7 @@ class Outside:
                     step, NOT_CHECKED, "leaves need a token with ledger:verify (the access log: audit:read too)"
                 )
             return None
-        check = self.checks[log] = LeafCheck(self.report, good.checkpoint.origin, log)
+        check = self.checks[log] = LeafCheck(self.report, good.checkpoint.origin, log, must_sign=self.party)
         if log == ACCESS and CASES in self.checks:
             check.clients = self.checks[CASES].clients
 
@@ -151,6 +158,7 @@ class Outside:
         members = check.add(index, leaf)
         if members is not None:
             check_standing(self.report, check, index, members)
+            check_signed(self.report, check, index, members)
         return leaf_hash(leaf)
 
 

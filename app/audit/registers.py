@@ -144,6 +144,10 @@ class Registers:
         ahead = timedelta(microseconds=facts["ahead_microseconds"])
         self._put("clock_move", {"to": datetime.fromisoformat(facts["to"]), "ahead": ahead}, entry)
 
+    def ahead(self) -> timedelta | None:
+        """How far the ledger's time is ahead of the machine's; None in a sandbox whose time was moved: then nobody can tell."""
+        return None if self.rows["clock_move"] else timedelta(0)
+
     def holders(self, day: date) -> dict[str, str]:
         """Who fills which role by a mandate in force on a day."""
         found = [Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in self.rows["mandate"].values()]

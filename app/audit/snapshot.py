@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row, tuple_row
 
+from app.database import SERVICE
+
 CHUNK = 4096
 
 
@@ -40,4 +42,5 @@ def snapshot(url: str) -> Iterator[Snapshot]:
     with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1)) as session:
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.read_only = True
+        session.execute("SELECT set_config('sbt.party', %s, false)", [SERVICE.party])  # every row, by whichever role
         yield Snapshot(session)

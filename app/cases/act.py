@@ -59,7 +59,7 @@ class Act:
 async def _look(request: Request, response: Response, accept_language: LanguageHeader = None) -> AsyncIterator[Look]:
     """The record is written when the read session has ended: one connection at a time, and nothing shown unrecorded."""
     response.headers["Cache-Control"] = "no-store"
-    async with recorded(request) as trail, request.app.state.database.reading() as session:
+    async with recorded(request) as trail, request.app.state.database.reading(request.state.caller.who) as session:
         state = request.app.state
         yield Look(
             session, request.state.caller, trail, language(accept_language), response, state.vault, state.calendars
@@ -82,7 +82,7 @@ async def acting(
     state = request.app.state
     same = locking.Request(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
-    async with state.database.writing() as session:
+    async with state.database.writing(caller.who) as session:
         yield Act(
             session,
             caller,

@@ -28,7 +28,6 @@ from app.http.route import Takes
 from app.problems import problems
 from app.procedure.model import Procedure, Stage
 
-MOST = 100
 ONE_MIB = 1024 * 1024
 LARGE = Depends(Takes(ONE_MIB))
 
@@ -73,7 +72,7 @@ def _report_model(stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
         outcome=(outcomes | None, None),
         body=(body | None, None),
     )
-    persons: Any = Annotated[list[person], Field(min_length=1, max_length=MOST)]
+    persons: Any = Annotated[list[person], Field(min_length=1, max_length=many.MOST)]
     return create_model(
         f"Report{camel(stage.code)}",
         __base__=Body,
@@ -126,7 +125,7 @@ def add_stage_posts(router: APIRouter) -> None:
         methods=["POST"],
         operation_id="bulk_post_stage",
         summary="Post the same stage of many cases (Isi tahap yang sama pada banyak kasus)",
-        description=f"Up to {MOST} posts. Each is a transaction of its own and has a result of its own, with the status it would have had "
+        description=f"Up to {many.MOST} posts. Each is a transaction of its own and has a result of its own, with the status it would have had "
         "alone; `if_match` is the case's ETag. A body of the wrong shape is 422 for the whole request, and nothing was posted. "
         "The same Idempotency-Key with the same body answers again for the items that are there, and tries the others. "
         "Needs the scope of the stage.",
@@ -153,7 +152,7 @@ def _bulk_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseMo
         outcome=(outcomes_of(stages), ...),
         body=(model, ...),
     )
-    posts: Any = Annotated[list[item], Field(min_length=1, max_length=MOST)]
+    posts: Any = Annotated[list[item], Field(min_length=1, max_length=many.MOST)]
     named: Any = Literal[code]
     says = f"Posts of the stage {code} in several cases."
     return create_model(f"Bulk{camel(code)}", __base__=Body, __doc__=says, stage=(named, ...), posts=(posts, ...))

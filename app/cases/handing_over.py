@@ -12,7 +12,7 @@ from app.cases.ending import handed_over, passing_on, procedures_of
 from app.cases.entering import follow
 from app.cases.showing import standpoint
 from app.cases.watching import NOBODY, locked
-from app.database import Database, Session, Statement, Together
+from app.database import SERVICE, Database, Session, Statement, Together
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 
@@ -60,7 +60,7 @@ async def hand_over(
     """Case by case, each in its own transaction: stopped and started again, it goes on with what is left."""
     after, procedures = NOBODY, procedures_of(role)
     while True:
-        async with database.reading() as session:
+        async with database.reading(SERVICE) as session:
             rows = await session.run(OPEN, role=role, procedures=procedures, after=after, limit=BATCH)
         if not rows:
             return
@@ -75,10 +75,10 @@ async def _one(
     database: Database, author: Caller, calendar: Calendar, role: str, case_id: UUID, *, execute: bool
 ) -> HandedOver | None:
     if not execute:
-        async with database.reading() as session:
+        async with database.reading(SERVICE) as session:
             rows = await session.run(ONE, case_id=case_id)
         return _planned(author, rows[0], role)
-    async with database.writing() as session:
+    async with database.writing(SERVICE) as session:
         case = await locked(session, case_id)
         if case is None or role in case.successors or case.closed_at is not None:
             return None

@@ -89,7 +89,7 @@ async def start(request: Request, response: Response, key: UUID, raw: bytes) -> 
         raise ValidationFailed(Flaw("", "LINES", text_id, text_en))
     job = Job(uuid5(NAMES, f"{caller.client_id} {key}"), caller, lines, _of_many(request.state.signed))
     database = request.app.state.database
-    async with database.writing() as session:
+    async with database.writing(caller.who) as session:
         starts = await _begin(session, job, hashlib.sha256(raw).digest())
         batch = Together()
         spend(batch, request.state.signed)
@@ -99,7 +99,7 @@ async def start(request: Request, response: Response, key: UUID, raw: bytes) -> 
         task = asyncio.create_task(_run(request, job))
         request.app.state.jobs.add(task)
         task.add_done_callback(request.app.state.jobs.discard)
-    async with database.reading() as session:
+    async with database.reading(caller.who) as session:
         response.headers.update({"Location": f"/v1/imports/{job.id}", "Cache-Control": "no-store"})
         return await view(session, job.id, caller)
 
@@ -138,7 +138,7 @@ async def _run(request: Request, job: Job) -> None:
         status = "stopped"
     finally:
         beating.cancel()
-    async with request.app.state.database.writing() as session:
+    async with request.app.state.database.writing(job.caller.who) as session:
         await session.run(BEAT, id=job.id, status=status, at=clock.real())
 
 
@@ -146,7 +146,7 @@ async def _beat(request: Request, job: Job) -> None:
     while True:
         await asyncio.sleep(STALE.total_seconds() / 6)
         with suppress(DomainError):  # a busy database: the next beat says it
-            async with request.app.state.database.writing() as session:
+            async with request.app.state.database.writing(job.caller.who) as session:
                 await session.run(ALIVE, id=job.id, at=clock.real())
 
 
@@ -176,7 +176,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
     state = request.app.state
     try:
         line, caller = _read(raw), await _standing(state, job.caller)
-        async with state.database.writing() as session:
+        async with state.database.writing(caller.who) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
             act = Act(session, caller, Trail(request), same, None, vault, receipts, calendar, Response(), job.signed)
@@ -202,7 +202,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes) -> None:
 
 
 async def _refused(request: Request, job: Job, number: int, went: dict[str, Any], flaws: list[dict[str, Any]]) -> None:
-    async with request.app.state.database.writing() as session:
+    async with request.app.state.database.writing(job.caller.who) as session:
         await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
 
 

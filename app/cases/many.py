@@ -24,6 +24,7 @@ from app.problems import document
 from app.procedure.scopes import stage_scope
 
 CREATED = 201
+MOST = 100  # items of one request
 KNOWN = Statement("SELECT key FROM idempotency WHERE client_id = :client AND key = ANY(CAST(:keys AS uuid[]))")
 
 
@@ -101,7 +102,7 @@ async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items
     """Each item in a transaction of its own, in their order: what one is refused for does not touch the others."""
     policy.require_scope(request.state.caller, stage_scope(stage))
     if request.state.signed is not None:
-        async with request.app.state.database.writing() as session:
+        async with request.app.state.database.writing(request.state.caller.who) as session:
             await spend_now(session, request.state.signed)
         request.state.signed = request.state.signed.of_many()
     keys = [item_key(key, n) for n in range(len(items))]
@@ -119,7 +120,7 @@ async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items
 
 async def _known(request: Request, keys: Sequence[UUID]) -> set[UUID]:
     """Which of these keys the client has used."""
-    async with request.app.state.database.reading() as session:
+    async with request.app.state.database.reading(request.state.caller.who) as session:
         rows = await session.run(KNOWN, client=request.state.caller.client_id, keys=[str(k) for k in keys])
     return {row.key for row in rows}
 

@@ -16,7 +16,7 @@ from app.cases import projecting
 from app.cases.correcting import redated
 from app.cases.entering import Step, follow
 from app.cases.locking import state_of
-from app.database import Database, Session, Statement, Together
+from app.database import SERVICE, Database, Session, Statement, Together
 from app.errors import DomainError
 from app.procedure import rules
 from app.procedure.deadlines import Calendar
@@ -66,7 +66,7 @@ class Watcher:
 
     async def round(self) -> int:
         """How many entries it wrote."""
-        async with self._database.reading() as session:
+        async with self._database.reading(SERVICE) as session:
             await self._calendars.refresh(session)
         written, version = 0, self._calendars.current.version
         if self._counted != [version] * TWICE:
@@ -79,7 +79,7 @@ class Watcher:
         due, case_id, stage = BEGINNING
         written = again = 0
         while True:
-            async with self._database.reading() as session:
+            async with self._database.reading(SERVICE) as session:
                 where = {"due": due, "case_id": case_id, "stage": stage}
                 rows = await session.run(PASSED, today=clock.today(), limit=BATCH, **where)
             if not rows and not again:
@@ -104,7 +104,7 @@ class Watcher:
             return 0
 
     async def _one(self, author: Caller, case_id: UUID, stage: str, number: int) -> int:
-        async with self._database.writing() as session:
+        async with self._database.writing(SERVICE) as session:
             case = await locked(session, case_id)
             row = None if case is None else _still_passed(case, stage, number)
             if case is None or row is None:
@@ -116,7 +116,7 @@ class Watcher:
         """Open stages whose due date another calendar counted; and whether none was passed over."""
         after, written, whole = NOBODY, 0, True
         while True:
-            async with self._database.reading() as session:
+            async with self._database.reading(SERVICE) as session:
                 rows = await session.run(OTHERWISE_COUNTED, version=version, after=after, limit=BATCH)
             if not rows:
                 return written, whole
@@ -128,7 +128,7 @@ class Watcher:
 
     async def _recounted(self, author: Caller, case_id: UUID) -> int:
         """-1: somebody writes to it just now; it is looked at again."""
-        async with self._database.writing() as session:
+        async with self._database.writing(SERVICE) as session:
             case = await locked(session, case_id)
             return -1 if case is None else await recount(session, author, self._calendars, case)
 

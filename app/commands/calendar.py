@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.commands.doing import OPERATOR, opened, reached
+from app.database import SERVICE
 from app.reference.calendar import Revision, RevisionError
 from app.reference.calendar import revise as load
 
@@ -56,7 +57,7 @@ def revise(file: Annotated[Path, typer.Argument(help="YAML: version, known_until
     with reached() as (_, found):
 
         async def work() -> None:
-            async with opened(found.urls.app) as database, database.writing() as session:
+            async with opened(found.urls.app) as database, database.writing(SERVICE) as session:
                 await load(session, revision, by=OPERATOR)
 
         try:

@@ -13,6 +13,7 @@ from app.admin import founding
 from app.admin.founding import FoundedError
 from app.commands.credentials import Config, make_keys, write_config
 from app.commands.doing import OPERATOR, opened, reached
+from app.database import SERVICE
 from app.settings import Settings
 
 LIFE = timedelta(days=365)
@@ -26,7 +27,7 @@ def found(
     with reached() as (_, reached_):
 
         async def work() -> None:
-            async with opened(reached_.urls.app) as database, database.writing() as session:
+            async with opened(reached_.urls.app) as database, database.writing(SERVICE) as session:
                 await founding.require_empty(session)
                 operators = [_operator(settings, folder / name, name) for name in ("operator-1", "operator-2")]
                 await founding.found(session, settings.environment, operators)

@@ -11,7 +11,7 @@ from app import clock, roles
 from app.audit import restoring
 from app.audit.restoring import Loss, NotRestoredError
 from app.commands.doing import OPERATOR, opened, reached
-from app.database import Together
+from app.database import SERVICE, Together
 from app.keyfiles import KeyFolderError
 from app.ledger.append import append
 from app.ledger.one_file import verifier as one_file
@@ -119,7 +119,7 @@ def _remedy(settings: Settings, lost: list[Loss], fault: str | None) -> str:
 
 async def _on_record(url: str, lost: list[Loss]) -> None:
     """That entries were brought back is a fact itself."""
-    async with opened(url) as database, database.writing() as session:
+    async with opened(url) as database, database.writing(SERVICE) as session:
         for loss in lost:
             batch = Together()
             facts = {"log": loss.log, "from": loss.size, "to": loss.signed}

@@ -13,6 +13,7 @@ from app.cases import handing_over
 from app.cases.handing_over import HandedOver, NotPassingError
 from app.cases.watching import system
 from app.commands.doing import opened, reached
+from app.database import SERVICE
 from app.reference import calendar
 
 app = typer.Typer(no_args_is_help=True, help="Who fills which role, and what becomes of it.")
@@ -47,7 +48,7 @@ async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> l
     async with opened(url) as database:
         author = system(await Standing(database).current())
         handing_over.require_passing(role, author)
-        async with database.reading() as session:
+        async with database.reading(SERVICE) as session:
             calendars, count = await calendar.load(session), await handing_over.waiting(session, role)
         done = []
         with typer.progressbar(length=count, label="cases") as bar:

@@ -9,6 +9,7 @@ import typer
 from app.cases.erasing import Erasure, ErasureError
 from app.cases.erasing import erase as erase_person
 from app.commands.doing import OPERATOR, opened, reached
+from app.database import SERVICE
 
 app = typer.Typer(no_args_is_help=True, help="The persons of cases.")
 
@@ -28,7 +29,7 @@ def erase(
     with reached() as (_, found):
 
         async def work() -> Erasure:
-            async with opened(found.urls.app) as database, database.writing() as session:
+            async with opened(found.urls.app) as database, database.writing(SERVICE) as session:
                 return await erase_person(session, case, person, authority, by=OPERATOR)
 
         try:

@@ -47,7 +47,8 @@ def verify(
         str | None, typer.Option(envvar="SBT_TOKEN", help="A bearer token: with ledger:verify also the leaves.")
     ] = None,
     party: Annotated[
-        str | None, typer.Option(help="Whose posts must be signed (not yet: parties do not sign their requests).")
+        str | None,
+        typer.Option(help="A party that signs all it writes: what is in its name without its signature is a finding."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
@@ -55,7 +56,7 @@ def verify(
     if sum(way is not None for way in (url, bundle, db)) != 1:
         raise typer.BadParameter("give one of --url, --bundle and --db")
     try:
-        report = _verify(url, bundle, db, recall(remember), _keys(vkey or []), token)
+        report = _verify(url, bundle, db, recall(remember), _keys(vkey or []), token, party)
     except (CannotCheckError, NoteError, KeyFolderError, OSError, ValueError, httpx.InvalidURL, psycopg.Error) as error:
         typer.echo(f"could not check: {error}", err=True)
         raise typer.Exit(COULD_NOT) from None
@@ -72,6 +73,7 @@ def _verify(
     memory: Memory,
     keys: dict[str, VerifierKey],
     token: str | None,
+    party: str | None,
 ) -> Report:
     memory.keys |= keys
     if bundle is not None:
@@ -81,9 +83,9 @@ def _verify(
     origin.be(settings.log_origin)
     policy = read_policy(settings.witnesses, settings.witness_quorum)
     if url is not None:
-        return _outside(url, memory, policy, token)
+        return _outside(url, memory, policy, token, party)
     assert db is not None
-    return _inside(db, memory, policy, settings)
+    return _inside(db, memory, policy, settings, party)
 
 
 def _keys(told: list[str]) -> dict[str, VerifierKey]:
@@ -92,13 +94,13 @@ def _keys(told: list[str]) -> dict[str, VerifierKey]:
     return {key.name.rpartition("/")[2]: key for key in keys}
 
 
-def _outside(url: str, memory: Memory, policy: Policy, token: str | None) -> Report:
+def _outside(url: str, memory: Memory, policy: Policy, token: str | None, party: str | None) -> Report:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as client, _bar("entries", None) as advance:
-        return Outside(client, memory, policy.keys, policy.quorum).run(tick=advance)
+        return Outside(client, memory, policy.keys, policy.quorum, party).run(tick=advance)
 
 
-def _inside(db: str, memory: Memory, policy: Policy, settings: Settings) -> Report:
+def _inside(db: str, memory: Memory, policy: Policy, settings: Settings, party: str | None) -> Report:
     with reaching.database(settings) as found:
         url = found.reader if db == "local" else db
         trust, doubt = _trust(memory, policy, settings, url)
@@ -107,7 +109,7 @@ def _inside(db: str, memory: Memory, policy: Policy, settings: Settings) -> Repo
             total = inside.entries(seen)
         time.sleep(SETTLED)  # what the signer remembers is published a moment later
         with _bar("entries", 2 * total) as advance:
-            report = inside.verify_database(url, trust, vault, lambda _step, n: advance(n))
+            report = inside.verify_database(url, trust, vault, lambda _step, n: advance(n), party)
         if doubt and not report.findings:
             report.skip("notes", NOT_CHECKED, "the keys were taken from the database itself: give --vkey")
         return report

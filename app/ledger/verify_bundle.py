@@ -17,7 +17,7 @@ from app.ledger.parts import commit, unb64u
 from app.ledger.report import NOT_CHECKED, NOT_YET, Report
 from app.ledger.tlog_proof import TlogProof, TlogProofError, read_proof
 from app.ledger.verify import Witnessed, check_note, check_times
-from app.ledger.verify_leaves import LeafCheck, check_standing
+from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
 
 Tick = Callable[[int], None]
 ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
@@ -84,7 +84,7 @@ def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int = 3) -> Report:
         _standing(report, good, witnesses, quorum)
     if name not in trusted:
         report.skip("notes", NOT_CHECKED, "the key is the bundle's own: give --vkey as you were told it on another way")
-    report.skip("signatures", NOT_YET, "parties do not sign their requests yet")
+    report.skip("signatures", NOT_YET, NOBODY_SIGNS)
     size = good.checkpoint.size if good else None
     report.says |= {"case": bundle.policy["case"], "size": size}
     report.says["entries"] = (
@@ -152,6 +152,7 @@ class _Case:
             if members.get("case") != self.bundle.policy["case"]:
                 self.report.find("chains", "ANOTHER_CASE", name, "it belongs to another case", log="cases", index=index)
             check_standing(self.report, self.check, index, members)
+            check_signed(self.report, self.check, index, members)
             self._fields(name.replace(".leaf", ".fields.json"), index, members)
 
     def _included(self, name: str, leaf: bytes) -> int | None:

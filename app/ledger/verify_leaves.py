@@ -15,6 +15,7 @@ from app.ledger.merkle import leaf_hash
 from app.ledger.parts import b64u
 from app.ledger.report import Report
 
+NOBODY_SIGNS = "no party is bound to sign, and none did"
 PARTS = ("subject", "reporter", "content", "summary", "signature")
 
 
@@ -32,6 +33,8 @@ class LeafCheck:
     clients: dict[str, str] = field(default_factory=dict)
     clock: list[tuple[int, timedelta]] = field(default_factory=list)
     instants: list[tuple[int, datetime]] = field(default_factory=list)
+    policies: dict[str, str] = field(default_factory=dict)
+    must_sign: str | None = None  # a party that says: whatever is in my name, I signed
 
     def add(self, index: int, leaf: bytes) -> dict[str, Any] | None:
         """The members of a leaf, or None where it is not one."""
@@ -103,8 +106,11 @@ class LeafCheck:
         if members["type"] == "schema.registered":
             self._schema(index, facts)
         elif members["type"] == "party.registered":
+            self.policies[facts["code"]] = facts.get("signatures", "off")
             if facts["kind"] == "operator":
                 self.operators.add(facts["code"])
+        elif members["type"] == "party.policy_set":
+            self.policies[facts["party"]] = facts["signatures"]
         elif members["type"] == "client.registered":
             self.clients[facts["client"]] = facts["party"]
         elif members["type"] in ("clock.started", "clock.moved"):
@@ -148,6 +154,18 @@ def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mappi
     if leaves.clients.get(members["client"]) != members["party"]:
         says = f"client {members['client']} was not registered for {members['party']}"
         report.find("standing", "CLIENT_UNKNOWN", "client", says, log=leaves.log, index=index)
+
+
+def check_signed(report: Report, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
+    """Step 10, as far as leaves tell: an entry of a case in the name of a party that signs has its signature."""
+    if leaves.log != "cases" or "case" not in members or members["client"] is None:
+        return
+    bound = leaves.policies.get(members["party"]) == "required" or members["party"] == leaves.must_sign
+    if bound or members["sig"] is not None:
+        report.count("signatures")
+    if bound and members["sig"] is None:
+        says = f"it is in the name of {members['party']}, which signs what it writes, and is not signed"
+        report.find("signatures", "SIGNATURE_MISSING", f"case {members['case']}", says, log=leaves.log, index=index)
 
 
 def read_bundle(body: bytes) -> list[bytes]:

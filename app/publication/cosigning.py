@@ -5,7 +5,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
-from app.database import Statement
+from app.database import NOBODY, Statement
 from app.errors import BodyTooLarge, DomainError, Flaw, NotFound, ValidationFailed
 from app.ledger import published
 from app.ledger.models import Cosignature
@@ -31,7 +31,7 @@ async def cosign(request: Request, log: str) -> Response:
         known = await published.of_size(session, log, checkpoint.size)
     if known is None or known.note.text != note.text:
         raise NotFound
-    async with request.app.state.database.writing() as session:
+    async with request.app.state.database.writing(NOBODY) as session:
         for line in lines:
             await session.run(KEEP, log=log, size=checkpoint.size, witness=line.name, line=str(line))
     return Response(status_code=204)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.database import Database, Session, Statement
+from app.database import SERVICE, Database, Session, Statement
 from app.ledger import published
 from app.ledger.merkle import HASH
 from app.ledger.origin import CASES, LOGS
@@ -28,9 +28,9 @@ async def export(database: Database, folder: Path, *, sealed: bool, tick: Tick) 
     """Whole tiles that are there already stay as they are: run again, it goes on. The checkpoint is written last."""
     sizes = {}
     for log in LOGS:
-        async with database.reading() as session, session.snapshot():
+        async with database.reading(SERVICE) as session:
             sizes[log] = await _log(session, log, folder, sealed=sealed, tick=tick)
-    async with database.reading() as session:
+    async with database.reading(SERVICE) as session:
         heads = [row._asdict() for row in await session.run(HEADS)]
         if sealed:
             rows = [_hex(row) for row in await session.run(KEYS)]

@@ -28,7 +28,7 @@ ENTRY = Statement(
 async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
     """For the party whose entry it is, and for whoever verifies the ledger; 404 for the others."""
     state = request.app.state
-    async with recorded(request) as trail, state.database.reading() as session, session.snapshot():
+    async with recorded(request) as trail, state.database.reading(caller.who) as session:
         rows = await session.run(ENTRY, entry=entry_id)
         if not rows or (rows[0].party != caller.party and "ledger:verify" not in caller.scopes):
             raise NotFound

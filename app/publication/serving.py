@@ -60,7 +60,7 @@ async def entries(request: Request, caller: Caller, log: str, path: str) -> Resp
     place = read_path(path)
     if place is None:
         raise NotFound
-    async with recorded(request) as trail, request.app.state.database.reading() as session:
+    async with recorded(request) as trail, request.app.state.database.reading(caller.who) as session:
         rows = await published.bundle(session, log, *place)
         if rows is None:
             raise NotFound

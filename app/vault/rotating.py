@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import bindparam, update
 
 from app import clock
-from app.database import Database, Session, Statement, Together
+from app.database import SERVICE, Database, Session, Statement, Together
 from app.ledger.append import append
 from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
@@ -57,7 +57,7 @@ async def rotate(database: Database, vault: VaultKeys, *, by: str, destroy_old: 
         if not await guard.value(ALONE, lock=LOCK):
             raise RotatingError("another rotation is at work: wait for it")
         try:
-            async with database.writing() as session:
+            async with database.writing(SERVICE) as session:
                 epoch = await open_next(session, vault, by=by)
             return epoch, await end_older(database, vault, epoch, by=by) if destroy_old else []
         finally:
@@ -68,14 +68,14 @@ async def end_older(database: Database, vault: VaultKeys, epoch: int, *, by: str
     """The bulk goes in small transactions while the service runs; the last one shuts the old epoch for writers."""
     moved = 1
     while moved:
-        async with database.writing() as session:
+        async with database.writing(SERVICE) as session:
             moved = await _move(session, vault, epoch)
-    async with database.writing() as session:
+    async with database.writing(SERVICE) as session:
         ended = [row.epoch for row in await session.run(EPOCHS) if row.epoch < epoch]
         for old in ended:
             await _end(session, vault, old, epoch, by=by)
     # if the power goes out here: nothing in the database refers to the old keys; the next run destroys the files
-    async with database.reading() as session:
+    async with database.reading(SERVICE) as session:
         alive = {row.epoch for row in await session.run(EPOCHS)}
     for gone in vault.epochs_on_disk() - alive:
         if gone < epoch:

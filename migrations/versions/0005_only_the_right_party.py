@@ -38,7 +38,13 @@ def _registers() -> None:
     op.execute("UPDATE party SET signatures = 'off'")
     op.alter_column("party", "signatures", nullable=False)
     op.create_check_constraint("signatures", "party", "signatures IN ('off', 'optional', 'required')")
-    op.execute("DROP TRIGGER mandate_rows_are_facts ON mandate")  # its last day may be set; entries say when, by whom
+    op.execute(
+        "DROP TRIGGER mandate_rows_are_facts ON mandate"
+    )  # its last day may be set: an entry says when, and by whom
+    op.execute(
+        "CREATE TRIGGER mandate_rows_are_facts BEFORE DELETE OR UPDATE OF role, party, valid_from, entry_id ON mandate"
+        " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+    )
     for table in ("party", "client", "mandate"):
         op.add_column(table, sa.Column("standing_entry_id", sa.Uuid(), comment=STANDING))
         op.execute(f"UPDATE {table} SET standing_entry_id = entry_id")

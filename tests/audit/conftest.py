@@ -16,15 +16,16 @@ from app.access.registration import Organisation
 from app.audit.log_rows import Trust
 from app.audit.witness import Witness, begin
 from app.cases import erasing
-from app.database import Database
+from app.database import SERVICE, Database
 from app.ledger.witnesses import read_policy
 from app.vault import rotating
 from app.vault.keys import VaultKeys
 from demo import bodies
+from tests.access.credentials import jwk_of, new_key, registered
 from tests.audit.checking import settle, trust
 from tests.cases.test_imports import imported, line
 from tests.house import FAKE, Case, House, furnished, served
-from tests.walks import body_for
+from tests.walks import body_for, first_body
 
 
 @dataclass
@@ -83,6 +84,7 @@ def _live(house: House, witness: Witness, folder: Path) -> Case:
     _every_other_act(house)
     asyncio.run(_erase_and_rotate(house, closed))
     look(house, witness)
+    _signed(house)
     house.open()
     settle(house)
     look(house, witness)
@@ -121,6 +123,25 @@ def _every_other_act(house: House) -> None:
     assert "deadline.passed" in {r.type for r in house.superuser("SELECT type FROM entry WHERE case_id = %s", late.id)}
 
 
+def _signed(house: House) -> None:
+    """A client with keys opens a case, and posts and corrects a stage; its keys are rotated, one is suspended; a party's policy is set."""
+    mine = registered(house, "bkn")
+    opened = mine.post("/v1/cases", first_body("sbt_2024"))
+    case = Case(opened.json()["id"], opened.headers["ETag"], "sbt_2024")
+    path, body = f"/v1/cases/{case.id}/stages/verifikasi_satgas", body_for("sbt_2024", "verifikasi_satgas", "lolos")
+    posted = mine.post(path, body, If_Match=case.etag)
+    changed = {"body": body["body"] | {"summary_text": "Dibetulkan."}, "reason": "Salah tulis."}
+    corrected = mine.post(f"{path}/corrections", changed, If_Match=posted.headers["ETag"])
+    assert corrected.status_code == 201, corrected.text
+    fresh = {"client_id": mine.client_id, "purpose": "sign", "jwk": jwk_of(new_key()), "replaces": mine.sign_kid}
+    for what, said in (
+        ("keys", fresh),
+        (f"keys/{mine.auth_kid}/suspensions", None),
+        ("parties/kemendagri/policies", {"signatures": "off"}),
+    ):
+        assert house.send("operator", f"/v1/admin/{what}", said).status_code == 201
+
+
 def _on(day: date, stage: str, outcome: str) -> dict[str, Any]:
     return bodies.body_for("sbt_2024", stage, outcome, day)
 
@@ -153,7 +174,7 @@ async def _erase_and_rotate(house: House, closed: Case) -> None:
 
     database = Database.connect(house.urls.app, size=2)
     await database.open()
-    async with database.writing() as session:
+    async with database.writing(SERVICE) as session:
         done = await erasing.erase(session, UUID(closed.id), "subject", "PPID-17/2025", by="operator")
         assert done.erased
     vault = VaultKeys(house.folder / "var" / "keys", make=False)
@@ -167,7 +188,7 @@ def _wait_for_nobody(house: House) -> None:
     async def register() -> None:
         database = Database.connect(house.urls.app, size=1)
         await database.open()
-        async with database.writing() as session:
+        async with database.writing(SERVICE) as session:
             party = Organisation("auditor_2", "auditor", "Pemeriksa kedua", "Second auditor", None)
             await registration.register_party(session, party, by="operator")
         await database.close()

@@ -33,6 +33,11 @@ FREE = {
     "revoked_token.jti": "a token ends within ten minutes by itself; revocations are no part of history",
     "revoked_token.expires_at": "as above",
     **{
+        f"used_once.{c}": "what was used once is refused for minutes; history does not rest on it"
+        for c in ("kid", "value", "expires_at")
+    },
+    **{f"rate_limit.{c}": "a measure that is used up is full again in seconds" for c in ("who", "class", "tat")},
+    **{
         f"{table}.{column.name}": "how an import went is a service to its sender; the cases that came of it are in the log"
         for table in ("import_job", "import_line")
         for column in METADATA.tables[table].columns
@@ -46,7 +51,9 @@ CODES: dict[str, set[str]] = {
     "calendar_version": {"ROW_DIFFERS", "ROW_MISSING"},
     "cases": {"ROW_DIFFERS", "ROW_MISSING"},
     "checkpoint": {"ROOT_WRONG", "CHECKPOINT_MISSING", "NOTE_DIFFERS", "CHECKPOINT_BEYOND", "HEAD_DIFFERS"},
+    "change": {"ROW_DIFFERS", "ROW_MISSING"},
     "client": {"ROW_DIFFERS", "ROW_MISSING"},
+    "client_key": {"ROW_DIFFERS", "ROW_MISSING"},
     "clock_move": {"ROW_DIFFERS", "ROW_MISSING"},
     "cosignature": {"COSIGNATURE_WRONG", "COSIGNATURE_OF_NOTHING", "ROW_OF_NO_LOG", "COSIGNATURE_UNKNOWN"},
     "data_key": {"KEY_STRAY", "KEY_DOES_NOT_OPEN", "KEY_MISSING", "PAYLOAD_MISSING"},
@@ -144,7 +151,11 @@ WEAKENED = [
     "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
     "GRANT UPDATE, DELETE ON entry TO sbt_app",
     "GRANT UPDATE (leaf) ON entry TO sbt_app",
-    "ALTER TABLE cases ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE cases DISABLE ROW LEVEL SECURITY",
+    "DROP POLICY payload_seen ON payload",
+    "CREATE POLICY other ON cases FOR SELECT TO sbt_app USING (true)",
+    "ALTER POLICY cases_seen ON cases USING (true)",
+    "CREATE OR REPLACE FUNCTION sees_all_cases() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'",
     "CREATE VIEW other AS SELECT * FROM cases",
     "CREATE RULE silent AS ON DELETE TO access DO INSTEAD NOTHING",
     "ALTER ROLE sbt_app IN DATABASE sbt SET search_path = evil, public",
@@ -278,7 +289,9 @@ INSERTED: dict[str, dict[str, str]] = {
     "blind_index": {"digest": r"sha256('x')"},
     "calendar_version": {"version": "'holidays-0'"},
     "cases": {"id": "gen_random_uuid()", "number": "'SBT-2025-999999-X'"},
+    "change": {"id": "gen_random_uuid()"},
     "client": {"id": "'intruder'"},
+    "client_key": {"kid": "'intruder'"},
     "data_key": {"id": "gen_random_uuid()", "case_id": "gen_random_uuid()"},
     "entry": {"id": "gen_random_uuid()", "case_id": "NULL", "seq": "NULL", "leaf_hash": "sha256('x')"},
     "holiday": {"day": "DATE '2025-07-02'"},

@@ -223,7 +223,7 @@ def test_an_erased_person_is_not_written_about_any_more(api: House) -> None:
     from uuid import UUID
 
     from app.cases import erasing
-    from app.database import Database
+    from app.database import SERVICE, Database
 
     api.at("2024-10-10")
     case = api.walked("verifikasi_satgas")
@@ -232,7 +232,7 @@ def test_an_erased_person_is_not_written_about_any_more(api: House) -> None:
     async def erase() -> None:
         database = Database.connect(api.urls.app, size=1)
         await database.open()
-        async with database.writing() as session:
+        async with database.writing(SERVICE) as session:
             assert (await erasing.erase(session, UUID(case.id), "subject", "PPID-40/2025", by="operator")).erased
         await database.close()
 

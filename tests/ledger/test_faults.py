@@ -17,7 +17,7 @@ from app import roles
 from app.access import registration
 from app.access.registration import Organisation
 from app.audit.database import verify_database
-from app.database import Database
+from app.database import SERVICE, Database
 from app.ledger.guard import QuarantinedError
 from app.ledger.integrating import STEPS, Around
 from app.ledger.merkle import ProofError
@@ -66,7 +66,7 @@ def write(house: House, count: int) -> None:
         database = Database.connect(house.urls.app, size=1)
         await database.open()
         for _ in range(count):
-            async with database.writing() as session:
+            async with database.writing(SERVICE) as session:
                 number = house.superuser("SELECT count(*) AS n FROM party")[0].n
                 party = Organisation(f"ppk_{number}", "ppk", "PPK", "PPK", "5172")
                 await registration.register_party(session, party, by="operator")

@@ -9,7 +9,7 @@ from psycopg import errors as pg
 from psycopg.rows import namedtuple_row
 
 from app import roles
-from app.database import Database, Statement
+from app.database import SERVICE, Database, Statement
 from app.ledger import sequencer
 from tests.house import House
 
@@ -80,7 +80,7 @@ def test_a_reader_cannot_write(api: House) -> None:
         database = Database.connect(api.urls.app, size=1)
         await database.open()
         try:
-            async with database.reading() as session:
+            async with database.reading(SERVICE) as session:
                 await session.run(Statement("INSERT INTO revoked_token VALUES ('x', now())"))
         finally:
             await database.close()

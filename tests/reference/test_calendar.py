@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.database import Database, Session
+from app.database import SERVICE, Database, Session
 from app.procedure.deadlines import Calendar
 from app.reference import calendar
 from app.reference.calendar import Revision, RevisionError
@@ -30,7 +30,7 @@ def tried(api: House, *steps: Step) -> Calendar:
         database = Database.connect(api.urls.app, size=1)
         await database.open()
         with suppress(Enough):
-            async with database.writing() as session:
+            async with database.writing(SERVICE) as session:
                 for step in steps:
                     await step(session)
                 found = (await calendar.load(session)).current

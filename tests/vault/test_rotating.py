@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from app.cases import erasing
-from app.database import Database
+from app.database import SERVICE, Database
 from app.vault import rotating
 from app.vault.keys import VaultKeys
 from app.vault.rotating import RotatingError
@@ -30,7 +30,7 @@ async def erase(api: House, case: UUID, authority: str) -> bool:
     database = Database.connect(api.urls.app, size=1)
     await database.open()
     try:
-        async with database.writing() as session:
+        async with database.writing(SERVICE) as session:
             return (await erasing.erase(session, case, "subject", authority, by="operator")).erased
     finally:
         await database.close()
