@@ -402,6 +402,17 @@ def _first(type_: str, **changes: Any) -> Callable[[dict[str, Any]], object]:
     return alter
 
 
+def _signed_elsewhere(said: dict[str, Any]) -> None:
+    """A signed post of one version of a case, put on record as that of another outcome's."""
+    if said["type"] == "stage.posted" and said["sig"] is not None:
+        said["idempotency"]["key"] = "7d8f6f0e-52d5-4f7e-9f6c-0e0a4b1c2d3e"
+
+
+def _without_agreement(said: dict[str, Any]) -> None:
+    if said["type"] == "key.registered" and "change" in said["facts"]:
+        said["facts"]["x"] = "A" * 43
+
+
 LIES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("whose turn it was", _first("stage.posted", owner="kasn"), "PROCEDURE_BROKEN"),
     ("until when", _first("stage.posted", due_on="2024-01-01"), "PROCEDURE_BROKEN"),
@@ -447,6 +458,15 @@ LIES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("what was opened again", _first("case.reopened", round=7), "PROCEDURE_BROKEN"),
     ("how it was taken back", _first("case.withdrawn", status="ditolak"), "PROCEDURE_BROKEN"),
     ("by which calendar", _first("stage.posted", calendar="holidays-0.0"), "PROCEDURE_BROKEN"),
+    ("a signature that was there", _first("stage.posted", sig=None), "SIGNATURE_DIFFERS"),
+    ("another signature", _first("stage.corrected", sig="A" * 43), "SIGNATURE_DIFFERS"),
+    ("what was signed under another number", _signed_elsewhere, "SIGNATURE_WRONG"),
+    (
+        "a production ledger that approves itself",
+        _first("ledger.founded", facts={"environment": "production"}),
+        "APPROVED_ALONE",
+    ),
+    ("a key nobody agreed on", _without_agreement, "NOT_AGREED"),
     ("another time of day", _first("stage.posted", received_at="2024-01-01 00:00:00.000000Z"), "LEAF_MALFORMED"),
 ]
 
