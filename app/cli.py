@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from psycopg_pool import PoolTimeout
+from pydantic import ValidationError
 
-from app import embedded, migrating, roles
+from app import embedded, migrating, roles, starting
 from app.access.standing import Standing
 from app.admin import sandbox as sandboxes
 from app.cases.watching import Watcher
 from app.commands import bringing, calendar, client, founding, keys, log, mandate, sending, subject, verify, witness
 from app.commands.credentials import CONFIG, Client
 from app.database import SERVICE, Database, Session
+from app.errors import DomainError
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
 from app.procedure.loading import rulebook
 from app.reference.calendar import load as load_calendars
 from app.settings import Settings
+from app.starting import UnsafeError
 from app.vault.keys import VaultKeys
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="SBT: one shared ledger of ASN neutrality cases.")
@@ -68,9 +72,12 @@ def _prepare_and_serve() -> None:
     settings = Settings()
     if settings.owner_database_url is None:
         raise SystemExit("SBT_OWNER_DATABASE_URL is not set: `sbt run` migrates; `sbt serve` only serves.")
+    _require_safe_settings(settings)
     migrating.migrate(settings.owner_database_url.get_secret_value())
     if settings.sandbox:
         asyncio.run(_prepare(settings))
+    else:
+        asyncio.run(_require_safe(settings))
     _welcome(settings)
     _serve(settings)
 
@@ -84,10 +91,11 @@ def _serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        log_level="warning",
-        access_log=False,
+        log_level="debug" if settings.debug else "warning",
+        access_log=settings.debug,
         server_header=False,
-        proxy_headers=False,  # nobody is believed about where a request came from
+        proxy_headers=bool(settings.proxies),  # who is not listed is not believed about where a request came from
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=10,
         timeout_worker_healthcheck=60,  # a busy machine takes longer than the default 5 s to import a worker, and kills it for ever
     )
@@ -98,6 +106,7 @@ async def _prepare(settings: Settings) -> None:
     assert settings.database_url is not None
     origin.be(settings.log_origin)
     async with _writing(settings.database_url.get_secret_value()) as session:
+        starting.mark_sandbox(settings.keys)
         folder, vault = settings.data_dir / "sandbox", VaultKeys(settings.keys, make=True)
         await sandboxes.prepare(session, vault, folder, clock_start=settings.sandbox_clock_start)
 
@@ -127,8 +136,32 @@ def serve() -> None:
     settings = Settings()
     if settings.database_url is None:
         raise SystemExit("SBT_DATABASE_URL is not set: give the service its database, or use `sbt run`.")
+    _require_safe_settings(settings)
     _require_keys(settings)
+    asyncio.run(_require_safe(settings))
     _serve(settings)
+
+
+async def _require_safe(settings: Settings) -> None:
+    """Asked once before any worker is started: the message is then the last thing that is said."""
+    assert settings.database_url is not None
+    database = Database.connect(settings.database_url.get_secret_value(), size=1)
+    try:
+        await database.open()
+        await starting.require_safe(database, settings)
+    except UnsafeError as error:
+        raise SystemExit(str(error)) from None
+    except (PoolTimeout, DomainError):
+        raise SystemExit("The database of SBT_DATABASE_URL does not answer.") from None
+    finally:
+        await database.close()
+
+
+def _require_safe_settings(settings: Settings) -> None:
+    try:
+        starting.require_safe_settings(settings)
+    except UnsafeError as error:
+        raise SystemExit(str(error)) from None
 
 
 def _require_keys(settings: Settings) -> None:
@@ -149,6 +182,7 @@ def worker() -> None:
     settings = Settings()
     if settings.worker_database_url is None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
+    _require_safe_settings(settings)
     _require_keys(settings)
     with suppress(KeyboardInterrupt):
         origin.be(settings.log_origin)
@@ -258,7 +292,13 @@ def sandbox_reset() -> None:
 
 
 def main() -> None:
-    app()
+    """A setting that is unsafe or wrong ends with its message, without a trace and without the value."""
+    try:
+        app()
+    except ValidationError as error:
+        told = (str(flaw["msg"]).removeprefix("Value error, ") for flaw in error.errors(include_input=False))
+        names = ("_".join(map(str, flaw["loc"])).upper() for flaw in error.errors(include_input=False))
+        raise SystemExit("\n".join(f"SBT_{n}: {t}" if n else t for n, t in zip(names, told, strict=True))) from None
 
 
 if __name__ == "__main__":

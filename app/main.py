@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
-from app import docs, health, openapi, problems
+from app import docs, health, openapi, problems, starting
 from app.access import keys, me, oauth, proving
 from app.access.standing import Standing
 from app.access.tokens import Tokens
@@ -95,6 +95,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         raise RuntimeError("SBT_DATABASE_URL is not set: `sbt run` starts an embedded server, `sbt serve` needs one")
     app.state.database = Database.connect(settings.database_url.get_secret_value())
     await app.state.database.open()
+    await starting.require_safe(app.state.database, settings)
     origin.be(settings.log_origin)
     if settings.worker_database_url is not None and settings.background:  # before anything is served
         url = settings.worker_database_url.get_secret_value()

@@ -23,7 +23,7 @@ def database(settings: Settings) -> Iterator[Reached]:
     if settings.database_url is not None:
         told = [settings.owner_database_url, settings.database_url, settings.worker_database_url]
         owner, app, worker = (url.get_secret_value() if url else "" for url in told)
-        yield Reached(Urls(owner, app, worker), app)
+        yield Reached(Urls(owner, app, worker), owner or app)  # who owns the tables sees every grant on them
         return
     var = settings.data_dir.resolve()
     if not (var / "pg.password").exists():

@@ -1,16 +1,19 @@
 """One frozen Settings from SBT_* variables. Refuses to start on an unsafe combination."""
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+DEFAULT_ORIGIN = "localhost/sbt"
+
 
 class Settings(BaseSettings):
     """Each setting has its reason in the README. Defaults are safe: production unless a sandbox is asked for."""
 
-    model_config = SettingsConfigDict(env_prefix="SBT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SBT_", frozen=True, env_ignore_empty=True)
 
     environment: Literal["production", "sandbox"] = "production"
     data_dir: Path = Path("var")
@@ -25,17 +28,31 @@ class Settings(BaseSettings):
     worker_database_url: SecretStr | None = None
     sandbox_clock_start: str | None = None
     log_origin: str = Field(
-        default="localhost/sbt", pattern=r"^[a-z0-9][a-z0-9.\-]*(/[A-Za-z0-9._\-]+)*$", max_length=120
+        default=DEFAULT_ORIGIN, pattern=r"^[a-z0-9][a-z0-9.\-]*(/[A-Za-z0-9._\-]+)*$", max_length=120
     )
     witnesses: str = ""
     witness_quorum: int = Field(default=3, ge=1, le=100)
     background: bool = True
+
+    cors_origins: str = ""
+    trusted_proxies: str = ""
+    rate_limits: str = ""
+    most_in_flight: int = Field(default=128, ge=1, le=10_000)
+    debug: bool = False
 
     @model_validator(mode="after")
     def _sandbox_only(self) -> Self:
         if not self.sandbox and self.sandbox_clock_start:
             raise ValueError("SBT_SANDBOX_CLOCK_START is for SBT_ENVIRONMENT=sandbox only")
         return self
+
+    @property
+    def origins(self) -> list[str]:
+        return [o for o in re.split(r"[\s,]+", self.cors_origins) if o]
+
+    @property
+    def proxies(self) -> list[str]:
+        return [p for p in re.split(r"[\s,]+", self.trusted_proxies) if p]
 
     @property
     def sandbox(self) -> bool:

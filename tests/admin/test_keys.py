@@ -22,9 +22,10 @@ def sbt(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProce
 
 
 def test_production_refuses_an_empty_key_folder_and_says_what_to_do(tmp_path: Path) -> None:
-    refused = sbt(tmp_path, "serve")
+    named = {"SBT_ISSUER": "https://sbt.example", "SBT_LOG_ORIGIN": "sbt.example/log"}
+    refused = sbt(tmp_path, "serve", **named)
     assert refused.returncode == 1 and "sbt keys init" in refused.stderr and "Traceback" not in refused.stderr
-    worker = sbt(tmp_path, "worker", SBT_WORKER_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x")
+    worker = sbt(tmp_path, "worker", **named, SBT_WORKER_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x")
     assert worker.returncode == 1 and "log" in worker.stderr
     assert not (tmp_path / "keys").exists()
 

@@ -1,0 +1,103 @@
+"""What a production service looks at before it serves: its database role, its clients, its keys. Each fault has its own message; a sandbox may have them all."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.database import SERVICE, Database, Session, Statement
+from app.settings import DEFAULT_ORIGIN, Settings
+
+SANDBOX_MARK = "SANDBOX"  # a file beside keys that a sandbox made
+ROLE = Statement(
+    "SELECT current_user AS name, rolsuper AS super, rolbypassrls AS bypass FROM pg_roles WHERE rolname = current_user"
+)
+OWNS = Statement(
+    "SELECT count(*) FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolname = current_user"
+    " AND c.relnamespace = 'public'::regnamespace"
+)
+SECRETS = Statement("SELECT count(*) FROM client WHERE secret_hash IS NOT NULL")
+FOUNDED = Statement(
+    "SELECT convert_from(leaf, 'UTF8')::jsonb #>> '{facts,environment}' FROM entry WHERE type = 'ledger.founded' ORDER BY received_at LIMIT 1"
+)
+UNSIGNED = Statement(
+    "SELECT string_agg(code, ', ') FROM party WHERE kind IN ('agency', 'ppk') AND signatures <> 'required'"
+)
+PRODUCTION = "production"
+
+
+def faults(settings: Settings) -> Iterator[str]:
+    """What a production service does not start with, each with its remedy."""
+    if not settings.issuer_url.startswith("https://"):
+        yield "SBT_ISSUER must be the public https:// address of the service: tokens name it."
+    if not settings.public.startswith("https://"):
+        yield "SBT_PUBLIC_URL must be an https:// address: signatures name it."
+    if "*" in settings.origins:
+        yield "SBT_CORS_ORIGINS must name its origins: with * any page could ask in its visitor's name."
+    if "*" in settings.proxies:
+        yield "SBT_TRUSTED_PROXIES must name its proxies: with * everybody would be believed."
+    if settings.debug:
+        yield "SBT_DEBUG is for the sandbox only: what it tells helps an attacker too."
+    if settings.log_origin == DEFAULT_ORIGIN:
+        yield "SBT_LOG_ORIGIN must be a name of your own: the default is every sandbox's."
+
+
+class UnsafeError(Exception):
+    """It does not start like this; the message says what to do."""
+
+
+def mark_sandbox(keys: Path) -> None:
+    """Keys that a sandbox made are a sandbox's for good."""
+    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (keys / SANDBOX_MARK).touch(mode=0o600)
+
+
+def require_safe_settings(settings: Settings) -> None:
+    """Before anything is connected to: settings, and whose keys these are."""
+    if settings.sandbox:
+        return
+    found = list(faults(settings))
+    if found:
+        raise UnsafeError("\n".join(found))
+    if (settings.keys / SANDBOX_MARK).exists():
+        raise UnsafeError(
+            f"The keys in {settings.keys} are a sandbox's: make those of this ledger with `sbt keys init`."
+        )
+
+
+async def require_safe(database: Database, settings: Settings) -> None:
+    if settings.sandbox:
+        return
+    require_safe_settings(settings)
+    async with database.reading(SERVICE) as session:
+        await _require_role(session)
+        await _require_registers(session)
+
+
+async def _require_role(session: Session) -> None:
+    """Neither guard would bind a superuser, a role that bypasses row-level security, or the owner of the tables."""
+    (role,) = await session.run(ROLE)
+    if role.super or role.bypass:
+        raise UnsafeError(f"SBT_DATABASE_URL connects as {role.name}, which no guard binds: use the role sbt_app.")
+    if await session.value(OWNS):
+        raise UnsafeError(f"SBT_DATABASE_URL connects as {role.name}, which owns the tables: use the role sbt_app.")
+
+
+async def _require_registers(session: Session) -> None:
+    if await session.value(SECRETS):
+        raise UnsafeError(
+            "This database holds clients with sandbox secrets: production starts on a database of its own."
+        )
+    founded = await session.value(FOUNDED)
+    if founded is None:
+        raise UnsafeError("This ledger was not founded: `sbt found DIR` makes its registers and two operators.")
+    if founded != PRODUCTION:
+        raise UnsafeError(
+            f"This ledger was founded as a {_plain(founded)}: production starts on a database of its own."
+        )
+    unsigned = await session.value(UNSIGNED)
+    if unsigned:
+        raise UnsafeError(f"In production who posts stages signs them: {_plain(unsigned)} need not.")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9_, ]", "?", text)

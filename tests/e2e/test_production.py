@@ -1,0 +1,177 @@
+"""Production, from an empty database to a signed post that verifies; two operators; what is suspended ends in every process; what it refuses to start with."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from app import embedded, roles
+from tests.e2e.production import Production, image_command, production
+from tests.e2e.service import ROOT
+from tests.walks import body_for, first_body
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    """As docs and README say it: keys, tables, registers."""
+    folder: Path = tmp_path_factory.mktemp("production")
+    with production(folder) as found:
+        found.good("keys", "init")
+        found.good("db", "migrate")
+        found.good("found", str(folder))
+        yield found
+
+
+def asked(who: Any, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+    raw = json.dumps(body).encode() if body is not None else b""
+    made = {"Content-Type": "application/json"} if raw else {}
+    answer: httpx.Response = who.send(method, path, raw, made | {n.replace("_", "-"): v for n, v in headers.items()})
+    return answer
+
+
+def at_home(found: Production, folder: str) -> None:
+    """The folder names the public address; here the service is reached where it listens."""
+    path = found.folder / folder / "client.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"url": found.base}))
+
+
+def test_from_an_empty_database_to_a_signed_post_that_verifies(founded: Production) -> None:
+    founded.start(SBT_WORKERS="2")
+    for name in ("operator-1", "operator-2"):
+        at_home(founded, name)
+    one, two = founded.client("operator-1"), founded.client("operator-2")
+    _two_operators(founded, one, two)
+    bkn = founded.client("bkn")
+    opened = asked(bkn, "POST", "/v1/cases", first_body("sbt_2024"))
+    assert opened.status_code == 201, opened.text
+    path = f"/v1/cases/{opened.json()['id']}/stages/verifikasi_satgas"
+    body, etag = body_for("sbt_2024", "verifikasi_satgas", "lolos"), opened.headers["ETag"]
+    bare = {"Authorization": f"Bearer {bkn.token()}", "Idempotency-Key": opened.json()["id"], "If-Match": etag}
+    unsigned = httpx.post(founded.base + path, json=body, headers=bare)
+    assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
+    assert asked(bkn, "POST", path, body, If_Match=etag).status_code == 201
+    weaker = asked(one, "POST", "/v1/admin/parties/bkn/policies", {"signatures": "optional"})
+    assert weaker.json()["errors"][0]["code"] == "SIGNATURES_REQUIRED"
+    basic = httpx.post(f"{founded.base}/oauth2/token", data={"grant_type": "client_credentials"}, auth=("x", "y"))
+    assert basic.status_code == 401 and "private_key_jwt" in basic.text
+    assert asked(one, "POST", f"/v1/cases/{opened.json()['id']}/withdrawals", {"reason": "x"}).status_code == 403
+    _every_process(founded, one, bkn)
+    founded.stop()
+    report = json.loads(founded.sbt("verify", "--db", "local", "--json").stdout)
+    assert report["result"] == "sound", report["findings"]
+    assert report["environment"] == "production"
+    assert next(s for s in report["steps"] if s["step"] == "signatures")["checked"] == 2
+
+
+def _two_operators(founded: Production, one: Any, two: Any) -> None:
+    """`sbt client create` by one operator; nothing works until the other approves."""
+    out = founded.folder / "bkn"
+    told = founded.good("client", "create", "--party", "bkn", "--out", str(out), "--as", str(one.folder))
+    change = told.partition("sbt client approve ")[2].split()[0]
+    at_home(founded, "bkn")
+    assert {p.name: p.stat().st_mode & 0o777 for p in out.iterdir()} == dict.fromkeys(
+        ("auth.pem", "sign.pem", "client.json"), 0o600
+    )
+    with pytest.raises(SystemExit, match="invalid_client"):
+        founded.client("bkn").token()
+    alone = asked(one, "POST", f"/v1/admin/changes/{change}/approvals")
+    assert (alone.status_code, alone.json()["code"]) == (403, "SECOND_OPERATOR_NEEDED")
+    assert "In force" in founded.good("client", "approve", change, "--as", str(two.folder))
+    again = asked(two, "POST", f"/v1/admin/changes/{change}/approvals")
+    assert (again.status_code, again.json()["code"]) == (409, "CHANGE_DECIDED")
+    other = asked(one, "POST", "/v1/admin/mandates", {"role": "kasn", "party": "bkn", "valid_from": "2090-01-01"})
+    assert (other.status_code, other.json()["status"]) == (202, "pending")
+    refused = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
+    assert refused.json()["status"] == "refused"
+    assert asked(one, "GET", "/v1/admin/changes?status=pending").json()["data"] == []
+
+
+def _every_process(founded: Production, operator: Any, mine: Any) -> None:
+    """Two processes answer; five seconds after a suspension neither knows the client any more."""
+    bearer = {"Authorization": f"Bearer {mine.token()}"}
+    path = f"/v1/admin/keys/{mine.config.kids['auth']}/suspensions"
+    assert asked(operator, "POST", path).status_code == 201
+    time.sleep(5)
+    statuses = {
+        httpx.get(f"{founded.base}/v1/me", headers=bearer).status_code for _ in range(40)
+    }  # fresh sockets: both
+    assert statuses == {401}
+
+
+UNSAFE: list[tuple[dict[str, str], str]] = [
+    ({"SBT_ISSUER": "http://sbt.example"}, "SBT_ISSUER must be the public https://"),
+    ({"SBT_ISSUER": ""}, "SBT_ISSUER must be the public https://"),
+    ({"SBT_PUBLIC_URL": "http://sbt.example"}, "SBT_PUBLIC_URL must be an https://"),
+    ({"SBT_CORS_ORIGINS": "*"}, "SBT_CORS_ORIGINS must name its origins"),
+    ({"SBT_CORS_ORIGINS": "https://a.example, *"}, "SBT_CORS_ORIGINS must name its origins"),
+    ({"SBT_TRUSTED_PROXIES": "*"}, "SBT_TRUSTED_PROXIES must name its proxies"),
+    ({"SBT_DEBUG": "true"}, "SBT_DEBUG is for the sandbox only"),
+    ({"SBT_LOG_ORIGIN": "localhost/sbt"}, "SBT_LOG_ORIGIN must be a name of your own"),
+    ({"SBT_SANDBOX_CLOCK_START": "2023-08-01T08:00:00+07:00"}, "SBT_SANDBOX_CLOCK_START is for"),
+    ({"SBT_DATABASE_URL": ""}, "SBT_DATABASE_URL"),
+    ({"SBT_KEY_DIR": "/nonexistent/keys"}, "There are no keys in"),
+    ({"SBT_ENVIRONMENT": "staging"}, "SBT_ENVIRONMENT"),
+    ({"SBT_PORT": "x"}, "SBT_PORT"),
+]
+
+
+@pytest.mark.parametrize(("settings", "says"), UNSAFE, ids=[f"{next(iter(s))}-{n}" for n, (s, _) in enumerate(UNSAFE)])
+def test_an_unsafe_setting_keeps_it_from_starting_with_a_message_of_its_own(
+    founded: Production, settings: dict[str, str], says: str
+) -> None:
+    assert says in founded.refusal(**settings)
+
+
+def test_a_role_that_no_guard_binds_keeps_it_from_starting(founded: Production) -> None:
+    url = founded.server.url(embedded.SUPERUSER, founded.server.password, roles.DATABASE)
+    assert "which no guard binds" in founded.refusal(SBT_DATABASE_URL=url)
+    assert "which owns the tables" in founded.refusal(SBT_DATABASE_URL=founded.urls.owner)
+
+
+def test_sandbox_secrets_keep_it_from_starting(founded: Production) -> None:
+    url = roles.plain(founded.server.url(embedded.SUPERUSER, founded.server.password, roles.DATABASE))
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("UPDATE client SET secret_hash = 'x' WHERE id = 'operator-1'")
+        try:
+            assert "sandbox secrets" in founded.refusal()
+        finally:
+            session.execute("UPDATE client SET secret_hash = NULL WHERE id = 'operator-1'")
+        session.execute("UPDATE party SET signatures = 'optional' WHERE code = 'bkn'")
+        try:
+            assert "bkn need not" in founded.refusal()
+        finally:
+            session.execute("UPDATE party SET signatures = 'required' WHERE code = 'bkn'")
+
+
+def test_keys_of_a_sandbox_keep_it_from_starting(founded: Production) -> None:
+    mark = founded.folder / "keys" / "SANDBOX"
+    mark.touch()
+    try:
+        assert "are a sandbox's" in founded.refusal()
+    finally:
+        mark.unlink()
+
+
+def test_a_ledger_is_founded_once_and_not_served_before(tmp_path: Path, founded: Production) -> None:
+    assert "Nothing was changed" in founded.sbt("found", str(tmp_path)).stderr
+    assert not list(tmp_path.iterdir())
+    with production(tmp_path / "fresh") as fresh:
+        fresh.good("keys", "init")
+        fresh.good("db", "migrate")
+        assert "was not founded" in fresh.refusal()
+
+
+def test_the_image_holds_what_it_starts() -> None:
+    """What the Dockerfile copies is there, and no secret or setting of a sandbox is among it."""
+    text = (ROOT / "Dockerfile").read_text()
+    assert image_command() == ["python", "-m", "app.cli", "serve"]
+    for line in text.splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+    assert "sandbox" not in text.lower() and "USER sbt" in text
