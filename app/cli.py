@@ -24,6 +24,7 @@ from app.commands import bringing, calendar, client, founding, keys, log, mandat
 from app.commands.credentials import CONFIG, Client
 from app.database import SERVICE, Database, Session
 from app.errors import DomainError
+from app.http.protocol import options
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
 from app.procedure.loading import rulebook
@@ -91,11 +92,7 @@ def _serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        log_level="debug" if settings.debug else "warning",
-        access_log=settings.debug,
-        server_header=False,
-        proxy_headers=bool(settings.proxies),  # who is not listed is not believed about where a request came from
-        forwarded_allow_ips=settings.proxies,
+        **options(settings.proxies, debug=settings.debug),
         timeout_graceful_shutdown=10,
         timeout_worker_healthcheck=60,  # a busy machine takes longer than the default 5 s to import a worker, and kills it for ever
     )

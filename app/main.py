@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from app import docs, health, openapi, problems, starting
@@ -20,6 +21,8 @@ from app.cases import router as cases
 from app.cases.watching import Watcher
 from app.database import SERVICE, Database
 from app.feed import router as feed
+from app.http.gate import Gate
+from app.http.limits import Limits, read_measures
 from app.http.request_id import RequestId
 from app.ledger import origin
 from app.ledger.promise import Receipts
@@ -75,6 +78,12 @@ def create_app(settings: Settings) -> FastAPI:
         app.router.routes.extend(_flat(router))  # flat: an included router is matched twice
     problems.install(app)
     app.add_exception_handler(proving.OAuthError, oauth.answer_oauth)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+            expose_headers=["ETag", "Location", "Link", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
+        )  # fmt: skip
+    app.add_middleware(Gate, answer=problems.answer_early, most=settings.most_in_flight)
     app.add_middleware(RequestId, answer_500=problems.answer_500)
     openapi.install(app)
     return app
@@ -106,6 +115,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.standing = Standing(app.state.database)
     await app.state.standing.current()
+    app.state.limits = Limits(app.state.database, read_measures(settings.rate_limits))
     async with app.state.database.reading(SERVICE) as session:
         app.state.calendars = await calendar.load(session)
         await procedures.require_loaded(session)

@@ -175,9 +175,22 @@ def answer_500(scope: Scope) -> JSONResponse:
     return answer(Request(scope), errors.Internal())
 
 
+def answer_early(scope: Scope, error: DomainError) -> JSONResponse:
+    """Of a refusal before any route was found."""
+    return answer(Request(scope), error)
+
+
 def problems(*refusals: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     """`responses=` of a route: the refusals it may answer with, by status."""
-    common: Iterable[type[DomainError]] = (errors.TokenInvalid, errors.Internal, errors.Overloaded)
+    common: Iterable[type[DomainError]] = (
+        errors.TokenInvalid,
+        errors.RateLimited,
+        errors.BodyTooSlow,
+        errors.UriTooLong,
+        errors.HeadersTooLarge,
+        errors.Internal,
+        errors.Overloaded,
+    )
     by_status: dict[int | str, list[str]] = {}
     for error in (*refusals, *common):
         by_status.setdefault(error.status, []).append(f"`{error.code}` {error.title_en}")

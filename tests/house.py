@@ -25,6 +25,7 @@ from app.access.registration import Organisation
 from app.admin import sandbox
 from app.cases import watching
 from app.database import SERVICE, Database, Session
+from app.http.protocol import options
 from app.main import create_app
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
@@ -35,6 +36,8 @@ from tests.ledger_check import check_log
 from tests.walks import Body, body_for, first_body, walk_to
 
 PPK_EMPLOYER = "5172"
+# The measures have tests of their own; the others are in a hurry.
+UNLIMITED = ", ".join(f"{c}=100000/1000000" for c in ("read", "write", "bulk", "admin", "token", "stranger"))
 
 
 def free_port() -> int:
@@ -212,6 +215,7 @@ def furnished(folder: Path, clock_start: str | None = None) -> Iterator[House]:
             port=port,
             database_url=urls.app,
             worker_database_url=urls.worker,
+            rate_limits=UNLIMITED,
         )
         asyncio.run(_prepare(urls.app, folder, clock_start))
         rows = json.loads((folder / "sandbox" / "clients.json").read_text())
@@ -224,7 +228,7 @@ def furnished(folder: Path, clock_start: str | None = None) -> Iterator[House]:
 
 @contextmanager
 def served(house: House) -> Iterator[None]:
-    with _serving(house.app, int(house.base.rpartition(":")[2])):
+    with serving(house.app, int(house.base.rpartition(":")[2])):
         yield
 
 
@@ -238,8 +242,11 @@ async def _prepare(url: str, folder: Path, clock_start: str | None) -> None:
 
 
 @contextmanager
-def _serving(app: FastAPI, port: int) -> Iterator[None]:
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", loop="asyncio")
+def serving(app: FastAPI, port: int) -> Iterator[None]:
+    proxies = app.state.settings.proxies
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, loop="asyncio", **options(proxies) | {"log_level": "critical"}
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -25,6 +25,7 @@ from app.procedure.loading import rulebook, stage_codes
 
 LONG_NUMBER = re.compile(r"\d{16}")  # a NIK or NIP, or part of a longer number
 MAX_ACTOR = 64
+STRANGER = "stranger"  # the measure of who is no client
 BAD_ACTOR = Flaw(
     "/header/X-Actor",
     "INVALID",
@@ -96,7 +97,13 @@ class Needs:
         self.scope = scope
 
     async def before_body(self, request: Request) -> None:
-        caller = await authenticate(request)
+        state = request.app.state
+        try:
+            caller = await authenticate(request)
+        except (TokenMissing, TokenInvalid):
+            await state.limits.take(address(request), STRANGER)  # over its measure: 429 instead
+            raise
+        request.state.headers = await state.limits.take(caller.client_id, request.scope["route"].class_)
         if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
             raise NotFound
         if self.scope is not None:
@@ -116,6 +123,11 @@ class Needs:
         if caller.purpose is None and "x-purpose" in request.headers:
             raise UnknownReference(BAD_PURPOSE)
         return caller
+
+
+def address(request: Request) -> str:
+    """Of whoever is no client: the address of the connection, or what a listed proxy says it is."""
+    return request.client.host if request.client else "?"
 
 
 def _stands(snapshot: Snapshot, kid: str, client_id: str) -> bool:

@@ -11,14 +11,14 @@ from starlette.requests import ClientDisconnect
 
 from app import clock
 from app.access import proving
-from app.access.caller import Caller
+from app.access.caller import STRANGER, Caller, address
 from app.access.models import RevokedToken
 from app.access.proving import NO_STORE, UNAUTHORIZED, OAuthError, Proven
 from app.access.standing import KnownClient
 from app.access.tokens import LIFETIME
 from app.access.trail import Trail, write
 from app.database import NOBODY, Statement
-from app.errors import AccessNotRecorded, DomainError
+from app.errors import AccessNotRecorded, DomainError, RateLimited
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
 
@@ -35,6 +35,7 @@ def answer_oauth(_: Request, error: Exception) -> JSONResponse:
     headers = dict(NO_STORE)
     if error.status == UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Basic realm="sbt"'
+    headers |= error.headers
     body = {"error": error.error, "error_description": error.description}
     return JSONResponse(body, error.status, headers)
 
@@ -66,7 +67,7 @@ async def issue_token(request: Request) -> JSONResponse:
     In the sandbox HTTP Basic with client id and secret does as well.
     """
     form = await _form(request)
-    proven = await proving.client(request, form)
+    proven = await _proven(request, form)
     if form.get("grant_type") != "client_credentials":
         raise OAuthError("unsupported_grant_type", "Use grant_type=client_credentials.")
     client = proven.client
@@ -98,7 +99,7 @@ async def issue_token(request: Request) -> JSONResponse:
 async def revoke_token(request: Request) -> JSONResponse:
     """RFC 7009: the token stops working within five seconds in every process. An unknown token is answered the same way."""
     form = await _form(request)
-    proven = await proving.client(request, form)
+    proven = await _proven(request, form)
     if "token" not in form:
         raise OAuthError("invalid_request", "The form needs the member token.")
     try:
@@ -129,6 +130,22 @@ async def _form(request: Request) -> dict[str, str]:
     if len(dict(pairs)) != len(pairs):
         raise OAuthError("invalid_request", "A member is there twice.")
     return dict(pairs)
+
+
+async def _proven(request: Request, form: dict[str, str]) -> Proven:
+    """Who it is, within its measure; strangers by their address."""
+    limits = request.app.state.limits
+    try:
+        try:
+            proven = await proving.client(request, form)
+        except OAuthError as error:
+            if error.status == UNAUTHORIZED:
+                await limits.take(address(request), STRANGER)
+            raise
+        request.state.headers = await limits.take(proven.client.id, "token")
+    except RateLimited as refusal:
+        raise OAuthError("temporarily_unavailable", "Too many requests.", 429, refusal.headers) from None
+    return proven
 
 
 def _scopes(wanted: str | None, client: KnownClient) -> list[str]:

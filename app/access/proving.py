@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -33,9 +34,11 @@ USE_ONCE = Statement(
 class OAuthError(Exception):
     """RFC 6749 section 5.2."""
 
-    def __init__(self, error: str, description: str, status: int = 400) -> None:
+    def __init__(
+        self, error: str, description: str, status: int = 400, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(error)
-        self.error, self.description, self.status = error, description, status
+        self.error, self.description, self.status, self.headers = error, description, status, dict(headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ log = logging.getLogger("sbt.trail")
 INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
 TABLE = f"table {Access.__tablename__}"
 ONE_ENTRY = 200  # cases that one entry names: a longer list goes on in further entries of the same request
-NOT_ON_RECORD = {400, 401, 405, 413, 415, 429, 500, 503}  # telemetry only
+NOT_ON_RECORD = {400, 401, 405, 408, 413, 414, 415, 429, 431, 500, 503}  # telemetry only
 
 
 class Trail:

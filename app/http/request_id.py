@@ -4,10 +4,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
+# Nothing here is a page, a script or a frame, but the docs, which say so themselves.
+ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+)
+POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 log = logging.getLogger("sbt.http")
 
 
@@ -28,7 +37,9 @@ class RequestId:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Request-Id"] = str(request_id)
+                message["headers"] = [*message["headers"], *ALWAYS, (b"x-request-id", str(request_id).encode())]
+                message["headers"] += [(n.encode(), v.encode()) for n, v in scope["state"].get("headers", {}).items()]
+                _default_policy(message["headers"])
             await send(message)
 
         await _answer(self.app, self.answer_500, scope, receive, send_with_id, lambda: started)
@@ -52,6 +63,11 @@ async def _answer(
         if started():
             raise
         await answer_500(scope)(scope, receive, send)
+
+
+def _default_policy(headers: list[tuple[bytes, bytes]]) -> None:
+    if not any(name.lower() == POLICY[0] for name, _ in headers):
+        headers.append(POLICY)
 
 
 def _request_id(headers: Headers) -> UUID:

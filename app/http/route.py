@@ -58,6 +58,9 @@ def _walk(dependant: Dependant) -> Iterator[Dependant]:
         yield from _walk(below)
 
 
+ADMIN = "/v1/admin"
+
+
 class GuardedRoute(APIRoute):
     """Refuses in order: 415, 413, 401, 403 scope, 422 of the query, 401 of the signature, 400 JSON, 400 key; then FastAPI's 422 and the handler."""
 
@@ -71,7 +74,8 @@ class GuardedRoute(APIRoute):
         signed = [guard for d in found if (guard := getattr(d.call, "with_body", None))]
         of_lines = takes.media_type != JSON
         needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
-
+        large = takes.most > MAX_BODY
+        self.class_ = "admin" if self.path.startswith(ADMIN) else "bulk" if large else "write" if needs_key else "read"
         known = {f.alias for d in found for f in d.query_params}
 
         async def handler(request: Request) -> Response:

@@ -1,0 +1,100 @@
+"""In front of everything: what is too large or too slow is refused, and when too much is going on, the rest is told at once to come again."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import BodyTooSlow, DomainError, HeadersTooLarge, MethodNotAllowed, Overloaded, UriTooLong
+
+LONGEST_URI = 4096
+MOST_HEADERS = 64
+LARGEST_HEADERS = 16 * 1024
+BODY_SECONDS = 15.0  # in which a body of ordinary size has arrived; a file may take as long as it goes on arriving
+QUIET_SECONDS = 5.0  # between two pieces of it
+REQUEST_SECONDS = 60.0
+REFUSED_METHODS = {"TRACE", "TRACK", "CONNECT"}
+EXEMPT = ("/health/",)  # a load balancer must hear how it is just then
+Answer = Callable[[Scope, DomainError], ASGIApp]
+
+
+@dataclass(slots=True)
+class Gate:
+    """Pure ASGI. `most`: requests in this process at the same time."""
+
+    app: ASGIApp
+    answer: Answer
+    most: int
+    inside: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = too_large(scope) or self._too_many(scope)
+        if refusal is not None:
+            await self.answer(scope, refusal)(scope, receive, send)
+            return
+        self.inside += 1
+        try:
+            await self._in_time(scope, receive, send)
+        finally:
+            self.inside -= 1
+
+    def _too_many(self, scope: Scope) -> DomainError | None:
+        """Before it collapses: who waits in a line that grows is served by nobody."""
+        return Overloaded() if self.inside >= self.most and not scope["path"].startswith(EXEMPT) else None
+
+    async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await self.app(scope, Patient(receive), sending)
+        except TimeoutError:
+            if started:
+                raise
+            await self.answer(scope, Overloaded())(scope, receive, send)
+
+
+class Patient:
+    """A body that stands still, or drips, is not waited for."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._ends = receive, asyncio.get_running_loop().time() + BODY_SECONDS
+        self._whole = False
+
+    async def __call__(self) -> Message:
+        if self._whole:
+            return await self._receive()  # the end of the connection: for that one may wait
+        left = min(QUIET_SECONDS, max(self._ends - asyncio.get_running_loop().time(), 0))
+        try:
+            async with asyncio.timeout(left):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyTooSlow from None
+        size = len(message.get("body", b""))
+        self._ends += size / SLOWEST
+        self._whole = not message.get("more_body", False)
+        return message
+
+
+SLOWEST = 16 * 1024  # bytes a second that earn a large body its time
+
+
+def too_large(scope: Scope) -> DomainError | None:
+    """Address and headers, before anything reads them."""
+    if scope["method"] in REFUSED_METHODS:
+        return MethodNotAllowed(headers={"Allow": "GET, POST, PUT"})
+    if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URI:
+        return UriTooLong()
+    headers = scope["headers"]
+    if len(headers) > MOST_HEADERS or sum(len(n) + len(v) for n, v in headers) > LARGEST_HEADERS:
+        return HeadersTooLarge()
+    return None

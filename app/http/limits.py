@@ -1,0 +1,136 @@
+"""How much a client may ask for, by class of operation: GCRA over one row that all processes share. A busy process takes a few at once."""
+
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.database import Database, Statement
+from app.errors import RateLimited
+
+DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100"
+SAID = re.compile(r"([a-z]+)=([0-9.]+)/([0-9]+)")
+MOST_AT_ONCE = 16  # that a process takes from the shared measure, while it needs them
+LEASE_SECONDS = 1.0
+MOST_KNOWN = 10_000
+# The arrival time moves on by the cost, unless that would be further ahead than the burst allows. One row, one statement.
+TAKE = Statement(
+    """
+    WITH moment AS MATERIALIZED (SELECT extract(epoch FROM clock_timestamp())::float8 AS t), taken AS (
+        INSERT INTO rate_limit AS r (who, class, tat) SELECT :who, :class, t + CAST(:cost AS float8) FROM moment
+        ON CONFLICT (who, class) DO UPDATE SET tat = greatest(r.tat, excluded.tat - CAST(:cost AS float8)) + CAST(:cost AS float8)
+        WHERE greatest(r.tat, excluded.tat - CAST(:cost AS float8)) + CAST(:cost AS float8)
+            <= excluded.tat - CAST(:cost AS float8) + CAST(:burst AS float8)
+        RETURNING tat
+    )
+    SELECT t AS now, (SELECT tat FROM taken) AS tat,
+      (SELECT tat FROM rate_limit WHERE who = :who AND class = :class) AS stood FROM moment
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """`rate`: requests per second for ever; `burst`: how many at once after a rest."""
+
+    name: str
+    rate: float
+    burst: int
+
+    @property
+    def each(self) -> float:
+        """Seconds that one request costs."""
+        return 1 / self.rate
+
+    @property
+    def window(self) -> float:
+        """Seconds in which an empty measure is full again."""
+        return self.burst / self.rate
+
+
+def read_measures(text: str) -> dict[str, Measure]:
+    """`class=rate/burst`, with commas; what is not named has its default. ValueError for anything else."""
+    found = {}
+    for part in re.split(r"[\s,]+", f"{DEFAULTS}, {text}".strip(", ")):
+        said = SAID.fullmatch(part)
+        if said is None or float(said[2]) <= 0 or int(said[3]) < 1:
+            raise ValueError(f"SBT_RATE_LIMITS: {part!r} is not class=rate/burst, e.g. read=200/400")
+        found[said[1]] = Measure(said[1], float(said[2]), int(said[3]))
+    unknown = set(found) - {said[1] for said in SAID.finditer(DEFAULTS)}
+    if unknown:
+        raise ValueError(f"SBT_RATE_LIMITS: there is no class {', '.join(sorted(unknown))}")
+    return found
+
+
+@dataclass(slots=True)
+class Lease:
+    """What this process holds of a client's measure, and what it knows of the rest."""
+
+    left: int = 0
+    size: int = 1
+    ends: float = 0.0
+    rest: float = 0.0  # of the shared measure, in requests, at `seen`
+    seen: float = 0.0
+    refused_until: float = 0.0
+
+
+class Limits:
+    """The measures of this service."""
+
+    def __init__(self, database: Database, measures: Mapping[str, Measure]) -> None:
+        self._database, self._measures = database, measures
+        self._leases: dict[tuple[str, str], Lease] = {}
+
+    async def take(self, who: str, class_: str) -> dict[str, str]:
+        """One request of a class: the headers that say what is left. RateLimited when nothing is."""
+        lease, measure, now = self._lease(who, class_), self._measures[class_], time.monotonic()
+        if lease.refused_until > now:
+            raise self._refusal(measure, lease, now)
+        if not (lease.left and lease.ends > now):
+            await self._renew(lease, measure, who, now)
+        lease.left -= 1
+        return self._headers(measure, lease, time.monotonic())
+
+    def _lease(self, who: str, class_: str) -> Lease:
+        if len(self._leases) > MOST_KNOWN:
+            self._leases.clear()  # what was held counts as used: nobody gets more by it
+        return self._leases.setdefault((who, class_), Lease())
+
+    async def _renew(self, lease: Lease, measure: Measure, who: str, now: float) -> None:
+        """More at once for who used up the last ones in time, one for who did not: what is not used is lost."""
+        used_up = lease.left == 0 and lease.ends > now
+        most = max(1, min(MOST_AT_ONCE, measure.burst // 8))
+        lease.size = min(lease.size * 2, most) if used_up else 1
+        for size in dict.fromkeys((lease.size, 1)):
+            if await self._take(lease, measure, who, size):
+                return
+        raise self._refusal(measure, lease, now)
+
+    async def _take(self, lease: Lease, measure: Measure, who: str, size: int) -> bool:
+        cost = size * measure.each
+        async with self._database.recording() as session:
+            values = {"who": who, "class": measure.name, "cost": cost, "burst": measure.window}
+            (row,) = await session.run(TAKE, **values)
+        now = time.monotonic()
+        full = row.now + measure.window  # a row that came while we asked, and gave nothing: it is used up
+        stood = next(t for t in (row.tat, row.stood, full) if t is not None)
+        lease.rest, lease.seen = (measure.window - max(stood - row.now, 0)) / measure.each, now
+        if row.tat is None:
+            lease.refused_until = now + max(stood - row.now + measure.each - measure.window, 0.001)
+            return False
+        lease.left, lease.ends = size, now + LEASE_SECONDS
+        return True
+
+    def _refusal(self, measure: Measure, lease: Lease, now: float) -> RateLimited:
+        after = max(1, math.ceil(lease.refused_until - now))
+        return RateLimited(headers={"Retry-After": str(after), **self._headers(measure, lease, now)})
+
+    def _headers(self, measure: Measure, lease: Lease, now: float) -> dict[str, str]:
+        """RateLimit-Policy and RateLimit: never more than there is."""
+        rest = min(measure.burst, lease.rest + (now - lease.seen) * measure.rate)
+        left = min(int(rest) + (lease.left if lease.ends > now else 0), measure.burst)
+        return {
+            "RateLimit-Policy": f'"{measure.name}";q={measure.burst};w={math.ceil(measure.window)}',
+            "RateLimit": f'"{measure.name}";r={max(left, 0)};t={math.ceil((measure.burst - left) / measure.rate)}',
+        }

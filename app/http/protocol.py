@@ -1,0 +1,70 @@
+"""uvicorn's HTTP/1.1 protocol with patience: a connection that sends its headers too slowly, or too many of them, is closed."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_SECONDS = 10.0
+LARGEST_HEAD = 32 * 1024  # bytes of request line and headers: what the gate then refuses politely is half of it
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+def options(proxies: Sequence[str], *, debug: bool = False) -> dict[str, Any]:
+    """How uvicorn serves, wherever it is started. `proxies`: addresses that are believed about where a request came from."""
+    return {
+        "http": PatientProtocol,
+        "server_header": False,
+        "proxy_headers": bool(proxies),
+        "forwarded_allow_ips": list(proxies),
+        "log_level": "debug" if debug else "warning",
+        "access_log": debug,
+    }
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """The clock runs from the first byte of a request, and from the opening of the connection, until the headers are whole."""
+
+    _waiting: asyncio.TimerHandle | None = None
+    _head = 0
+    _whole = False
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiting is None and (self.cycle is None or self.cycle.response_complete):
+            self._expect()  # a further request on the same connection
+        if self._waiting is not None:
+            self._head += len(data)
+            before, self._whole = self._head > LARGEST_HEAD, False
+            super().data_received(data)
+            if before and not self._whole and not self.transport.is_closing():
+                self.transport.write(TOO_LARGE)
+                self.transport.close()
+            return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._whole = True
+        self._arrived()
+        super().on_headers_complete()
+
+    def _expect(self) -> None:
+        self._head = 0
+        self._waiting = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def _arrived(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()

@@ -1,0 +1,171 @@
+"""Limits: one measure for a client over all processes, never more than it says, and said honestly."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from app.database import Database
+from app.errors import RateLimited
+from app.http.limits import Limits, Measure, read_measures
+from app.main import create_app
+from tests.house import House, free_port, refusal, serving
+
+
+@contextmanager
+def measures(api: House, text: str) -> Iterator[None]:
+    before = api.app.state.limits
+    api.superuser("TRUNCATE rate_limit")
+    api.app.state.limits = Limits(api.app.state.database, read_measures(text))
+    try:
+        yield
+    finally:
+        api.app.state.limits = before
+        api.superuser("TRUNCATE rate_limit")
+
+
+def test_over_the_measure_is_429_with_when_to_come_again(api: House) -> None:
+    with measures(api, "read=1/5"):
+        answers = [api.get("kemenpanrb", "/v1/me") for _ in range(8)]
+    good, refused = answers[:5], answers[5:]
+    assert [a.status_code for a in good] == [200] * 5
+    assert [int(a.headers["RateLimit"].split("r=")[1].split(";")[0]) for a in good] == [4, 3, 2, 1, 0]
+    for answer in refused:
+        assert refusal(answer) == (429, "RATE_LIMITED")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.headers["RateLimit-Policy"] == '"read";q=5;w=5' and '"read";r=0;' in answer.headers["RateLimit"]
+        assert answer.json()["title"] == "Terlalu banyak permintaan"
+
+
+def test_a_measure_fills_again_at_its_rate(api: House) -> None:
+    with measures(api, "read=20/2"):
+        assert [api.get("kemenpanrb", "/v1/me").status_code for _ in range(3)][-1] in (200, 429)
+        while api.get("kemenpanrb", "/v1/me").status_code == 200:
+            continue
+        time.sleep(0.3)
+        assert api.get("kemenpanrb", "/v1/me").status_code == 200
+
+
+def test_one_clients_measure_is_not_anothers_and_a_class_not_anothers(api: House) -> None:
+    with measures(api, "read=0.01/2"):
+        while api.get("kemenpanrb", "/v1/me").status_code == 200:
+            continue
+        assert api.get("bawaslu", "/v1/me").status_code == 200
+        api.open()
+        assert refusal(api.get("kemenpanrb", "/v1/me"))[0] == 429
+
+
+def test_the_token_endpoint_has_its_measure_too(api: House) -> None:
+    client = api.clients["kemenpanrb"]
+    secret = (client["client_id"], client["client_secret"])
+    form = {"grant_type": "client_credentials"}
+    with measures(api, "token=0.01/3, stranger=0.01/3"):
+        answers = [api.http.post("/oauth2/token", data=form, auth=secret) for _ in range(5)]
+        assert [a.status_code for a in answers] == [200, 200, 200, 429, 429]
+        assert answers[-1].json()["error"] == "temporarily_unavailable" and answers[-1].headers["Retry-After"]
+        wrong = [api.http.post("/oauth2/token", data=form, auth=("nobody", "x")).status_code for _ in range(5)]
+        assert wrong == [401, 401, 401, 429, 429]
+        others = api.clients["bawaslu"]
+        good = api.http.post("/oauth2/token", data=form, auth=(others["client_id"], others["client_secret"]))
+        assert good.status_code == 200, "a flood of strangers takes nothing from a client"
+
+
+def test_strangers_at_any_door_share_the_measure_of_their_address(api: House) -> None:
+    with measures(api, "stranger=0.01/4"):
+        statuses = [api.http.get("/v1/cases", headers={"Authorization": f"Bearer x{n}"}).status_code for n in range(8)]
+    assert statuses == [401, 401, 401, 401, 429, 429, 429, 429]
+
+
+Process = tuple[asyncio.AbstractEventLoop, Limits]
+
+
+@contextmanager
+def processes(api: House, count: int, measure: Measure) -> Iterator[list[Process]]:
+    """As many processes as far as limits are concerned: each has a loop, connections and leases of its own."""
+    loops = [asyncio.new_event_loop() for _ in range(count)]
+    databases = [Database.connect(api.urls.app, size=2) for _ in loops]
+    try:
+        for loop, database in zip(loops, databases, strict=True):
+            loop.run_until_complete(database.open())
+        yield [(loop, Limits(d, {measure.name: measure})) for loop, d in zip(loops, databases, strict=True)]
+    finally:
+        for loop, database in zip(loops, databases, strict=True):
+            loop.run_until_complete(database.close())
+            loop.close()
+
+
+@pytest.mark.parametrize("burst", [1, 7, 40, 200])
+def test_two_processes_together_give_no_more_than_one_measure(api: House, burst: int) -> None:
+    who, measure = str(uuid4()), Measure("read", 0.001, burst)
+
+    def ask(process: Process) -> int:
+        loop, limits = process
+
+        async def many() -> int:
+            given = 0
+            for _ in range(burst + 20):
+                try:
+                    await limits.take(who, "read")
+                    given += 1
+                except RateLimited:
+                    continue
+            return given
+
+        return loop.run_until_complete(many())
+
+    with processes(api, 2, measure) as both, ThreadPoolExecutor(2) as pool:
+        given = list(pool.map(ask, both))
+    assert sum(given) <= burst, "never more than the measure"
+    assert sum(given) >= burst - 16, "and hardly less: what one process holds for a second is all that can be missing"
+
+
+def test_a_slow_client_loses_nothing_to_its_processes(api: House) -> None:
+    """Who asks once in a while is given one at a time: nothing is held back for it in a process."""
+    who, left = str(uuid4()), []
+    with processes(api, 1, Measure("read", 0.001, 40)) as ((loop, limits),):
+        for _ in range(4):
+            headers = loop.run_until_complete(limits.take(who, "read"))
+            left.append(int(headers["RateLimit"].split("r=")[1].split(";")[0]))
+            for lease in limits._leases.values():
+                lease.ends = 0.0  # a second has gone by
+    assert left == [39, 38, 37, 36]
+
+
+@pytest.mark.parametrize("text", ["read", "read=1", "read=0/5", "read=1/0", "made=1/5", "read=-1/5", "read=1/5;x"])
+def test_a_measure_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="SBT_RATE_LIMITS"):
+        read_measures(text)
+
+
+def test_nobody_is_believed_about_an_address_who_is_not_listed(api: House) -> None:
+    """The house lists no proxy: whatever X-Forwarded-For says, all of these are one stranger."""
+    with measures(api, "stranger=0.01/3"):
+        statuses: list[Any] = [
+            api.http.get(
+                "/v1/me", headers={"X-Forwarded-For": f"10.0.0.{n}", "Forwarded": f"for=10.0.0.{n}"}
+            ).status_code
+            for n in range(5)
+        ]
+    assert statuses == [401, 401, 401, 429, 429]
+
+
+def test_a_listed_proxy_is_believed_and_each_stranger_behind_it_has_its_own_measure(api: House) -> None:
+    port, text = free_port(), "stranger=0.01/2"
+    settings = api.app.state.settings.model_copy(
+        update={"trusted_proxies": "127.0.0.1", "port": port, "rate_limits": text}
+    )
+    api.superuser("TRUNCATE rate_limit")
+    with serving(create_app(settings.model_copy(update={"background": False})), port):
+        url = f"http://127.0.0.1:{port}/v1/me"
+        statuses = [
+            [httpx.get(url, headers={"X-Forwarded-For": address}).status_code for _ in range(3)]
+            for address in ("10.0.0.1", "10.0.0.2", "6.6.6.6, 10.0.0.3")
+        ]
+    api.superuser("TRUNCATE rate_limit")
+    assert statuses == [[401, 401, 429]] * 3
