@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from app import docs, health, openapi, problems, starting
-from app.access import keys, me, oauth, proving
+from app.access import keys, me, oauth, proving, signature_check
 from app.access.standing import Standing
 from app.access.tokens import Tokens
 from app.access.trail import remember_refusal
@@ -53,6 +53,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     admin.router,
     lists.router,
     sandbox_clock.router,
+    signature_check.router,
     health.router,
     docs.router,
 )

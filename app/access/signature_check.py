@@ -1,0 +1,203 @@
+"""POST /v1/signature-check, sandbox only: why a signature does not count, check by check, with the base as the service sees it, line by line."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from http_message_signatures import HTTPMessageVerifier
+from http_message_signatures.algorithms import ECDSA_P256_SHA256
+from http_message_signatures.resolvers import HTTPSignatureComponentResolver
+from http_sf.compat import Dictionary, InnerList
+from pydantic import BaseModel
+
+from app import clock
+from app.access import jwks
+from app.access.caller import Caller, needs
+from app.access.registration import SIGN
+from app.access.signatures import LONGEST_NONCE, MAX_AGE, ONCE, SHORTEST_NONCE, Sent, covered, sent
+from app.errors import InsufficientScope, NotFound
+from app.http.route import MAX_BODY, GuardedRoute, read_whole
+from app.problems import problems
+
+router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
+SKEW = HTTPMessageVerifier.max_clock_skew.total_seconds()
+BASE = "x-signature-base"
+
+
+class Check(BaseModel):
+    """One thing that must hold, and whether it does."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+class BaseLine(BaseModel):
+    """A line of the signature base: as the service makes it, and as yours was where you sent it."""
+
+    expected: str
+    yours: str | None
+    same: bool | None
+
+
+class Explained(BaseModel):
+    """`good`: this signature would count. The first check that is not ok is why it would not."""
+
+    good: bool
+    checks: list[Check]
+    base: list[BaseLine]
+
+
+@router.post(
+    "/v1/signature-check",
+    operation_id="check_signature",
+    response_model=Explained,
+    responses=problems(NotFound, InsufficientScope),
+)
+async def check_signature(request: Request, response: Response, caller: Annotated[Caller, needs(None)]) -> Explained:
+    """Sign a request to this address as you would sign a post, with any body, and read what is wrong. `X-Signature-Base`: your own
+    signature base, base64, to be compared line by line. Nothing is kept, no nonce is used up.
+    """
+    if not request.app.state.settings.sandbox:
+        raise NotFound
+    response.headers["Cache-Control"] = "no-store"
+    return explain(request, caller, await read_whole(request, MAX_BODY))
+
+
+def explain(request: Request, caller: Caller, body: bytes) -> Explained:
+    message = sent(request)
+    checks = list(_checks(message, request, caller, body))
+    return Explained(good=all(c.ok for c in checks), checks=checks, base=_lines(message))
+
+
+def _checks(message: Sent, request: Request, caller: Caller, body: bytes) -> Iterator[Check]:
+    """In the order in which they are made; after one that leaves nothing to look at, no more."""
+    headers = message.headers
+    there = [n for n in ("signature-input", "signature") if n in headers]
+    yield _check("headers", len(there) == 2, "Send Signature-Input and Signature.")
+    twice = [n for n in ONCE if len(request.headers.getlist(n)) > 1]
+    yield _check("once", not twice, f"Sent more than once: {', '.join(twice)}.")
+    found = _read(headers.get("signature-input", ""))
+    yield _check(
+        "input", found is not None, "Signature-Input must hold one label with an inner list: sbt=(...);created=..."
+    )
+    if found is None:
+        return
+    yield from _components(message, found)
+    yield from _parameters(found.params)
+    yield from _key(caller, str(found.params.get("keyid", "")))
+    yield _digest(headers.get("content-digest"), body)
+    yield _signature(message, caller, found)
+
+
+def _check(name: str, ok: bool, detail: str) -> Check:  # noqa: FBT001 - whether it holds is what a check is
+    return Check(check=name, ok=ok, detail="" if ok else detail)
+
+
+def _read(text: str) -> InnerList | None:
+    """The one inner list of Signature-Input; None where it is anything else."""
+    found = Dictionary()
+    try:
+        found.parse(text.encode())
+        (member,) = found.values()
+    except Exception:  # noqa: BLE001 - whatever the parser makes of it: it is no such list
+        return None
+    return member if isinstance(member, InnerList) else None
+
+
+def _components(message: Sent, found: InnerList) -> Iterator[Check]:
+    named, wanted = [str(item) for item in found], [f'"{n}"' for n in covered(message.headers)]
+    missing, extra = [n for n in wanted if n not in named], [n for n in named if n not in wanted]
+    yield _check("covers all it must", not missing, f"Cover also {' '.join(missing)}.")
+    yield _check("covers no more", not extra, f"Leave out {' '.join(extra)}: the base is kept, and holds no token.")
+    absent = [n for n in covered(message.headers) if not n.startswith("@") and n not in message.headers]
+    yield _check("covered headers are there", not absent, f"Send {', '.join(absent)}.")
+
+
+def _parameters(params: Any) -> Iterator[Check]:
+    created, now = params.get("created"), clock.real().timestamp()
+    whole = type(created) is int
+    yield _check("created", whole, "created must be an integer: seconds since 1970.")
+    if whole:
+        age = now - created
+        fresh = -SKEW <= age <= MAX_AGE.total_seconds() + SKEW
+        yield _check("age", fresh, f"It is {age:.0f} s old by our clock; it may be {MAX_AGE.total_seconds():.0f} s.")
+    nonce = params.get("nonce")
+    good = isinstance(nonce, str) and SHORTEST_NONCE <= len(nonce) <= LONGEST_NONCE
+    yield _check(
+        "nonce", good, f"nonce must be a string of {SHORTEST_NONCE} to {LONGEST_NONCE} characters, new each time."
+    )
+    known = ECDSA_P256_SHA256.algorithm_id
+    yield _check("alg", params.get("alg", known) == known, f"alg must be {known}, or left out.")
+
+
+def _key(caller: Caller, kid: str) -> Iterator[Check]:
+    """Of keys of other parties nothing is told."""
+    known = caller.snapshot
+    key = known.keys.get(kid)
+    mine = key is not None and known.clients[key.client_id].party == caller.party
+    yield _check(
+        "keyid", mine, "keyid must be the thumbprint (RFC 7638) of a registered key of your party; /v1/me lists them."
+    )
+    if key is not None and mine:
+        yield _check("purpose", key.purpose == SIGN, "This key is for asking for tokens, not for signing.")
+        yield _check("in force", key.good_for(key.purpose), "This key has ended, or is suspended.")
+
+
+def _digest(field: str | None, body: bytes) -> Check:
+    digests = HTTPMessageVerifier.content_digest_class
+    expected = digests.create(body)
+    try:
+        digests.verify(field or "", body)
+        good = True
+    except Exception:  # noqa: BLE001 - malformed or of another body: the detail says what it should be
+        good = False
+    return _check("content-digest", good, f"Of the {len(body)} bytes that arrived it is {expected}")
+
+
+def _signature(message: Sent, caller: Caller, found: InnerList) -> Check:
+    key = caller.snapshot.keys.get(str(found.params.get("keyid", "")))
+    text = "\n".join(line.expected for line in _lines(message))
+    signature = Dictionary()
+    try:
+        signature.parse(message.headers["signature"].encode())
+        (member,) = signature.values()
+        assert key is not None
+        ECDSA_P256_SHA256(public_key=jwks.point(key.x, key.y)).verify(signature=member.value, message=text.encode())
+        good = True
+    except Exception:  # noqa: BLE001 - whatever it is: it is no signature of this key over this base
+        good = False
+    return _check(
+        "signature",
+        good,
+        "It is not by this key over the base below: compare it with yours, line by line. r and s are 32 bytes each.",
+    )
+
+
+def _lines(message: Sent) -> list[BaseLine]:
+    found = _read(message.headers.get("signature-input", ""))
+    if found is None:
+        return []
+    resolver, lines = HTTPSignatureComponentResolver(message), []
+    for item in found:
+        try:
+            lines.append(f"{item}: {resolver.resolve(item)}")
+        except Exception:  # noqa: BLE001 - a component that is not there, or that there is none of
+            lines.append(f"{item}: (not in the request)")
+    lines.append(f'"@signature-params": {found}')
+    yours = _yours(message.headers.get(BASE))
+    return [
+        BaseLine(
+            expected=line, yours=(mine := yours[n] if n < len(yours) else None), same=mine == line if yours else None
+        )
+        for n, line in enumerate(lines)
+    ]
+
+
+def _yours(text: str | None) -> list[str]:
+    try:
+        return base64.b64decode(text, validate=True).decode().split("\n") if text else []
+    except (binascii.Error, UnicodeDecodeError):
+        return []

@@ -1,0 +1,82 @@
+"""POST /v1/signature-check tells an integrator what is wrong, one thing at a time, and uses nothing up."""
+
+import base64
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.access.credentials import KeyClient, registered
+from tests.house import House, refusal
+
+PATH = "/v1/signature-check"
+
+
+def explained(api: House, headers: dict[str, str], body: bytes = b"{}") -> dict[str, Any]:
+    answer = api.http.post(PATH, content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def first_wrong(found: dict[str, Any]) -> str:
+    assert found["good"] is False
+    wrong = next(c for c in found["checks"] if not c["ok"])
+    assert wrong["detail"]
+    return str(wrong["check"])
+
+
+def test_a_good_signature_is_good_twice_and_its_base_is_shown(api: House) -> None:
+    mine = registered(api, "bkn")
+    headers = mine.headers(PATH, b"{}")
+    for _ in range(2):
+        found = explained(api, headers)
+        assert found["good"], found
+    lines = [line["expected"] for line in found["base"]]
+    assert lines[0] == '"@method": POST' and lines[1] == f'"@target-uri": {api.base}{PATH}'
+    mine_too = base64.b64encode("\n".join([*lines[:1], "else", *lines[2:]]).encode()).decode()
+    compared = explained(api, headers | {"X-Signature-Base": mine_too})["base"]
+    assert [line["same"] for line in compared] == [True, False, *[True] * (len(lines) - 2)]
+
+
+def changed(headers: dict[str, str], old: str, new: str) -> dict[str, str]:
+    return headers | {"Signature-Input": headers["Signature-Input"].replace(old, new, 1)}
+
+
+def test_each_fault_is_named(api: House) -> None:
+    mine, other = registered(api, "bkn"), registered(api, "bawaslu")
+    good = mine.headers(PATH, b"{}")
+    without = {n: v for n, v in good.items() if n != "Signature"}
+    assert first_wrong(explained(api, without)) == "headers"
+    assert first_wrong(explained(api, good | {"Signature-Input": "sbt="})) == "input"
+    assert first_wrong(explained(api, changed(good, '"@method" ', ""))) == "covers all it must"
+    assert first_wrong(explained(api, changed(good, '"@method"', '"@method" "authorization"'))) == "covers no more"
+    assert first_wrong(explained(api, changed(good, "created=", "created=9"))) == "age"
+    assert first_wrong(explained(api, changed(good, "nonce=", "other="))) == "nonce"
+    assert first_wrong(explained(api, changed(good, "ecdsa-p256-sha256", "ed25519"))) == "alg"
+    assert first_wrong(explained(api, good, b"{ }")) == "content-digest"
+    assert first_wrong(explained(api, good | {"Idempotency-Key": str(uuid4())})) == "signature"
+    wrong = KeyClient(api, "bkn", mine.client_id, mine.auth, other.sign).headers(PATH, b"{}")
+    assert first_wrong(explained(api, wrong)) == "keyid"
+    wrong = KeyClient(api, "bkn", mine.client_id, mine.auth, mine.auth).headers(PATH, b"{}")
+    assert first_wrong(explained(api, wrong)) == "purpose"
+    assert api.send("operator", f"/v1/admin/keys/{mine.sign_kid}/suspensions", None).status_code == 201
+    assert first_wrong(explained(api, good)) == "in force"
+
+
+@pytest.mark.parametrize("text", ["", "\x01", "(((", "a=b", "a=()", 'a=("x";q=1)', "a=1, b=2", "é"])
+def test_it_answers_whatever_is_sent(api: House, text: str) -> None:
+    headers = {"Authorization": f"Bearer {api.token('bkn')}", "Signature-Input": text, "Signature": text}
+    raw = [(n.encode(), v.encode().replace(b"\x01", b" ").strip()) for n, v in headers.items()]
+    answer = api.http.post(PATH, content=b"x", headers=raw)
+    assert answer.status_code == 200 and answer.json()["good"] is False
+
+
+def test_it_is_for_the_sandbox_and_for_who_has_a_token(api: House) -> None:
+    assert refusal(api.http.post(PATH))[0] == 401
+    settings = api.app.state.settings
+    api.app.state.settings = settings.model_copy(update={"environment": "production"})
+    try:
+        assert refusal(api.http.post(PATH, headers=api.headers("bkn"))) == (404, "NOT_FOUND")
+    finally:
+        api.app.state.settings = settings
