@@ -19,11 +19,13 @@ from app.access.registration import SIGN
 from app.access.signatures import LONGEST_NONCE, MAX_AGE, ONCE, SHORTEST_NONCE, Sent, covered, sent
 from app.errors import InsufficientScope, NotFound
 from app.http.route import MAX_BODY, GuardedRoute, read_whole
+from app.language import language
 from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
 SKEW = HTTPMessageVerifier.max_clock_skew.total_seconds()
 BASE = "x-signature-base"
+Found = tuple[str, bool, dict[str, str]]  # a check, whether it holds, and in both languages what to do
 
 
 class Check(BaseModel):
@@ -68,20 +70,31 @@ async def check_signature(request: Request, response: Response, caller: Annotate
 
 def explain(request: Request, caller: Caller, body: bytes) -> Explained:
     message = sent(request)
-    checks = list(_checks(message, request, caller, body))
+    chosen = language(request.headers.get("accept-language"))
+    found = list(_checks(message, request, caller, body))
+    checks = [Check(check=name, ok=ok, detail="" if ok else texts[chosen]) for name, ok, texts in found]
     return Explained(good=all(c.ok for c in checks), checks=checks, base=_lines(message))
 
 
-def _checks(message: Sent, request: Request, caller: Caller, body: bytes) -> Iterator[Check]:
+def _checks(message: Sent, request: Request, caller: Caller, body: bytes) -> Iterator[Found]:
     """In the order in which they are made; after one that leaves nothing to look at, no more."""
     headers = message.headers
-    there = [n for n in ("signature-input", "signature") if n in headers]
-    yield _check("headers", len(there) == 2, "Send Signature-Input and Signature.")
+    absent = [n for n in ("signature-input", "signature") if n not in headers]
+    yield _check("headers", not absent, "Kirim Signature-Input dan Signature.", "Send Signature-Input and Signature.")
     twice = [n for n in ONCE if len(request.headers.getlist(n)) > 1]
-    yield _check("once", not twice, f"Sent more than once: {', '.join(twice)}.")
-    found = _read(headers.get("signature-input", ""))
     yield _check(
-        "input", found is not None, "Signature-Input must hold one label with an inner list: sbt=(...);created=..."
+        "once",
+        not twice,
+        f"Dikirim lebih dari sekali: {', '.join(twice)}.",
+        f"Sent more than once: {', '.join(twice)}.",
+    )
+    found = _read(headers.get("signature-input", ""))
+    shape = "sbt=(...);created=..."
+    yield _check(
+        "input",
+        found is not None,
+        f"Signature-Input harus satu label dengan daftar: {shape}",
+        f"Signature-Input must hold one label with a list: {shape}",
     )
     if found is None:
         return
@@ -92,8 +105,8 @@ def _checks(message: Sent, request: Request, caller: Caller, body: bytes) -> Ite
     yield _signature(message, caller, found)
 
 
-def _check(name: str, ok: bool, detail: str) -> Check:  # noqa: FBT001 - whether it holds is what a check is
-    return Check(check=name, ok=ok, detail="" if ok else detail)
+def _check(name: str, ok: bool, text_id: str, text_en: str) -> Found:  # noqa: FBT001 - whether it holds is what a check is
+    return name, ok, {"id": text_id, "en": text_en}
 
 
 def _read(text: str) -> InnerList | None:
@@ -107,46 +120,61 @@ def _read(text: str) -> InnerList | None:
     return member if isinstance(member, InnerList) else None
 
 
-def _components(message: Sent, found: InnerList) -> Iterator[Check]:
+def _components(message: Sent, found: InnerList) -> Iterator[Found]:
     named, wanted = [str(item) for item in found], [f'"{n}"' for n in covered(message.headers)]
     missing, extra = [n for n in wanted if n not in named], [n for n in named if n not in wanted]
-    yield _check("covers all it must", not missing, f"Cover also {' '.join(missing)}.")
-    yield _check("covers no more", not extra, f"Leave out {' '.join(extra)}: the base is kept, and holds no token.")
+    yield _check(
+        "covers all it must", not missing, f"Cakup juga {' '.join(missing)}.", f"Cover also {' '.join(missing)}."
+    )
+    listed = " ".join(extra)
+    yield _check(
+        "covers no more",
+        not extra,
+        f"Hapus {listed}: dasarnya disimpan, dan tidak memuat token.",
+        f"Leave out {listed}: the base is kept, and holds no token.",
+    )
     absent = [n for n in covered(message.headers) if not n.startswith("@") and n not in message.headers]
-    yield _check("covered headers are there", not absent, f"Send {', '.join(absent)}.")
+    yield _check("covered headers are there", not absent, f"Kirim {', '.join(absent)}.", f"Send {', '.join(absent)}.")
 
 
-def _parameters(params: Any) -> Iterator[Check]:
+def _parameters(params: Any) -> Iterator[Found]:
     created, now = params.get("created"), clock.real().timestamp()
     whole = type(created) is int
-    yield _check("created", whole, "created must be an integer: seconds since 1970.")
+    yield _check(
+        "created", whole, "created: bilangan bulat, detik sejak 1970.", "created: an integer, seconds since 1970."
+    )
     if whole:
-        age = now - created
-        fresh = -SKEW <= age <= MAX_AGE.total_seconds() + SKEW
-        yield _check("age", fresh, f"It is {age:.0f} s old by our clock; it may be {MAX_AGE.total_seconds():.0f} s.")
-    nonce = params.get("nonce")
+        age, most = now - created, MAX_AGE.total_seconds()
+        text_id = f"Umurnya {age:.0f} detik menurut jam kami; paling lama {most:.0f}."
+        yield _check(
+            "age", -SKEW <= age <= most + SKEW, text_id, f"It is {age:.0f} s old by our clock; at most {most:.0f}."
+        )
+    nonce, size = params.get("nonce"), f"{SHORTEST_NONCE}-{LONGEST_NONCE}"
     good = isinstance(nonce, str) and SHORTEST_NONCE <= len(nonce) <= LONGEST_NONCE
     yield _check(
-        "nonce", good, f"nonce must be a string of {SHORTEST_NONCE} to {LONGEST_NONCE} characters, new each time."
+        "nonce", good, f"nonce: {size} karakter, baru setiap kali.", f"nonce: {size} characters, new each time."
     )
     known = ECDSA_P256_SHA256.algorithm_id
-    yield _check("alg", params.get("alg", known) == known, f"alg must be {known}, or left out.")
+    yield _check("alg", params.get("alg", known) == known, f"alg: {known}, atau tanpa alg.", f"alg: {known}, or none.")
 
 
-def _key(caller: Caller, kid: str) -> Iterator[Check]:
+def _key(caller: Caller, kid: str) -> Iterator[Found]:
     """Of keys of other parties nothing is told."""
     known = caller.snapshot
     key = known.keys.get(kid)
     mine = key is not None and known.clients[key.client_id].party == caller.party
+    text_id = "keyid: sidik (RFC 7638) kunci instansi Anda yang terdaftar; lihat /v1/me."
     yield _check(
-        "keyid", mine, "keyid must be the thumbprint (RFC 7638) of a registered key of your party; /v1/me lists them."
+        "keyid", mine, text_id, "keyid: thumbprint (RFC 7638) of a registered key of your party; /v1/me lists them."
     )
     if key is not None and mine:
-        yield _check("purpose", key.purpose == SIGN, "This key is for asking for tokens, not for signing.")
-        yield _check("in force", key.good_for(key.purpose), "This key has ended, or is suspended.")
+        text_id = "Kunci ini untuk meminta token, bukan untuk menandatangani."
+        yield _check("purpose", key.purpose == SIGN, text_id, "This key is for asking for tokens, not for signing.")
+        text_id = "Kunci ini sudah berakhir atau ditangguhkan."
+        yield _check("in force", key.good_for(key.purpose), text_id, "This key has ended, or is suspended.")
 
 
-def _digest(field: str | None, body: bytes) -> Check:
+def _digest(field: str | None, body: bytes) -> Found:
     digests = HTTPMessageVerifier.content_digest_class
     expected = digests.create(body)
     try:
@@ -154,10 +182,12 @@ def _digest(field: str | None, body: bytes) -> Check:
         good = True
     except Exception:  # noqa: BLE001 - malformed or of another body: the detail says what it should be
         good = False
-    return _check("content-digest", good, f"Of the {len(body)} bytes that arrived it is {expected}")
+    size = len(body)
+    text_id = f"Untuk {size} byte yang tiba nilainya {expected}"
+    return _check("content-digest", good, text_id, f"Of the {size} bytes that arrived it is {expected}")
 
 
-def _signature(message: Sent, caller: Caller, found: InnerList) -> Check:
+def _signature(message: Sent, caller: Caller, found: InnerList) -> Found:
     key = caller.snapshot.keys.get(str(found.params.get("keyid", "")))
     text = "\n".join(line.expected for line in _lines(message))
     signature = Dictionary()
@@ -165,22 +195,22 @@ def _signature(message: Sent, caller: Caller, found: InnerList) -> Check:
         signature.parse(message.headers["signature"].encode())
         (member,) = signature.values()
         assert key is not None
-        ECDSA_P256_SHA256(public_key=jwks.point(key.x, key.y)).verify(signature=member.value, message=text.encode())
+        verifier: Any = ECDSA_P256_SHA256
+        verifier(public_key=jwks.point(key.x, key.y)).verify(signature=member.value, message=text.encode())
         good = True
     except Exception:  # noqa: BLE001 - whatever it is: it is no signature of this key over this base
         good = False
-    return _check(
-        "signature",
-        good,
-        "It is not by this key over the base below: compare it with yours, line by line. r and s are 32 bytes each.",
-    )
+    text_id = "Bukan oleh kunci ini atas dasar di bawah: bandingkan baris demi baris. r dan s masing-masing 32 byte."
+    text_en = "It is not by this key over the base below: compare it line by line. r and s are 32 bytes each."
+    return _check("signature", good, text_id, text_en)
 
 
 def _lines(message: Sent) -> list[BaseLine]:
     found = _read(message.headers.get("signature-input", ""))
     if found is None:
         return []
-    resolver, lines = HTTPSignatureComponentResolver(message), []
+    made: Any = HTTPSignatureComponentResolver
+    resolver, lines = made(message), []
     for item in found:
         try:
             lines.append(f"{item}: {resolver.resolve(item)}")
