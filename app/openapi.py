@@ -5,7 +5,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from app import errors
 from app.access.caller import Needs
+from app.errors import DomainError
+from app.http.route import GuardedRoute
+from app.http.route import walk as _walk
 from app.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
@@ -41,6 +45,40 @@ def _finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     return document
 
 
+def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainError]]:
+    """What any route may refuse with, whatever it does: by what it takes."""
+    found: list[type[DomainError]] = [errors.UriTooLong, errors.HeadersTooLarge, errors.Internal, errors.Overloaded]
+    if isinstance(route, GuardedRoute):
+        found += [errors.NotFound, errors.ValidationFailed]
+    if "requestBody" in operation:
+        found += [errors.InvalidJson, errors.BodyTooSlow, errors.BodyTooLarge, errors.UnsupportedMediaType]
+    if any(isinstance(d.call, Needs) for d in route.dependant.dependencies):
+        found += [errors.TokenInvalid, errors.PartySuspended, errors.RateLimited, errors.AccessNotRecorded]
+    if any(p.alias.lower() == "idempotency-key" for d in _walk(route.dependant) for p in d.header_params):
+        found += [errors.IdempotencyKeyRequired, errors.BodyTooSlow]
+    return found
+
+
+def _problem(says: str) -> dict[str, Any]:
+    return {"description": says, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+_ERROR = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+OAUTH = {
+    status: {"description": f"RFC 6749: {says}", "content": {"application/json": {"schema": _ERROR}}}
+    for status, says in (
+        ("400", "invalid_request, invalid_scope, unauthorized_client, unsupported_grant_type"),
+        ("401", "invalid_client"),
+        ("429", "temporarily_unavailable: too many requests"),
+        ("503", "temporarily_unavailable"),
+    )
+}
+
+
 def _operation(operation: dict[str, Any], route: APIRoute) -> None:
     framework = operation["responses"].get("422", {}).get("content", {})
     if "application/json" in framework:
@@ -51,6 +89,11 @@ def _operation(operation: dict[str, Any], route: APIRoute) -> None:
                 "description": "`VALIDATION_FAILED`",
                 "content": {MEDIA_TYPE: {"schema": schema}},
             }
+    for error in _answers(operation, route):
+        operation["responses"].setdefault(str(error.status), _problem(f"`{error.code}` {error.title_en}"))
+    if route.path.startswith("/oauth2"):
+        operation["responses"] |= OAUTH
+    operation["responses"] = dict(sorted(operation["responses"].items()))
     scopes = [d.call.scope for d in route.dependant.dependencies if isinstance(d.call, Needs)]
     if scopes:
         operation["security"] = [{SCHEME: [s for s in scopes if s]}]

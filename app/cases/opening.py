@@ -234,9 +234,7 @@ def _append(
     parts: EntryParts,
     entry_id: UUID,
 ) -> Appended:
-    sig = parts.sign(
-        keep_body=draft.new.report.reporter is None
-    )  # a reporter has a key of its own, and may be erased alone
+    sig = parts.sign(keep_body=draft.new.report.reporter is None)  # who may be erased alone, under a key of their own
     says = {
         "number": draft.number,
         "procedure": draft.procedure.code,

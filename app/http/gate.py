@@ -91,7 +91,7 @@ SLOWEST = 16 * 1024  # bytes a second that earn a large body its time
 def too_large(scope: Scope) -> DomainError | None:
     """Address and headers, before anything reads them."""
     if scope["method"] in REFUSED_METHODS:
-        return MethodNotAllowed(headers={"Allow": "GET, POST, PUT"})
+        return MethodNotAllowed(headers={"Allow": "GET, POST"})
     if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URI:
         return UriTooLong()
     headers = scope["headers"]

@@ -52,10 +52,10 @@ class ParsedRequest(Request):
         return self._parsed
 
 
-def _walk(dependant: Dependant) -> Iterator[Dependant]:
+def walk(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for below in dependant.dependencies:
-        yield from _walk(below)
+        yield from walk(below)
 
 
 ADMIN = "/v1/admin"
@@ -66,7 +66,7 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
-        found = list(_walk(self.dependant))
+        found = list(walk(self.dependant))
         guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))]
         takes = next((d.call for d in found if isinstance(d.call, Takes)), Takes(MAX_BODY))
         has_body = self.body_field is not None

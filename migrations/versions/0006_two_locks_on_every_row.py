@@ -54,11 +54,12 @@ FUNCTIONS = """
 ALL, PARTY, SERVICE, AUDITOR = (
     f"(SELECT {name}())" for name in ("sees_all_cases", "asking", "is_service", "is_auditor")
 )
-OF_A_CASE = f"{ALL} OR EXISTS (SELECT 1 FROM cases c WHERE c.id = case_id)"  # the policy of cases decides
+# The policy of cases decides. Columns of the guarded row are named with its table: a subquery's own table may have one of that name.
+OF_A_CASE = f"{ALL} OR EXISTS (SELECT 1 FROM cases c WHERE c.id = {{table}}.case_id)"
 CASES = f"{ALL} OR (SELECT acting_agency()) = ANY (acted) OR (reached_ppk AND agency_code = (SELECT its_employer()))"
 PART = f"""
     {SERVICE} OR EXISTS (
-        SELECT 1 FROM entry e JOIN cases c ON c.id = e.case_id WHERE e.id = entry_id AND CASE part
+        SELECT 1 FROM entry e JOIN cases c ON c.id = e.case_id WHERE e.id = payload.entry_id AND CASE payload.part
             WHEN 'summary' THEN true
             WHEN 'content' THEN NOT {AUDITOR}
             WHEN 'reporter' THEN c.opened_by = {PARTY} AND (SELECT asking_purpose()) IS NOT NULL
@@ -71,11 +72,11 @@ PART = f"""
 """
 ENTRY = f"""
     (log = 'cases' AND case_id IS NULL) OR party = {PARTY} OR CASE WHEN log = 'access' THEN {AUDITOR}
-    ELSE {ALL} OR EXISTS (SELECT 1 FROM cases c WHERE c.id = case_id) END
+    ELSE {ALL} OR EXISTS (SELECT 1 FROM cases c WHERE c.id = entry.case_id) END
 """
 OWN = f"{SERVICE} OR party = {PARTY}"
-OWN_CLIENT = f"{SERVICE} OR EXISTS (SELECT 1 FROM client k WHERE k.id = client_id AND k.party = {PARTY})"
-OWN_JOB = f"{SERVICE} OR EXISTS (SELECT 1 FROM import_job j WHERE j.id = job_id)"
+OWN_CLIENT = f"{SERVICE} OR EXISTS (SELECT 1 FROM client k WHERE k.id = idempotency.client_id AND k.party = {PARTY})"
+OWN_JOB = f"{SERVICE} OR EXISTS (SELECT 1 FROM import_job j WHERE j.id = import_line.job_id)"
 SOMEBODY = f"{PARTY} IS NOT NULL"
 OPERATOR = f"{SERVICE} OR (SELECT asking_kind()) = 'operator'"
 # table: which rows are seen (and may be changed, as far as grants go), and which may be put there
@@ -99,11 +100,12 @@ def upgrade() -> None:
     op.execute(FUNCTIONS)
     for table, (seen, put) in POLICIES.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"CREATE POLICY {table}_seen ON {table} FOR SELECT TO sbt_app USING ({seen})")
+        mine = seen.format(table=table)
+        op.execute(f"CREATE POLICY {table}_seen ON {table} FOR SELECT TO sbt_app USING ({mine})")
         op.execute(f"CREATE POLICY {table}_put ON {table} FOR INSERT TO sbt_app WITH CHECK ({put})")
         if table in CHANGED:
             op.execute(
-                f"CREATE POLICY {table}_changed ON {table} FOR UPDATE TO sbt_app USING ({seen}) WITH CHECK (true)"
+                f"CREATE POLICY {table}_changed ON {table} FOR UPDATE TO sbt_app USING ({mine}) WITH CHECK (true)"
             )
     # the sequencer knows no party: it reads leaves, and gives them their place
     op.execute("CREATE POLICY entry_sequenced ON entry FOR SELECT TO sbt_worker USING (true)")

@@ -62,6 +62,8 @@ CANARY = "Kenari Kunci"
 
 
 def a_case(api: House) -> Case:
+    """Beside one that another agency opened: a policy that looked at the wrong row would take the one for the other."""
+    api.open("skb_2022")
     return api.walked("kajian_bawaslu", subject__name=CANARY, report__reporter={"name": f"{CANARY} Pelapor"})
 
 
