@@ -23,7 +23,7 @@ check: $(VENV)/ready
 
 # Known weaknesses of what the image ships; needs the network, so CI does not run it. Exceptions: docs/audit.md, each dated.
 audit: $(VENV)/ready
-	$(BIN)/pip-audit --requirement requirements-image.lock --disable-pip --require-hashes --progress-spinner off \
+	$(BIN)/pip-audit --requirement requirements-image.lock --disable-pip --require-hashes --strict --progress-spinner off \
 		$$(grep -oE '^\| (PYSEC|GHSA|CVE)-[A-Za-z0-9-]+' docs/audit.md | sed 's/^| /--ignore-vuln /')
 
 # Fifty rounds of kill -9 under load, the tree properties at full size, the manifest, many lives of cases: about half an hour.

@@ -45,6 +45,32 @@ def _finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     return document
 
 
+# What an answer leads to: model, operation, parameter, and where its value stands.
+LINKS = (
+    ("Written", "read_case", "case_id", "/id"),
+    ("Written", "read_history", "case_id", "/id"),
+    ("Written", "read_bundle", "case_id", "/id"),
+    ("Written", "read_receipt", "entry", "/entry/id"),
+    ("ChangeView", "read_change", "change", "/id"),
+    ("JobView", "read_import", "job", "/id"),
+    ("JobView", "read_import_lines", "job", "/id"),
+)
+
+
+def _links(operation: dict[str, Any]) -> None:
+    """OpenAPI's links: what was made can be read there."""
+    for status in ("201", "202"):
+        answer = operation["responses"].get(status, {})
+        model = (
+            answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+        )
+        links = {
+            to: {"operationId": to, "parameters": {p: f"$response.body#{at}"}} for m, to, p, at in LINKS if m == model
+        }
+        if links:
+            answer["links"] = links
+
+
 def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainError]]:
     """What any route may refuse with, whatever it does: by what it takes."""
     found: list[type[DomainError]] = [errors.UriTooLong, errors.HeadersTooLarge, errors.Internal, errors.Overloaded]
@@ -93,6 +119,7 @@ def _operation(operation: dict[str, Any], route: APIRoute) -> None:
         operation["responses"].setdefault(str(error.status), _problem(f"`{error.code}` {error.title_en}"))
     if route.path.startswith("/oauth2"):
         operation["responses"] |= OAUTH
+    _links(operation)
     operation["responses"] = dict(sorted(operation["responses"].items()))
     scopes = [d.call.scope for d in route.dependant.dependencies if isinstance(d.call, Needs)]
     if scopes:
