@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app import embedded, roles
-from bench import before, bringing, ledger, load, service
+from bench import access, before, bringing, ledger, load, service
 from bench.load import Measured, Prepared
 from bench.service import Service, free_port, wait
 from demo.bodies import body_for
@@ -29,6 +29,7 @@ from demo.plan import PILKADA, plan
 console = Console()
 AT_ONCE = 16
 DAY = date(2024, 10, 18)
+SOMEBODY = itertools.count()
 
 
 def main() -> int:
@@ -41,12 +42,17 @@ def main() -> int:
     arguments.add_argument("--leaves", type=int, default=1_000_000, help="size of the log that is verified")
     arguments.add_argument("--lines", type=int, default=10_000, help="older cases that come in")
     arguments.add_argument("--turns", type=int, default=3, help="readings each, before and now")
-    arguments.add_argument("--only", choices=("posts", "before", "ledger", "import"), help="one part instead of all")
+    arguments.add_argument(
+        "--only", choices=("posts", "before", "ledger", "import", "access"), help="one part instead of all"
+    )
     chosen = arguments.parse_args()
     rows: list[dict[str, Any]] = []
     log: list[dict[str, Any]] = []
     if chosen.only in (None, "before"):
         log += before.compare(chosen.data, post_all, chosen.cases, chosen.turns)
+        console.print(ledger.show(log))
+    if chosen.only in (None, "access"):
+        log += access.measure(chosen.data, openings, chosen.cases, chosen.turns, chosen.seconds)
         console.print(ledger.show(log))
     if chosen.only in (None, "ledger"):
         log += ledger.measure(chosen.data, chosen.leaves, chosen.seconds)
@@ -121,7 +127,7 @@ def openings(found: Service, count: int, ids: list[str]) -> Iterator[Prepared]:
     def keep(_: int, answer: bytes) -> None:
         ids.append(json.loads(answer)["id"])
 
-    for n in range(count):  # somebody else each time: the same person would be the same case
+    for n in itertools.islice(SOMEBODY, count):  # somebody else each time: the same person would be the same case
         body["subject"]["nip"] = f"{birth + timedelta(days=n % 9000):%Y%m%d}2015011{900 + n // 9000:03}"
         yield load.request("POST", "/v1/cases", headers(found, "bkn", key=True), json.dumps(body).encode()), keep
 

@@ -51,7 +51,7 @@ async def _connection(port: int, requests: Iterator[Prepared], ends: float, meas
                 return
             before = time.perf_counter()
             writer.write(raw)
-            status, body = await _answer(reader)
+            status, body = await answer(reader)
             measured.latencies.append((time.perf_counter() - before) * 1000)
             measured.statuses[status] = measured.statuses.get(status, 0) + 1
             if then is not None:
@@ -60,7 +60,7 @@ async def _connection(port: int, requests: Iterator[Prepared], ends: float, meas
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     at = head.lower().index(b"content-length:") + 15
     length = int(head[at : head.index(b"\r\n", at)])

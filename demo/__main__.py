@@ -127,7 +127,10 @@ def transfer(data: Path, base: str, words: list[str]) -> str:
 
 def settings(data: Path, base: str) -> dict[str, str]:
     port = base.rpartition(":")[2]
-    return {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(data), "SBT_PORT": port}
+    limits = ", ".join(
+        f"{c}=100000/100000" for c in ("read", "write", "bulk", "admin", "token")
+    )  # two years in two minutes
+    return {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(data), "SBT_PORT": port, "SBT_RATE_LIMITS": limits}
 
 
 async def figures(driver: Driver, election: str) -> dict[tuple[str, str], int]:

@@ -1,0 +1,184 @@
+"""What access costs: a token checked, a signed post under row-level security beside neither, and what a flood of refusals does to who is served."""
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import uvloop
+
+from app import embedded, roles
+from app.access import jwks, keys
+from app.access.signing import SigningClient
+from app.access.tokens import Tokens
+from bench import load, service
+from bench.load import Measured, Prepared
+from bench.service import Service
+from demo.bodies import body_for
+
+AT_ONCE = 16
+DAY = date(2024, 10, 18)
+GUARDED = ("cases", "stage", "entry", "payload", "data_key", "blind_index", "access", "idempotency")
+FLOOD = 2000  # refused requests a second
+Openings = Callable[[Service, int, list[str]], Iterator[Prepared]]
+
+
+def measure(data: Path, openings: Openings, cases: int, turns: int, seconds: float) -> list[dict[str, Any]]:
+    with service.running(data, 2) as found:
+        signed = _both(found, openings, cases, turns)
+    limits = "read=200/400, write=100000/100000, bulk=5/20, admin=10/50, token=100/100, stranger=20/100"
+    with service.running(data, 2, limits=limits) as found:
+        flood = _flood(found, openings, seconds)
+    return [_token_check(data), signed, flood]
+
+
+def _token_check(data: Path) -> dict[str, Any]:
+    """Warm: the same token again, as a client sends it for ten minutes."""
+    folder = data / "bench-token"
+    tokens = Tokens(keys.load(folder), "https://sbt.example", "sandbox")
+    token = tokens.issue("bkn-sandbox", "bkn", ["cases:read"] * 30)
+    tokens.check(token)
+    rounds, begun = 20_000, time.perf_counter()
+    for _ in range(rounds):
+        tokens.check(token)
+    warm = (time.perf_counter() - begun) / rounds
+    others = [tokens.issue(f"c{n}", "bkn", ["cases:read"]) for n in range(200)]
+    begun = time.perf_counter()
+    for other in others:
+        tokens.check(other)
+    return {
+        "what": "token check",
+        "warm_ms": round(warm * 1000, 4),
+        "first_time_ms": round((time.perf_counter() - begun) / len(others) * 1000, 3),
+    }
+
+
+def _superuser(found: Service) -> psycopg.Connection[Any]:
+    socket = embedded.socket_folder(found.data.resolve())
+    url = embedded.url(socket, embedded.SUPERUSER, (found.data / "pg.password").read_text(), roles.DATABASE)
+    return psycopg.connect(roles.plain(url), autocommit=True)
+
+
+def _client(found: Service) -> SigningClient:
+    """A signing key of the party whose token is used."""
+    key = jwks.read_pem(jwks.new_pem())
+    public = jwks.public(key)
+    jwk = {name: public[name] for name in ("kty", "crv", "x", "y")}
+    body = {"client_id": "bkn-sandbox", "purpose": "sign", "jwk": jwk}
+    headers = {"Authorization": f"Bearer {found.tokens['operator']}", "Idempotency-Key": str(uuid4())}
+    base = f"http://127.0.0.1:{found.port}"
+    httpx.post(f"{base}/v1/admin/keys", json=body, headers=headers).raise_for_status()
+    time.sleep(3)  # the other process hears of it
+    return SigningClient(public["kid"], key, base)
+
+
+def _both(found: Service, openings: Openings, cases: int, turns: int) -> dict[str, Any]:
+    """Turn by turn in one run: neither, and both."""
+    signer, rates = _client(found), {"neither": list[Measured](), "both": list[Measured]()}
+    for _ in range(turns):
+        for what, measured in rates.items():
+            ids: list[str] = []
+            uvloop.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
+            with _superuser(found) as session:
+                for table in GUARDED:
+                    session.execute(
+                        f"ALTER TABLE {table} {'ENABLE' if what == 'both' else 'DISABLE'} ROW LEVEL SECURITY"
+                    )
+            requests = list(
+                _posts(found, ids, signer if what == "both" else None)
+            )  # signed beforehand: a client's work
+            measured.append(uvloop.run(load.run(found.port, AT_ONCE, iter(requests), seconds=600)))
+    means = {what: sum(m.rate for m in done) / len(done) for what, done in rates.items()}
+    return {
+        "what": "stage post of 2 workers, 16 connections",
+        "neither": [round(m.rate) for m in rates["neither"]],
+        "signed_and_row_level_security": [round(m.rate) for m in rates["both"]],
+        "share_of_means": round(means["both"] / means["neither"], 3),
+        "statuses": {what: dict(done[-1].statuses) for what, done in rates.items()},
+        "p99_ms": {what: round(done[-1].percentile(0.99), 1) for what, done in rates.items()},
+    }
+
+
+def _posts(found: Service, ids: list[str], signer: SigningClient | None) -> Iterator[Prepared]:
+    body = json.dumps(body_for("sbt_2024", "verifikasi_satgas", "lolos", DAY)).encode()
+    for case in ids:
+        path = f"/v1/cases/{case}/stages/verifikasi_satgas"
+        made = {"Idempotency-Key": str(uuid4()), "If-Match": '"1"', "Content-Type": "application/json"}
+        made = signer.signed("POST", path, made, body) if signer else made
+        made |= {"Authorization": f"Bearer {found.tokens['bkn']}"}
+        yield load.request("POST", path, {n: v for n, v in made.items() if n != "Content-Type"}, body), None
+
+
+def _flood(found: Service, openings: Openings, seconds: float) -> dict[str, Any]:
+    """One client reads and another posts, in calm and in the flood; a third asks far beyond its measure."""
+    ids: list[str] = []
+    uvloop.run(load.run(found.port, AT_ONCE, openings(found, 1200, ids), seconds=600))
+    halves = ids[:600], ids[600:]
+    calm = _served(found, halves[0], seconds)
+    queue: Any = multiprocessing.get_context("spawn").Queue()
+    other = multiprocessing.get_context("spawn").Process(
+        target=_refused, args=(found.port, found.tokens["kemenpanrb"], seconds + 3, queue)
+    )
+    other.start()
+    time.sleep(2)
+    flood = _served(found, halves[1], seconds)
+    refused, statuses = queue.get()
+    other.join()
+    return {
+        "what": "p99 of accepted requests beside a flood of refused ones",
+        "refused_per_second": round(refused),
+        "of_the_flood": statuses,
+        "calm_p99_ms": {what: round(m.percentile(0.99), 1) for what, m in calm.items()},
+        "flood_p99_ms": {what: round(m.percentile(0.99), 1) for what, m in flood.items()},
+        "grown_by": {what: round(flood[what].percentile(0.99) / calm[what].percentile(0.99) - 1, 2) for what in calm},
+        "statuses": {what: dict(m.statuses) for what, m in flood.items()},
+    }
+
+
+def _served(found: Service, ids: list[str], seconds: float) -> dict[str, Measured]:
+    """Fifty reads and fifty posts a second, evenly."""
+    mine = {"Authorization": f"Bearer {found.tokens['bawaslu']}"}
+    reads = (load.request("GET", f"/v1/cases/{case}", mine) for case in itertools.cycle(ids))
+    posts = (raw for raw, _ in _posts(found, ids, None))
+
+    async def both() -> dict[str, Measured]:
+        one, two = await asyncio.gather(
+            _evenly(found.port, reads, 50, seconds), _evenly(found.port, posts, 50, seconds)
+        )
+        return {"read": one, "post": two}
+
+    return uvloop.run(both())
+
+
+async def _evenly(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> Measured:
+    """At a steady pace over four connections: the latency counts from the moment a request was due."""
+    measured, begun = Measured(seconds), time.perf_counter()
+    turn = itertools.count()
+
+    async def connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while (due := begun + next(turn) / rate) < begun + seconds and (raw := next(requests, None)) is not None:
+            await asyncio.sleep(max(due - time.perf_counter(), 0))
+            writer.write(raw)
+            status, _ = await load.answer(reader)
+            measured.latencies.append((time.perf_counter() - due) * 1000)
+            measured.statuses[status] = measured.statuses.get(status, 0) + 1
+        writer.close()
+
+    await asyncio.gather(*(connection() for _ in range(4)))
+    return measured
+
+
+def _refused(port: int, token: str, seconds: float, queue: Any) -> None:
+    """In a process of its own."""
+    raw = load.request("GET", "/v1/me", {"Authorization": f"Bearer {token}"})
+    done = uvloop.run(_evenly(port, itertools.repeat(raw), FLOOD, seconds))
+    queue.put((done.statuses.get(429, 0) / seconds, done.statuses))
