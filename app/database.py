@@ -45,10 +45,7 @@ class Who:
 NOBODY = Who("")  # what is public: no row of a case
 SERVICE = Who("@service")  # the watcher, the operator's commands, the verifier: every row; never for a caller
 # For this transaction alone (true): behind a pooler the next one may be somebody else's.
-BE = (
-    "SELECT set_config('sbt.party', $1, true) AS a, set_config('sbt.purpose', $2, true) AS b,"
-    " set_config('sbt.today', $3, true) AS c"
-)
+BE = "SELECT ask_as($1, $2, $3) IS NULL AS asked"
 
 
 class Base(DeclarativeBase):
@@ -96,7 +93,7 @@ class Session:
 
     async def be(self, who: Who) -> None:
         """The first statement of a transaction."""
-        await self.execute(BE, [who.party, who.purpose, clock.today().isoformat()])
+        await self.execute(BE, [who.party, who.purpose, clock.today()])
 
     async def run(self, statement: Statement, **values: Any) -> list[Any]:
         """The rows, their members named by the columns."""

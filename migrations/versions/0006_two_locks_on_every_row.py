@@ -7,64 +7,58 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# Who asks is said by the first statement of a transaction. Nobody said: no row.
+# Who asks is said by the first statement of a transaction, and is worked out there once: what a policy then asks of each row is cheap. All of
+# it is local to the transaction. Nobody said: no row.
 FUNCTIONS = """
-    CREATE FUNCTION asking() RETURNS text LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT nullif(current_setting('sbt.party', true), '') $$;
-
-    CREATE FUNCTION asking_purpose() RETURNS text LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT nullif(current_setting('sbt.purpose', true), '') $$;
-
-    CREATE FUNCTION asked_on() RETURNS date LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT nullif(current_setting('sbt.today', true), '')::date $$;
-
-    CREATE FUNCTION is_service() RETURNS boolean LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT coalesce(asking() = '@service', false) $$;
-
-    CREATE FUNCTION asking_kind() RETURNS text LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT kind FROM party WHERE code = asking() $$;
-
-    CREATE FUNCTION is_auditor() RETURNS boolean LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT is_service() OR coalesce(asking_kind() = 'auditor', false) $$;
-
-    CREATE FUNCTION its_employer() RETURNS text LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT agency_code FROM party WHERE code = asking() AND kind = 'ppk' $$;
-
-    CREATE FUNCTION acting_agency() RETURNS text LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT code FROM party WHERE code = asking() AND kind = 'agency' $$;
-
-    -- an agency with a mandate on the day, and the auditor: every case
-    CREATE FUNCTION sees_all_cases() RETURNS boolean LANGUAGE sql STABLE SET search_path = public, pg_temp AS
-    $$ SELECT is_auditor() OR EXISTS (
-         SELECT 1 FROM mandate m WHERE m.party = acting_agency() AND m.valid_from <= asked_on()
-         AND (m.valid_to IS NULL OR asked_on() <= m.valid_to)) $$;
+    CREATE FUNCTION ask_as(party text, purpose text, today date) RETURNS void LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    DECLARE
+        asking record;
+        mandated boolean;
+    BEGIN
+        SELECT kind, agency_code INTO asking FROM party p WHERE p.code = ask_as.party;
+        mandated := asking.kind = 'agency' AND EXISTS (
+            SELECT 1 FROM mandate m WHERE m.party = ask_as.party AND m.valid_from <= today AND (m.valid_to IS NULL OR today <= m.valid_to));
+        PERFORM set_config('sbt.party', party, true), set_config('sbt.purpose', purpose, true), set_config('sbt.today', today::text, true),
+            set_config('sbt.kind', CASE WHEN party = '@service' THEN 'service' ELSE coalesce(asking.kind, '') END, true),
+            -- an agency with a mandate on the day, and the auditor: every case; after its last one those it acted in
+            set_config('sbt.sees_all', CASE WHEN party = '@service' OR asking.kind = 'auditor' OR mandated THEN 'on' ELSE '' END, true),
+            set_config('sbt.agency', CASE WHEN asking.kind = 'agency' THEN party ELSE '' END, true),
+            set_config('sbt.employer', CASE WHEN asking.kind = 'ppk' THEN coalesce(asking.agency_code, '') ELSE '' END, true);
+    END $$;
 
     -- under which names a stage may be its own: its code, the roles it fills, those that nobody fills any more and it may have succeeded to
     CREATE FUNCTION its_roles() RETURNS text[] LANGUAGE sql STABLE SET search_path = public, pg_temp AS
     $$ SELECT array_agg(role) FROM (
-         SELECT asking() AS role
-         UNION SELECT 'ppk' WHERE asking_kind() = 'ppk'
-         UNION SELECT m.role FROM mandate m WHERE m.party = asking()
-         UNION SELECT m.role FROM mandate m WHERE acting_agency() IS NOT NULL AND NOT EXISTS (
-           SELECT 1 FROM mandate n WHERE n.role = m.role AND n.valid_from <= asked_on()
-           AND (n.valid_to IS NULL OR asked_on() <= n.valid_to))
+         SELECT current_setting('sbt.party', true) AS role
+         UNION SELECT 'ppk' WHERE current_setting('sbt.kind', true) = 'ppk'
+         UNION SELECT m.role FROM mandate m WHERE m.party = current_setting('sbt.party', true)
+         UNION SELECT m.role FROM mandate m WHERE current_setting('sbt.kind', true) = 'agency' AND NOT EXISTS (
+           SELECT 1 FROM mandate n WHERE n.role = m.role AND n.valid_from <= nullif(current_setting('sbt.today', true), '')::date
+           AND (n.valid_to IS NULL OR nullif(current_setting('sbt.today', true), '')::date <= n.valid_to))
        ) r $$;
 """
-# A subselect is asked once a query, not once a row.
-ALL, PARTY, SERVICE, AUDITOR = (
-    f"(SELECT {name}())" for name in ("sees_all_cases", "asking", "is_service", "is_auditor")
-)
+
+
+def _said(name: str) -> str:
+    """A subselect is asked once a query, not once a row."""
+    return f"(SELECT coalesce(current_setting('sbt.{name}', true), ''))"
+
+
+PARTY, PURPOSE = _said("party"), _said("purpose")
+ALL = f"{_said('sees_all')} = 'on'"
+SERVICE = f"{_said('kind')} = 'service'"
+AUDITOR = f"{_said('kind')} IN ('service', 'auditor')"
 # The policy of cases decides. Columns of the guarded row are named with its table: a subquery's own table may have one of that name.
 OF_A_CASE = f"{ALL} OR EXISTS (SELECT 1 FROM cases c WHERE c.id = {{table}}.case_id)"
-CASES = f"{ALL} OR (SELECT acting_agency()) = ANY (acted) OR (reached_ppk AND agency_code = (SELECT its_employer()))"
+CASES = f"{ALL} OR {_said('agency')} = ANY (acted) OR (reached_ppk AND agency_code = {_said('employer')})"
 PART = f"""
     {SERVICE} OR EXISTS (
         SELECT 1 FROM entry e JOIN cases c ON c.id = e.case_id WHERE e.id = payload.entry_id AND CASE payload.part
             WHEN 'summary' THEN true
             WHEN 'content' THEN NOT {AUDITOR}
-            WHEN 'reporter' THEN c.opened_by = {PARTY} AND (SELECT asking_purpose()) IS NOT NULL
-            WHEN 'subject' THEN CASE WHEN {AUDITOR} THEN coalesce((SELECT asking_purpose()) = 'audit', false)
-                ELSE (SELECT asking_purpose()) IS NOT NULL AND EXISTS (
+            WHEN 'reporter' THEN c.opened_by = {PARTY} AND {PURPOSE} <> ''
+            WHEN 'subject' THEN CASE WHEN {AUDITOR} THEN {PURPOSE} = 'audit'
+                ELSE {PURPOSE} <> '' AND EXISTS (
                     SELECT 1 FROM stage s WHERE s.case_id = c.id AND s.status <> 'skipped' AND (
                         s.posted_by = {PARTY} OR s.owner = ANY ((SELECT its_roles())::text[])
                         OR s.recorder = ANY ((SELECT its_roles())::text[]))) END
@@ -77,8 +71,8 @@ ENTRY = f"""
 OWN = f"{SERVICE} OR party = {PARTY}"
 OWN_CLIENT = f"{SERVICE} OR EXISTS (SELECT 1 FROM client k WHERE k.id = idempotency.client_id AND k.party = {PARTY})"
 OWN_JOB = f"{SERVICE} OR EXISTS (SELECT 1 FROM import_job j WHERE j.id = import_line.job_id)"
-SOMEBODY = f"{PARTY} IS NOT NULL"
-OPERATOR = f"{SERVICE} OR (SELECT asking_kind()) = 'operator'"
+SOMEBODY = f"{PARTY} <> ''"
+OPERATOR = f"{_said('kind')} IN ('service', 'operator')"
 # table: which rows are seen (and may be changed, as far as grants go), and which may be put there
 POLICIES: dict[str, tuple[str, str]] = {
     "cases": (CASES, f"{SERVICE} OR opened_by = {PARTY}"),

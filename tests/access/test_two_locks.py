@@ -120,7 +120,7 @@ def test_with_both_locks_those_it_is_for_see_it(api: House) -> None:
 def as_app(api: House, party: str = "", purpose: str = "") -> Iterator[psycopg.Connection[Any]]:
     """The application's own role, as a hole in the program would use it."""
     with psycopg.connect(roles.plain(api.urls.app)) as session:
-        session.execute("SELECT set_config('sbt.party', %s, true), set_config('sbt.purpose', %s, true), set_config('sbt.today', '2025-07-01', true)", [party, purpose])  # fmt: skip
+        session.execute("SELECT ask_as(%s, %s, '2025-07-01')", [party, purpose])
         try:
             yield session
         finally:
@@ -175,7 +175,7 @@ FORBIDDEN = [
     "SELECT pg_read_file('/etc/hostname')",
     "COPY (SELECT 1) TO PROGRAM 'true'",
     "CREATE TABLE mine (x text)",
-    "CREATE FUNCTION is_service() RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    "CREATE FUNCTION its_roles() RETURNS text[] LANGUAGE sql AS 'SELECT NULL::text[]'",
     "INSERT INTO sequenced VALUES ('cases', 10, gen_random_uuid())",
     "UPDATE log SET quarantined = NULL",
     "UPDATE party SET kind = 'auditor'",

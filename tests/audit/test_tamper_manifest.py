@@ -155,7 +155,7 @@ WEAKENED = [
     "DROP POLICY payload_seen ON payload",
     "CREATE POLICY other ON cases FOR SELECT TO sbt_app USING (true)",
     "ALTER POLICY cases_seen ON cases USING (true)",
-    "CREATE OR REPLACE FUNCTION sees_all_cases() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'",
+    "CREATE OR REPLACE FUNCTION ask_as(party text, purpose text, today date) RETURNS void LANGUAGE plpgsql AS 'BEGIN END'",
     "CREATE VIEW other AS SELECT * FROM cases",
     "CREATE RULE silent AS ON DELETE TO access DO INSTEAD NOTHING",
     "ALTER ROLE sbt_app IN DATABASE sbt SET search_path = evil, public",
