@@ -17,6 +17,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from app import embedded, migrating, roles, starting
+from app.access import forgetting
 from app.access.standing import Standing
 from app.admin import sandbox as sandboxes
 from app.cases.watching import Watcher
@@ -203,7 +204,9 @@ async def _watch(url: str) -> None:
     await standing.current()
     async with database.reading(SERVICE) as session:
         calendars = await load_calendars(session)
-    await Watcher(database, standing, calendars).run()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Watcher(database, standing, calendars).run())
+        group.create_task(forgetting.run(database))
 
 
 @app.command()

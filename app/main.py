@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from app import docs, health, matrix, openapi, problems, starting
-from app.access import keys, me, oauth, proving, signature_check
+from app.access import forgetting, keys, me, oauth, proving, signature_check
 from app.access.standing import Standing
 from app.access.tokens import Tokens
 from app.access.trail import remember_refusal
@@ -155,11 +155,13 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     watcher = Watcher(app.state.database, app.state.standing, app.state.calendars)
     app.state.after_commit = sequencer.wake
     task, watch = asyncio.create_task(sequencer.run()), asyncio.create_task(watcher.run())
+    forget = asyncio.create_task(forgetting.run(app.state.database))
     try:
         yield
     finally:
         watch.cancel()  # what it had in hand is rolled back, and found again
-        await asyncio.wait([watch], timeout=STOP_SECONDS)
+        forget.cancel()
+        await asyncio.wait([watch, forget], timeout=STOP_SECONDS)
         sequencer.stop()
         await asyncio.wait([task], timeout=STOP_SECONDS)
         task.cancel()

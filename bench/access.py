@@ -81,30 +81,32 @@ def _client(found: Service) -> SigningClient:
 
 
 def _both(found: Service, openings: Openings, cases: int, turns: int) -> dict[str, Any]:
-    """Turn by turn in one run: neither, and both."""
-    signer, rates = _client(found), {"neither": list[Measured](), "both": list[Measured]()}
-    for _ in range(turns):
-        for what, measured in rates.items():
-            ids: list[str] = []
-            uvloop.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
-            with _superuser(found) as session:
-                for table in GUARDED:
-                    session.execute(
-                        f"ALTER TABLE {table} {'ENABLE' if what == 'both' else 'DISABLE'} ROW LEVEL SECURITY"
-                    )
-            requests = list(
-                _posts(found, ids, signer if what == "both" else None)
-            )  # signed beforehand: a client's work
-            measured.append(uvloop.run(load.run(found.port, AT_ONCE, iter(requests), seconds=600)))
+    """Neither, policies alone, both, a signature alone, and back again: in one run, on one ledger, so that what grows or warms favours none."""
+    signer = _client(found)
+    rates = {what: list[Measured]() for what in ("neither", "policies", "both", "signed")}
+    ids: list[str] = []
+    each, order = cases // 2, [*rates, *reversed(rates)] * turns
+    uvloop.run(load.run(found.port, AT_ONCE, openings(found, each * len(order), ids), seconds=600))
+    time.sleep(3)  # the sequencer has caught up
+    for turn, what in enumerate(order):
+        _policies(found, on=what in ("policies", "both"))
+        chosen = ids[turn * each : (turn + 1) * each]
+        requests = list(_posts(found, chosen, signer if what in ("signed", "both") else None))  # a client's work
+        rates[what].append(uvloop.run(load.run(found.port, AT_ONCE, iter(requests), seconds=600)))
     means = {what: sum(m.rate for m in done) / len(done) for what, done in rates.items()}
     return {
         "what": "stage post of 2 workers, 16 connections",
-        "neither": [round(m.rate) for m in rates["neither"]],
-        "signed_and_row_level_security": [round(m.rate) for m in rates["both"]],
-        "share_of_means": round(means["both"] / means["neither"], 3),
+        "rates": {what: [round(m.rate) for m in done] for what, done in rates.items()},
+        "share_of_means": {what: round(rate / means["neither"], 3) for what, rate in means.items()},
         "statuses": {what: dict(done[-1].statuses) for what, done in rates.items()},
         "p99_ms": {what: round(done[-1].percentile(0.99), 1) for what, done in rates.items()},
     }
+
+
+def _policies(found: Service, *, on: bool) -> None:
+    with _superuser(found) as session:
+        for table in GUARDED:
+            session.execute(f"ALTER TABLE {table} {'ENABLE' if on else 'DISABLE'} ROW LEVEL SECURITY")
 
 
 def _posts(found: Service, ids: list[str], signer: SigningClient | None) -> Iterator[Prepared]:

@@ -69,7 +69,9 @@ ENTRY = f"""
     ELSE {ALL} OR EXISTS (SELECT 1 FROM cases c WHERE c.id = entry.case_id OFFSET 0) END
 """
 OWN = f"{SERVICE} OR party = {PARTY}"
-OWN_CLIENT = f"{SERVICE} OR EXISTS (SELECT 1 FROM client k WHERE k.id = idempotency.client_id AND k.party = {PARTY} OFFSET 0)"
+OWN_CLIENT = (
+    f"{SERVICE} OR EXISTS (SELECT 1 FROM client k WHERE k.id = idempotency.client_id AND k.party = {PARTY} OFFSET 0)"
+)
 OWN_JOB = f"{SERVICE} OR EXISTS (SELECT 1 FROM import_job j WHERE j.id = import_line.job_id OFFSET 0)"
 SOMEBODY = f"{PARTY} <> ''"
 OPERATOR = f"{_said('kind')} IN ('service', 'operator')"

@@ -208,7 +208,10 @@ def answers(operation: Operation, cell: Cell) -> set[int]:
     return {OK} if operation.method == "GET" or cell.status == OK else {REFUSED_STALE}
 
 
-def on_a_case(operation: Operation) -> bool:
+def on_a_case(operation: Operation, case: Situation) -> bool:
+    """Whether its answer may differ from case to case. A stage of another procedure is asked of the first case."""
+    if operation.name.startswith(("post_", "correct_")) and matrix.stage_of(operation, case) not in case.stages:
+        return False
     return "{case_id}" in operation.path or operation.name in ("read_import", "read_import_lines", "read_receipt")
 
 
@@ -217,7 +220,7 @@ def test_every_operation_answers_a_party_as_the_matrix_says(world: World, party:
     wrong = []
     for made in world.made:
         for operation in OPERATIONS:
-            if made is not world.made[0] and not on_a_case(operation):
+            if made is not world.made[0] and not on_a_case(operation, made.situation):
                 continue
             cell = matrix.expected(operation, party, made.situation)
             fresh = operation.name.startswith("post_") and cell.status == CONFLICT
