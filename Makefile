@@ -26,9 +26,19 @@ audit: $(VENV)/ready
 	$(BIN)/pip-audit --requirement requirements-image.lock --disable-pip --require-hashes --strict --progress-spinner off \
 		$$(grep -oE '^\| (PYSEC|GHSA|CVE)-[A-Za-z0-9-]+' docs/audit.md | sed 's/^| /--ignore-vuln /')
 
-# Fifty rounds of kill -9 under load, the tree properties at full size, the manifest, many lives of cases: about half an hour.
+# Fifty rounds of kill -9 under load, the tree properties at full size, the manifest, many lives of cases, the whole document with
+# and without tokens: about an hour. Then the mutants.
 soak: $(VENV)/ready
-	SBT_SOAK=1 $(BIN)/pytest tests/e2e/test_ledger.py tests/ledger tests/audit tests/publication tests/cases/test_any_life.py $(ARGS)
+	SBT_SOAK=1 $(BIN)/pytest tests/e2e/test_ledger.py tests/ledger tests/audit tests/publication tests/cases/test_any_life.py tests/contract $(ARGS)
+	$(MAKE) mutants
+
+# What is committed, with one thing changed at a time in a clone: a test must notice. The verifier takes minutes, access/ a night.
+MUTATED = ledger access
+mutants: $(VENV)/ready
+	rm -rf var/mutants && git clone --quiet . var/mutants
+	cd var/mutants && export PATH="$(abspath $(BIN)):$$PATH" && for each in $(MUTATED); do \
+		cosmic-ray init tests/mutants/$$each.toml $$each.sqlite && cr-filter-operators $$each.sqlite tests/mutants/$$each.toml && \
+		cosmic-ray exec tests/mutants/$$each.toml $$each.sqlite && cr-report --surviving-only --show-diff $$each.sqlite || exit 1; done
 
 demo: $(VENV)/ready
 	@exec $(BIN)/python -m demo $(ARGS)

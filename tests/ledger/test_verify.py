@@ -166,3 +166,16 @@ def test_a_sandbox_clock_counts_from_the_leaf_that_moved_it() -> None:
     late = {0: NOON + day, 1: NOON + 2 * day, 2: NOON + 2 * day, 3: NOON + 3 * day}
     report = times(seen_at(4, NOON), received=late, clock=clock)
     assert [(f.code, f.index) for f in report.findings] == [("FUTURE_DATED", n) for n in range(4)]
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_each_leaf_is_bound_by_the_checkpoint_before_it_and_the_one_after(index: int) -> None:
+    hours = [NOON + timedelta(hours=n) for n in range(6)]  # a checkpoint an hour, a leaf each
+    seen = [seen_at(n, hour) for n, hour in enumerate(hours, 1)]
+    after = hours[index] + BETWEEN_CLOCKS
+    assert found(times(*seen, received={index: after})) == []
+    assert [f.code for f in times(*seen, received={index: after + MOMENT}).findings] == ["FUTURE_DATED"]
+    if index:
+        before = hours[index - 1] - LATEST_PROMISE
+        assert found(times(*seen, received={index: before})) == []
+        assert [f.code for f in times(*seen, received={index: before - MOMENT}).findings] == ["BACKDATED"]
