@@ -13,6 +13,7 @@ from app.http.route import walk as _walk
 from app.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
+from app.wire_errors import BodyTooSlow, HeadersTooLarge, UriTooLong
 
 SCHEME = "oauth2"
 
@@ -73,15 +74,15 @@ def _links(operation: dict[str, Any]) -> None:
 
 def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainError]]:
     """What any route may refuse with, whatever it does: by what it takes."""
-    found: list[type[DomainError]] = [errors.UriTooLong, errors.HeadersTooLarge, errors.Internal, errors.Overloaded]
+    found: list[type[DomainError]] = [UriTooLong, HeadersTooLarge, errors.Internal, errors.Overloaded]
     if isinstance(route, GuardedRoute):
         found += [errors.NotFound, errors.ValidationFailed]
     if "requestBody" in operation:
-        found += [errors.InvalidJson, errors.BodyTooSlow, errors.BodyTooLarge, errors.UnsupportedMediaType]
+        found += [errors.InvalidJson, BodyTooSlow, errors.BodyTooLarge, errors.UnsupportedMediaType]
     if any(isinstance(d.call, Needs) for d in route.dependant.dependencies):
         found += [errors.TokenInvalid, errors.PartySuspended, errors.RateLimited, errors.AccessNotRecorded]
     if any(p.alias.lower() == "idempotency-key" for d in _walk(route.dependant) for p in d.header_params):
-        found += [errors.IdempotencyKeyRequired, errors.BodyTooSlow]
+        found += [errors.IdempotencyKeyRequired, BodyTooSlow]
     return found
 
 

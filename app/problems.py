@@ -14,6 +14,7 @@ from starlette.types import Scope
 from app import errors
 from app.errors import DomainError, Flaw
 from app.language import language
+from app.wire_errors import BodyTooSlow, HeadersTooLarge, UriTooLong
 
 MEDIA_TYPE = "application/problem+json"
 SLUG = re.compile(r"[^a-z0-9]+")
@@ -185,9 +186,9 @@ def problems(*refusals: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     common: Iterable[type[DomainError]] = (
         errors.TokenInvalid,
         errors.RateLimited,
-        errors.BodyTooSlow,
-        errors.UriTooLong,
-        errors.HeadersTooLarge,
+        BodyTooSlow,
+        UriTooLong,
+        HeadersTooLarge,
         errors.Internal,
         errors.Overloaded,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooSlow, DomainError, HeadersTooLarge, MethodNotAllowed, Overloaded, UriTooLong
+from app.errors import DomainError, MethodNotAllowed, Overloaded
+from app.wire_errors import BodyTooSlow, HeadersTooLarge, UriTooLong
 
 LONGEST_URI = 4096
 MOST_HEADERS = 64

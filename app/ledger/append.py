@@ -86,16 +86,7 @@ def append(
     if facts is not None:
         members["facts"] = dict(facts)
     leaf = leaf_bytes(members)
-    batch.add(
-        INSERT_ENTRY,
-        id=made,
-        log=log,
-        type=type_,
-        case_id=link.case_id if link else None,
-        seq=link.seq if link else None,
-        party=party,
-        received_at=received_at,
-        leaf=leaf,
-    )
+    place = {"case_id": link.case_id if link else None, "seq": link.seq if link else None}
+    batch.add(INSERT_ENTRY, id=made, log=log, type=type_, party=party, received_at=received_at, leaf=leaf, **place)
     batch.add(INSERT_PENDING, log=log, entry_id=made)
     return Appended(made, leaf, leaf_hash(leaf), received_at)

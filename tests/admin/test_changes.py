@@ -177,5 +177,5 @@ def test_each_change_is_an_entry_and_the_verifier_replays_all_of_them(api: House
     )
     report = audit(api)
     assert not [f for f in report.findings if f.step in ("standing", "bytes")], report.findings
-    events = api.get("auditor", "/v1/audit/events?party=operator&limit=200").json()["data"]
-    assert {"register_client", "register_party"} <= {e["operation"] for e in events}
+    for operation in ("register_client", "register_party"):
+        assert api.get("auditor", f"/v1/audit/events?party=operator&operation={operation}").json()["data"], operation

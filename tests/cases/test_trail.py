@@ -99,7 +99,7 @@ def test_the_auditor_finds_refusals_tokens_and_its_own_questions(api: House) -> 
     assert refused and all(r["status"] >= 400 and r["party"] == "operator" for r in refused)
     issued = api.get("auditor", "/v1/audit/events?operation=issue_token").json()["data"]
     assert issued
-    asked = api.get("auditor", "/v1/audit/events?operation=read_audit_events&limit=1").json()
+    asked = api.get("auditor", "/v1/audit/events?operation=read_audit_events&party=auditor&limit=1").json()
     assert asked["data"][0]["party"] == "auditor" and asked["page"]["has_more"]
 
 

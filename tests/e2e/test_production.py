@@ -54,7 +54,7 @@ def test_from_an_empty_database_to_a_signed_post_that_verifies(founded: Producti
     bare = {"Authorization": f"Bearer {bkn.token()}", "Idempotency-Key": opened.json()["id"], "If-Match": etag}
     unsigned = httpx.post(founded.base + path, json=body, headers=bare)
     assert (unsigned.status_code, unsigned.json()["code"]) == (401, "SIGNATURE_REQUIRED")
-    assert asked(bkn, "POST", path, body, If_Match=etag).status_code == 201
+    assert _posted(bkn, f"/v1/cases/{opened.json()['id']}", body).status_code == 201
     weaker = asked(one, "POST", "/v1/admin/parties/bkn/policies", {"signatures": "optional"})
     assert weaker.json()["errors"][0]["code"] == "SIGNATURES_REQUIRED"
     basic = httpx.post(f"{founded.base}/oauth2/token", data={"grant_type": "client_credentials"}, auth=("x", "y"))
@@ -89,6 +89,17 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     refused = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
     assert refused.json()["status"] == "refused"
     assert asked(one, "GET", "/v1/admin/changes?status=pending").json()["data"] == []
+    time.sleep(5)  # by then every process knows the new client
+
+
+def _posted(mine: Any, case: str, body: dict[str, Any]) -> httpx.Response:
+    """As any client does: of the version it has read, and again where the watcher came between (the terms of 2024 are over)."""
+    for _ in range(5):
+        etag = asked(mine, "GET", case).headers["ETag"]
+        answer = asked(mine, "POST", f"{case}/stages/verifikasi_satgas", body, If_Match=etag)
+        if answer.status_code != httpx.codes.PRECONDITION_FAILED:
+            break
+    return answer
 
 
 def _every_process(founded: Production, operator: Any, mine: Any) -> None:
