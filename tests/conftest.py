@@ -1,6 +1,7 @@
 """One real PostgreSQL and one real server a worker process; every test speaks HTTP. Only the clock is a fake."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder: Path = tmp_path_factory.mktemp("sbt")
-    with running_house(folder, "2024-08-01T08:00:00+07:00") as found:  # its time is moved by at(): an entry says so
+    now = datetime.now(UTC).isoformat()
+    with running_house(folder, now) as found:  # its time is moved by at(): an entry says that it is a sandbox's
         yield found
 
 
