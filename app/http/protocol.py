@@ -29,6 +29,7 @@ class PatientProtocol(HttpToolsProtocol):
     _waiting: asyncio.TimerHandle | None = None
     _head = 0
     _whole = False
+    _between = True  # what comes next is the head of a request, not the rest of a body that was answered already
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -40,8 +41,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._waiting is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect()  # a further request on the same connection
-        if self._waiting is not None:
+            self._expect()  # a further request on the same connection, or that rest
+        if self._waiting is not None and self._between:
             self._head += len(data)
             before, self._whole = self._head > LARGEST_HEAD, False
             super().data_received(data)
@@ -52,9 +53,14 @@ class PatientProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        self._whole = True
+        self._whole, self._between = True, False
         self._arrived()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._between = True
+        self._arrived()
+        super().on_message_complete()
 
     def _expect(self) -> None:
         self._head = 0

@@ -234,3 +234,17 @@ def test_a_problem_repeats_nothing_of_what_was_sent(api: House) -> None:
         assert (
             answer.status_code >= 400 and canary not in answer.text and canary not in json.dumps(dict(answer.headers))
         )
+
+
+def test_the_rest_of_a_body_that_was_refused_early_is_no_head_of_the_next_request(api: House) -> None:
+    """The answer comes before the body is there; what is sent of it afterwards must not spoil the connection."""
+    port = int(api.base.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+        head = f"POST /v1/cases HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {4 * 40_000}\r\n\r\n"
+        wire.sendall(head.encode())
+        assert wire.recv(65536).startswith(b"HTTP/1.1 413")
+        for _ in range(4):
+            wire.sendall(b" " * 40_000)
+            time.sleep(0.1)
+        wire.sendall(b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert wire.recv(65536).startswith(b"HTTP/1.1 404")
