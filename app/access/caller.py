@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from app.access import signatures
 from app.access.registration import AUTH
-from app.access.standing import Snapshot
+from app.access.standing import Snapshot, Standing
 from app.access.tokens import Claims
 from app.database import Who
 from app.errors import (
@@ -16,6 +16,7 @@ from app.errors import (
     InsufficientScope,
     NotFound,
     PartySuspended,
+    SignatureInvalid,
     TokenInvalid,
     TokenMissing,
     UnknownReference,
@@ -65,7 +66,7 @@ async def authenticate(request: Request) -> Caller:
     if kind.lower() != "bearer" or not token:
         raise TokenMissing
     claims: Claims = request.app.state.tokens.check(token.strip())
-    snapshot: Snapshot = await request.app.state.standing.current()
+    snapshot = await _knowing(request.app.state.standing, claims)
     client = snapshot.clients.get(claims.client_id)
     if client is None or claims.jti in snapshot.revoked or client.party != claims.party:
         raise TokenInvalid
@@ -86,6 +87,13 @@ async def authenticate(request: Request) -> Caller:
     if client.suspended or party.suspended:
         raise PartySuspended
     return caller
+
+
+async def _knowing(standing: Standing, claims: Claims) -> Snapshot:
+    """Of a good token the client and its key are known somewhere: the process that gave it may have heard of them earlier."""
+    snapshot = await standing.current()
+    known = claims.client_id in snapshot.clients and (not claims.auth_key or claims.auth_key in snapshot.keys)
+    return snapshot if known else await standing.newer(snapshot)
 
 
 class Needs:
@@ -114,7 +122,13 @@ class Needs:
     async def with_body(self, request: Request, body: bytes) -> None:
         """What writes is signed, as the caller's party has it."""
         caller: Caller = request.state.caller
-        request.state.signed = signatures.check(request, caller.snapshot, caller.party, body)
+        try:
+            request.state.signed = signatures.check(request, caller.snapshot, caller.party, body)
+        except SignatureInvalid:  # by a key, maybe, that another process registered just now
+            newer = await request.app.state.standing.newer(caller.snapshot)
+            if newer is caller.snapshot:
+                raise
+            request.state.signed = signatures.check(request, newer, caller.party, body)
 
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller

@@ -64,7 +64,7 @@ async def client(request: Request, form: Mapping[str, str]) -> Proven:
     proven = await _by_key(request, form, snapshot) if by_key else _by_secret(request, snapshot)
     if form.get("client_id", proven.client.id) != proven.client.id:
         raise _refused()
-    if proven.client.suspended or snapshot.parties[proven.client.party].suspended:
+    if proven.client.suspended or proven.snapshot.parties[proven.client.party].suspended:
         raise OAuthError("unauthorized_client", "The client or its party is suspended.")
     return proven
 
@@ -72,12 +72,24 @@ async def client(request: Request, form: Mapping[str, str]) -> Proven:
 async def _by_key(request: Request, form: Mapping[str, str], snapshot: Snapshot) -> Proven:
     if form.get("client_assertion_type") != TYPE or "client_assertion" not in form:
         raise OAuthError("invalid_request", f"Send client_assertion with client_assertion_type={TYPE}.")
-    found, claims = read(form["client_assertion"], snapshot, request.app.state.settings.issuer_url)
+    found, claims = await _read(request, form["client_assertion"], snapshot)
     ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY)
     async with request.app.state.database.recording() as session:
         if not await session.value(USE_ONCE, kid=found.key, value=claims["jti"], expires_at=ends):
             raise _refused()
     return found
+
+
+async def _read(request: Request, assertion: str, snapshot: Snapshot) -> tuple[Proven, dict[str, Any]]:
+    """By what is known here, and where that does not do by what is known now."""
+    issuer = request.app.state.settings.issuer_url
+    try:
+        return read(assertion, snapshot, issuer)
+    except OAuthError:
+        newer = await request.app.state.standing.newer(snapshot)
+        if newer is snapshot:
+            raise
+        return read(assertion, newer, issuer)
 
 
 def read(assertion: str, snapshot: Snapshot, issuer: str) -> tuple[Proven, dict[str, Any]]:

@@ -89,7 +89,11 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     refused = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
     assert refused.json()["status"] == "refused"
     assert asked(one, "GET", "/v1/admin/changes?status=pending").json()["data"] == []
-    time.sleep(5)  # by then every process knows the new client
+    mine = founded.client("bkn")
+    for _ in range(10):  # both processes know the new client at once, whichever of them was asked
+        assert (
+            httpx.get(f"{founded.base}/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).status_code == 200
+        )
 
 
 def _posted(mine: Any, case: str, body: dict[str, Any]) -> httpx.Response:
