@@ -27,7 +27,7 @@ EPOCH = (
 
 # pg_try_advisory_xact_lock first, so that a twin of this request does not queue on the case. The case row comes in its
 # newest version (FOR UPDATE waits), everything else from the statement's snapshot: `snapshot_version` tells when the
-# snapshot is older than the row, and then the caller's version was too.
+# snapshot is older than the row.
 LOCK = Statement(
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
@@ -83,8 +83,10 @@ class Locked:
 
 async def lock_case(session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request) -> Locked:
     values = {"lock": _lock_number(request), "client": request.client, "key": request.key, "case_id": case_id}
-    rows = await session.run(LOCK, **values, **seen_by(caller))
-    return _locked(rows[0], request, vault)
+    row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
+    if row.snapshot_version != row.version:  # someone committed meanwhile, perhaps this request's twin: now nobody can
+        row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
+    return _locked(row, request, vault)
 
 
 async def next_number(session: Session, vault: VaultKeys, request: Request) -> Locked:
@@ -120,7 +122,7 @@ def require_version(row: Any, if_match: str | None) -> None:
     """428 without If-Match, 412 with another than the case's current ETag."""
     if if_match is None:
         raise IfMatchRequired
-    if if_match.strip() != etag(row.version) or row.snapshot_version != row.version:
+    if if_match.strip() != etag(row.version):
         raise StaleVersion(headers={"ETag": etag(row.version)})
 
 

@@ -216,7 +216,7 @@ def test_any_life_of_a_case_keeps_every_promise(life: type[AnyLife]) -> None:
     run_state_machine_as_test(
         life,
         settings=settings(
-            max_examples=150 if SOAK else 7,
+            max_examples=150 if SOAK else 5,
             stateful_step_count=30 if SOAK else 14,
             deadline=None,
             derandomize=not SOAK,  # the same lives each time in the short run; others in the long one

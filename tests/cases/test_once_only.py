@@ -1,12 +1,18 @@
 """The same request twice, many at once, and a commit that fails: what was told is what was kept."""
 
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
+from app import embedded, roles
+from app.cases import locking
 from tests.house import Case, House, refusal
 from tests.walks import body_for, first_body
 
@@ -106,22 +112,52 @@ def test_a_failed_commit_is_never_a_201(api: House, no_commit: None) -> None:
     assert not api.superuser("SELECT 1 FROM cases WHERE report_number = %s", body["report"]["report_number"])
 
 
-def test_a_case_that_is_held_by_someone_else_is_a_503_to_try_again(api: House) -> None:
-    import psycopg
+@pytest.fixture
+def held(api: House) -> Any:
+    """Someone else holds a case's row; `waiting(n)` returns when n others wait for it."""
 
-    from app import embedded, roles
+    def waiting(others: int) -> None:
+        while len(api.superuser("SELECT 1 FROM pg_locks WHERE NOT granted")) < others:
+            time.sleep(0.01)
 
+    @contextmanager
+    def holding(case: Case) -> Iterator[Callable[[int], None]]:
+        url = api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
+        with psycopg.connect(roles.plain(url)) as holder:
+            holder.execute("SELECT 1 FROM cases WHERE id = %s FOR UPDATE", [case.id])
+            yield waiting
+
+    return holding
+
+
+def test_a_case_that_is_held_by_someone_else_is_a_503_to_try_again(api: House, held: Any) -> None:
     case = api.open()
-    url = api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
-    with psycopg.connect(roles.plain(url)) as holder:
-        holder.execute("SELECT 1 FROM cases WHERE id = %s FOR UPDATE", [case.id])
+    with held(case):
         answer = api.try_post("bkn", case, "verifikasi_satgas", "lolos")
     assert refusal(answer) == (503, "OVERLOADED")
     assert answer.headers["Retry-After"]
 
 
-def test_a_guessed_future_version_does_not_pass_on_an_old_snapshot(api: House) -> None:
-    """The lock waits for a writer; what the rest of the statement read is older: such a post is stale, never accepted."""
+def test_a_twin_that_was_overtaken_between_two_looks_says_the_same(
+    api: House, held: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both looked for the key before either had written; here their own lock is taken away, so that it happens each time."""
+    numbers = iter(range(1, 99))
+    monkeypatch.setattr(locking, "_lock_number", lambda _: next(numbers))
+    case, key = api.open(), str(uuid4())
+    with ThreadPoolExecutor(1) as beside:
+        with held(case) as waiting:
+            answers = beside.submit(posts, api, case, [key] * 2)
+            waiting(2)
+        first, second = answers.result()
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json()["entry"] == second.json()["entry"]
+    assert {"true"} == {a.headers["Idempotent-Replayed"] for a in (first, second) if "Idempotent-Replayed" in a.headers}
+    api.check_log(case)
+
+
+def test_a_guessed_future_version_is_judged_by_the_case_as_it_is(api: House) -> None:
+    """The lock waits for a writer, and what the rest of the statement read is older: it is read again."""
     case = api.open()
     body = body_for("sbt_2024", "verifikasi_satgas", "lolos")
     path = f"/v1/cases/{case.id}/stages/verifikasi_satgas"
