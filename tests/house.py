@@ -98,6 +98,18 @@ class House:
     def get(self, party: str | None, path: str, **headers: str) -> httpx.Response:
         return self.http.get(path, headers=self.headers(party, **headers))
 
+    def every(self, party: str, path: str) -> list[dict[str, Any]]:
+        """A list to its end: others write in this house too, so one page may not hold what a test looks for."""
+        found, more = [], f"{path}{'&' if '?' in path else '?'}limit=200"
+        while more:
+            page = self.get(party, more).json()
+            found += page["data"]
+            more = (
+                page["page"]["has_more"]
+                and f"{path}{'&' if '?' in path else '?'}limit=200&cursor={page['page']['next_cursor']}"
+            )
+        return found
+
     def send(self, party: str | None, path: str, body: Any, **headers: str) -> httpx.Response:
         """A POST with a fresh Idempotency-Key unless one is given."""
         made = {"Idempotency_Key": str(uuid4())} | headers

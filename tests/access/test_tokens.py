@@ -55,7 +55,7 @@ CLAIMS: list[dict[str, Any]] = [
     {"aud": "https://elsewhere"}, {"aud": ["http://x"]}, {"iss": "https://elsewhere"}, {"env": "production"},
     {"sub": "bawaslu-sandbox"}, {"party": "bawaslu"}, {"client_id": "nobody", "sub": "nobody"},
     {"exp": None}, {"exp": "9999999999"}, {"exp": 1e300}, {"exp": True}, {"exp": 2**70}, {"exp": -1},
-    {"exp": int(time.time()) + 86400}, {"iat": int(time.time()) + 300}, {"nbf": int(time.time()) + 300},
+    {"exp": int(time.time()) + 86400}, {"iat": int(time.time()) + 7200}, {"nbf": int(time.time()) + 7200},
     {"scope": ["cases:read"]}, {"jti": 7}, {"scope": None},
 ]  # fmt: skip
 

@@ -46,7 +46,7 @@ def test_later_stages_that_relied_on_it_are_flagged_to_their_owners_until_they_a
     letter = api.get("bkn", f"/v1/cases/{case.id}/stages/penyampaian_ppk").json()["latest"]
     assert letter["flags"] == [flag]
     assert api.get("bkn", f"/v1/cases/{case.id}/stages/verifikasi_satgas").json()["latest"]["flags"] == []
-    item = next(i for i in api.get("bkn", "/v1/worklist?limit=200").json()["data"] if i["case_id"] == case.id)
+    item = next(i for i in api.every("bkn", "/v1/worklist") if i["case_id"] == case.id)
     assert item["flags"] == [flag]
     told = api.get("bkn", f"/v1/cases/{case.id}/history").json()["data"][-1]["says"]["flags"]
     assert {(f["stage"], f["owner"]) for f in told} == {("penyampaian_ppk", "bkn"), ("tindak_lanjut_ppk", "ppk")}

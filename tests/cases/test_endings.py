@@ -83,8 +83,8 @@ def test_a_role_is_handed_over_only_after_its_mandate_and_only_to_a_successor(ap
     assert refusal(wrong) == (409, "TRANSFER_NOT_ALLOWED") and wrong.json()["allowed"] == ["bkn", "kemenpanrb"]
     assert act(api, "bkn", case, "transfers", over).status_code == 201
     assert steps(api, case)["verval_kasn"]["owner"] == "kemenpanrb"
-    assert {i["case_id"] for i in api.get("kemenpanrb", "/v1/worklist?limit=200").json()["data"]} >= {case.id}
-    assert case.id not in {i["case_id"] for i in api.get("bkn", "/v1/worklist?limit=200").json()["data"]}
+    assert {i["case_id"] for i in api.every("kemenpanrb", "/v1/worklist")} >= {case.id}
+    assert case.id not in {i["case_id"] for i in api.every("bkn", "/v1/worklist")}
     told = api.get("bawaslu", f"/v1/cases/{case.id}/history").json()["data"][-1]
     assert (told["says"]["role"], told["says"]["from"], told["says"]["to"]) == ("kasn", "bkn", "kemenpanrb")
     api.post("kemenpanrb", case, "verval_kasn", "terbukti")

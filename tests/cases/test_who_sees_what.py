@@ -113,7 +113,7 @@ def test_after_its_last_mandate_kasn_sees_the_cases_it_acted_in_and_posts_nothin
     assert api.get("kasn", f"/v1/cases/{mine.id}").status_code == 200
     for path in (f"/v1/cases/{others.id}", f"/v1/cases/{others.id}/history", f"/v1/cases/{others.id}/stages/penerusan"):
         assert refusal(api.get("kasn", path)) == (404, "NOT_FOUND")
-    listed = {c["id"] for c in api.get("kasn", "/v1/cases?limit=200").json()["data"]}
+    listed = {c["id"] for c in api.every("kasn", "/v1/cases")}
     assert mine.id in listed and others.id not in listed
     answer = api.try_post("kasn", mine, "rekomendasi", "diterbitkan")
     assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE") and answer.json()["owner"] == "kemenpanrb"
@@ -188,25 +188,15 @@ def test_the_worklist_says_whose_turn_it_is_exactly_as_the_cases_do(api: House) 
         api.at(day)
         waiting: dict[tuple[str, str], list[str]] = {}
         for party in ("bawaslu", "kasn", "bkn", "kemendagri", "kemenpanrb"):
-            for item in whole_list(api, party, "/v1/worklist"):
+            for item in api.every(party, "/v1/worklist"):
                 waiting.setdefault((item["case_id"], item["stage"]), []).append(party)
-        for case in whole_list(api, "auditor", "/v1/cases"):
+        for case in api.every("auditor", "/v1/cases"):
             for stage in case["open_stages"]:
                 turn = next(
                     s for s in api.get("auditor", f"/v1/cases/{case['id']}").json()["next"] if s["stage"] == stage
                 )
                 expected = [] if turn["owner"] == "ppk" else [turn["owner"]]
                 assert waiting.get((case["id"], stage), []) == expected
-
-
-def whole_list(api: House, party: str, path: str) -> list[dict[str, Any]]:
-    found, cursor = [], ""
-    while True:
-        page = api.get(party, f"{path}?limit=200{cursor}").json()
-        found += page["data"]
-        if not page["page"]["has_more"]:
-            return found
-        cursor = f"&cursor={page['page']['next_cursor']}"
 
 
 def test_pages_show_every_case_once_and_say_where_the_next_begins(api: House) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from tests.cases.test_who_sees_what import whole_list
 from tests.house import House, refusal
 
 
@@ -12,7 +11,7 @@ def test_the_numbers_are_those_a_recount_gives(api: House) -> None:
     api.open(outcome="dialihkan_sp4n_lapor")
     told = api.get("bkn", "/v1/statistics/cases?election=pilkada_2024").json()
     figures = {(f["kind"], f["code"]): f for f in told["data"]}
-    cases = whole_list(api, "auditor", "/v1/cases")
+    cases = api.every("auditor", "/v1/cases")
     mine = [c for c in cases if c["election"] == "pilkada_2024"]
 
     def posted(case: dict[str, Any], *outcomes: str) -> bool:
