@@ -18,7 +18,7 @@ import httpx
 from app import embedded, roles
 from app.commands.credentials import Client
 from tests.e2e.service import PATIENCE, ROOT
-from tests.house import free_port
+from tests.house import HTTP, free_port
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 # What is in the lock of development alone: the image has none of it.
@@ -99,7 +99,7 @@ class Production:
         for _ in range(PATIENCE * 20):
             assert self.process.poll() is None, self.said()
             try:
-                if httpx.get(f"{self.base}/health/ready").is_success:
+                if HTTP.get(f"{self.base}/health/ready").is_success:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 
 from app import embedded, roles
-from tests.house import free_port
+from tests.house import HTTP, free_port
 
 ROOT = Path(__file__).parents[2]
 STORY = "2024-10-10T09:00:00+07:00"
@@ -43,7 +43,7 @@ class Service:
         while time.monotonic() - begun < PATIENCE:
             assert self.process.poll() is None, (self.data.parent / "service.log").read_text()
             try:
-                if httpx.get(f"{self.base}/health/ready").status_code == ready:
+                if HTTP.get(f"{self.base}/health/ready").status_code == ready:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -68,7 +68,7 @@ class Service:
             rows = json.loads((self.data / "sandbox" / "clients.json").read_text())
             client = next(row for row in rows if row["party"] == party)
             secret = (client["client_id"], client["client_secret"])
-            answer = httpx.post(f"{self.base}/oauth2/token", data={"grant_type": "client_credentials"}, auth=secret)
+            answer = HTTP.post(f"{self.base}/oauth2/token", data={"grant_type": "client_credentials"}, auth=secret)
             self.tokens[party] = answer.json()["access_token"]
         return self.tokens[party]
 
@@ -76,14 +76,14 @@ class Service:
         return {"Authorization": f"Bearer {self.token(party)}"}
 
     def get(self, party: str, path: str) -> httpx.Response:
-        return httpx.get(self.base + path, headers=self.headers(party))
+        return HTTP.get(self.base + path, headers=self.headers(party))
 
     def put(self, party: str, path: str, body: Any) -> httpx.Response:
-        return httpx.put(self.base + path, json=body, headers=self.headers(party))
+        return HTTP.put(self.base + path, json=body, headers=self.headers(party))
 
     def post(self, party: str, path: str, body: Any, **headers: str) -> httpx.Response:
         made = self.headers(party) | {"Idempotency-Key": str(uuid4())} | headers
-        return httpx.post(self.base + path, json=body, headers=made, timeout=PATIENCE)
+        return HTTP.post(self.base + path, json=body, headers=made, timeout=PATIENCE)
 
     def query(self, statement: str) -> list[Any]:
         password = (self.data / "pg.password").read_text()

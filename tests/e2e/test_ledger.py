@@ -20,6 +20,7 @@ from app.ledger import note
 from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.seal import open_key
 from tests.e2e.service import ROOT, Service
+from tests.house import HTTP
 from tests.walks import body_for, first_body
 
 ROUNDS = 50 if os.environ.get("SBT_SOAK") == "1" else 1
@@ -103,7 +104,7 @@ def test_a_restored_older_backup_is_quarantined_and_recovered_from_an_export(ser
     shutil.copytree(tmp_path / "backup", service.data / "pg", symlinks=True)
 
     service.start(ready=503, **policy)
-    ready = httpx.get(f"{service.base}/health/ready").json()
+    ready = HTTP.get(f"{service.base}/health/ready").json()
     assert ready["status"] == "quarantined" and "were signed" in ready["reason"]
     refused = service.post("bkn", "/v1/cases", first_body("sbt_2024"))
     assert (refused.status_code, refused.json()["code"]) == (503, "LEDGER_QUARANTINED")
@@ -130,9 +131,9 @@ def test_a_restored_older_backup_is_quarantined_and_recovered_from_an_export(ser
 def _nothing_is_undone(service: Service, erased: str, case: dict[str, Any]) -> None:
     """Who was erased stays erased; the lost case is back, its person too; and the ledger goes on."""
     identity = service.headers("bkn") | {"X-Purpose": "penanganan"}
-    gone = httpx.get(f"{service.base}/v1/cases/{erased}", headers=identity).json()["subject"]
+    gone = HTTP.get(f"{service.base}/v1/cases/{erased}", headers=identity).json()["subject"]
     assert gone["name"] is None and gone["nip"] is None, "an erased person came back"
-    seen = httpx.get(f"{service.base}/v1/cases/{case['id']}", headers=identity).json()
+    seen = HTTP.get(f"{service.base}/v1/cases/{case['id']}", headers=identity).json()
     assert (seen["number"], seen["subject"]["nip"]) == (case["number"], case["nip"])
     integrated(service, opened(service)["entry"]["id"])
 
@@ -154,17 +155,17 @@ def test_a_quorum_of_witnesses_makes_receipts_witnessed(service: Service, tmp_pa
     service.start(SBT_WITNESSES=" ".join(keys))
     entry = opened(service)["entry"]["id"]
     assert integrated(service, entry).headers["receipt-standing"] == "log-signed"
-    assert httpx.get(f"{service.base}/health/ready").json()["ledger"]["standing"] == "log-signed"
+    assert HTTP.get(f"{service.base}/health/ready").json()["ledger"]["standing"] == "log-signed"
     for party in parties[:3]:
         with httpx.Client(base_url=service.base) as client:
             begin(client, party, tmp_path / f"{party}.json").look("cases")
     receipt = integrated(service, entry)
     assert receipt.headers["receipt-standing"] == "witnessed"
     assert all(f"— {party} " in receipt.text for party in parties[:3])
-    assert httpx.get(f"{service.base}/health/ready").json()["ledger"]["standing"] == "witnessed"
+    assert HTTP.get(f"{service.base}/health/ready").json()["ledger"]["standing"] == "witnessed"
     lied = receipt.text.partition("\n\n")[2].replace("localhost/sbt/cases\n", "localhost/sbt/cases\n1", 1)
     for body in (lied, "", "x", receipt.text):
-        answer = httpx.post(f"{service.base}/log/cases/cosignatures", content=body)
+        answer = HTTP.post(f"{service.base}/log/cases/cosignatures", content=body)
         assert answer.status_code == 422, answer.text
 
 
@@ -191,9 +192,9 @@ def test_after_erasure_and_rotation_no_older_copy_opens_anything(service: Servic
     told = verify(service, "--db", "local")
     assert told["result"] == "sound" and told["shredded_parts"] == 3
     headers = {**service.headers("bkn"), "X-Purpose": "penanganan"}
-    seen = httpx.get(f"{service.base}/v1/cases/{made['id']}", headers=headers).json()
+    seen = HTTP.get(f"{service.base}/v1/cases/{made['id']}", headers=headers).json()
     assert seen["subject"]["masked"] and seen["subject"]["name"] is None and seen["incident"]["account"] is None
-    found = httpx.post(f"{service.base}/v1/cases/search", json={"name": "Nama Rahasia Sekali"}, headers=headers).json()
+    found = HTTP.post(f"{service.base}/v1/cases/search", json={"name": "Nama Rahasia Sekali"}, headers=headers).json()
     assert found["data"] == []
     opened(service)  # life goes on in the new epoch
     keys = VaultKeys(service.data / "keys", make=False)
@@ -303,7 +304,7 @@ def test_an_export_served_by_any_file_server_verifies_the_same(service: Service,
     for log in ("cases", "access"):
         folder = tmp_path / "mirror" / "log" / log
         signed = note.read_checkpoint(note.read_note((folder / "checkpoint").read_bytes()).text)
-        served = httpx.get(
+        served = HTTP.get(
             f"{service.base}/log/{log}/tile/0/000.p/{signed.size}"
             if signed.size < 256
             else f"{service.base}/log/{log}/tile/0/000"

@@ -14,6 +14,7 @@ import httpx
 
 from bench import load
 from tests.e2e.service import PATIENCE, ROOT, Service
+from tests.house import HTTP
 from tests.ledger_check import check_log
 from tests.walks import body_for, first_body
 
@@ -159,7 +160,7 @@ def test_eight_posts_of_one_stage_at_once_over_two_workers_have_one_winner(servi
 def test_a_token_by_the_command_line_works(service: Service) -> None:
     service.start()
     told = service.sbt("token", "bawaslu")
-    me = httpx.get(f"{service.base}/v1/me", headers={"Authorization": f"Bearer {told.stdout.strip()}"})
+    me = HTTP.get(f"{service.base}/v1/me", headers={"Authorization": f"Bearer {told.stdout.strip()}"})
     assert me.json()["party"] == "bawaslu"
 
 

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from tests.e2e.service import ROOT, Service
+from tests.house import HTTP
 
 COPIED = ("app", "migrations", "alembic.ini", "demo")
 DAY = "2027-11-02"
@@ -98,7 +98,7 @@ def test_a_third_procedure_is_data_and_a_case_walks_through_it(later: Path, tmp_
 
 
 def _walk(service: Service) -> None:
-    flow = {p["code"]: p for p in httpx.get(f"{service.base}/v1/reference/procedures").json()["data"]}
+    flow = {p["code"]: p for p in HTTP.get(f"{service.base}/v1/reference/procedures").json()["data"]}
     assert [s["code"] for s in flow["mk_2027"]["stages"]] == ["pelaporan_publik", "kajian_bawaslu", "penyampaian_ppk"]
     me = service.get("lpisn", "/v1/me").json()
     assert {(s["procedure"], s["stage"]) for s in me["stages"]} >= {("mk_2027", "penyampaian_ppk")}

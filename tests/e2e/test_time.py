@@ -10,6 +10,7 @@ import httpx
 
 from tests.cases.test_imports import line
 from tests.e2e.service import PATIENCE, Service
+from tests.house import HTTP
 from tests.walks import body_for, first_body
 
 
@@ -25,7 +26,7 @@ def until(what: Any) -> Any:
 
 
 def moved(service: Service, instant: str) -> None:
-    answer = httpx.put(
+    answer = HTTP.put(
         f"{service.base}/v1/sandbox/clock", json={"now": instant}, headers=service.headers("operator"), timeout=PATIENCE
     )
     assert answer.status_code == 200, answer.text
@@ -92,7 +93,7 @@ def test_a_revised_calendar_counts_open_deadlines_anew_by_an_entry_that_says_why
     )
     again = service.sbt("calendar", "revise", str(decree))
     assert again.returncode == 1 and "there already" in again.stderr
-    holidays = httpx.get(f"{service.base}/v1/reference/holidays").json()
+    holidays = HTTP.get(f"{service.base}/v1/reference/holidays").json()
     assert "2024-10-14" in {row["day"] for row in holidays["data"]}
     verified(service)
 
@@ -151,7 +152,7 @@ def test_an_import_that_is_killed_goes_on_and_no_line_is_there_twice(service: Se
     headers = service.headers("bkn") | {"Idempotency-Key": str(uuid4()), "Content-Type": "application/x-ndjson"}
 
     def sent() -> httpx.Response:
-        return httpx.post(f"{service.base}/v1/imports", content=file.read_bytes(), headers=headers, timeout=PATIENCE)
+        return HTTP.post(f"{service.base}/v1/imports", content=file.read_bytes(), headers=headers, timeout=PATIENCE)
 
     started = sent()
     assert started.status_code == 202, started.text
@@ -162,9 +163,9 @@ def test_an_import_that_is_killed_goes_on_and_no_line_is_there_twice(service: Se
     service.start()
     job = f"{service.base}{started.headers['Location']}"
     service.query("UPDATE import_job SET beat_at = beat_at - interval '1 hour' RETURNING id")  # a minute has gone by
-    assert httpx.get(job, headers=headers).json()["status"] == "stopped"
+    assert HTTP.get(job, headers=headers).json()["status"] == "stopped"
     sent()
-    done = until(lambda: (found := httpx.get(job, headers=headers).json())["status"] == "done" and found)
+    done = until(lambda: (found := HTTP.get(job, headers=headers).json())["status"] == "done" and found)
     assert done["imported"] + done["known"] == 150 and done["refused"] == 0 and done["known"] > 20
     assert service.query("SELECT count(*) FROM cases")[0][0] == 150
     environment = {"SBT_TOKEN": service.token("bkn")}

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from app.database import Database
 from app.errors import RateLimited
 from app.http.limits import Limits, Measure, read_measures
 from app.main import create_app
-from tests.house import House, free_port, refusal, serving
+from tests.house import HTTP, House, free_port, refusal, serving
 
 
 @contextmanager
@@ -164,7 +163,7 @@ def test_a_listed_proxy_is_believed_and_each_stranger_behind_it_has_its_own_meas
     with serving(create_app(settings.model_copy(update={"background": False})), port):
         url = f"http://127.0.0.1:{port}/v1/me"
         statuses = [
-            [httpx.get(url, headers={"X-Forwarded-For": address}).status_code for _ in range(3)]
+            [HTTP.get(url, headers={"X-Forwarded-For": address}).status_code for _ in range(3)]
             for address in ("10.0.0.1", "10.0.0.2", "6.6.6.6, 10.0.0.3")
         ]
     api.superuser("TRUNCATE rate_limit")
