@@ -51,7 +51,7 @@ def _signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) ->
 
 
 def _decoded(part: str) -> bytes:
-    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    return urlsafe_b64decode(part + "==")  # what is too much of it is ignored
 
 
 def _canonical(part: str) -> bool:

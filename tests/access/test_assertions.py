@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.access import jwks, proving
 from app.access.proving import ASSERTION, TYPE, OAuthError
 from app.access.registration import AUTH, SIGN
-from app.access.standing import KnownClient, KnownKey, KnownParty, Snapshot
+from app.access.standing import HASTE_SECONDS, KnownClient, KnownKey, KnownParty, Snapshot
 from app.clock import real
 from tests.access.credentials import KeyClient, assertion, b64, jwk_of, new_key, registered
 from tests.house import House, refusal
@@ -23,7 +23,9 @@ MINE: dict[int, KeyClient] = {}
 
 
 def client(api: House) -> KeyClient:
-    return MINE.setdefault(id(api.app), registered(api, "bawaslu"))
+    if id(api.app) not in MINE:
+        MINE[id(api.app)] = registered(api, "bawaslu")
+    return MINE[id(api.app)]
 
 
 def refused(answer: Any) -> None:
@@ -213,9 +215,32 @@ JUNK: st.SearchStrategy[Any] = st.one_of(
 )  # fmt: skip
 
 
+def test_who_was_registered_by_another_process_is_known_at_once(api: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    standing = api.app.state.standing
+    assert api.get("bkn", "/v1/me").status_code == 200  # so that this process has read its registers
+    with monkeypatch.context() as other:
+        other.setattr(standing, "forget", lambda: None)  # as if it had not been this one
+        fresh = registered(api, "bawaslu")
+    time.sleep(HASTE_SECONDS)
+    assert fresh.ask().status_code == 200
+
+
+def test_strangers_do_not_make_the_registers_be_read_more_than_five_times_a_second(api: House) -> None:
+    standing, mine = api.app.state.standing, client(api)
+    read, begun = standing._begun, time.monotonic()
+    for _ in range(25):
+        refused(mine.ask(mine.assertion({"kid": uuid4().hex})))
+    assert standing._begun - read <= (time.monotonic() - begun) / HASTE_SECONDS + 2
+
+
 def test_both_accept_a_good_assertion() -> None:
     text = assertion(KEY, {"kid": KID}, good())
     assert accepted(text) and second_opinion(text)
+
+
+def test_a_jti_is_a_character_at_least_and_128_at_most() -> None:
+    read = [accepted(assertion(KEY, {"kid": KID}, good() | {"jti": "x" * n})) for n in (0, 1, 128, 129)]
+    assert read == [False, True, True, False]
 
 
 @settings(max_examples=300, deadline=None)

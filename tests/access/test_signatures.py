@@ -122,7 +122,9 @@ CLIENTS: dict[int, KeyClient] = {}
 
 
 def registered_once(api: House) -> KeyClient:
-    return CLIENTS.setdefault(id(api.app), registered(api, "bkn"))
+    if id(api.app) not in CLIENTS:
+        CLIENTS[id(api.app)] = registered(api, "bkn")
+    return CLIENTS[id(api.app)]
 
 
 @pytest.mark.parametrize(

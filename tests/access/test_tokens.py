@@ -162,6 +162,24 @@ def test_a_token_of_another_client_cannot_be_revoked(api: House) -> None:
     assert ask(api, theirs).status_code == 200
 
 
+@pytest.mark.parametrize("token", ["", "x", "a.b.c"])
+def test_taking_back_what_is_no_token_of_ours_is_answered_as_any_other(api: House, token: str) -> None:
+    """RFC 7009, section 2.2: whoever asks does not learn what is a token."""
+    mine = api.clients["kemendagri"]
+    answer = api.http.post("/oauth2/revoke", data={"token": token}, auth=(mine["client_id"], mine["client_secret"]))
+    assert (answer.status_code, answer.json()) == (200, {})
+
+
+def test_tokens_given_and_taken_back_are_on_the_audit_trail(api: House) -> None:
+    mine = api.clients["kemendagri"]
+    secret = (mine["client_id"], mine["client_secret"])
+    given = api.http.post("/oauth2/token", data={"grant_type": "client_credentials"}, auth=secret)
+    taken = api.http.post("/oauth2/revoke", data={"token": given.json()["access_token"]}, auth=secret)
+    for answer, operation in ((given, "issue_token"), (taken, "revoke_token")):
+        (row,) = api.accesses(answer.headers["x-request-id"])
+        assert (row.party, row.client_id, row.operation, row.status) == ("kemendagri", secret[0], operation, 200)
+
+
 @pytest.mark.parametrize(
     ("form", "auth", "status", "error"),
     [
@@ -172,6 +190,7 @@ def test_a_token_of_another_client_cannot_be_revoked(api: House) -> None:
         ({}, "bkn", 400, "unsupported_grant_type"),
         ({"grant_type": "client_credentials", "scope": "admin:write"}, "bkn", 400, "invalid_scope"),
         ({"grant_type": "client_credentials", "scope": " "}, "bkn", 400, "invalid_scope"),
+        ({"grant_type": "client_credentials", "scope": ""}, "bkn", 400, "invalid_scope"),
     ],
 )
 def test_the_token_endpoint_refuses_in_oauth_shape(

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,8 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     assert refused.json()["status"] == "refused"
     assert asked(one, "GET", "/v1/admin/changes?status=pending").json()["data"] == []
     mine = founded.client("bkn")
+    told = asked(mine, "GET", "/v1/me").json()["server_time"]
+    assert abs(datetime.fromisoformat(told) - datetime.now(UTC)) < timedelta(minutes=5), "no clock but the machine's"
     for _ in range(10):  # both processes know the new client at once, whichever of them was asked
         assert HTTP.get(f"{founded.base}/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).status_code == 200
 

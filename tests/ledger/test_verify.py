@@ -113,14 +113,15 @@ def test_a_leaf_the_witnesses_had_seen_was_received_at_most_a_minute_after() -> 
     assert found(report) == FUTURE and "after" in report.findings[0].says
 
 
-def test_one_witness_alone_cannot_accuse() -> None:
-    """Of a quorum's times the earliest says "not yet there", the latest "there"."""
+@pytest.mark.parametrize("quorum", [1, 2])
+def test_one_witness_alone_cannot_accuse(quorum: int) -> None:
+    """Of a quorum's times, or of more, the earliest says "not yet there", the latest "there"."""
     early, late = NOON - timedelta(hours=1), NOON + timedelta(hours=1)
     without = seen_at(2, early, late)
-    assert found(times(without, received={2: early - LATEST_PROMISE}, quorum=2)) == []
-    assert found(times(without, received={2: early - LATEST_PROMISE - MOMENT}, quorum=2)) == BACKDATED
-    assert found(times(without, received={1: late + BETWEEN_CLOCKS}, quorum=2)) == []
-    assert found(times(without, received={1: late + BETWEEN_CLOCKS + MOMENT}, quorum=2)) == FUTURE
+    assert found(times(without, received={2: early - LATEST_PROMISE}, quorum=quorum)) == []
+    assert found(times(without, received={2: early - LATEST_PROMISE - MOMENT}, quorum=quorum)) == BACKDATED
+    assert found(times(without, received={1: late + BETWEEN_CLOCKS}, quorum=quorum)) == []
+    assert found(times(without, received={1: late + BETWEEN_CLOCKS + MOMENT}, quorum=quorum)) == FUTURE
 
 
 def test_every_checkpoint_bounds_and_the_nearest_in_time_most() -> None:
