@@ -10,7 +10,6 @@ from jose.backends.base import Key
 
 from app import keyfiles
 from app.access import jwks
-from app.access.jwks import BadKeyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def _read(path: Path) -> SigningKey:
     pem = keyfiles.read(path)
     try:
         public = jwks.public(jwks.read_pem(pem))
-    except (BadKeyError, ValueError):
+    except ValueError:  # BadKeyError too
         raise keyfiles.KeyFolderError(f"{path} is no P-256 key") from None
     shown = {**public, "use": "sig", "alg": "ES256"}
     return SigningKey(public["kid"], jwk.construct(pem.decode(), "ES256"), prepared(public["x"], public["y"]), shown)

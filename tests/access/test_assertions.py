@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.access import jwks, proving
-from app.access.proving import ASSERTION, TYPE, OAuthError
+from app.access.jwts import BadJwtError
+from app.access.proving import ASSERTION, FARTHEST, LEEWAY, TYPE, OAuthError
 from app.access.registration import AUTH, SIGN
-from app.access.standing import HASTE_SECONDS, KnownClient, KnownKey, KnownParty, Snapshot
+from app.access.standing import KnownClient, KnownKey, KnownParty, Snapshot
 from app.clock import real
 from tests.access.credentials import KeyClient, assertion, b64, jwk_of, new_key, registered
 from tests.house import House, refusal
 
 ISSUER = "https://sbt.example"
+AT = 1_730_000_000
 MINE: dict[int, KeyClient] = {}
 
 
@@ -215,27 +217,30 @@ JUNK: st.SearchStrategy[Any] = st.one_of(
 )  # fmt: skip
 
 
-def test_who_was_registered_by_another_process_is_known_at_once(api: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    standing = api.app.state.standing
-    assert api.get("bkn", "/v1/me").status_code == 200  # so that this process has read its registers
-    with monkeypatch.context() as other:
-        other.setattr(standing, "forget", lambda: None)  # as if it had not been this one
-        fresh = registered(api, "bawaslu")
-    time.sleep(HASTE_SECONDS)
-    assert fresh.ask().status_code == 200
-
-
-def test_strangers_do_not_make_the_registers_be_read_more_than_five_times_a_second(api: House) -> None:
-    standing, mine = api.app.state.standing, client(api)
-    read, begun = standing._begun, time.monotonic()
-    for _ in range(25):
-        refused(mine.ask(mine.assertion({"kid": uuid4().hex})))
-    assert standing._begun - read <= (time.monotonic() - begun) / HASTE_SECONDS + 2
-
-
 def test_both_accept_a_good_assertion() -> None:
     text = assertion(KEY, {"kid": KID}, good())
     assert accepted(text) and second_opinion(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, True),
+        ({"exp": AT + 1}, True),
+        ({"exp": AT}, False),
+        ({"exp": AT + FARTHEST + LEEWAY}, True),
+        ({"exp": AT + FARTHEST + LEEWAY + 1}, False),
+        *(({name: AT + LEEWAY}, True) for name in ("iat", "nbf")),
+        *(({name: AT + LEEWAY + 1}, False) for name in ("iat", "nbf")),
+    ],
+)
+def test_the_times_of_an_assertion_hold_to_the_second(changes: dict[str, Any], *, holds: bool) -> None:
+    claims = good() | {"exp": AT + 60} | changes
+    if holds:
+        proving._require(claims, "mine", ISSUER, AT)
+    else:
+        with pytest.raises(BadJwtError):
+            proving._require(claims, "mine", ISSUER, AT)
 
 
 def test_a_jti_is_a_character_at_least_and_128_at_most() -> None:

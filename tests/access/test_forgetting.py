@@ -1,9 +1,14 @@
 """What was used once is remembered exactly as long as somebody could send it again."""
 
 import asyncio
+import logging
+from typing import Any
+
+import pytest
 
 from app.access import forgetting
 from app.database import Database
+from app.errors import Overloaded
 from tests.access.credentials import registered
 from tests.house import House
 from tests.walks import first_body
@@ -33,3 +38,27 @@ def test_a_nonce_is_forgotten_when_its_signature_is_too_old_and_not_before(api: 
     api.superuser("UPDATE used_once SET expires_at = now() - interval '2 minutes' WHERE kid = %s", kid)
     forgotten(api)
     assert used(api, kid) == 0
+
+
+def test_whatever_stops_it_once_does_not_stop_it_for_good(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "sbt.forgetting")
+    met: list[BaseException | None] = [Overloaded(), RuntimeError("once"), None, None]
+    done = asyncio.Event()
+
+    async def forget(_: Any) -> None:
+        if len(met) == 1:
+            done.set()
+        if (error := met.pop(0)) is not None:
+            raise error
+
+    async def watched() -> None:
+        running = asyncio.create_task(forgetting.run(Database.connect("postgresql://nobody", size=1)))
+        await asyncio.wait_for(done.wait(), 10)
+        running.cancel()
+
+    monkeypatch.setattr(forgetting, "forget", forget)
+    monkeypatch.setattr(forgetting, "EVERY_SECONDS", 0.01)
+    asyncio.run(watched())
+    assert met == []

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.access import jwks, jwts, keys
 from app.access.jwts import LONGEST, BadJwtError
 from app.access.tokens import LEEWAY, LIFETIME, require_current
 from app.errors import TokenExpired, TokenInvalid
+from app.keyfiles import KeyFolderError
 
 AT = 1_730_000_000
 NOW = datetime.fromtimestamp(AT, UTC)
@@ -71,6 +74,17 @@ def test_the_newest_key_signs_and_every_key_is_known(tmp_path: Path) -> None:
     assert both.signing.kid != old.kid
     assert [key["kid"] for key in both.jwks()["keys"]] == [old.kid, both.signing.kid]
     assert [both.find(kid) for kid in (old.kid, both.signing.kid, "other")] == [*both.keys, None]
+
+
+@pytest.mark.parametrize("kind", ["no key", "P-384"])
+def test_a_file_that_is_no_p256_key_is_named(tmp_path: Path, kind: str) -> None:
+    other = ec.generate_private_key(ec.SECP384R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "odd.pem").write_bytes(other if kind == "P-384" else b"nothing")
+    (tmp_path / "odd.pem").chmod(0o600)
+    with pytest.raises(KeyFolderError, match=r"odd\.pem"):
+        keys.load(tmp_path)
 
 
 @pytest.mark.parametrize("value", [None, True, 1.0, "1", [1]])

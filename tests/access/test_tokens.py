@@ -170,6 +170,28 @@ def test_taking_back_what_is_no_token_of_ours_is_answered_as_any_other(api: Hous
     assert (answer.status_code, answer.json()) == (200, {})
 
 
+def test_a_form_is_read_to_8192_bytes_and_with_whatever_charset_it_names(api: House) -> None:
+    mine = api.clients["kemendagri"]
+    secret, said = (mine["client_id"], mine["client_secret"]), "grant_type=client_credentials&more="
+    kind = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    statuses = [
+        api.http.post("/oauth2/token", content=said + "x" * (size - len(said)), auth=secret, headers=kind).status_code
+        for size in (8192, 8193)
+    ]
+    assert statuses == [200, 400]
+
+
+def test_a_token_that_cannot_be_recorded_is_not_given(api: House) -> None:
+    mine = api.clients["kemendagri"]
+    secret, form = (mine["client_id"], mine["client_secret"]), {"grant_type": "client_credentials"}
+    api.superuser("REVOKE INSERT ON access FROM sbt_app")
+    try:
+        answer = api.http.post("/oauth2/token", data=form, auth=secret)
+    finally:
+        api.superuser("GRANT INSERT ON access TO sbt_app")
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+
+
 def test_tokens_given_and_taken_back_are_on_the_audit_trail(api: House) -> None:
     mine = api.clients["kemendagri"]
     secret = (mine["client_id"], mine["client_secret"])

@@ -1,0 +1,106 @@
+"""Who stands how, in every process: what another one wrote down is known in time, and nobody makes the registers be read all the time."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app import clock
+from app.access import standing
+from app.access.standing import FRESH_SECONDS, HASTE_SECONDS
+from tests.access.credentials import jwk_of, new_key, registered
+from tests.house import FAKE, House, refusal
+
+EMPLOYER = "5175"  # its PPK is registered here, first without a client
+
+
+@pytest.fixture
+def elsewhere(api: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is changed here is changed as if by another process: this one has read its registers, and is not told."""
+    assert api.get("bkn", "/v1/me").status_code == 200
+    with monkeypatch.context() as other:
+        other.setattr(api.app.state.standing, "forget", lambda: None)
+        yield
+    api.app.state.standing.forget()
+
+
+def test_who_was_registered_by_another_process_is_known_at_once(api: House, elsewhere: None) -> None:
+    fresh = registered(api, "bawaslu")
+    time.sleep(HASTE_SECONDS)
+    assert fresh.ask().status_code == 200
+
+
+def test_who_was_suspended_by_another_process_ends_when_the_registers_are_read_anew(
+    api: House, monkeypatch: pytest.MonkeyPatch, elsewhere: None
+) -> None:
+    assert FRESH_SECONDS <= 2
+    mine = registered(api, "bawaslu")
+    time.sleep(HASTE_SECONDS)
+    bearer = {"Authorization": f"Bearer {mine.token()}"}
+    assert api.http.get("/v1/me", headers=bearer).status_code == 200
+    assert api.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", {}).status_code == 201
+    monkeypatch.setattr(standing, "FRESH_SECONDS", 0.05)
+    time.sleep(0.1)
+    assert refusal(api.http.get("/v1/me", headers=bearer)) == (403, "PARTY_SUSPENDED")
+
+
+def test_a_mandate_ends_and_the_next_begins_with_the_day_also_where_the_registers_were_just_read(api: House) -> None:
+    api.at("2024-09-03")
+    case = api.walked("verval_kasn", "skb_2022")
+    api.app.state.standing.forget()
+    assert api.get("kasn", f"/v1/cases/{case.id}").json()["next"][0]["yours"]
+    try:
+        FAKE["ahead"] += timedelta(days=1)  # midnight passes; nobody says so
+        clock.shift(FAKE["ahead"])
+        assert refusal(api.try_post("kasn", case, "verval_kasn", "terbukti")) == (404, "NOT_FOUND"), (
+            "it is no case of KASN any more"
+        )
+    finally:
+        api.at("2025-07-01")
+
+
+def readings(api: House, ask: Any) -> float:
+    """How often the registers were read for twenty-five requests, over what the seconds allow at the given pace."""
+    api.get("bkn", "/v1/me")
+    before, begun = api.app.state.standing._begun, time.monotonic()
+    for _ in range(25):
+        ask()
+    pace, spent = (HASTE_SECONDS if ask.__name__ == "stranger" else FRESH_SECONDS), time.monotonic() - begun
+    return float(api.app.state.standing._begun - before - spent / pace)
+
+
+def test_strangers_do_not_make_the_registers_be_read_more_than_five_times_a_second(api: House) -> None:
+    mine = registered(api, "bawaslu")
+
+    def stranger() -> None:
+        assert mine.ask(mine.assertion({"kid": uuid4().hex})).status_code == 401
+
+    assert readings(api, stranger) <= 1
+
+
+def test_whoever_is_known_does_not_make_the_registers_be_read_at_each_request(api: House) -> None:
+    def known() -> None:
+        assert api.get("bkn", "/v1/me").status_code == 200
+
+    assert readings(api, known) <= 1
+
+
+def test_a_ppk_takes_over_from_the_recorder_with_its_first_client_and_gives_back_with_its_last(api: House) -> None:
+    party = {"code": "ppk_lima", "kind": "ppk", "name_id": "PPK", "name_en": "PPK", "agency_code": EMPLOYER}
+    assert api.send("operator", "/v1/admin/parties", party).status_code == 201
+    case = api.walked("tindak_lanjut_ppk", subject__agency_code=EMPLOYER)
+
+    def yours() -> bool:
+        return bool(api.get("bkn", f"/v1/cases/{case.id}").json()["next"][0]["yours"])
+
+    assert yours(), "a party that cannot ask for a token posts nothing"
+    keys = [{"purpose": "auth", "jwk": jwk_of(new_key())}]
+    client = {"client_id": "ppk-lima", "party": "ppk_lima", "scopes": ["cases:read"], "keys": keys}
+    answer = api.send("operator", "/v1/admin/clients", client)
+    assert answer.status_code == 201, answer.text
+    assert not yours()
+    assert api.send("operator", "/v1/admin/clients/ppk-lima/suspensions", {}).status_code == 201
+    assert yours()
