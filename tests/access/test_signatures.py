@@ -197,34 +197,46 @@ def test_eight_at_once_with_one_nonce_lead_to_one_case(api: House) -> None:
     assert row.n == 1
 
 
+def by_hand(bkn: KeyClient, path: str, body: bytes, **how: Any) -> dict[str, str]:
+    """Headers of a POST that is well signed, but for what is said of it."""
+    made = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+    message = Message("POST", bkn.api.base + path, made)
+    signer = HTTPMessageSigner(signature_algorithm=ECDSA_P256_SHA256, key_resolver=OneKey(bkn.sign))
+    names = tuple(n for n in COVERED if n != "content-digest")
+    said: dict[str, Any] = {"nonce": uuid4().hex, "created": datetime.now(UTC)} | how
+    signer.sign(message, key_id=bkn.sign_kid, covered_component_ids=names, body=body, **said)
+    return dict(message.headers) | {"Authorization": f"Bearer {bkn.token()}"}
+
+
 def test_one_nonce_for_two_requests_is_refused_at_the_second(api: House) -> None:
     """Two requests that are each well signed, under one nonce: the second is none of the first's."""
-    bkn, codes = registered_once(api), []
-    for _ in range(2):
-        body = opening()
-        made = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
-        message = Message("POST", api.base + PATH, made)
-        signer = HTTPMessageSigner(signature_algorithm=ECDSA_P256_SHA256, key_resolver=OneKey(bkn.sign))
-        names = tuple(n for n in COVERED if n != "content-digest")
-        signer.sign(message, key_id=bkn.sign_kid, nonce="0123456789abcdef", covered_component_ids=names, body=body)
-        headers = dict(message.headers) | {"Authorization": f"Bearer {bkn.token()}"}
-        codes.append(sent(api, body, headers).status_code)
+    bkn, bodies = registered_once(api), (opening(), opening())
+    codes = [sent(api, b, by_hand(bkn, PATH, b, nonce="0123456789abcdef")).status_code for b in bodies]
     assert codes == [201, 401]
 
 
+@pytest.mark.parametrize(("length", "status"), [(15, 401), (16, 201), (64, 201), (65, 401)])
+def test_a_nonce_has_16_to_64_characters(api: House, length: int, status: int) -> None:
+    bkn, body, nonce = registered_once(api), opening(), (uuid4().hex * 3)[:length]
+    assert sent(api, body, by_hand(bkn, PATH, body, nonce=nonce)).status_code == status
+    check = "/v1/signature-check"
+    told = sent(api, body, by_hand(bkn, check, body, nonce=nonce), check).json()["checks"]
+    assert next(c["ok"] for c in told if c["check"] == "nonce") == (status == 201)
+
+
 def test_a_signature_of_a_minute_ago_is_too_old(api: House) -> None:
-    bkn, names = registered_once(api), tuple(n for n in COVERED if n != "content-digest")
+    bkn = registered_once(api)
     for age, status in ((55, 201), (70, 401), (-30, 401)):
-        body = opening()
-        made = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
-        message = Message("POST", api.base + PATH, made)
-        signer = HTTPMessageSigner(signature_algorithm=ECDSA_P256_SHA256, key_resolver=OneKey(bkn.sign))
-        created = datetime.fromtimestamp(time.time() - age, UTC)
-        signer.sign(
-            message, key_id=bkn.sign_kid, created=created, nonce=uuid4().hex, covered_component_ids=names, body=body
-        )
-        headers = dict(message.headers) | {"Authorization": f"Bearer {bkn.token()}"}
-        assert sent(api, body, headers).status_code == status, age
+        body, created = opening(), datetime.fromtimestamp(time.time() - age, UTC)
+        assert sent(api, body, by_hand(bkn, PATH, body, created=created)).status_code == status, age
+
+
+@pytest.mark.parametrize("half", ["Signature", "Signature-Input"])
+def test_half_of_a_signature_is_none_also_where_none_is_asked_for(api: House, half: str) -> None:
+    body = opening()
+    headers = registered_once(api).headers(PATH, body)
+    del headers[half]
+    assert refusal(sent(api, body, headers)) == (401, "SIGNATURE_INVALID")
 
 
 @pytest.fixture
