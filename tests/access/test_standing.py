@@ -13,28 +13,50 @@ from app.access import standing
 from app.access.standing import FRESH_SECONDS, HASTE_SECONDS
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.house import FAKE, House, refusal
+from tests.walks import first_body
 
 EMPLOYER = "5175"  # its PPK is registered here, first without a client
 
 
 @pytest.fixture
-def elsewhere(api: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def elsewhere(api: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """What is changed here is changed as if by another process: this one has read its registers, and is not told."""
     assert api.get("bkn", "/v1/me").status_code == 200
     with monkeypatch.context() as other:
         other.setattr(api.app.state.standing, "forget", lambda: None)
-        yield
+        other.setattr(standing, "FRESH_SECONDS", 1000.0)
+        yield other
     api.app.state.standing.forget()
 
 
-def test_who_was_registered_by_another_process_is_known_at_once(api: House, elsewhere: None) -> None:
+def test_who_was_registered_by_another_process_is_known_at_once(api: House, elsewhere: pytest.MonkeyPatch) -> None:
     fresh = registered(api, "bawaslu")
     time.sleep(HASTE_SECONDS)
     assert fresh.ask().status_code == 200
 
 
+def test_a_token_that_another_process_gave_is_good_here_at_once(api: House, elsewhere: pytest.MonkeyPatch) -> None:
+    fresh = registered(api, "bawaslu")
+    time.sleep(HASTE_SECONDS)
+    token = api.app.state.tokens.issue(fresh.client_id, "bawaslu", ["cases:read"], fresh.auth_kid)
+    answer = api.http.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200 and answer.json()["client_id"] == fresh.client_id
+
+
+def test_a_key_that_another_process_registered_signs_here_at_once(api: House, elsewhere: pytest.MonkeyPatch) -> None:
+    mine = registered(api, "bawaslu")
+    time.sleep(HASTE_SECONDS)
+    assert mine.post("/v1/cases", first_body("skb_2022")).status_code == 201
+    mine.sign = new_key()
+    body = {"client_id": mine.client_id, "purpose": "sign", "jwk": jwk_of(mine.sign)}
+    assert api.send("operator", "/v1/admin/keys", body).status_code == 201
+    time.sleep(HASTE_SECONDS)
+    answer = mine.post("/v1/cases", first_body("skb_2022"))
+    assert answer.status_code == 201, answer.text
+
+
 def test_who_was_suspended_by_another_process_ends_when_the_registers_are_read_anew(
-    api: House, monkeypatch: pytest.MonkeyPatch, elsewhere: None
+    api: House, elsewhere: pytest.MonkeyPatch
 ) -> None:
     assert FRESH_SECONDS <= 2
     mine = registered(api, "bawaslu")
@@ -42,7 +64,7 @@ def test_who_was_suspended_by_another_process_ends_when_the_registers_are_read_a
     bearer = {"Authorization": f"Bearer {mine.token()}"}
     assert api.http.get("/v1/me", headers=bearer).status_code == 200
     assert api.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", {}).status_code == 201
-    monkeypatch.setattr(standing, "FRESH_SECONDS", 0.05)
+    elsewhere.setattr(standing, "FRESH_SECONDS", 0.05)
     time.sleep(0.1)
     assert refusal(api.http.get("/v1/me", headers=bearer)) == (403, "PARTY_SUSPENDED")
 
