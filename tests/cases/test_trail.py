@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from tests.cases.test_corrections import correction
 from tests.house import House, refusal
 from tests.walks import NIP, body_for, first_body
 
@@ -46,6 +47,24 @@ def test_a_refusal_survives_the_rollback(api: House) -> None:
     assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE")
     (row,) = api.accesses(answer.headers["x-request-id"])
     assert (row.status, row.code, [str(c) for c in row.case_ids]) == (403, "NO_MANDATE_FOR_STAGE", [case.id])
+
+
+def test_the_stage_that_was_asked_for_is_on_record(api: House) -> None:
+    case = api.open()
+    for path in ("verifikasi_satgas", "verifikasi_satgas/corrections", "rahasia"):
+        answer = api.get("bkn", f"/v1/cases/{case.id}/stages/{path}")
+        if path.endswith("corrections"):
+            body = correction("sbt_2024", "verifikasi_satgas", "lolos")
+            answer = api.send("bkn", f"/v1/cases/{case.id}/stages/{path}", body, If_Match=case.etag)
+        rows = api.accesses(answer.headers["x-request-id"])
+        assert {row.stage for row in rows} == {None if path == "rahasia" else "verifikasi_satgas"}, path
+
+
+def test_a_stale_post_is_on_record(api: House) -> None:
+    case = api.open()
+    answer = api.try_post("bkn", case, "verifikasi_satgas", "lolos", If_Match='"7"')
+    (row,) = api.accesses(answer.headers["x-request-id"])
+    assert (row.status, row.code, row.stage) == (412, "STALE_VERSION", "verifikasi_satgas")
 
 
 def test_an_attempt_at_a_case_that_is_not_there_is_on_record(api: House) -> None:
