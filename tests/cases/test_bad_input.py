@@ -226,6 +226,10 @@ def test_an_actor_that_is_a_number_of_a_person_is_refused(api: House, actor: str
     assert actor not in answer.text
 
 
+def test_an_actor_may_be_64_characters(api: House) -> None:
+    assert api.get("bkn", "/v1/cases", X_Actor="x" * 64).status_code == 200
+
+
 def test_an_unknown_purpose_is_refused(api: House) -> None:
     assert refusal(api.get("bkn", "/v1/cases", X_Purpose="iseng")) == (422, "UNKNOWN_REFERENCE")
 
