@@ -10,6 +10,7 @@ RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin sbt \
     && install -d -o sbt -g sbt -m 0700 /var/lib/sbt
 WORKDIR /app
 COPY --from=build /app/.venv .venv
+RUN printf '#!/bin/sh\nexec python -m app.cli "$@"\n' > /usr/local/bin/sbt && chmod 0755 /usr/local/bin/sbt
 COPY alembic.ini ./
 COPY migrations migrations
 COPY app app

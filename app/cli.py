@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -142,15 +142,24 @@ def serve() -> None:
 
 async def _require_safe(settings: Settings) -> None:
     """Asked once before any worker is started: the message is then the last thing that is said."""
-    assert settings.database_url is not None
-    database = Database.connect(settings.database_url.get_secret_value(), size=1)
+    asked = (
+        ("SBT_DATABASE_URL", settings.database_url, starting.require_safe),
+        ("SBT_WORKER_DATABASE_URL", settings.worker_database_url, starting.require_safe_worker),
+    )
+    for name, url, require in asked:
+        if url is not None:
+            await _require_safe_at(name, url.get_secret_value(), require, settings)
+
+
+async def _require_safe_at(name: str, url: str, require: Callable[..., Awaitable[None]], settings: Settings) -> None:
+    database = Database.connect(url, size=1)
     try:
         await database.open()
-        await starting.require_safe(database, settings)
+        await require(database, settings)
     except UnsafeError as error:
         raise SystemExit(str(error)) from None
     except (PoolTimeout, DomainError):
-        raise SystemExit("The database of SBT_DATABASE_URL does not answer.") from None
+        raise SystemExit(f"The database of {name} does not answer.") from None
     finally:
         await database.close()
 
@@ -182,6 +191,7 @@ def worker() -> None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
     _require_safe_settings(settings)
     _require_keys(settings)
+    asyncio.run(_require_safe(settings))
     with suppress(KeyboardInterrupt):
         origin.be(settings.log_origin)
         asyncio.run(_work(settings))

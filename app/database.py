@@ -207,8 +207,11 @@ class Database:
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[Session]:
         """Each statement is a transaction of its own, in one round trip: for rows that no policy guards, and for locks."""
-        async with self.writers.connection() as connection:
-            yield Session(connection)
+        try:
+            async with self.writers.connection() as connection:
+                yield Session(connection)
+        except (Error, PoolTimeout) as error:
+            raise _answerable(error) from error
 
     @asynccontextmanager
     async def noting(self, who: Who) -> AsyncIterator[Session]:

@@ -308,8 +308,10 @@ async def read_access_matrix(request: Request) -> Response:
     `state`: how the case stands to the party. 201 and 202: it may write; 409: it might, were the stage open. The service is tested against
     every row. No token needed.
     """
-    body = {"situations": [_told(s) for s in situations()], "data": list(rows(request.app.openapi()))}
-    return cached(request, json.dumps(body, ensure_ascii=False).encode())
+    if not hasattr(request.app.state, "matrix"):  # worked out once: it changes with the program alone
+        body = {"situations": [_told(s) for s in situations()], "data": list(rows(request.app.openapi()))}
+        request.app.state.matrix = json.dumps(body, ensure_ascii=False).encode()
+    return cached(request, request.app.state.matrix)
 
 
 def _told(case: Situation) -> dict[str, Any]:

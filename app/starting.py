@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import ip_network
 from pathlib import Path
 
 from app.database import SERVICE, Database, Session, Statement
@@ -12,7 +14,7 @@ ROLE = Statement(
     "SELECT current_user AS name, rolsuper AS super, rolbypassrls AS bypass FROM pg_roles WHERE rolname = current_user"
 )
 OWNS = Statement(
-    "SELECT count(*) FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolname = current_user"
+    "SELECT count(*) FROM pg_class c WHERE pg_has_role(current_user, c.relowner, 'MEMBER')"
     " AND c.relnamespace = 'public'::regnamespace"
 )
 SECRETS = Statement("SELECT count(*) FROM client WHERE secret_hash IS NOT NULL")
@@ -33,12 +35,18 @@ def faults(settings: Settings) -> Iterator[str]:
         yield "SBT_PUBLIC_URL must be an https:// address: signatures name it."
     if "*" in settings.origins:
         yield "SBT_CORS_ORIGINS must name its origins: with * any page could ask in its visitor's name."
-    if "*" in settings.proxies:
-        yield "SBT_TRUSTED_PROXIES must name its proxies: with * everybody would be believed."
+    if any(_everybody(proxy) for proxy in settings.proxies):
+        yield "SBT_TRUSTED_PROXIES must name its proxies: with * or /0 everybody would be believed."
     if settings.debug:
         yield "SBT_DEBUG is for the sandbox only: what it tells helps an attacker too."
     if settings.log_origin == DEFAULT_ORIGIN:
         yield "SBT_LOG_ORIGIN must be a name of your own: the default is every sandbox's."
+
+
+def _everybody(proxy: str) -> bool:
+    with suppress(ValueError):  # a name of a socket is somebody
+        return ip_network(proxy, strict=False).prefixlen == 0
+    return proxy == "*"
 
 
 class UnsafeError(Exception):
@@ -65,21 +73,30 @@ def require_safe_settings(settings: Settings) -> None:
 
 
 async def require_safe(database: Database, settings: Settings) -> None:
+    """The role that serves, and the registers that it finds."""
     if settings.sandbox:
         return
     require_safe_settings(settings)
     async with database.reading(SERVICE) as session:
-        await _require_role(session)
+        await _require_role(session, "SBT_DATABASE_URL", "sbt_app")
         await _require_registers(session)
 
 
-async def _require_role(session: Session) -> None:
-    """Neither guard would bind a superuser, a role that bypasses row-level security, or the owner of the tables."""
+async def require_safe_worker(database: Database, settings: Settings) -> None:
+    """Whoever writes the log is bound as whoever writes facts."""
+    if settings.sandbox:
+        return
+    async with database.reading() as session:
+        await _require_role(session, "SBT_WORKER_DATABASE_URL", "sbt_worker")
+
+
+async def _require_role(session: Session, setting: str, right: str) -> None:
+    """Neither guard would bind a superuser, a role that bypasses row-level security, or the owner of the tables and who is of it."""
     (role,) = await session.run(ROLE)
     if role.super or role.bypass:
-        raise UnsafeError(f"SBT_DATABASE_URL connects as {role.name}, which no guard binds: use the role sbt_app.")
+        raise UnsafeError(f"{setting} connects as {role.name}, which no guard binds: use the role {right}.")
     if await session.value(OWNS):
-        raise UnsafeError(f"SBT_DATABASE_URL connects as {role.name}, which owns the tables: use the role sbt_app.")
+        raise UnsafeError(f"{setting} connects as {role.name}, which owns the tables: use the role {right}.")
 
 
 async def _require_registers(session: Session) -> None:

@@ -111,6 +111,9 @@ class Needs:
         except (TokenMissing, TokenInvalid):
             await state.limits.take(address(request), STRANGER)  # over its measure: 429 instead
             raise
+        except PartySuspended:  # who is known has a measure, whatever else holds: each such refusal is on record
+            await state.limits.take(request.state.caller.client_id, request.scope["route"].class_)
+            raise
         request.state.headers = await state.limits.take(caller.client_id, request.scope["route"].class_)
         if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
             raise NotFound

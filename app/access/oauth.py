@@ -66,8 +66,7 @@ async def issue_token(request: Request) -> JSONResponse:
     """An access token for ten minutes, for who proves itself by an assertion that a registered key signed (`private_key_jwt`, RFC 7523).
     In the sandbox HTTP Basic with client id and secret does as well.
     """
-    form = await _form(request)
-    proven = await _proven(request, form)
+    form, proven = await _proven(request)
     if form.get("grant_type") != "client_credentials":
         raise OAuthError("unsupported_grant_type", "Use grant_type=client_credentials.")
     client = proven.client
@@ -98,8 +97,7 @@ async def issue_token(request: Request) -> JSONResponse:
 )
 async def revoke_token(request: Request) -> JSONResponse:
     """RFC 7009: the token stops working within five seconds in every process. An unknown token is answered the same way."""
-    form = await _form(request)
-    proven = await _proven(request, form)
+    form, proven = await _proven(request)
     if "token" not in form:
         raise OAuthError("invalid_request", "The form needs the member token.")
     try:
@@ -132,20 +130,20 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(pairs)
 
 
-async def _proven(request: Request, form: dict[str, str]) -> Proven:
-    """Who it is, within its measure; strangers by their address."""
+async def _proven(request: Request) -> tuple[dict[str, str], Proven]:
+    """What was sent, and who it is, within its measure; whoever it is not, strangers and what cannot be read, by the address."""
     limits = request.app.state.limits
     try:
         try:
+            form = await _form(request)
             proven = await proving.client(request, form)
-        except OAuthError as error:
-            if error.status == UNAUTHORIZED:
-                await limits.take(address(request), STRANGER)
+        except OAuthError:
+            await limits.take(address(request), STRANGER)
             raise
         request.state.headers = await limits.take(proven.client.id, "token")
     except RateLimited as refusal:
         raise OAuthError("temporarily_unavailable", "Too many requests.", 429, refusal.headers) from None
-    return proven
+    return form, proven
 
 
 def _scopes(wanted: str | None, client: KnownClient) -> list[str]:

@@ -14,6 +14,7 @@ from app.procedure.roles import Mandate
 
 FRESH_SECONDS = 2.0
 HASTE_SECONDS = 0.2
+OLDEST_SECONDS = 4.0  # what was read longer ago is nothing to go by, whatever keeps it from being read anew
 PARTIES = Statement("SELECT code, kind, agency_code, signatures, suspended FROM party")
 CLIENTS = Statement("SELECT id, party, secret_hash, scopes, suspended FROM client")
 KEYS = Statement("SELECT kid, client_id, purpose, x, y, expires_at, suspended FROM client_key")
@@ -76,19 +77,21 @@ class Standing:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._read_at = float("-inf")
+        self._read_at = self._as_of = float("-inf")
         self._snapshot: Snapshot | None = None
         self._begun = self._newest = 0  # readings, by number
 
     async def current(self) -> Snapshot:
-        snapshot = self._snapshot
-        if snapshot is None or time.monotonic() - self._read_at > FRESH_SECONDS or snapshot.today != clock.today():
-            self._read_at = time.monotonic()  # one reader at a time; the others go on with what is known
+        snapshot, now = self._snapshot, time.monotonic()
+        too_old = snapshot is None or now - self._as_of > OLDEST_SECONDS or snapshot.today != clock.today()
+        if too_old or now - self._read_at > FRESH_SECONDS:
+            self._read_at = now  # one reader at a time; the others go on with what is known, while it is not too old
             try:
                 snapshot = await self._read_anew()
             except BaseException:
                 self._read_at = float("-inf")
                 raise
+        assert snapshot is not None
         return snapshot
 
     async def newer(self, known: Snapshot) -> Snapshot:
@@ -101,11 +104,11 @@ class Standing:
 
     async def _read_anew(self) -> Snapshot:
         self._begun += 1
-        mine = self._begun
+        mine, begun = self._begun, time.monotonic()
         async with self._database.reading() as session, session.snapshot():
             further, found = await read(session)
         if mine > self._newest:  # neither a later reading nor a change came between: else time would run back
-            self._newest, self._snapshot = mine, found
+            self._newest, self._snapshot, self._as_of = mine, found, begun
             clock.shift(further)
         return self._snapshot or await self._read_anew()
 

@@ -44,7 +44,7 @@ WAITING = """
     SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
 """
-HEAD_MIGRATION = "0007"
+HEAD_MIGRATION = "0008"
 
 
 def verify_database(

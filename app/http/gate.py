@@ -56,8 +56,8 @@ class Gate:
             await send(message)
 
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                await self.app(scope, Patient(receive), sending)
+            async with asyncio.timeout(REQUEST_SECONDS) as limit:
+                await self.app(scope, Patient(receive, limit), sending)
         except TimeoutError:
             if started:
                 raise
@@ -65,9 +65,10 @@ class Gate:
 
 
 class Patient:
-    """A body that stands still, or drips, is not waited for."""
+    """A body that stands still, or drips, is not waited for. What has arrived gives the request its time anew."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limit: asyncio.Timeout) -> None:
+        self._limit = limit
         self._receive, self._ends = receive, asyncio.get_running_loop().time() + BODY_SECONDS
         self._whole = False
 
@@ -82,6 +83,7 @@ class Patient:
             raise BodyTooSlow from None
         size = len(message.get("body", b""))
         self._ends += size / SLOWEST
+        self._limit.reschedule(asyncio.get_running_loop().time() + REQUEST_SECONDS)
         self._whole = not message.get("more_body", False)
         return message
 

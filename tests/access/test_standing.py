@@ -11,6 +11,7 @@ import pytest
 from app import clock
 from app.access import standing
 from app.access.standing import FRESH_SECONDS, HASTE_SECONDS
+from app.errors import Overloaded
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.house import FAKE, House, refusal
 from tests.walks import first_body
@@ -67,6 +68,23 @@ def test_who_was_suspended_by_another_process_ends_when_the_registers_are_read_a
     elsewhere.setattr(standing, "FRESH_SECONDS", 0.05)
     time.sleep(0.1)
     assert refusal(api.http.get("/v1/me", headers=bearer)) == (403, "PARTY_SUSPENDED")
+
+
+def test_knowledge_that_cannot_be_renewed_is_nothing_to_go_by_after_four_seconds(
+    api: House, elsewhere: pytest.MonkeyPatch
+) -> None:
+    """While the registers cannot be read nobody goes on with what was known for long: who was suspended meanwhile is not heard of."""
+    registers = api.app.state.standing
+
+    async def away() -> None:
+        raise Overloaded
+
+    elsewhere.setattr(registers, "_read_anew", away)
+    assert api.get("bkn", "/v1/me").status_code == 200
+    elsewhere.setattr(registers, "_as_of", time.monotonic() - standing.OLDEST_SECONDS)
+    for _ in range(2):
+        assert refusal(api.get("bkn", "/v1/me")) == (503, "OVERLOADED")
+    assert standing.OLDEST_SECONDS < 5
 
 
 def test_a_mandate_ends_and_the_next_begins_with_the_day_also_where_the_registers_were_just_read(api: House) -> None:

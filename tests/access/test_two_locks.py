@@ -191,6 +191,23 @@ def test_the_application_cannot_change_facts_read_files_or_switch_guards_off(api
         session.execute(statement)
 
 
+def test_nothing_of_ones_own_comes_in_front_of_what_runs_as_the_owner(api: House) -> None:
+    """An `entry` of one's own orders no erasure: PostgreSQL would look among temporary tables first, were it not told."""
+    case = a_case(api)
+    with as_app(api, "bkn") as session:
+        session.execute("CREATE TEMPORARY TABLE entry (id uuid, type text, leaf bytea)")
+        session.execute("GRANT SELECT ON entry TO PUBLIC")
+        order = json.dumps({"case": case.id, "person": "subject"})
+        session.execute("INSERT INTO pg_temp.entry VALUES (%s, 'subject.erased', %s)", [case.id, order.encode()])
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            session.execute("SELECT erase_person(%s)", [case.id])
+    loose = api.superuser(
+        "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+        " AND NOT coalesce('search_path=public, pg_temp' = ANY (proconfig), false)"
+    )
+    assert [row.name for row in loose] == []
+
+
 def test_a_function_of_ones_own_in_front_does_not_fool_the_policies(api: House) -> None:
     """A temporary schema comes first in the search path, unless a function says otherwise: ours do."""
     a_case(api)

@@ -127,6 +127,7 @@ UNSAFE: list[tuple[dict[str, str], str]] = [
     ({"SBT_CORS_ORIGINS": "*"}, "SBT_CORS_ORIGINS must name its origins"),
     ({"SBT_CORS_ORIGINS": "https://a.example, *"}, "SBT_CORS_ORIGINS must name its origins"),
     ({"SBT_TRUSTED_PROXIES": "*"}, "SBT_TRUSTED_PROXIES must name its proxies"),
+    ({"SBT_TRUSTED_PROXIES": "10.0.0.1, 0.0.0.0/0"}, "SBT_TRUSTED_PROXIES must name its proxies"),
     ({"SBT_DEBUG": "true"}, "SBT_DEBUG is for the sandbox only"),
     ({"SBT_LOG_ORIGIN": "localhost/sbt"}, "SBT_LOG_ORIGIN must be a name of your own"),
     ({"SBT_SANDBOX_CLOCK_START": "2023-08-01T08:00:00+07:00"}, "SBT_SANDBOX_CLOCK_START is for"),
@@ -148,6 +149,14 @@ def test_a_role_that_no_guard_binds_keeps_it_from_starting(founded: Production) 
     url = founded.server.url(embedded.SUPERUSER, founded.server.password, roles.DATABASE)
     assert "which no guard binds" in founded.refusal(SBT_DATABASE_URL=url)
     assert "which owns the tables" in founded.refusal(SBT_DATABASE_URL=founded.urls.owner)
+    told = founded.refusal(SBT_WORKER_DATABASE_URL=url)
+    assert "SBT_WORKER_DATABASE_URL" in told and "which no guard binds" in told
+    with psycopg.connect(roles.plain(url), autocommit=True) as session:
+        session.execute("GRANT sbt_owner TO sbt_app")
+        try:
+            assert "which owns the tables" in founded.refusal()
+        finally:
+            session.execute("REVOKE sbt_owner FROM sbt_app")
 
 
 def test_sandbox_secrets_keep_it_from_starting(founded: Production) -> None:

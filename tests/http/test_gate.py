@@ -119,14 +119,16 @@ def test_a_file_that_arrives_slowly_but_steadily_earns_its_time() -> None:
             piece = next(pieces, None)
             return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
-        patient, size = gate.Patient(receive), 0
-        while True:
-            message = await patient()
-            size += len(message["body"])
-            if not message["more_body"]:
-                return size
+        size = 0
+        async with asyncio.timeout(gate.REQUEST_SECONDS) as limit:
+            patient = gate.Patient(receive, limit)
+            while True:
+                message = await patient()
+                size += len(message["body"])
+                if not message["more_body"]:
+                    return size
 
-    with patch.object(gate, "BODY_SECONDS", 0.05):
+    with patch.object(gate, "BODY_SECONDS", 0.05), patch.object(gate, "REQUEST_SECONDS", 0.1):
         assert asyncio.run(whole()) == 16 * 65536
 
 

@@ -14,6 +14,7 @@ from app.database import Database
 from app.errors import RateLimited
 from app.http.limits import Limits, Measure, read_measures
 from app.main import create_app
+from tests.access.credentials import registered
 from tests.house import HTTP, House, free_port, refusal, serving
 
 
@@ -73,6 +74,23 @@ def test_the_token_endpoint_has_its_measure_too(api: House) -> None:
         others = api.clients["bawaslu"]
         good = api.http.post("/oauth2/token", data=form, auth=(others["client_id"], others["client_secret"]))
         assert good.status_code == 200, "a flood of strangers takes nothing from a client"
+
+
+def test_what_cannot_be_read_at_the_token_endpoint_counts_for_its_address(api: House) -> None:
+    with measures(api, "stranger=0.01/3"):
+        statuses = [api.http.post("/oauth2/token", data={"client_assertion": "x"}).status_code for _ in range(3)]
+        statuses += [api.http.post("/oauth2/token", json={}).status_code for _ in range(2)]
+    assert statuses == [400, 400, 400, 429, 429]
+
+
+def test_a_suspended_client_has_its_measure_too(api: House) -> None:
+    """Each of its refusals is on record: a stolen token must not fill the log."""
+    mine = registered(api, "kemenpanrb")
+    bearer = {"Authorization": f"Bearer {mine.token()}"}
+    assert api.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", None).status_code == 201
+    with measures(api, "read=0.01/3"):
+        statuses = [api.http.get("/v1/me", headers=bearer).status_code for _ in range(5)]
+    assert statuses == [403, 403, 403, 429, 429]
 
 
 def test_strangers_at_any_door_share_the_measure_of_their_address(api: House) -> None:
