@@ -60,11 +60,11 @@ class NewClient(Body):
 
 
 class NewKey(KeyOfClient):
-    """A further key of a client. `replaces`: an older one of the same purpose, which ends after `overlap_days`."""
+    """A further key of a client. `replaces`: an older one of the same purpose, which ends after `overlap_days`. What must end at once is suspended."""
 
     client_id: ClientId
     replaces: Kid | None = None
-    overlap_days: Annotated[int, Field(ge=0, le=90)] = 7
+    overlap_days: Annotated[int, Field(ge=1, le=90)] = 7
 
 
 class Grant(Body):

@@ -93,8 +93,23 @@ async def propose(desk: Desk, key: KeyHeader, kind: str, facts: Facts) -> Change
     return await _answer(desk, change)
 
 
+class Chosen(str):
+    """A member that the body left to the service, which took the moment for it: asked again it would choose another."""
+
+    __slots__ = ()
+
+
+def _same(kept: Any, asked: Any) -> bool:
+    """Whether the same was asked for."""
+    if isinstance(asked, Mapping):
+        return set(kept) == set(asked) and all(_same(kept[name], asked[name]) for name in asked)
+    if isinstance(asked, list):
+        return len(kept) == len(asked) and all(map(_same, kept, asked))
+    return isinstance(asked, Chosen) or bool(kept == asked)
+
+
 async def _again(desk: Desk, row: Any, kind: str, facts: Facts) -> ChangeView:
-    if (row.kind, row.facts) != (kind, dict(facts)):
+    if row.kind != kind or not _same(row.facts, facts):
         raise IdempotencyKeyReused
     desk.response.headers["Idempotent-Replayed"] = "true"
     return await _answer(desk, row.id)

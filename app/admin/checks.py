@@ -90,6 +90,12 @@ def _key(facts: Facts, known: Snapshot) -> None:
     found = known.keys.get(older["key"])
     if found is None or (found.client_id, found.purpose) != (facts["client"], facts["purpose"]):
         raise UnknownReference(unknown_code("/replaces"))
+    if (
+        not clock.real() < datetime.fromisoformat(older["expires_at"]) <= found.expires_at
+    ):  # approved late, or overtaken
+        text_id = "Masa tumpang tindihnya lewat, atau kunci lama kini berakhir lebih cepat; ajukan lagi."
+        text_en = "Its overlap has passed, or the older key now ends sooner: propose it again."
+        raise ValidationFailed(Flaw("/overlap_days", "OUT_OF_RANGE", text_id, text_en))
 
 
 def _sound(facts: Facts, known: Snapshot, where: str) -> None:

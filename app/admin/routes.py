@@ -22,7 +22,7 @@ from app.admin.bodies import (
     PolicyBody,
     StandingView,
 )
-from app.admin.changes import AtDesk, decide, propose, take_away
+from app.admin.changes import AtDesk, Chosen, decide, propose, take_away
 from app.cases.act import KeyHeader
 from app.errors import (
     AccessNotRecorded,
@@ -84,7 +84,7 @@ async def register_key(body: NewKey, _: Operator, desk: AtDesk, key: KeyHeader) 
         ends = clock.real() + timedelta(days=body.overlap_days)
         known = desk.known.keys.get(body.replaces)
         until = min(ends, known.expires_at) if known else ends
-        facts["replaces"] = {"key": body.replaces, "expires_at": instant(until)}
+        facts["replaces"] = {"key": body.replaces, "expires_at": Chosen(instant(until))}
     return await propose(desk, key, "key.registered", facts)
 
 
@@ -172,4 +172,5 @@ async def refuse_change(change: UUID, _: Operator, desk: AtDesk, __: KeyHeader) 
 
 def _key(client: str, body: KeyOfClient) -> dict[str, Any]:
     ends = body.expires_at or clock.real() + LIFE
-    return key_facts(client, body.purpose, jwks.named(body.jwk.x, body.jwk.y), ends)
+    facts = key_facts(client, body.purpose, jwks.named(body.jwk.x, body.jwk.y), ends)
+    return facts if body.expires_at else {**facts, "expires_at": Chosen(facts["expires_at"])}

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,10 @@ from uuid import uuid4
 import pytest
 
 from app import clock
+from app.access import jwks
+from app.access.standing import KnownKey
+from app.admin.checks import require_possible
+from app.errors import ValidationFailed
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.audit.checking import audit
 from tests.house import House, refusal
@@ -132,6 +137,45 @@ def test_the_same_key_and_change_is_one_change_also_eight_times_at_once(api: Hou
     assert sum("Idempotent-Replayed" in a.headers for a in answers) == 7
     other = api.send("operator", "/v1/admin/clients", {**body, "scopes": ["cases:open"]}, Idempotency_Key=key)
     assert refusal(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_what_the_service_chose_itself_does_not_make_a_second_try_another_change(api: House) -> None:
+    """`sbt client create` and `rotate` leave the ends of keys to the service."""
+    mine = registered(api, "bkn")
+    new = {"client_id": f"bkn-{uuid4().hex[:6]}", "party": "bkn", "scopes": ["cases:read"],
+           "keys": [{"purpose": "auth", "jwk": jwk_of(new_key())}]}  # fmt: skip
+    turned = {"client_id": mine.client_id, "purpose": "auth", "jwk": jwk_of(new_key()), "replaces": mine.auth_kid}
+    for path, body in (("clients", new), ("keys", turned)):
+        key = str(uuid4())
+        first, again = (api.send("operator", f"/v1/admin/{path}", body, Idempotency_Key=key) for _ in range(2))
+        assert (first.status_code, again.status_code) == (201, 201), again.text
+        assert first.json()["id"] == again.json()["id"] and again.headers["Idempotent-Replayed"] == "true"
+    other = api.send("operator", "/v1/admin/keys", {**turned, "jwk": jwk_of(new_key())}, Idempotency_Key=key)
+    assert refusal(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_an_older_key_never_ends_in_the_past_nor_later_than_it_did(api: House) -> None:
+    """A rotation that was approved late, or after another one."""
+    mine = registered(api, "bkn")
+    now, ends = clock.real(), clock.real() + timedelta(days=300)
+    assert api.get("bkn", "/v1/me").status_code == 200  # the registers are read
+    held = KnownKey(mine.auth_kid, mine.client_id, "auth", "", "", ends, suspended=False)
+    public = jwks.public(new_key())
+    known = replace(api.app.state.standing._snapshot, keys={mine.auth_kid: held})
+    for until, possible in (
+        (now + timedelta(days=1), True),
+        (ends, True),
+        (now, False),
+        (ends + timedelta(days=1), False),
+    ):
+        older = {"key": mine.auth_kid, "expires_at": until.isoformat()}
+        facts = {"client": mine.client_id, "purpose": "auth", "key": public["kid"], "x": public["x"], "y": public["y"],
+                 "expires_at": (now + timedelta(days=30)).isoformat(), "replaces": older}  # fmt: skip
+        if possible:
+            require_possible("key.registered", facts, known, sandbox=True)
+        else:
+            with pytest.raises(ValidationFailed):
+                require_possible("key.registered", facts, known, sandbox=True)
 
 
 def test_rotation_lets_the_older_key_go_on_for_its_overlap(api: House) -> None:
