@@ -233,14 +233,16 @@ def token(
 
 
 @app.command()
-def openapi(path: Path = Path("openapi/openapi.json")) -> None:
-    """Write the OpenAPI document as published."""
+def openapi(path: Path = Path("openapi/openapi.json"), matrix_path: Path = Path("docs/access-matrix.md")) -> None:
+    """Write the OpenAPI document as published, and who gets what."""
+    from app import matrix
     from app.main import create_app  # every other command does without the routes, and starts in half the time
 
     document = create_app(Settings(environment="sandbox")).openapi()
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    typer.echo(f"wrote {path}")
+    matrix_path.write_text(matrix.page(document))
+    typer.echo(f"wrote {path} and {matrix_path}")
 
 
 @databases.command("init")

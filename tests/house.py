@@ -70,6 +70,7 @@ class House:
     urls: roles.Urls
     clients: dict[str, dict[str, Any]]
     tokens: dict[str, str] = field(default_factory=dict)
+    signers: dict[str, Any] = field(default_factory=dict)  # parties whose posts are signed, by these clients
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=self.base, timeout=30)
@@ -114,6 +115,9 @@ class House:
 
     def send(self, party: str | None, path: str, body: Any, **headers: str) -> httpx.Response:
         """A POST with a fresh Idempotency-Key unless one is given."""
+        if party in self.signers:
+            signed: httpx.Response = self.signers[party].post(path, body, **headers)
+            return signed
         made = {"Idempotency_Key": str(uuid4())} | headers
         return self.http.post(path, json=body, headers=self.headers(party, **made))
 

@@ -1,10 +1,9 @@
 """Step 10: what stands in a party's name was signed by its own key, which was good then; and is what was signed."""
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,15 +12,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from pydantic import ValidationError
 
 from app.access import jwks
 from app.audit.registers import Registers
-from app.cases.bodies import MODELS
+from app.audit.signed_words import require_said
 from app.cases.many import MOST, item_key
 from app.ledger.parts import sha256, unb64u
 from app.ledger.report import Report
-from app.procedure.loading import rulebook
 
 LINE = re.compile(r'"([a-z@\-]+)": (.*)')
 PARAMETER = re.compile(r';([a-z]+)=(?:"([^"]*)"|(\d+))')
@@ -37,6 +34,7 @@ class Base:
 
     lines: Mapping[str, str]
     kid: str
+    nonce: str
     created: datetime
 
     @classmethod
@@ -44,7 +42,7 @@ class Base:
         """ValueError or KeyError for a text that is none."""
         found = {match[1]: match[2] for line in text.split("\n") if (match := LINE.fullmatch(line))}
         said = {name: words or number for name, words, number in PARAMETER.findall(found["@signature-params"])}
-        return cls(found, said["keyid"], datetime.fromtimestamp(int(said["created"]), UTC))
+        return cls(found, said["keyid"], said["nonce"], datetime.fromtimestamp(int(said["created"]), UTC))
 
 
 @dataclass
@@ -53,6 +51,7 @@ class Signatures:
 
     report: Report
     registers: Registers
+    used: dict[tuple[str, str], Base] = field(default_factory=dict)
 
     def entry(self, index: int, members: Members, parts: Mapping[str, Mapping[str, Any]]) -> None:
         sealed = {part["name"] for part in members["parts"]}
@@ -68,7 +67,8 @@ class Signatures:
             self._committed(members, part["base"], signature)
             self._good(members, base, part["base"], signature)
             self._fits(members, base, part["body"])
-            self._says(members, part["body"], parts)
+            if part["body"] is not None and members["type"] in ADDRESS:
+                require_said(members, part["body"], parts)
         except (ValueError, KeyError, TypeError) as error:
             self._find("SIGNATURE_WRONG", index, members, str(error))
 
@@ -101,62 +101,60 @@ class Signatures:
         return bool(key["suspended"]) and (turned is None or received - turned > HEARD_WITHIN)
 
     def _fits(self, members: Members, base: Base, body: str | None) -> None:
-        """Of this entry and no other: its key, its address, its version, its moment."""
-        key = UUID(base.lines["idempotency-key"])
-        own = UUID(members["idempotency"]["key"]) if "idempotency" in members else None
-        of_line = members["type"] == "case.imported"  # each line has a key of its own; the file was signed
-        if not of_line and own not in {item_key(key, n) for n in range(MOST)}:
-            raise ValueError("it is of another request")
+        """Of this entry and no other: its address, its key, its version, its body, its moment."""
         if base.lines["@method"] != "POST" or "authorization" in base.lines:
             raise ValueError("it covers what it must not, or another method")
-        path = base.lines["@target-uri"]
+        path, type_ = base.lines["@target-uri"].partition("?")[0], members["type"]
+        of_many = type_ in OF_MANY and path.endswith(OF_MANY[type_])
+        if not of_many and not (type_ in ADDRESS and path.endswith(ADDRESS[type_].format_map(members))):
+            raise ValueError("it is of another address than such an entry comes from")
+        self._once(base, of_many=of_many)
+        _of_its_key(members, UUID(base.lines["idempotency-key"]), of_many=of_many)
         if "if-match" in base.lines and base.lines["if-match"] != f'"{members["seq"] - 1}"':
             raise ValueError("it is of another version of the case")
-        if f"/v1/cases/{members['case']}" not in path and not path.endswith(BY_COLLECTION):
-            raise ValueError("it is of another case")
-        stage = members.get("stage")
-        if "/stages/" in path and f"/stages/{stage}" not in path:
-            raise ValueError("it is of another stage")
+        if body is None and not of_many and "reporter" not in {part["name"] for part in members["parts"]}:
+            raise ValueError("the body that was signed is not there")  # kept, but where a reporter may be erased alone
         if body is not None and _digest(base.lines["content-digest"]) != hashlib.sha256(body.encode()).digest():
             raise ValueError("the body is not the one that was signed")
         ahead = self.registers.ahead()
         if ahead is not None and abs(datetime.fromisoformat(members["received_at"]) - ahead - base.created) > DELAY:
             raise ValueError("it was signed at another time than it was received")
 
-    def _says(self, members: Members, body: str | None, parts: Mapping[str, Mapping[str, Any]]) -> None:
-        """What a post says is what its party signed: outcome and content."""
-        if body is None or members["type"] not in SAYS or "content" not in parts:
-            return
-        SAYS[members["type"]](members, json.loads(body), parts["content"])
+    def _once(self, base: Base, *, of_many: bool) -> None:
+        """One request, one entry; of several of one request the same is shown each time."""
+        known = self.used.setdefault((base.kid, base.nonce), base)
+        if known is not base and not (of_many and known == base):
+            raise ValueError("it was used for another entry before")
 
     def _find(self, code: str, index: int, members: Members, says: str) -> None:
         place = f"case {members['case']} by {members['party']}"
         self.report.find("signatures", code, place, says, log="cases", index=index)
 
 
-BY_COLLECTION = ("/v1/cases", "/v1/reports", "/v1/stage-posts", "/v1/imports")
+STAGE = "/v1/cases/{case}/stages/{stage}"
+ADDRESS = {  # where an entry of its own is asked for
+    "case.opened": "/v1/cases",
+    "stage.posted": STAGE,
+    "stage.corrected": f"{STAGE}/corrections",
+    "stage.received": f"{STAGE}/receipts",
+    "stage.extended": f"{STAGE}/extensions",
+    "stage.paused": f"{STAGE}/pauses",
+    "case.withdrawn": "/v1/cases/{case}/withdrawals",
+    "case.reopened": "/v1/cases/{case}/reopenings",
+    "case.transferred": "/v1/cases/{case}/transfers",
+}
+OF_MANY = {"case.opened": "/v1/reports", "stage.posted": "/v1/stage-posts", "case.imported": "/v1/imports"}
+
+
+def _of_its_key(members: Members, key: UUID, *, of_many: bool) -> None:
+    if members["type"] == "case.imported":
+        return  # each line has a key of its own; the file was signed
+    own = UUID(members["idempotency"]["key"]) if "idempotency" in members else None
+    if own not in ({item_key(key, n) for n in range(MOST)} if of_many else {key}):
+        raise ValueError("it is of another request")
 
 
 def _digest(field: str) -> bytes | None:
     """Of SHA-256; a client that sends SHA-512 alone is taken at its word by the service, and by nobody here."""
     found = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", field)
     return None if found is None else unb64u(found[1].rstrip("=").replace("+", "-").replace("/", "_"))
-
-
-def _posted(members: Members, said: Any, content: Mapping[str, Any]) -> None:
-    if said["outcome"] != members["outcome"]:
-        raise ValueError("another outcome was signed")
-    stage = rulebook().procedures[members["procedure"]].stages[members["stage"]]
-    try:
-        signed = MODELS[stage.model].model_validate(said["body"]).stored()
-    except ValidationError:
-        raise ValueError("no such content was signed") from None
-    known = MODELS[stage.model].model_fields
-    if signed != {name: value for name, value in content.items() if name in known}:
-        raise ValueError("another content was signed")
-
-
-SAYS: dict[str, Callable[[Members, Any, Mapping[str, Any]], None]] = {
-    "stage.posted": _posted,
-    "case.opened": _posted,
-}

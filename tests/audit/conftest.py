@@ -61,6 +61,7 @@ def _witness(house: House, folder: Path) -> Witness:
 
 def _live(house: House, witness: Witness, folder: Path) -> Case:
     _follow(house)
+    house.signers = {party: registered(house, party) for party in ("bawaslu", "kasn", "bkn", "kemenpanrb")}
     old = house.walked("tindak_lanjut_ppk", "skb_2022")
     receipt = {"received_on": "2024-07-30"}
     path = f"/v1/cases/{old.id}/stages/tindak_lanjut_ppk/receipts"
@@ -124,7 +125,9 @@ def _every_other_act(house: House) -> None:
 
 
 def _signed(house: House) -> None:
-    """A client with keys opens a case, and posts and corrects a stage; its keys are rotated, one is suspended; a party's policy is set."""
+    """A client with keys opens a case, and posts and corrects a stage; several at once; its keys are rotated, one is suspended; a
+    party's policy is set.
+    """
     mine = registered(house, "bkn")
     opened = mine.post("/v1/cases", first_body("sbt_2024"))
     case = Case(opened.json()["id"], opened.headers["ETag"], "sbt_2024")
@@ -133,6 +136,15 @@ def _signed(house: House) -> None:
     changed = {"body": body["body"] | {"summary_text": "Dibetulkan."}, "reason": "Salah tulis."}
     corrected = mine.post(f"{path}/corrections", changed, If_Match=posted.headers["ETag"])
     assert corrected.status_code == 201, corrected.text
+    named = first_body("sbt_2024", report__reporter={"name": "Pelapor Contoh"})
+    assert mine.post("/v1/cases", named).status_code == 201
+    persons = [{"subject": first_body("sbt_2024")["subject"]} for _ in range(2)]
+    whole = {name: value for name, value in first_body("sbt_2024").items() if name != "subject"}
+    reported = mine.post("/v1/reports", {**whole, "persons": persons})
+    assert reported.status_code == 201, reported.text
+    posts = [{"case_id": c["id"], "if_match": '"1"', **body} for c in reported.json()["cases"]]
+    done = mine.post("/v1/stage-posts", {"stage": "verifikasi_satgas", "posts": posts})
+    assert done.json()["posted"] == 2, done.text
     fresh = {"client_id": mine.client_id, "purpose": "sign", "jwk": jwk_of(new_key()), "replaces": mine.sign_kid}
     for what, said in (
         ("keys", fresh),

@@ -139,7 +139,7 @@ def test_a_house_that_has_lived_is_sound(lived: Lived) -> None:
     with behind(lived) as session:
         report = told(lived, session)
     assert report.exit_code == 0, "\n".join(lines(report))
-    assert report.says["shredded_parts"] == 4 and report.says["witnessed_size"]
+    assert report.says["shredded_parts"] == 7 and report.says["witnessed_size"]
     assert {row["under"]["authority"] for row in report.says["shredded"]} == {"PPID-17/2025"}
     whole = verify_database(url(lived.house), lived.trust, lived.keys)
     assert whole.exit_code == 0, "\n".join(lines(whole))
@@ -459,7 +459,11 @@ LIES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("how it was taken back", _first("case.withdrawn", status="ditolak"), "PROCEDURE_BROKEN"),
     ("by which calendar", _first("stage.posted", calendar="holidays-0.0"), "PROCEDURE_BROKEN"),
     ("a signature that was there", _first("stage.posted", sig=None), "SIGNATURE_DIFFERS"),
-    ("another signature", _first("stage.corrected", sig="A" * 43), "SIGNATURE_DIFFERS"),
+    ("another signature", _first("stage.corrected", sig="A" * 43), "SIGNATURE_WRONG"),
+    ("a signature that was not there", _first("case.imported", sig="A" * 43), "SIGNATURE_DIFFERS"),
+    ("to whom it was handed over, by a signature", _first("case.transferred", to="kemendagri"), "SIGNATURE_WRONG"),
+    ("what was opened again, by a signature", _first("case.reopened", stage="kajian_bawaslu"), "SIGNATURE_WRONG"),
+    ("which outcome was signed", _first("stage.posted", outcome="tidak_lolos"), "SIGNATURE_WRONG"),
     ("what was signed under another number", _signed_elsewhere, "SIGNATURE_WRONG"),
     (
         "a production ledger that approves itself",

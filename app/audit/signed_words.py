@@ -1,0 +1,101 @@
+"""What a party signed, word for word, against what stands in its name: the body of the request beside the leaf and its sealed parts."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.cases.bodies import MODELS
+from app.cases.opening import account, outline, overrides
+from app.cases.schemas import NewCase, Reasoned
+from app.procedure.loading import rulebook
+
+Members = Mapping[str, Any]
+Parts = Mapping[str, Mapping[str, Any]]
+DERIVED = ("laws",)  # what the service adds to an outline itself
+
+
+def require_said(members: Members, body: str, parts: Parts) -> None:
+    """ValueError where the entry says anything else than what was signed."""
+    try:
+        SAYS[members["type"]](members, json.loads(body), parts)
+    except ValidationError:
+        raise ValueError("no such content was signed") from None
+
+
+def _same(signed: Mapping[str, Any], kept: Mapping[str, Any], what: str) -> None:
+    other = [name for name, value in signed.items() if kept.get(name) != value]
+    if other:
+        raise ValueError(f"another {what} was signed: {', '.join(sorted(other))}")
+
+
+def _content(members: Members, said: Any, parts: Parts) -> None:
+    """The typed content of a stage. Of an erased person it is gone, and with it what could be compared."""
+    if "content" not in parts:
+        return
+    model = MODELS[rulebook().procedures[members["procedure"]].stages[members["stage"]].model]
+    signed, kept = model.model_validate(said["body"]).stored(), parts["content"]
+    names = {name for name in model.model_fields if kept.get(name) is not None}
+    if set(signed) != names:
+        raise ValueError("another content was signed")
+    _same(signed, kept, "content")
+
+
+def _posted(members: Members, said: Any, parts: Parts) -> None:
+    _same({"outcome": said["outcome"]}, members, "outcome")
+    _content(members, said, parts)
+
+
+def _corrected(members: Members, said: Any, parts: Parts) -> None:
+    if said.get("round") is not None:
+        _same({"round": said["round"]}, members, "round")
+    _content(members, said, parts)
+    if "content" in parts:
+        _same({"correction_reason": said["reason"]}, parts["content"], "reason")
+
+
+def _opened(members: Members, said: Any, parts: Parts) -> None:
+    new = NewCase.model_validate({name: said[name] for name in NewCase.model_fields if name in said})
+    _posted(members, said, parts)
+    leaf = {"election": new.election, "received_on": new.report.received_on.isoformat(), "overrides": overrides(new)}
+    _same(leaf, members, "case")
+    person = {name: getattr(new.subject, name) for name in ("nip", "nik", "name")}
+    told = {name: value for name, value in outline(new).items() if name not in DERIVED}
+    for part, signed in (("subject", person), ("content", account(new)), ("summary", told)):
+        if part in parts:
+            _same(signed, parts[part], part)
+
+
+def _reasoned(*names: str) -> Callable[[Members, Any, Parts], None]:
+    """`names`: members of the body that the leaf repeats."""
+
+    def says(members: Members, said: Any, parts: Parts) -> None:
+        _same({name: said[name] for name in names}, members, "act")
+        grounds = Reasoned.model_validate({n: said[n] for n in Reasoned.model_fields if n in said})
+        if "content" in parts:
+            _same(grounds.model_dump(mode="json", exclude_none=True), parts["content"], "reason")
+
+    return says
+
+
+def _paused(members: Members, said: Any, parts: Parts) -> None:
+    _same({"until": said["until"]}, members["pause"], "pause")
+    _reasoned()(members, said, parts)
+
+
+def _received(members: Members, said: Any, _: Parts) -> None:
+    _same({"received_on": said["received_on"]}, members["letter"], "day")
+
+
+SAYS: dict[str, Callable[[Members, Any, Parts], None]] = {
+    "case.opened": _opened,
+    "stage.posted": _posted,
+    "stage.corrected": _corrected,
+    "stage.received": _received,
+    "stage.extended": _reasoned(),
+    "stage.paused": _paused,
+    "case.withdrawn": _reasoned(),
+    "case.reopened": _reasoned("stage"),
+    "case.transferred": _reasoned("role", "to"),
+}
