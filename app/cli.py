@@ -235,13 +235,13 @@ def token(
 @app.command()
 def openapi(path: Path = Path("openapi/openapi.json"), matrix_path: Path = Path("docs/access-matrix.md")) -> None:
     """Write the OpenAPI document as published, and who gets what."""
-    from app import matrix
+    from app import matrix_page
     from app.main import create_app  # every other command does without the routes, and starts in half the time
 
     document = create_app(Settings(environment="sandbox")).openapi()
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    matrix_path.write_text(matrix.page(document))
+    matrix_path.write_text(matrix_page.page(document))
     typer.echo(f"wrote {path} and {matrix_path}")
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
-from app import docs, health, matrix, openapi, problems, starting
+from app import docs, health, matrix_page, openapi, problems, starting
 from app.access import forgetting, keys, me, oauth, proving, signature_check
 from app.access.standing import Standing
 from app.access.tokens import Tokens
@@ -49,7 +49,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     recap.router,
     me.router,
     oauth.router,
-    matrix.router,
+    matrix_page.router,
     reference.router,
     admin.router,
     lists.router,
