@@ -34,7 +34,7 @@ Openings = Callable[[Service, int, list[str]], Iterator[Prepared]]
 def measure(data: Path, openings: Openings, cases: int, turns: int, seconds: float) -> list[dict[str, Any]]:
     with service.running(data, 2) as found:
         signed = _both(found, openings, cases, turns)
-    limits = "read=200/400, write=100000/100000, bulk=5/20, admin=10/50, token=100/100, stranger=20/100"
+    limits = "read=60/120, write=100000/100000, bulk=5/20, admin=10/50, token=100/100, stranger=20/100"
     with service.running(data, 2, limits=limits) as found:
         flood = _flood(found, openings, seconds)
     return [_token_check(data), signed, flood]
@@ -119,30 +119,57 @@ def _posts(found: Service, ids: list[str], signer: SigningClient | None) -> Iter
         yield load.request("POST", path, {n: v for n, v in made.items() if n != "Content-Type"}, body), None
 
 
+ORDER = ("calm", "flood", "flood", "calm", "calm", "flood", "flood", "calm")
+
+
 def _flood(found: Service, openings: Openings, seconds: float) -> dict[str, Any]:
-    """One client reads and another posts, in calm and in the flood; a third asks far beyond its measure."""
+    """One client reads and another posts, in calm and in the flood, there and back; a third asks far beyond its measure."""
     ids: list[str] = []
-    uvloop.run(load.run(found.port, AT_ONCE, openings(found, 1200, ids), seconds=600))
-    halves = ids[:600], ids[600:]
-    calm = _served(found, halves[0], seconds)
-    queue: Any = multiprocessing.get_context("spawn").Queue()
-    other = multiprocessing.get_context("spawn").Process(
-        target=_refused, args=(found.port, found.tokens["kemenpanrb"], seconds + 3, queue)
-    )
+    uvloop.run(load.run(found.port, AT_ONCE, openings(found, 1600, ids), seconds=600))
+    with _superuser(found) as settled:  # what loading leaves to do is none of it
+        settled.execute("VACUUM ANALYZE")
+        settled.execute("CHECKPOINT")
+    time.sleep(5)
+    each = len(ids) // len(ORDER)
+    latencies: dict[str, dict[str, list[float]]] = {when: {"read": [], "post": []} for when in set(ORDER)}
+    flooded: list[tuple[float, dict[int, int]]] = []
+    for n, when in enumerate(ORDER):
+        served, refused = _phase(found, ids[n * each : (n + 1) * each], seconds, flood=when == "flood")
+        flooded += [refused] if refused else []
+        for what, measured in served.items():
+            latencies[when][what] += measured.latencies
+    return {
+        "what": "accepted requests beside a flood of refused ones, ms",
+        "refused_per_second": [round(rate) for rate, _ in flooded],
+        "of_the_flood": {status: sum(s.get(status, 0) for _, s in flooded) for status in (200, 429)},
+        "percentiles": {
+            f"{when} {what} p{share * 100:.0f}": round(_percentile(found_, share), 1)
+            for when, of in latencies.items() for what, found_ in of.items() for share in (0.5, 0.9, 0.99)
+        },
+        "p99_grown_by": {
+            what: round(_percentile(latencies["flood"][what], 0.99) / _percentile(latencies["calm"][what], 0.99) - 1, 2)
+            for what in ("read", "post")
+        },
+    }  # fmt: skip
+
+
+def _percentile(found: list[float], share: float) -> float:
+    return sorted(found)[min(int(len(found) * share), len(found) - 1)]
+
+
+def _phase(
+    found: Service, ids: list[str], seconds: float, *, flood: bool
+) -> tuple[dict[str, Measured], tuple[float, dict[int, int]] | None]:
+    if not flood:
+        return _served(found, ids, seconds), None
+    spawn = multiprocessing.get_context("spawn")
+    queue: Any = spawn.Queue()
+    other = spawn.Process(target=_refused, args=(found.port, found.tokens["kemenpanrb"], seconds + 3, queue))
     other.start()
     time.sleep(2)
-    flood = _served(found, halves[1], seconds)
-    refused, statuses = queue.get()
+    served, told = _served(found, ids, seconds), queue.get()
     other.join()
-    return {
-        "what": "p99 of accepted requests beside a flood of refused ones",
-        "refused_per_second": round(refused),
-        "of_the_flood": statuses,
-        "calm_p99_ms": {what: round(m.percentile(0.99), 1) for what, m in calm.items()},
-        "flood_p99_ms": {what: round(m.percentile(0.99), 1) for what, m in flood.items()},
-        "grown_by": {what: round(flood[what].percentile(0.99) / calm[what].percentile(0.99) - 1, 2) for what in calm},
-        "statuses": {what: dict(m.statuses) for what, m in flood.items()},
-    }
+    return served, told
 
 
 def _served(found: Service, ids: list[str], seconds: float) -> dict[str, Measured]:

@@ -16,6 +16,7 @@ from app.errors import (
     InsufficientScope,
     NotFound,
     PartySuspended,
+    RateLimited,
     SignatureInvalid,
     TokenInvalid,
     TokenMissing,
@@ -105,16 +106,15 @@ class Needs:
         self.scope = scope
 
     async def before_body(self, request: Request) -> None:
-        state = request.app.state
         try:
             caller = await authenticate(request)
         except (TokenMissing, TokenInvalid):
-            await state.limits.take(address(request), STRANGER)  # over its measure: 429 instead
+            await _measured(request, address(request), STRANGER)  # over its measure: 429 instead
             raise
         except PartySuspended:  # who is known has a measure, whatever else holds: each such refusal is on record
-            await state.limits.take(request.state.caller.client_id, request.scope["route"].class_)
+            await _measured(request, request.state.caller.client_id, request.scope["route"].class_)
             raise
-        request.state.headers = await state.limits.take(caller.client_id, request.scope["route"].class_)
+        request.state.headers = await _measured(request, caller.client_id, request.scope["route"].class_)
         if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
             raise NotFound
         if self.scope is not None:
@@ -140,6 +140,17 @@ class Needs:
         if caller.purpose is None and "x-purpose" in request.headers:
             raise UnknownReference(BAD_PURPOSE)
         return caller
+
+
+async def _measured(request: Request, who: str, class_: str) -> dict[str, str]:
+    """Within its measure; a refusal is remembered, so that the next one of the kind costs next to nothing."""
+    limits = request.app.state.limits
+    try:
+        found: dict[str, str] = await limits.take(who, class_)
+    except RateLimited:
+        limits.tell(request.scope, who, class_)
+        raise
+    return found
 
 
 def address(request: Request) -> str:

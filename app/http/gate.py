@@ -33,7 +33,7 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        refusal = too_large(scope) or self._too_many(scope)
+        refusal = too_large(scope) or self._too_many(scope) or scope["app"].state.limits.told(scope)
         if refusal is not None:
             await self.answer(scope, refusal)(scope, receive, send)
             return

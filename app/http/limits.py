@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from starlette.types import Scope
+
 from app.database import Database, Statement
 from app.errors import RateLimited
 
@@ -14,6 +16,9 @@ SAID = re.compile(r"([a-z]+)=([0-9.]+)/([0-9]+)")
 MOST_AT_ONCE = 16  # that a process takes from the shared measure, while it needs them
 LEASE_SECONDS = 1.0
 MOST_KNOWN = 10_000
+HELD_SECONDS = (
+    0.1  # who is refused is so for this long at least: its measure fills meanwhile, and nobody asks the database
+)
 # The arrival time moves on by the cost, unless that would be further ahead than the burst allows. One row, one statement.
 TAKE = Statement(
     """
@@ -28,6 +33,9 @@ TAKE = Statement(
       (SELECT tat FROM rate_limit WHERE who = :who AND class = :class) AS stood FROM moment
     """
 )
+
+
+Asked = tuple[str, bytes, str, str]  # address, credentials, method, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +83,18 @@ class Lease:
     refused_until: float = 0.0
 
 
+def _asked(scope: Scope) -> Asked:
+    credentials = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return (scope["client"] or ("?",))[0], credentials, scope["method"], scope["path"]
+
+
 class Limits:
     """The measures of this service."""
 
     def __init__(self, database: Database, measures: Mapping[str, Measure]) -> None:
         self._database, self._measures = database, measures
         self._leases: dict[tuple[str, str], Lease] = {}
+        self._told: dict[Asked, tuple[Measure, Lease]] = {}
 
     async def take(self, who: str, class_: str) -> dict[str, str]:
         """One request of a class: the headers that say what is left. RateLimited when nothing is."""
@@ -91,6 +105,18 @@ class Limits:
             await self._renew(lease, measure, who, now)
         lease.left -= 1
         return self._headers(measure, lease, time.monotonic())
+
+    def tell(self, scope: Scope, who: str, class_: str) -> None:
+        """Remember what was asked by whom when it was refused."""
+        if len(self._told) > MOST_KNOWN:
+            self._told.clear()
+        self._told[_asked(scope)] = self._measures[class_], self._lease(who, class_)
+
+    def told(self, scope: Scope) -> RateLimited | None:
+        """The same, asked again by the same before its measure holds anything: refused without a further look at it."""
+        known = self._told.get(_asked(scope)) if self._told else None
+        now = time.monotonic()
+        return self._refusal(*known, now) if known and known[1].refused_until > now else None
 
     def _lease(self, who: str, class_: str) -> Lease:
         if len(self._leases) > MOST_KNOWN:
@@ -117,7 +143,7 @@ class Limits:
         stood = next(t for t in (row.tat, row.stood, full) if t is not None)
         lease.rest, lease.seen = (measure.window - max(stood - row.now, 0)) / measure.each, now
         if row.tat is None:
-            lease.refused_until = now + max(stood - row.now + measure.each - measure.window, 0.001)
+            lease.refused_until = now + max(stood - row.now + measure.each - measure.window, HELD_SECONDS)
             return False
         lease.left, lease.ends = size, now + LEASE_SECONDS
         return True

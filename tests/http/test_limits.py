@@ -52,6 +52,26 @@ def test_a_measure_fills_again_at_its_rate(api: House) -> None:
         assert api.get("kemenpanrb", "/v1/me").status_code == 200
 
 
+def test_who_asks_on_is_refused_without_a_further_look_and_nobody_else_is(
+    api: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, check = [0], api.app.state.tokens.check
+
+    def counted(token: str) -> Any:
+        looks[0] += 1
+        return check(token)
+
+    with measures(api, "read=0.01/2"):
+        monkeypatch.setattr(type(api.app.state.tokens), "check", lambda _, token: counted(token))
+        answers = [api.get("kemenpanrb", "/v1/me") for _ in range(20)]
+        assert [a.status_code for a in answers[2:]] == [429] * 18 and looks[0] <= 4
+        assert refusal(answers[-1]) == (429, "RATE_LIMITED") and int(answers[-1].headers["Retry-After"]) > 1
+        assert answers[-1].headers["X-Content-Type-Options"] == "nosniff" and answers[-1].headers["x-request-id"]
+        assert api.get("bawaslu", "/v1/me").status_code == 200
+        assert api.get("kemenpanrb", "/v1/me?x=1").status_code == 429
+        assert api.send("kemenpanrb", "/v1/cases", {}).status_code != 429, "another class has its own measure"
+
+
 def test_one_clients_measure_is_not_anothers_and_a_class_not_anothers(api: House) -> None:
     with measures(api, "read=0.01/2"):
         while api.get("kemenpanrb", "/v1/me").status_code == 200:
