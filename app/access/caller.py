@@ -109,10 +109,11 @@ class Needs:
         try:
             caller = await authenticate(request)
         except (TokenMissing, TokenInvalid):
-            await _measured(request, address(request), STRANGER)  # over its measure: 429 instead
+            request.state.headers = await _measured(request, address(request), STRANGER)  # over its measure: 429 instead
             raise
         except PartySuspended:  # who is known has a measure, whatever else holds: each such refusal is on record
-            await _measured(request, request.state.caller.client_id, request.scope["route"].class_)
+            known = request.state.caller.client_id
+            request.state.headers = await _measured(request, known, request.scope["route"].class_)
             raise
         request.state.headers = await _measured(request, caller.client_id, request.scope["route"].class_)
         if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():

@@ -138,7 +138,7 @@ async def _proven(request: Request) -> tuple[dict[str, str], Proven]:
             form = await _form(request)
             proven = await proving.client(request, form)
         except OAuthError:
-            await limits.take(address(request), STRANGER)
+            request.state.headers = await limits.take(address(request), STRANGER)
             raise
         request.state.headers = await limits.take(proven.client.id, "token")
     except RateLimited as refusal:

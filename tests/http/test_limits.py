@@ -109,14 +109,16 @@ def test_a_suspended_client_has_its_measure_too(api: House) -> None:
     bearer = {"Authorization": f"Bearer {mine.token()}"}
     assert api.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", None).status_code == 201
     with measures(api, "read=0.01/3"):
-        statuses = [api.http.get("/v1/me", headers=bearer).status_code for _ in range(5)]
-    assert statuses == [403, 403, 403, 429, 429]
+        answers = [api.http.get("/v1/me", headers=bearer) for _ in range(5)]
+    assert [a.status_code for a in answers] == [403, 403, 403, 429, 429]
+    assert all("RateLimit" in a.headers for a in answers)
 
 
 def test_strangers_at_any_door_share_the_measure_of_their_address(api: House) -> None:
     with measures(api, "stranger=0.01/4"):
-        statuses = [api.http.get("/v1/cases", headers={"Authorization": f"Bearer x{n}"}).status_code for n in range(8)]
-    assert statuses == [401, 401, 401, 401, 429, 429, 429, 429]
+        answers = [api.http.get("/v1/cases", headers={"Authorization": f"Bearer x{n}"}) for n in range(8)]
+    assert [a.status_code for a in answers] == [401, 401, 401, 401, 429, 429, 429, 429]
+    assert [a.headers["RateLimit"].split(";")[1] for a in answers] == ["r=3", "r=2", "r=1", "r=0", *["r=0"] * 4]
 
 
 Process = tuple[asyncio.AbstractEventLoop, Limits]
