@@ -108,8 +108,8 @@ class Needs:
     async def before_body(self, request: Request) -> None:
         try:
             caller = await authenticate(request)
-        except (TokenMissing, TokenInvalid):
-            request.state.headers = await _measured(request, address(request), STRANGER)  # over its measure: 429 instead
+        except (TokenMissing, TokenInvalid):  # over its measure: 429 instead
+            request.state.headers = await _measured(request, address(request), STRANGER)
             raise
         except PartySuspended:  # who is known has a measure, whatever else holds: each such refusal is on record
             known = request.state.caller.client_id
