@@ -8,7 +8,16 @@ from uuid import uuid4
 import httpx
 import typer
 
-from app.commands.credentials import Client, Config, granted, jwk_body, make_keys, write_config
+from app.commands.credentials import (
+    PURPOSES,
+    Client,
+    Config,
+    discarded_if_refused,
+    granted,
+    jwk_body,
+    make_keys,
+    write_config,
+)
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
 from app.settings import Settings
@@ -42,7 +51,8 @@ def create(
     name = client_id or f"{party}-{uuid4().hex[:6]}".replace("_", "-")
     public = make_keys(out)
     keys = [{"purpose": purpose, "jwk": jwk_body(key)} for purpose, key in public.items()]
-    done = desk.post("/v1/admin/clients", {"client_id": name, "party": party, "scopes": wanted, "keys": keys})
+    with discarded_if_refused(out):
+        done = desk.post("/v1/admin/clients", {"client_id": name, "party": party, "scopes": wanted, "keys": keys})
     kids = {purpose: key["kid"] for purpose, key in public.items()}
     write_config(out, desk.config_for(party, name, wanted, kids))
     typer.echo(f"{name} of {party}: keys and client.json are in {out}.")
@@ -61,10 +71,11 @@ def rotate(
     """New keys for a client; the older ones end after the overlap, so that nothing stops in between."""
     old, desk = Client.load(folder), _desk(as_, url)
     public = make_keys(out)
-    for purpose, key in public.items():
+    for n, (purpose, key) in enumerate(public.items()):
         body = {"client_id": old.config.client_id, "purpose": purpose, "jwk": jwk_body(key)}
         replaced = {"replaces": old.config.kids[purpose], "overlap_days": overlap_days}
-        _tell(desk.post("/v1/admin/keys", body | replaced))
+        with discarded_if_refused(out, PURPOSES[n:]):
+            _tell(desk.post("/v1/admin/keys", body | replaced))
     kids = {purpose: key["kid"] for purpose, key in public.items()}
     write_config(out, desk.config_for(old.config.party, old.config.client_id, old.config.scopes, kids))
     typer.echo(f"New keys are in {out}; the older ones end in {overlap_days} days.")

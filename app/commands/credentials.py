@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,17 @@ def make_keys(folder: Path) -> dict[str, dict[str, str]]:
         pem = keyfiles.read_or_make(folder / f"{purpose}.pem", jwks.new_pem)
         found[purpose] = jwks.public(jwks.read_pem(pem))
     return found
+
+
+@contextmanager
+def discarded_if_refused(folder: Path, purposes: Sequence[str] = PURPOSES) -> Iterator[None]:
+    """Keys that nobody registered are none: the same folder does for the next try. Where no answer came they stay."""
+    try:
+        yield
+    except SystemExit:
+        for purpose in purposes:
+            (folder / f"{purpose}.pem").unlink()
+        raise
 
 
 def write_config(folder: Path, config: Config) -> None:

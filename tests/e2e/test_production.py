@@ -73,6 +73,10 @@ def test_from_an_empty_database_to_a_signed_post_that_verifies(founded: Producti
 def _two_operators(founded: Production, one: Any, two: Any) -> None:
     """`sbt client create` by one operator; nothing works until the other approves."""
     out = founded.folder / "bkn"
+    mistaken = founded.sbt(
+        "client", "create", "--party", "bkn", "--scopes", "a:b", "--out", str(out), "--as", str(one.folder)
+    )
+    assert mistaken.returncode == 1 and "/scopes/0" in mistaken.stderr and list(out.iterdir()) == []
     told = founded.good("client", "create", "--party", "bkn", "--out", str(out), "--as", str(one.folder))
     change = told.partition("sbt client approve ")[2].split()[0]
     at_home(founded, "bkn")
