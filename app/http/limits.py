@@ -1,10 +1,11 @@
 """How much a client may ask for, by class of operation: GCRA over one row that all processes share. A busy process takes a few at once."""
 
+import asyncio
 import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
@@ -81,6 +82,10 @@ class Lease:
     rest: float = 0.0  # of the shared measure, in requests, at `seen`
     seen: float = 0.0
     refused_until: float = 0.0
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def holds(self, now: float) -> bool:
+        return self.left > 0 and self.ends > now
 
 
 def _asked(scope: Scope) -> Asked:
@@ -99,11 +104,16 @@ class Limits:
     async def take(self, who: str, class_: str) -> dict[str, str]:
         """One request of a class: the headers that say what is left. RateLimited when nothing is."""
         lease, measure, now = self._lease(who, class_), self._measures[class_], time.monotonic()
-        if lease.refused_until > now:
-            raise self._refusal(measure, lease, now)
-        if not (lease.left and lease.ends > now):
-            await self._renew(lease, measure, who, now)
-        lease.left -= 1
+        if not lease.holds(now):
+            async with lease.asking:  # one asks for all who wait: else each would take a lease, and lose the others'
+                now = time.monotonic()
+                if lease.refused_until > now:
+                    raise self._refusal(measure, lease, now)
+                if not lease.holds(now):
+                    await self._renew(lease, measure, who, now)
+                lease.left -= 1
+        else:
+            lease.left -= 1
         return self._headers(measure, lease, time.monotonic())
 
     def tell(self, scope: Scope, who: str, class_: str) -> None:
@@ -142,6 +152,8 @@ class Limits:
         full = row.now + measure.window  # a row that came while we asked, and gave nothing: it is used up
         stood = next(t for t in (row.tat, row.stood, full) if t is not None)
         lease.rest, lease.seen = (measure.window - max(stood - row.now, 0)) / measure.each, now
+        if row.tat is None and size > 1:
+            return False
         if row.tat is None:
             lease.refused_until = now + max(stood - row.now + measure.each - measure.window, HELD_SECONDS)
             return False

@@ -140,6 +140,21 @@ def processes(api: House, count: int, measure: Measure) -> Iterator[list[Process
 
 
 @pytest.mark.parametrize("burst", [1, 7, 40, 200])
+def test_who_asks_for_all_of_its_measure_at_once_gets_all_of_it(api: House, burst: int) -> None:
+    """However many wait for the same few: nothing is taken from the shared measure and then lost."""
+    who, measure = str(uuid4()), Measure("read", 0.001, burst)
+
+    async def at_once(limits: Limits, count: int) -> int:
+        found = await asyncio.gather(*(limits.take(who, "read") for _ in range(count)), return_exceptions=True)
+        assert all(isinstance(f, dict | RateLimited) for f in found)
+        return sum(isinstance(f, dict) for f in found)
+
+    with processes(api, 1, measure) as [(loop, limits)]:
+        given = [loop.run_until_complete(at_once(limits, 8)) for _ in range(30)]
+    assert sum(given) == burst and given == sorted(given, reverse=True)
+
+
+@pytest.mark.parametrize("burst", [1, 7, 40, 200])
 def test_two_processes_together_give_no_more_than_one_measure(api: House, burst: int) -> None:
     who, measure = str(uuid4()), Measure("read", 0.001, burst)
 
