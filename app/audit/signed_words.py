@@ -73,8 +73,9 @@ def _reasoned(*names: str) -> Callable[[Members, Any, Parts], None]:
     def says(members: Members, said: Any, parts: Parts) -> None:
         _same({name: said[name] for name in names}, members, "act")
         grounds = Reasoned.model_validate({n: said[n] for n in Reasoned.model_fields if n in said})
-        if "content" in parts:
-            _same(grounds.model_dump(mode="json", exclude_none=True), parts["content"], "reason")
+        signed = grounds.model_dump(mode="json", exclude_none=True)
+        if "content" in parts:  # a paper that was added is as wrong as one that is missing
+            _same({name: signed.get(name) for name in Reasoned.model_fields}, parts["content"], "reason")
 
     return says
 

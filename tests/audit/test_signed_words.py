@@ -78,6 +78,12 @@ def test_every_member_of_every_act_is_compared(leaf: dict[str, Any], body: dict[
             )
 
 
+def test_a_paper_that_was_put_beside_a_reason_is_noticed() -> None:
+    parts = {"content": {"reason": "Salah orang.", "documents": [{"kind": "surat", "note": "Bukan dari kami"}]}}
+    with pytest.raises(ValueError, match="documents"):
+        require_said({"type": "case.withdrawn"}, json.dumps({"reason": "Salah orang."}), parts)
+
+
 def test_every_act_that_has_an_address_is_compared() -> None:
     assert set(SAYS) == set(ADDRESS)
 
