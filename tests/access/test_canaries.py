@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.procedure import situations as lives
 from app.procedure.loading import rulebook
 from app.procedure.situations import Situation, situations
 from app.tables import METADATA
+from tests.access.credentials import registered
 from tests.access.test_matrix import DOCUMENT, NAME
 from tests.house import PPK_EMPLOYER, Case, House
 from tests.walks import body_for, first_body
@@ -54,6 +55,7 @@ class Planted:
     case: Case
     nip: str
     stages: dict[str, set[str]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)  # what the writers were answered
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +86,32 @@ def sung(house: House) -> Planted:
         Case(answer.json()["id"], answer.headers["ETag"], situation.procedure),
         opening["subject"]["nip"],
     )
-    found.stages[row["path"][0][0]] = set(opening["body"])
+    found.stages[row["path"][0][0]], found.said = set(opening["body"]), [answer.text]
     for code, chosen in path:
         sent = body_for(situation.procedure, code, chosen)
         sent["body"] = planted(sent["body"])
         turn = house.turn(found.case, code)
-        house.post(NAME.get(turn, turn), found.case, code, chosen, sent)
+        found.said.append(house.post(NAME.get(turn, turn), found.case, code, chosen, sent).text)
         found.stages[code] = set(sent["body"])
     return found
+
+
+@pytest.fixture(scope="module")
+def asking(house: House) -> Callable[..., httpx.Response]:
+    """A request of a party of the matrix: the stranger without a token, the suspended with one that was good before."""
+    gone = registered(house, "kemenpanrb")
+    token = gone.token()
+    assert house.send("operator", f"/v1/admin/clients/{gone.client_id}/suspensions", None).status_code == 201
+
+    def ask(method: str, party: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        mine = {n.replace("_", "-"): v for n, v in headers.items()}
+        if party == matrix.SUSPENDED:
+            mine |= {"Authorization": f"Bearer {token}"}
+        elif party != matrix.STRANGER:
+            mine |= house.headers(NAME.get(party, party))
+        return house.http.request(method, path, json=body, headers=mine)
+
+    return ask
 
 
 def heard(text: str) -> set[str]:
@@ -146,16 +166,15 @@ def reads(found: Planted) -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("party", matrix.parties())
 def test_a_canary_is_heard_where_the_matrix_lets_it_and_nowhere_else(
-    sung: Planted, party: str, caplog: pytest.LogCaptureFixture
+    sung: Planted, asking: Callable[..., httpx.Response], party: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in OURS:
         caplog.set_level(logging.DEBUG, name)
-    who = {matrix.STRANGER: None, matrix.SUSPENDED: None}.get(party, NAME.get(party, party))
     wrong = []
     for purpose in ("penanganan", "audit", None):
         for operation, stage, path in reads(sung):
             headers = {"X_Purpose": purpose} if purpose else {}
-            answer = sung.api.get(who, path, **headers)
+            answer = asking("GET", party, path, **headers)
             text = unzipped(answer) if answer.headers["content-type"] == "application/zip" else answer.text
             found = heard(text) | heard(json.dumps(dict(answer.headers)))
             allowed = may_hear(party, sung, operation, stage)
@@ -168,6 +187,27 @@ def test_a_canary_is_heard_where_the_matrix_lets_it_and_nowhere_else(
 def shows(party: str, found: Planted) -> tuple[str, ...]:
     read = next(o for o in matrix.operations(DOCUMENT) if o.name == "read_case")
     return matrix.expected(read, party, found.situation).shows
+
+
+@pytest.mark.parametrize("party", matrix.parties())
+def test_a_search_tells_a_canary_to_nobody(
+    sung: Planted, asking: Callable[..., httpx.Response], party: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who may search knows the number it asks for; the name and whatever else was written stay where they are."""
+    for name in OURS:
+        caplog.set_level(logging.DEBUG, name)
+    for purpose in ("penanganan", "audit", None):
+        headers = {"X_Purpose": purpose} if purpose else {}
+        answer = asking("POST", party, "/v1/cases/search", {"nip": sung.nip}, **headers)
+        assert heard(answer.text + json.dumps(dict(answer.headers))) == set(), (purpose, answer.text)
+        assert sung.nip not in answer.text or "/subject/nip" in shows(party, sung), (purpose, answer.text)
+    logged = "".join(r.getMessage() + str(r.exc_text) for r in caplog.records if r.name.startswith(OURS))
+    assert SONG not in logged and sung.nip not in logged
+
+
+def test_the_answer_to_a_post_repeats_no_canary(sung: Planted) -> None:
+    assert len(sung.said) == len(sung.stages)
+    assert [text for text in sung.said if SONG in text or sung.nip in text] == []
 
 
 def test_every_canary_is_heard_by_somebody(sung: Planted) -> None:
