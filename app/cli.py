@@ -21,7 +21,20 @@ from app.access import forgetting
 from app.access.standing import Standing
 from app.admin import sandbox as sandboxes
 from app.cases.watching import Watcher
-from app.commands import bringing, calendar, client, founding, keys, log, mandate, sending, subject, verify, witness
+from app.commands import (
+    bringing,
+    calendar,
+    client,
+    desk,
+    founding,
+    keys,
+    log,
+    mandate,
+    sending,
+    subject,
+    verify,
+    witness,
+)
 from app.commands.credentials import CONFIG, Client
 from app.database import SERVICE, Database, Session
 from app.errors import DomainError
@@ -229,7 +242,7 @@ def token(
     if (folder / CONFIG).exists():
         typer.echo(Client.load(folder).token(scope))
     else:
-        typer.echo(client.sandbox_token(who, scope))
+        typer.echo(desk.sandbox_token(who, scope))
 
 
 @app.command()

@@ -111,21 +111,29 @@ def _same(kept: Any, asked: Any) -> bool:
 async def _again(desk: Desk, row: Any, kind: str, facts: Facts) -> ChangeView:
     if row.kind != kind or not _same(row.facts, facts):
         raise IdempotencyKeyReused
+    return await _replayed(desk, row.id)
+
+
+async def _replayed(desk: Desk, change: UUID) -> ChangeView:
     desk.response.headers["Idempotent-Replayed"] = "true"
-    return await _answer(desk, row.id)
+    return await _answer(desk, change)
 
 
 async def decide(desk: Desk, change: UUID, *, approved: bool) -> ChangeView:
-    """By another operator than the one that proposed it, who may only take it back; what has become impossible since is refused."""
+    """By another operator than the one that proposed it, who may only take it back; what has become impossible since is refused. Who has
+    decided just that and asks again is told so.
+    """
     rows = await desk.session.run(ONE, id=change)
     if not rows:
         raise NotFound
-    row = rows[0]
+    row, decision = rows[0], "approved" if approved else "refused"
+    if (row.decision, row.decided_by) == (decision, desk.caller.client_id):
+        return await _replayed(desk, change)
     if row.decision is not None:
         raise ChangeDecided
     by = By(desk.caller.party, desk.caller.client_id, change)
     if not approved:
-        await _decided(desk, change, "refused", by)
+        await _decided(desk, change, decision, by)
         return await _answer(desk, change)
     if row.proposed_by == by.client:
         raise SecondOperatorNeeded

@@ -2,12 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import httpx
 
@@ -90,10 +88,12 @@ def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = Non
 
 
 def make_keys(folder: Path) -> dict[str, dict[str, str]]:
-    """A fresh key for each purpose, 0600; the public JWKs. A folder that has keys is left as it is, and refused."""
+    """A key for each purpose, 0600; the public JWKs. Keys that no configuration names were not registered, or no answer came: they are taken
+    again, and with them `registration_key`. A folder of a client is left as it is, and refused.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if any((folder / f"{purpose}.pem").exists() for purpose in PURPOSES):
-        raise SystemExit(f"{folder} holds keys already: give another folder.")
+    if (folder / CONFIG).exists():
+        raise SystemExit(f"{folder} holds a client already: give another folder.")
     found = {}
     for purpose in PURPOSES:
         pem = keyfiles.read_or_make(folder / f"{purpose}.pem", jwks.new_pem)
@@ -101,15 +101,9 @@ def make_keys(folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-@contextmanager
-def discarded_if_refused(folder: Path, purposes: Sequence[str] = PURPOSES) -> Iterator[None]:
-    """Keys that nobody registered are none: the same folder does for the next try. Where no answer came they stay."""
-    try:
-        yield
-    except SystemExit:
-        for purpose in purposes:
-            (folder / f"{purpose}.pem").unlink()
-        raise
+def registration_key(public: dict[str, str]) -> UUID:
+    """The Idempotency-Key of a key's registration, the same at each try: who was not answered tries again, and is registered once."""
+    return uuid5(NAMESPACE_URL, f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{public['kid']}")
 
 
 def write_config(folder: Path, config: Config) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 import jwt as pyjwt
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app import embedded, roles
 from app.access import jwks, proving
 from app.access.jwts import BadJwtError
 from app.access.proving import ASSERTION, FARTHEST, LEEWAY, TYPE, OAuthError
@@ -273,3 +275,13 @@ def test_the_reader_answers_any_text_with_a_refusal(text: str) -> None:
 
 def test_a_sign_key_proves_nobody() -> None:
     assert not accepted(assertion(KEY, {"kid": "sign"}, good()))
+
+
+@pytest.mark.parametrize("table", ["used_once", "rate_limit"])
+def test_who_asks_while_the_database_is_busy_is_told_to_try_again_and_may(api: House, table: str) -> None:
+    mine, url = client(api), api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
+    with psycopg.connect(roles.plain(url)) as holder:
+        holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        busy = mine.ask()
+    assert refusal(busy) == (503, "OVERLOADED") and busy.headers["Retry-After"], busy.text
+    assert mine.ask().status_code == 200

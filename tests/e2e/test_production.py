@@ -76,7 +76,7 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     mistaken = founded.sbt(
         "client", "create", "--party", "bkn", "--scopes", "a:b", "--out", str(out), "--as", str(one.folder)
     )
-    assert mistaken.returncode == 1 and "/scopes/0" in mistaken.stderr and list(out.iterdir()) == []
+    assert mistaken.returncode == 1 and "/scopes/0" in mistaken.stderr and not (out / "client.json").exists()
     told = founded.good("client", "create", "--party", "bkn", "--out", str(out), "--as", str(one.folder))
     change = told.partition("sbt client approve ")[2].split()[0]
     at_home(founded, "bkn")
@@ -89,7 +89,12 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     assert (alone.status_code, alone.json()["code"]) == (403, "SECOND_OPERATOR_NEEDED")
     assert "In force" in founded.good("client", "approve", change, "--as", str(two.folder))
     again = asked(two, "POST", f"/v1/admin/changes/{change}/approvals")
-    assert (again.status_code, again.json()["code"]) == (409, "CHANGE_DECIDED")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true"), (
+        "whoever was not answered asks again"
+    )
+    for late, verb in ((one, "approvals"), (one, "refusals"), (two, "refusals")):
+        other = asked(late, "POST", f"/v1/admin/changes/{change}/{verb}")
+        assert (other.status_code, other.json()["code"]) == (409, "CHANGE_DECIDED")
     other = asked(one, "POST", "/v1/admin/mandates", {"role": "kasn", "party": "bkn", "valid_from": "2090-01-01"})
     assert (other.status_code, other.json()["status"]) == (202, "pending")
     refused = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
