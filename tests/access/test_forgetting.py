@@ -33,6 +33,10 @@ def test_a_nonce_is_forgotten_when_its_signature_is_too_old_and_not_before(api: 
     assert bkn.post("/v1/cases", first_body("sbt_2024")).status_code == 201
     kid = bkn.sign_kid
     assert used(api, kid) == 1
+    ends = "SELECT extract(epoch FROM expires_at - now()) AS seconds FROM used_once WHERE kid = %s"
+    assert 60 < api.superuser(ends, kid)[0].seconds <= 66, (
+        "as long as its signature is good, and the clocks' five seconds"
+    )
     forgotten(api)
     assert used(api, kid) == 1
     api.superuser("UPDATE used_once SET expires_at = now() - interval '2 minutes' WHERE kid = %s", kid)

@@ -58,10 +58,27 @@ def test_each_fault_is_named(api: House) -> None:
     assert first_wrong(explained(api, good | {"Idempotency-Key": str(uuid4())})) == "signature"
     wrong = KeyClient(api, "bkn", mine.client_id, mine.auth, other.sign).headers(PATH, b"{}")
     assert first_wrong(explained(api, wrong)) == "keyid"
+    told = [c["check"] for c in explained(api, wrong)["checks"]]
+    assert "purpose" not in told and "in force" not in told, "of keys of other parties nothing is told"
     wrong = KeyClient(api, "bkn", mine.client_id, mine.auth, mine.auth).headers(PATH, b"{}")
     assert first_wrong(explained(api, wrong)) == "purpose"
     assert api.send("operator", f"/v1/admin/keys/{mine.sign_kid}/suspensions", None).status_code == 201
     assert first_wrong(explained(api, good)) == "in force"
+
+
+def test_a_header_that_is_there_twice_is_named(api: House) -> None:
+    good = registered(api, "bkn").headers(PATH, b"{}")
+    for name in ("Idempotency-Key", "Content-Digest", "Signature", "Signature-Input"):
+        answer = api.http.post(PATH, content=b"{}", headers=[*good.items(), (name, good[name])])
+        once = next(c for c in answer.json()["checks"] if c["check"] == "once")
+        assert not once["ok"] and name.lower() in once["detail"], once
+
+
+@pytest.mark.parametrize("base", ["aGV$sbG8=", "aGVsbG8", base64.b64encode(b"\xff\xfe").decode()])
+def test_a_base_that_cannot_be_read_is_compared_with_nothing(api: House, base: str) -> None:
+    headers = registered(api, "bkn").headers(PATH, b"{}") | {"X-Signature-Base": base}
+    found = explained(api, headers)
+    assert found["good"] and {(line["yours"], line["same"]) for line in found["base"]} == {(None, None)}
 
 
 @pytest.mark.parametrize("text", ["", "\x01", "(((", "a=b", "a=()", 'a=("x";q=1)', "a=1, b=2", "é"])

@@ -197,6 +197,29 @@ def test_eight_at_once_with_one_nonce_lead_to_one_case(api: House) -> None:
     assert row.n == 1
 
 
+@pytest.mark.parametrize("what", ["/v1/stage-posts", "/v1/reports"])
+def test_one_signature_serves_every_entry_of_a_request_that_makes_several_and_no_second_request(
+    api: House, what: str
+) -> None:
+    bkn, person = registered_once(api), first_body("sbt_2024")
+    if what == "/v1/stage-posts":
+        lolos = body_for("sbt_2024", "verifikasi_satgas", "lolos")
+        posts = [{"case_id": c.id, "if_match": c.etag, **lolos} for c in (api.open(), api.open())]
+        body: dict[str, Any] = {"stage": "verifikasi_satgas", "posts": posts}
+    else:
+        shared = {n: person[n] for n in ("report", "election", "incident", "violations", "outcome", "body")}
+        body = {**shared, "persons": [{"subject": first_body("sbt_2024")["subject"]} for _ in range(2)]}
+    raw = json.dumps(body).encode()
+    headers = bkn.headers(what, raw)
+    answer = sent(api, raw, headers, what)
+    written = [r["written"] for r in answer.json().get("results", ())] or answer.json()["cases"]
+    assert answer.status_code in (200, 201) and len(written) == 2 and all(written), answer.text
+    for one in written:
+        (row,) = api.superuser("SELECT leaf FROM entry WHERE id = %s", one["entry"]["id"])
+        assert json.loads(row.leaf)["sig"], "each entry names the signature of the request"
+    assert refusal(sent(api, raw, headers, what)) == (401, "SIGNATURE_INVALID")
+
+
 def by_hand(bkn: KeyClient, path: str, body: bytes, **how: Any) -> dict[str, str]:
     """Headers of a POST that is well signed, but for what is said of it."""
     made = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
