@@ -22,7 +22,7 @@ log = logging.getLogger("sbt.trail")
 INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
 TABLE = f"table {Access.__tablename__}"
 ONE_ENTRY = 200  # cases that one entry names: a longer list goes on in further entries of the same request
-NOT_ON_RECORD = {400, 401, 405, 408, 413, 414, 415, 429, 431, 500, 503}  # telemetry only
+NOT_ON_RECORD = {400, 401, 408, 413, 415, 429, 503}  # telemetry only; the gate's own refusals know no caller
 
 
 class Trail:
@@ -32,7 +32,6 @@ class Trail:
         self._request = request
         self._cases: list[UUID] = []
         self.stage = _stage(request)
-        self.recorded = False
         self.status = 200
 
     def another(self) -> "Trail":
@@ -46,7 +45,6 @@ class Trail:
         """A writer's record goes into its own transaction: no post without it, and none of a post that never was."""
         for start in range(0, max(len(self._cases), 1), ONE_ENTRY):
             self._one(batch, status, code, self._cases[start : start + ONE_ENTRY])
-        self.recorded = True
 
     def _one(self, batch: Together, status: int, code: str | None, cases: list[UUID]) -> None:
         """A leaf of the access log, and the row by which it is found."""
@@ -94,8 +92,7 @@ async def recorded(request: Request) -> AsyncIterator[Trail]:
     """Entered before the read session: it ends after the read has, and holds one connection at a time."""
     trail = Trail(request)
     yield trail
-    if not trail.recorded:
-        await write(request, trail, trail.status)
+    await write(request, trail, trail.status)
 
 
 @contextmanager

@@ -275,6 +275,24 @@ def test_me_says_whose_stages_are_whose_today(api: House) -> None:
     ]
 
 
+def test_me_says_what_is_mine_and_nobody_elses(api: House) -> None:
+    api.at("2024-10-10")
+    for party in ("bawaslu", "bkn"):
+        me = api.get(party, "/v1/me").json()
+        mandates = {(m.role, str(m.valid_from)) for m in api.app.state.standing._snapshot.mandates if m.party == party}
+        assert {(m["role"], m["valid_from"]) for m in me["mandates"]} == mandates and mandates, party
+        assert me["limits"] == {"max_body_bytes": 65536, "page_size": 200, "token_seconds": 600}
+    assert api.get("bkn", "/v1/cases?limit=201").status_code == 422 == api.get("bkn", "/v1/cases?limit=0").status_code
+
+
+@pytest.mark.parametrize("kind", ["Basic", "Token", "Bear", "Bearer:"])
+def test_a_good_token_is_none_under_another_scheme(api: House, kind: str) -> None:
+    token = api.token("bkn")
+    answer = api.http.get("/v1/me", headers={"Authorization": f"{kind} {token}"})
+    assert refusal(answer) == (401, "TOKEN_MISSING")
+    assert api.http.get("/v1/me", headers={"Authorization": f"bearer {token}"}).status_code == 200
+
+
 def test_every_route_asks_who_is_calling(api: House) -> None:
     log = [f"/log/{{log}}/{what}" for what in ("checkpoint", "tile/{level}", "proof", "cosignatures")]
     public = ("/oauth2", "/.well-known", "/health", "/v1/reference", *log)

@@ -2,6 +2,12 @@
 
 from uuid import uuid4
 
+import httpx
+import psycopg
+import pytest
+
+from app import embedded, roles
+from app.http.route import MAX_BODY
 from tests.cases.test_corrections import correction
 from tests.house import House, refusal
 from tests.walks import NIP, body_for, first_body
@@ -79,6 +85,41 @@ def test_a_missing_scope_is_on_record_and_a_stranger_is_not(api: House) -> None:
     assert [r.code for r in api.accesses(refused.headers["x-request-id"])] == ["INSUFFICIENT_SCOPE"]
     stranger = api.get(None, "/v1/cases")
     assert api.accesses(stranger.headers["x-request-id"]) == []
+
+
+def malformed(api: House, status: int) -> httpx.Response:
+    """A request of an agency that nothing is made of."""
+    json_ = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+    content, changes = {
+        400: (b"{", {}),
+        401: (b"{}", {"Signature": "sbt=:AAAA:"}),
+        413: (b" " * (MAX_BODY + 1), {}),
+        415: (b"{}", {"Content-Type": "text/plain"}),
+    }[status]
+    return api.http.post("/v1/cases", content=content, headers=api.headers("bkn") | json_ | changes)
+
+
+@pytest.mark.parametrize("status", [400, 401, 413, 415])
+def test_what_nothing_is_made_of_is_not_on_record(api: House, status: int) -> None:
+    answer = malformed(api, status)
+    assert answer.status_code == status and api.accesses(answer.headers["x-request-id"]) == []
+
+
+def test_a_post_that_found_no_time_is_not_on_record(api: House) -> None:
+    case, url = api.open(), api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
+    with psycopg.connect(roles.plain(url)) as holder:
+        holder.execute("SELECT 1 FROM cases WHERE id = %s FOR UPDATE", [case.id])
+        answer = api.try_post("bkn", case, "verifikasi_satgas", "lolos")
+    assert refusal(answer) == (503, "OVERLOADED") and api.accesses(answer.headers["x-request-id"]) == []
+
+
+@pytest.mark.parametrize(("length", "kept"), [(64, True), (65, False)])
+def test_an_actor_has_64_characters_at_most_and_is_kept_as_a_mark(api: House, length: int, kept: bool) -> None:  # noqa: FBT001
+    case = api.open()
+    answer = api.get("bkn", f"/v1/cases/{case.id}", X_Actor="p" * length)
+    assert answer.status_code == (200 if kept else 422)
+    rows = api.accesses(answer.headers["x-request-id"])
+    assert [row.actor is not None for row in rows] == [kept]
 
 
 def test_what_cannot_be_recorded_is_not_shown(api: House) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -92,6 +93,8 @@ def test_a_body_that_stands_still_is_408_and_holds_nobody_up(api: House) -> None
     with patch.object(gate, "QUIET_SECONDS", 0.3):
         answer = raw(api, f"{head}Content-Length: 100\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 408") and b"BODY_TOO_SLOW" in answer and b"connection: close" in answer.lower()
+    (request,) = re.findall(rb"(?i)x-request-id: (\S+)", answer)
+    assert api.accesses(request.decode()) == []
 
 
 def test_a_body_that_drips_is_not_waited_for_either(api: House) -> None:

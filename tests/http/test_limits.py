@@ -41,6 +41,7 @@ def test_over_the_measure_is_429_with_when_to_come_again(api: House) -> None:
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.headers["RateLimit-Policy"] == '"read";q=5;w=5' and '"read";r=0;' in answer.headers["RateLimit"]
         assert answer.json()["title"] == "Terlalu banyak permintaan"
+        assert api.accesses(answer.headers["x-request-id"]) == []
 
 
 def test_a_measure_fills_again_at_its_rate(api: House) -> None:
