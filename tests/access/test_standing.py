@@ -44,6 +44,18 @@ def test_a_token_that_another_process_gave_is_good_here_at_once(api: House, else
     assert answer.status_code == 200 and answer.json()["client_id"] == fresh.client_id
 
 
+def test_a_token_by_a_new_key_of_a_known_client_is_good_here_at_once(api: House, elsewhere: pytest.MonkeyPatch) -> None:
+    mine = registered(api, "bawaslu")
+    time.sleep(HASTE_SECONDS)
+    assert mine.ask().status_code == 200
+    mine.auth = new_key()
+    body = {"client_id": mine.client_id, "purpose": "auth", "jwk": jwk_of(mine.auth)}
+    assert api.send("operator", "/v1/admin/keys", body).status_code == 201
+    time.sleep(HASTE_SECONDS)
+    token = api.app.state.tokens.issue(mine.client_id, "bawaslu", ["cases:read"], mine.auth_kid)
+    assert api.http.get("/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
 def test_a_key_that_another_process_registered_signs_here_at_once(api: House, elsewhere: pytest.MonkeyPatch) -> None:
     mine = registered(api, "bawaslu")
     time.sleep(HASTE_SECONDS)
@@ -121,10 +133,17 @@ def test_strangers_do_not_make_the_registers_be_read_more_than_five_times_a_seco
     assert readings(api, stranger) <= 1
 
 
-def test_whoever_is_known_does_not_make_the_registers_be_read_at_each_request(api: House) -> None:
-    def known() -> None:
-        assert api.get("bkn", "/v1/me").status_code == 200
+@pytest.mark.parametrize("by", ["secret", "key"])
+def test_whoever_is_known_does_not_make_the_registers_be_read_at_each_request(
+    api: House, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "HASTE_SECONDS", 0.0)
+    token = api.token("bkn") if by == "secret" else registered(api, "bkn").token()
 
+    def known() -> None:
+        assert api.http.get("/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+    known()
     assert readings(api, known) <= 1
 
 
