@@ -160,12 +160,13 @@ def test_a_suspended_key_gets_no_token_and_those_it_got_end_with_it(api: House) 
 def test_an_expired_key_is_refused_and_one_that_ends_soon_is_told(api: House) -> None:
     mine = registered(api, "bawaslu")
     (before,) = api.superuser("SELECT expires_at FROM client_key WHERE kid = %s", mine.auth_kid)
-    soon = real().timestamp() + 10 * 86400
-    api.superuser("UPDATE client_key SET expires_at = to_timestamp(%s) WHERE kid = %s", soon, mine.auth_kid)
-    api.app.state.standing.forget()
-    me = api.http.get("/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).json()
-    assert [(w["code"], w["key"]) for w in me["warnings"]] == [("KEY_EXPIRES_SOON", mine.auth_kid)]
-    assert me["warnings"][0]["days_left"] in (9, 10)
+    for days, told in ((10, True), (29.5, True), (30.5, False)):
+        soon = real().timestamp() + days * 86400
+        api.superuser("UPDATE client_key SET expires_at = to_timestamp(%s) WHERE kid = %s", soon, mine.auth_kid)
+        api.app.state.standing.forget()
+        me = api.http.get("/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).json()
+        assert [(w["code"], w["key"]) for w in me["warnings"]] == [("KEY_EXPIRES_SOON", mine.auth_kid)] * told, days
+        assert [w["days_left"] in (int(days), int(days) - 1) for w in me["warnings"]] == [True] * told
     api.superuser("UPDATE client_key SET expires_at = now() - interval '1 second' WHERE kid = %s", mine.auth_kid)
     api.app.state.standing.forget()
     refused(mine.ask())

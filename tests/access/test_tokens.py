@@ -261,6 +261,7 @@ def test_the_discovery_documents_name_what_there_is(api: House) -> None:
     resource = api.http.get("/.well-known/oauth-protected-resource").json()
     assert server["issuer"] == resource["resource"] == api.base
     assert server["token_endpoint"] == f"{api.base}/oauth2/token"
+    assert server["token_endpoint_auth_methods_supported"] == ["private_key_jwt", "client_secret_basic"], "a sandbox"
     assert "stages.kajian_bawaslu:post" in server["scopes_supported"]
 
 

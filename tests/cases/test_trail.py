@@ -113,15 +113,6 @@ def test_a_post_that_found_no_time_is_not_on_record(api: House) -> None:
     assert refusal(answer) == (503, "OVERLOADED") and api.accesses(answer.headers["x-request-id"]) == []
 
 
-@pytest.mark.parametrize(("length", "kept"), [(64, True), (65, False)])
-def test_an_actor_has_64_characters_at_most_and_is_kept_as_a_mark(api: House, length: int, kept: bool) -> None:  # noqa: FBT001
-    case = api.open()
-    answer = api.get("bkn", f"/v1/cases/{case.id}", X_Actor="p" * length)
-    assert answer.status_code == (200 if kept else 422)
-    rows = api.accesses(answer.headers["x-request-id"])
-    assert [row.actor is not None for row in rows] == [kept]
-
-
 def test_what_cannot_be_recorded_is_not_shown(api: House) -> None:
     case = api.open()
     api.token("operator")
