@@ -224,6 +224,7 @@ def test_the_token_endpoint_refuses_in_oauth_shape(
     answer = api.http.post("/oauth2/token", data=form, auth=auth, headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert answer.headers["cache-control"] == "no-store"
+    assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
 def test_a_token_carries_the_scopes_that_were_asked_for_and_no_more(api: House) -> None:
