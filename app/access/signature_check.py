@@ -1,7 +1,6 @@
 """POST /v1/signature-check, sandbox only: why a signature does not count, check by check, with the base as the service sees it, line by line."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -229,5 +228,5 @@ def _lines(message: Sent) -> list[BaseLine]:
 def _yours(text: str | None) -> list[str]:
     try:
         return base64.b64decode(text, validate=True).decode().split("\n") if text else []
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return []

@@ -227,6 +227,20 @@ def test_the_token_endpoint_refuses_in_oauth_shape(
     assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
+@pytest.mark.parametrize("basic", ["%%%", "Yg", "//79", ""])
+def test_a_secret_that_cannot_be_read_is_none(api: House, basic: str) -> None:
+    headers = {"Authorization": f"Basic {basic}"}
+    answer = api.http.post("/oauth2/token", data={"grant_type": "client_credentials"}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+def test_who_asks_for_all_its_scopes_by_name_gets_them(api: House) -> None:
+    mine = api.clients["kemendagri"]
+    form = {"grant_type": "client_credentials", "scope": " ".join(mine["scopes"])}
+    answer = api.http.post("/oauth2/token", data=form, auth=(mine["client_id"], mine["client_secret"]))
+    assert answer.status_code == 200 and set(answer.json()["scope"].split()) == set(mine["scopes"])
+
+
 def test_a_token_carries_the_scopes_that_were_asked_for_and_no_more(api: House) -> None:
     token = api.token("bkn", "cases:read")
     answer = api.http.post("/v1/cases", json={}, headers={"Authorization": f"Bearer {token}"})
