@@ -1,5 +1,6 @@
 """Who stands how, in every process: what another one wrote down is known in time, and nobody makes the registers be read all the time."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +11,8 @@ import pytest
 
 from app import clock
 from app.access import standing
-from app.access.standing import FRESH_SECONDS, HASTE_SECONDS
+from app.access.standing import FRESH_SECONDS, HASTE_SECONDS, Standing
+from app.database import Database
 from app.errors import Overloaded
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.house import FAKE, House, refusal
@@ -97,6 +99,36 @@ def test_knowledge_that_cannot_be_renewed_is_nothing_to_go_by_after_four_seconds
     for _ in range(2):
         assert refusal(api.get("bkn", "/v1/me")) == (503, "OVERLOADED")
     assert standing.OLDEST_SECONDS < 5
+
+
+def test_what_was_being_read_while_something_was_changed_is_read_again(
+    api: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading that began before a change does not know of it, and may end after it."""
+    began, changed, readings = asyncio.Event(), asyncio.Event(), []
+    read = standing.read
+
+    async def slow(session: Any) -> Any:
+        found = await read(session)
+        readings.append(found)
+        began.set()
+        await changed.wait()
+        return found
+
+    async def meanwhile() -> None:
+        database = Database.connect(api.urls.app, size=2)
+        await database.open()
+        registers = Standing(database)
+        reader = asyncio.create_task(registers.current())
+        await asyncio.wait_for(began.wait(), 10)
+        registers.forget()
+        changed.set()
+        assert await reader is readings[-1][1]
+        await database.close()
+
+    monkeypatch.setattr(standing, "read", slow)
+    asyncio.run(meanwhile())
+    assert len(readings) == 2
 
 
 def test_a_mandate_ends_and_the_next_begins_with_the_day_also_where_the_registers_were_just_read(api: House) -> None:
