@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.cases.test_terms import act, fresh, steps
-from tests.house import House, refusal
+from tests.house import PPK_EMPLOYER, House, refusal
 from tests.replaying import check_replay
 from tests.walks import body_for
 
@@ -191,6 +191,22 @@ def test_a_ppk_corrects_its_own_posts_and_no_other_ppks(api: House) -> None:
     right = correction("sbt_2024", "tindak_lanjut_ppk", "sanksi_sesuai", summary_text="Dibetulkan.")
     assert act(api, "ppk_banda_aceh", case, "stages/tindak_lanjut_ppk/corrections", right).status_code == 201
     check_replay(api, case)
+
+
+def test_what_a_ppk_posted_is_not_corrected_by_who_records_for_it_after_its_client_is_gone(api: House) -> None:
+    api.add_ppk()
+    api.at("2024-10-10")
+    case = api.walked("tindak_lanjut_ppk", subject__agency_code=PPK_EMPLOYER)
+    api.post("ppk_banda_aceh", case, "tindak_lanjut_ppk", "sanksi_sesuai")
+    body = correction("sbt_2024", "tindak_lanjut_ppk", "sanksi_sesuai", summary_text="Direkayasa.")
+    client = f"/v1/admin/clients/{api.clients['ppk_banda_aceh']['client_id']}"
+    assert api.send("operator", f"{client}/suspensions", None).status_code == 201
+    try:
+        answer = act(api, "bkn", case, "stages/tindak_lanjut_ppk/corrections", body)
+        assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE") and answer.json()["owner"] == "ppk_banda_aceh"
+    finally:
+        assert api.send("operator", f"{client}/resumptions", None).status_code == 201
+    assert act(api, "ppk_banda_aceh", case, "stages/tindak_lanjut_ppk/corrections", body).status_code == 201
 
 
 def test_a_blank_is_no_reason(api: House) -> None:
