@@ -193,6 +193,18 @@ def test_a_ppk_corrects_its_own_posts_and_no_other_ppks(api: House) -> None:
     check_replay(api, case)
 
 
+def test_who_fills_a_role_now_corrects_what_was_posted_in_it_before(api: House) -> None:
+    api.at("2024-08-01")
+    case = api.walked("rekomendasi", "skb_2022")
+    api.at("2024-10-10")
+    body = correction("skb_2022", "verval_kasn", "terbukti", summary_text="Dibetulkan oleh penerusnya.")
+    successor = api.turn(case, "rekomendasi")
+    assert successor != "kasn"
+    assert refusal(act(api, "kasn", case, "stages/verval_kasn/corrections", body))[0] in (403, 404)
+    assert act(api, successor, case, "stages/verval_kasn/corrections", body).status_code == 201
+    check_replay(api, case)
+
+
 def test_what_a_ppk_posted_is_not_corrected_by_who_records_for_it_after_its_client_is_gone(api: House) -> None:
     api.add_ppk()
     api.at("2024-10-10")
