@@ -234,6 +234,14 @@ def test_a_secret_that_cannot_be_read_is_none(api: House, basic: str) -> None:
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
+def test_a_secret_with_something_between_is_another(api: House) -> None:
+    mine, form = api.clients["kemendagri"], {"grant_type": "client_credentials"}
+    good = base64.b64encode(f"{mine['client_id']}:{mine['client_secret']}".encode()).decode()
+    for basic, status in ((good, 200), (good[:8] + "$" + good[8:], 401)):
+        answer = api.http.post("/oauth2/token", data=form, headers={"Authorization": f"Basic {basic}"})
+        assert answer.status_code == status
+
+
 def test_who_asks_for_all_its_scopes_by_name_gets_them(api: House) -> None:
     mine = api.clients["kemendagri"]
     form = {"grant_type": "client_credentials", "scope": " ".join(mine["scopes"])}
