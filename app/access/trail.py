@@ -22,7 +22,7 @@ log = logging.getLogger("sbt.trail")
 INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
 TABLE = f"table {Access.__tablename__}"
 ONE_ENTRY = 200  # cases that one entry names: a longer list goes on in further entries of the same request
-NOT_ON_RECORD = {400, 401, 408, 413, 429, 503}  # telemetry only; what is refused before the token is looked at has no caller
+NOT_ON_RECORD = {400, 401, 408, 413, 429, 503}  # telemetry only; before the token there is no caller
 
 
 class Trail:
