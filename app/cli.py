@@ -21,21 +21,7 @@ from app.access import forgetting
 from app.access.standing import Standing
 from app.admin import sandbox as sandboxes
 from app.cases.watching import Watcher
-from app.commands import (
-    bringing,
-    calendar,
-    client,
-    desk,
-    founding,
-    keys,
-    log,
-    mandate,
-    sending,
-    subject,
-    verify,
-    witness,
-)
-from app.commands.credentials import CONFIG, Client
+from app.commands import bringing, calendar, client, founding, keys, log, mandate, sending, subject, verify, witness
 from app.database import SERVICE, Database, Session
 from app.errors import DomainError
 from app.http.protocol import options
@@ -61,6 +47,7 @@ app.add_typer(client.app, name="client")
 app.command("import")(bringing.bring)
 app.command()(founding.found)
 app.command()(sending.send)
+app.command()(sending.token)
 app.command()(verify.verify)
 app.command()(witness.witness)
 
@@ -230,19 +217,6 @@ async def _watch(url: str) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(Watcher(database, standing, calendars).run())
         group.create_task(forgetting.run(database))
-
-
-@app.command()
-def token(
-    who: Annotated[str, typer.Argument(help="A party of the sandbox, or a client's folder.")],
-    scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None,
-) -> None:
-    """A token on standard output: by the keys in a client's folder, or for a party of the sandbox."""
-    folder = Path(who)
-    if (folder / CONFIG).exists():
-        typer.echo(Client.load(folder).token(scope))
-    else:
-        typer.echo(desk.sandbox_token(who, scope))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`sbt send`: one request as a client, with token, key and signature: the first post of an integrator, and a scripting tool."""
+"""`sbt token` and `sbt send`: one request as a client, with token, key and signature: the first post of an integrator, and a scripting tool."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Annotated
 import httpx
 import typer
 
-from app.commands.credentials import Client
+from app.commands.credentials import CONFIG, Client
+from app.commands.desk import sandbox_token
 
 FIRST_ERROR = 400
 
@@ -35,3 +36,15 @@ def send(
     sys.stdout.write(answer.text + "\n")
     if answer.status_code >= FIRST_ERROR:
         raise typer.Exit(1)
+
+
+def token(
+    who: Annotated[str, typer.Argument(help="A party of the sandbox, or a client's folder.")],
+    scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None,
+) -> None:
+    """A token on standard output: by the keys in a client's folder, or for a party of the sandbox."""
+    folder = Path(who)
+    if (folder / CONFIG).exists():
+        typer.echo(Client.load(folder).token(scope))
+    else:
+        typer.echo(sandbox_token(who, scope))
