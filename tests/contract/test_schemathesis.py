@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
@@ -54,9 +53,6 @@ def test_whatever_is_sent_is_answered_as_documented(api: House, case: Any) -> No
     sent(api, case, "operator" if "/admin/" in case.path else "bkn")
 
 
-@pytest.mark.skipif(
-    not SOAK, reason="a stranger is asked at every route in tests/access/test_tokens.py; here in the long run"
-)
 @CALM.parametrize()
 @FEW
 def test_whatever_a_stranger_sends_is_answered_as_documented(api: House, case: Any) -> None:
