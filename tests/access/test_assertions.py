@@ -280,7 +280,7 @@ def test_a_sign_key_proves_nobody() -> None:
 
 @pytest.mark.parametrize("table", ["used_once", "rate_limit"])
 def test_who_asks_while_the_database_is_busy_is_told_to_try_again_and_may(api: House, table: str) -> None:
-    mine, url = client(api), api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
+    mine, url = registered(api, "bawaslu"), api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
     with psycopg.connect(roles.plain(url)) as holder:
         holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         busy = mine.ask()
