@@ -160,13 +160,13 @@ DECIDED: Any = {
 
 @router.post("/changes/{change}/approvals", operation_id="approve_change", **DECIDED)
 async def approve_change(change: UUID, _: Operator, desk: AtDesk, __: KeyHeader) -> ChangeView:
-    """Put a change in force that another operator proposed."""
+    """Put a change in force that another operator proposed. Asked again by who approved it: the same answer."""
     return await decide(desk, change, approved=True)
 
 
 @router.post("/changes/{change}/refusals", operation_id="refuse_change", **DECIDED)
 async def refuse_change(change: UUID, _: Operator, desk: AtDesk, __: KeyHeader) -> ChangeView:
-    """Refuse a change, or take one's own back."""
+    """Refuse a change, or take one's own back. Asked again by who did: the same answer."""
     return await decide(desk, change, approved=False)
 
 

@@ -1,13 +1,21 @@
 """`sbt client`: keys, client and configuration in one command; approvals; rotation. Over HTTP, as an operator."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
 
-from app.commands.credentials import Client, jwk_body, make_keys, registration_key, write_config
+from app.commands.credentials import (
+    Client,
+    free_if_never_registered,
+    jwk_body,
+    make_keys,
+    registration_key,
+    write_config,
+)
 from app.commands.desk import desk_of
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
@@ -23,7 +31,7 @@ Url = Annotated[str | None, typer.Option(help="The service; the operator's own, 
 def create(
     *,
     party: Annotated[str, typer.Option(help="Whose client it is.")],
-    out: Annotated[Path, typer.Option(help="Folder for keys and configuration; made 0700.")],
+    out: Annotated[Path, typer.Option(help="Folder for keys and configuration; made 0700.", file_okay=False)],
     scopes: Annotated[
         str | None, typer.Option(help="Separated by spaces; all that its kind may have unless given.")
     ] = None,
@@ -32,44 +40,48 @@ def create(
     url: Url = None,
 ) -> None:
     """Make keys, register the client, and write the configuration it needs. In force once another operator approves; in the sandbox at once.
-    Where no answer came, or a refusal, the same command goes on with the same keys.
+    Where no answer came the same command goes on with the same keys.
     """
     desk = desk_of(as_, url)
     kinds = {row["code"]: row["kind"] for row in desk.get("/v1/admin/parties")["data"]}
     if party not in kinds:
         raise SystemExit(f"There is no party {party}; there are {', '.join(sorted(kinds))}.")
     wanted = scopes.split() if scopes else scopes_of(rulebook(), kinds[party])
-    public = make_keys(out)
+    asked = {"party": party, "scopes": wanted, "client_id": client_id}
+    public = make_keys(out, {"create": asked, "as": desk.name, "url": desk.url})
     once = registration_key(public["auth"])
     name = client_id or f"{party}-{once.hex[:6]}".replace("_", "-")
     keys = [{"purpose": purpose, "jwk": jwk_body(key)} for purpose, key in public.items()]
     config = desk.config_for(party, name, wanted, {purpose: key["kid"] for purpose, key in public.items()})
-    done = desk.post("/v1/admin/clients", {"client_id": name, "party": party, "scopes": wanted, "keys": keys}, once)
+    with free_if_never_registered(out):
+        done = desk.post("/v1/admin/clients", {"client_id": name, "party": party, "scopes": wanted, "keys": keys}, once)
+    _tell(done)
     write_config(out, config)
     typer.echo(f"{name} of {party}: keys and client.json are in {out}.")
-    _tell(done)
 
 
 @app.command()
 def rotate(
     folder: Annotated[Path, typer.Argument(help="The client's folder.", exists=True, file_okay=False)],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the new keys.")],
+    out: Annotated[Path, typer.Option(help="Folder for the new keys.", file_okay=False)],
     overlap_days: Annotated[int, typer.Option(help="How long the older keys go on.")] = 7,
     as_: As = None,
     url: Url = None,
 ) -> None:
     """New keys for a client; the older ones end after the overlap, so that nothing stops in between."""
     old, desk = Client.load(folder), desk_of(as_, url)
-    public = make_keys(out)
+    asked = {"client_id": old.config.client_id, "replaces": old.config.kids, "overlap_days": overlap_days}
+    public = make_keys(out, {"rotate": asked, "as": desk.name, "url": desk.url})
     kids = {purpose: key["kid"] for purpose, key in public.items()}
     config = desk.config_for(old.config.party, old.config.client_id, old.config.scopes, kids)
-    for purpose, key in public.items():
+    for n, (purpose, key) in enumerate(public.items()):
         body = {"client_id": old.config.client_id, "purpose": purpose, "jwk": jwk_body(key)}
         replaced = {"replaces": old.config.kids[purpose], "overlap_days": overlap_days}
-        _tell(desk.post("/v1/admin/keys", body | replaced, registration_key(key)))
+        with nullcontext() if n else free_if_never_registered(out):
+            _tell(desk.post("/v1/admin/keys", body | replaced, registration_key(key)))
     write_config(out, config)
-    typer.echo(f"New keys are in {out}; the older ones end in {overlap_days} days.")
+    typer.echo(f"New keys are in {out}; the older ones end {overlap_days} days after these were asked for.")
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """A client's folder: its keys and how it reaches the service. Made once, 0600; what `sbt client`, `sbt token` and `sbt send` read."""
 
 import json
-import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,13 @@ from app.access.proving import ASSERTION, TYPE
 from app.access.signing import SigningClient
 
 CONFIG = "client.json"
+ATTEMPT = "attempt.json"  # of a registration that was not answered yet
 PURPOSES = ("auth", "sign")
 LIVES = 60  # seconds of an assertion
+
+
+class NeverRegisteredError(SystemExit):
+    """What was asked for cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,9 @@ class Client:
 
 def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = None) -> str:
     try:
-        answer = httpx.post(f"{url}/oauth2/token", data=form, auth=httpx.BasicAuth(*secret) if secret else None)
+        answer = httpx.post(
+            f"{url}/oauth2/token", data=form, auth=httpx.BasicAuth(*secret) if secret else None, timeout=60
+        )
     except httpx.TransportError:
         raise SystemExit(f"Nothing answers at {url}: is the service running?") from None
     if answer.is_error:
@@ -87,18 +95,37 @@ def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = Non
     return token
 
 
-def make_keys(folder: Path) -> dict[str, dict[str, str]]:
-    """A key for each purpose, 0600; the public JWKs. Keys that no configuration names were not registered, or no answer came: they are taken
-    again, and with them `registration_key`. A folder of a client is left as it is, and refused.
+def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[str, dict[str, str]]:
+    """A fresh key for each purpose, 0600; the public JWKs. `attempt`: what they are to be registered for, noted beside them until they are; the
+    same attempt again takes the same keys. Any other folder that holds keys is left as it is, and refused.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if (folder / CONFIG).exists():
-        raise SystemExit(f"{folder} holds a client already: give another folder.")
+    note = folder / ATTEMPT
+    if any((folder / name).exists() for name in (CONFIG, *(f"{purpose}.pem" for purpose in PURPOSES))):
+        if attempt is None or not note.exists():
+            raise SystemExit(f"{folder} holds keys already: give another folder.")
+        if json.loads(note.read_text()) != attempt:
+            raise SystemExit(
+                f"{folder} holds the keys of another attempt: say just the same again, or give another folder."
+            )
+    elif attempt is not None:
+        keyfiles.replace(note, json.dumps(attempt).encode())
     found = {}
     for purpose in PURPOSES:
         pem = keyfiles.read_or_make(folder / f"{purpose}.pem", jwks.new_pem)
         found[purpose] = jwks.public(jwks.read_pem(pem))
     return found
+
+
+@contextmanager
+def free_if_never_registered(folder: Path) -> Iterator[None]:
+    """Around the first registration of an attempt. 422: it never was, else it would be replayed; the folder does for another attempt."""
+    try:
+        yield
+    except NeverRegisteredError:
+        for name in (*(f"{purpose}.pem" for purpose in PURPOSES), ATTEMPT):
+            (folder / name).unlink()
+        raise
 
 
 def registration_key(public: dict[str, str]) -> UUID:
@@ -107,8 +134,9 @@ def registration_key(public: dict[str, str]) -> UUID:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    with os.fdopen(os.open(folder / CONFIG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(asdict(config), file, indent=1)
+    """From now on it is a client's folder."""
+    keyfiles.replace(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
+    (folder / ATTEMPT).unlink(missing_ok=True)
 
 
 def jwk_body(public: dict[str, str]) -> dict[str, Any]:

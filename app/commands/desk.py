@@ -1,13 +1,15 @@
 """An operator's desk from the command line: its requests, by its own folder or the sandbox's operator."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 
-from app.commands.credentials import Client, Config, granted
+from app.commands.credentials import Client, Config, NeverRegisteredError, granted
 from app.settings import Settings
 
 
@@ -17,21 +19,28 @@ class Desk:
     def __init__(self, operator: Client | None, url: str) -> None:
         self.operator, self.url = operator, url
 
+    @property
+    def name(self) -> str | None:
+        """Of whom it is: another operator's attempt is another."""
+        return self.operator.config.client_id if self.operator else None
+
     def get(self, path: str) -> Any:
-        return self._said("GET", path, None, {})
+        return self._read(lambda: self._answered("GET", path, b"", {}))
 
     def post(self, path: str, body: Any, once: UUID) -> Any:
         """`once`: its Idempotency-Key, so that the same command again is no second change."""
-        return self._said("POST", path, body, {"Idempotency-Key": str(once)})
-
-    def _said(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         raw = json.dumps(body).encode() if body is not None else b""
-        headers |= {"Content-Type": "application/json"} if raw else {}
+        headers = {"Idempotency-Key": str(once)} | ({"Content-Type": "application/json"} if raw else {})
+        return self._read(lambda: self._answered("POST", path, raw, headers))
+
+    def _read(self, asked: Callable[[], httpx.Response]) -> Any:
         try:
-            answer = self._answered(method, path, raw, headers)
-        except httpx.TransportError as error:
+            answer = asked()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
             raise SystemExit(f"No answer from {self.url} ({error}): run the same command again.") from None
-        if answer.is_error:
+        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            raise NeverRegisteredError(f"{answer.status_code} {answer.text}")
+        if not answer.is_success:
             raise SystemExit(f"{answer.status_code} {answer.text}")
         return answer.json()
 
@@ -42,16 +51,21 @@ class Desk:
         return httpx.request(method, self.url + path, content=raw or None, headers=headers, timeout=60)
 
     def config_for(self, party: str, client_id: str, scopes: list[str], kids: dict[str, str]) -> Config:
-        issuer = self.get("/.well-known/oauth-authorization-server")["issuer"]
-        public = self.get("/.well-known/oauth-protected-resource")["resource"]
-        return Config(party, client_id, self.url, issuer, public, sorted(scopes), kids)
+        """By what the service publishes of itself."""
+        server = self._read(lambda: httpx.get(f"{self.url}/.well-known/oauth-authorization-server", timeout=60))
+        resource = self._read(lambda: httpx.get(f"{self.url}/.well-known/oauth-protected-resource", timeout=60))
+        return Config(party, client_id, self.url, server["issuer"], resource["resource"], sorted(scopes), kids)
 
 
 def desk_of(folder: Path | None, url: str | None) -> Desk:
-    operator = Client.load(folder) if folder else None
-    if operator is None and not Settings().sandbox:
-        raise SystemExit("Who are you? Give an operator's folder with --as.")
-    return Desk(operator, url or (operator.config.url if operator else Settings().issuer_url))
+    if folder is None:
+        if not Settings().sandbox:
+            raise SystemExit("Who are you? Give an operator's folder with --as.")
+        return Desk(None, url or Settings().issuer_url)
+    operator = Client.load(folder)
+    if url is not None:
+        operator = replace(operator, config=replace(operator.config, url=url))
+    return Desk(operator, operator.config.url)
 
 
 def sandbox_token(party: str, scope: str | None = None) -> str:

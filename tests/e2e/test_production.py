@@ -76,7 +76,7 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     mistaken = founded.sbt(
         "client", "create", "--party", "bkn", "--scopes", "a:b", "--out", str(out), "--as", str(one.folder)
     )
-    assert mistaken.returncode == 1 and "/scopes/0" in mistaken.stderr and not (out / "client.json").exists()
+    assert mistaken.returncode == 1 and "/scopes/0" in mistaken.stderr and list(out.iterdir()) == []
     told = founded.good("client", "create", "--party", "bkn", "--out", str(out), "--as", str(one.folder))
     change = told.partition("sbt client approve ")[2].split()[0]
     at_home(founded, "bkn")
@@ -99,6 +99,10 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     assert (other.status_code, other.json()["status"]) == (202, "pending")
     refused = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
     assert refused.json()["status"] == "refused"
+    again = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    late = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/approvals")
+    assert (late.status_code, late.json()["code"]) == (409, "CHANGE_DECIDED")
     assert asked(one, "GET", "/v1/admin/changes?status=pending").json()["data"] == []
     mine = founded.client("bkn")
     told = asked(mine, "GET", "/v1/me").json()["server_time"]
