@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 RAN = """
-    SELECT m.module_path, coalesce(r.test_outcome, r.worker_outcome, 'NOT RUN') AS outcome, coalesce(r.diff, '') AS diff
+    SELECT m.module_path, coalesce(r.diff, '') AS diff,
+      CASE WHEN r.output = 'timeout' THEN 'TIMED OUT' ELSE coalesce(r.test_outcome, r.worker_outcome, 'NOT RUN') END AS outcome
     FROM mutation_specs m LEFT JOIN work_results r USING (job_id) ORDER BY 1
 """
 
@@ -34,10 +35,13 @@ def explained(known: Mapping[str, Any], module: str, line: str) -> bool:
 
 
 def unexplained(known: Mapping[str, Any], file: Path) -> Iterator[str]:
-    for module, outcome, diff in sqlite3.connect(file).execute(RAN):
+    """Whatever is neither killed, nor left out by the filter, nor alive with a reason. LookupError: there was no run."""
+    if not file.exists():
+        raise LookupError(f"{file} is not there")
+    for module, diff, outcome in sqlite3.connect(file).execute(RAN):
         line = changed(diff)
-        if outcome == "NOT RUN":
-            yield f"{module}: not run"
+        if outcome not in ("KILLED", "TIMED OUT", "SKIPPED", "SURVIVED"):
+            yield f"{module}: {outcome.lower()}"
         elif outcome == "SURVIVED" and not explained(known, module, line):
             yield f"{module}: lives: {line}"
 
@@ -46,15 +50,12 @@ def main() -> None:
     known = yaml.safe_load(Path(__file__).with_name("living.yaml").read_text())
     found = []
     for file in map(Path, sys.argv[1:]):
-        outcomes = [row[1] for row in sqlite3.connect(file).execute(RAN)]
+        found += list(unexplained(known, file))
+        outcomes = [row[2] for row in sqlite3.connect(file).execute(RAN)]
         counts = {o.lower(): outcomes.count(o) for o in sorted(set(outcomes)) if o != "SKIPPED"}
         sys.stdout.write(f"{file.stem}: {', '.join(f'{n} {outcome}' for outcome, n in counts.items())}\n")
-        found += list(unexplained(known, file))
-    sys.exit(
-        "\n".join([*found, "Kill them by a test, or say in tests/mutants/living.yaml why they may live."])
-        if found
-        else 0
-    )
+    advice = "Kill them by a test, or say in tests/mutants/living.yaml why they may live."
+    sys.exit("\n".join([*found, advice]) if found else 0)
 
 
 if __name__ == "__main__":
