@@ -70,6 +70,7 @@ class House:
     urls: roles.Urls
     clients: dict[str, dict[str, Any]]
     tokens: dict[str, str] = field(default_factory=dict)
+    fetched: dict[str, float] = field(default_factory=dict)
     signers: dict[str, Any] = field(default_factory=dict)  # parties whose posts are signed, by these clients
 
     def __post_init__(self) -> None:
@@ -85,8 +86,10 @@ class House:
         self.app.state.standing.forget()
 
     def token(self, party: str, scope: str | None = None) -> str:
+        """Good for ten minutes: a house may stand longer."""
         key = f"{party} {scope}"
-        if key not in self.tokens:
+        if key not in self.tokens or self.fetched[key] < time.monotonic() - 300:
+            self.fetched[key] = time.monotonic()
             client = self.clients[party]
             form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
             answer = self.http.post("/oauth2/token", data=form, auth=(client["client_id"], client["client_secret"]))
