@@ -8,12 +8,20 @@ from fastapi.responses import JSONResponse
 from app import clock
 from app.database import Session, Statement
 from app.ledger import published
-from app.ledger.note import cosigners
+from app.ledger.note import newest_cosigners
 from app.ledger.origin import CASES
+from app.ledger.promise import WITHIN
 from app.ledger.published import SignedCheckpoint
 from app.ledger.witnesses import Policy
 
-WAITING = Statement("SELECT count(*) FROM (SELECT 1 FROM pending LIMIT 10001) p")
+WAITING = Statement(
+    "SELECT count(*) AS entries, extract(epoch FROM clock_timestamp() - min(queued_at)) AS seconds"
+    " FROM (SELECT queued_at FROM pending LIMIT 10001) p"
+)
+SET_ASIDE = Statement("SELECT count(*) FROM set_aside")
+LONGEST_SECONDS = (
+    WITHIN.total_seconds() / 2
+)  # half of what was promised: time is left to act before a promise is broken
 FRESH_SECONDS = 3600
 QUARANTINED = Statement("SELECT quarantined FROM log WHERE quarantined IS NOT NULL LIMIT 1")
 router = APIRouter(tags=["health"])
@@ -27,24 +35,30 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready", operation_id="ready", responses={503: {"description": "Not ready"}})
 async def ready(request: Request) -> JSONResponse:
-    """The database answers, the ledger is not quarantined, how many entries wait for their index, and whether witnesses follow."""
+    """The database answers and has room, the ledger is not quarantined, no entry waits for its index too long, and whether witnesses follow."""
     try:
         async with request.app.state.database.reading() as session:
-            pending = await session.value(WAITING)
+            (pending,) = await session.run(WAITING)
+            aside = await session.value(SET_ASIDE)
             fault = await session.value(QUARANTINED)
             ledger = await _standing(session, request.app.state.witnesses)
     except Exception:  # noqa: BLE001 - whatever is wrong, the answer is the same and says nothing of it
         return JSONResponse({"status": "not_ready"}, 503)
     if fault:
         return JSONResponse({"status": "quarantined", "reason": fault}, 503)
-    return JSONResponse({"status": "ready", "pending_entries": pending, "ledger": ledger})
+    waited = float(pending.seconds or 0)
+    if waited > LONGEST_SECONDS:
+        return JSONResponse({"status": "not_ready", "reason": "ENTRIES_WAIT", "waited_seconds": int(waited)}, 503)
+    return JSONResponse(
+        {"status": "ready", "pending_entries": pending.entries, "set_aside_entries": aside, "ledger": ledger}
+    )
 
 
 def _fresh(known: SignedCheckpoint, signed: SignedCheckpoint, policy: Policy) -> bool:
     """Witnesses follow: they know the newest checkpoint, or cosigned one within the last hour."""
     if known.checkpoint.size == signed.checkpoint.size:
         return True
-    newest = max(cosigners(known.note, policy.keys).values(), default=0)
+    newest = max(newest_cosigners(known.note, policy.keys).values(), default=0)
     return clock.real().timestamp() - newest < FRESH_SECONDS
 
 

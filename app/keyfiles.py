@@ -1,8 +1,10 @@
 """Secrets in files of SBT_KEY_DIR: 0600, never in the database, made whole or not at all."""
 
+import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 KEY_BYTES = 32
@@ -68,6 +70,18 @@ def replace(path: Path, content: bytes) -> None:
         os.fsync(fd)
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time works on `path`; the others wait. The kernel lets go of the lock when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def sync_folder(folder: Path) -> None:

@@ -44,7 +44,7 @@ WAITING = """
     SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
 """
-HEAD_MIGRATION = "0008"
+HEAD_MIGRATION = "0009"
 
 
 def verify_database(
@@ -97,12 +97,13 @@ def _check_schema(report: Report, seen: Snapshot) -> None:
 
 
 def _quorum(report: Report, trust: Trust, notes: list[Witnessed]) -> None:
-    """Below quorum is no finding: the log is signed, and nobody but its keeper vouches for it yet."""
+    """Below quorum is no finding: the log is signed, and nobody but its keeper vouches for it yet. A quorum asked for is not met."""
     witnessed = [n.checkpoint.size for n in notes if trust.quorum and len(n.cosigned) >= trust.quorum]
     report.says["newest_size"] = notes[-1].checkpoint.size if notes else 0
     report.says["witnessed_size"] = max(witnessed, default=None)
     if not witnessed and report.statuses.get("witnesses") == "passed":
-        report.skip("witnesses", NOT_YET, "no checkpoint has a quorum of cosignatures")
+        status = NOT_CHECKED if trust.quorum else NOT_YET
+        report.skip("witnesses", status, "no checkpoint has a quorum of cosignatures")
 
 
 class Walk:

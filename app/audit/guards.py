@@ -6,6 +6,7 @@ from app.audit.snapshot import Snapshot
 from app.ledger.report import Report
 
 FILE = Path(__file__).with_name("guards.txt")
+# Roles of ours; anybody else with a right, a setting or a membership here is named.
 LINES = """
     SELECT 'trigger ' || pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text AS line FROM pg_trigger t
       JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
@@ -13,12 +14,14 @@ LINES = """
       || coalesce(array_to_string(p.proconfig, ' '), '') || ' '
       || coalesce((SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(p.proacl) a), '')
       FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
-    UNION ALL SELECT 'grant ' || table_name || ' ' || grantee || ' ' || string_agg(privilege_type, ',' ORDER BY privilege_type)
-      FROM information_schema.role_table_grants WHERE table_schema = 'public' AND grantee IN ('sbt_app', 'sbt_worker', 'PUBLIC')
-      GROUP BY table_name, grantee
-    UNION ALL SELECT 'grant ' || table_name || '.' || column_name || ' ' || grantee || ' ' || privilege_type
-      FROM information_schema.column_privileges WHERE table_schema = 'public' AND privilege_type = 'UPDATE'
-      AND grantee IN ('sbt_app', 'sbt_worker', 'PUBLIC')
+    UNION ALL SELECT 'grant ' || c.relname || ' ' || coalesce(r.rolname, 'PUBLIC') || ' '
+      || string_agg(a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END, ',' ORDER BY a.privilege_type)
+      FROM pg_class c, aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+      WHERE c.relnamespace = 'public'::regnamespace AND a.grantee <> c.relowner GROUP BY c.relname, r.rolname
+    UNION ALL SELECT 'grant ' || c.relname || '.' || t.attname || ' ' || coalesce(r.rolname, 'PUBLIC') || ' ' || a.privilege_type
+      || CASE WHEN a.is_grantable THEN '*' ELSE '' END
+      FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid, aclexplode(t.attacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+      WHERE c.relnamespace = 'public'::regnamespace AND a.grantee <> c.relowner
     UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
       WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'f', 'c', 'x')
     UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexdef LIKE 'CREATE UNIQUE%'
@@ -28,16 +31,54 @@ LINES = """
     UNION ALL SELECT 'policy ' || tablename || ' ' || policyname || ' ' || cmd || ' ' || array_to_string(roles, ',') || ' ' || permissive
       || ' ' || md5(coalesce(qual, '') || '|' || coalesce(with_check, '')) FROM pg_policies WHERE schemaname = 'public'
     UNION ALL SELECT 'row security ' || relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace
-    UNION ALL SELECT 'rule ' || tablename || ' ' || rulename FROM pg_rules WHERE schemaname = 'public'
-    UNION ALL SELECT 'relation ' || relname || ' ' || relkind::text FROM pg_class
-      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm', 'S', 'f', 'p')
-    UNION ALL SELECT 'role setting ' || r.rolname || ' ' || array_to_string(s.setconfig, ' ') FROM pg_db_role_setting s
-      JOIN pg_roles r ON r.oid = s.setrole WHERE r.rolname LIKE 'sbt%'
+    UNION ALL SELECT 'rule ' || schemaname || '.' || tablename || ' ' || rulename FROM pg_rules
+      WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+    UNION ALL SELECT 'relation ' || relname || ' ' || relkind::text || ' ' || relpersistence::text || ' ' || pg_get_userbyid(relowner)
+      FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm', 'S', 'f', 'p')
+    UNION ALL SELECT 'inherits ' || inhrelid::regclass || ' ' || inhparent::regclass FROM pg_inherits
+      JOIN pg_class c ON c.oid = inhparent WHERE c.relnamespace = 'public'::regnamespace
+"""
+# What lies outside of public, or holds for a whole role or database: none of ours but what is in the file.
+OUTSIDE = """
+    SELECT 'schema ' || nspname || ' ' || pg_get_userbyid(nspowner) AS line FROM pg_namespace
+      WHERE nspname NOT IN ('public', 'information_schema') AND nspname NOT LIKE 'pg\\_%'
+    UNION ALL SELECT 'schema right ' || n.nspname || ' ' || coalesce(r.rolname, 'PUBLIC') || ' ' || a.privilege_type
+      FROM pg_namespace n, aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+      WHERE n.nspname = 'public' AND coalesce(r.rolname, '') NOT IN ('pg_database_owner', 'sbt_owner')
+    UNION ALL SELECT 'event trigger ' || evtname || ' ' || evtevent || ' ' || evtenabled::text FROM pg_event_trigger
+    UNION ALL SELECT 'extension ' || extname FROM pg_extension WHERE extname <> 'plpgsql'
+    UNION ALL SELECT 'language ' || lanname FROM pg_language WHERE lanname NOT IN ('internal', 'c', 'sql', 'plpgsql')
+    UNION ALL SELECT 'foreign server ' || srvname FROM pg_foreign_server
+    UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+    UNION ALL SELECT 'operator ' || oid::regoperator FROM pg_operator WHERE oprnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'cast ' || castsource::regtype || ' ' || casttarget::regtype FROM pg_cast WHERE oid >= 16384
+    UNION ALL SELECT 'type ' || oid::regtype FROM pg_type t WHERE typnamespace = 'public'::regnamespace AND typtype <> 'c'
+      AND NOT EXISTS (SELECT 1 FROM pg_type e WHERE e.typarray = t.oid AND e.typtype = 'c')
+    UNION ALL SELECT 'system function ' || oid::regprocedure FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND oid >= 16384
+    UNION ALL SELECT 'system relation ' || oid::regclass FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND oid >= 16384
+    UNION ALL SELECT 'default right ' || defaclobjtype::text || ' ' || array_to_string(defaclacl, ',') FROM pg_default_acl
+    UNION ALL SELECT 'setting ' || coalesce(r.rolname, '(all roles)') || ' ' || coalesce(d.datname, '(all databases)') || ' '
+      || array_to_string(s.setconfig, ' ') FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
+      LEFT JOIN pg_database d ON d.oid = s.setdatabase
+      WHERE (s.setdatabase = 0 OR d.datname = current_database()) AND (s.setrole = 0 OR r.rolname LIKE 'sbt%')
+    UNION ALL SELECT 'server setting ' || name || ' ' || setting FROM pg_settings
+      WHERE name IN ('session_replication_role', 'search_path', 'row_security', 'shared_preload_libraries',
+        'session_preload_libraries', 'local_preload_libraries', 'ignore_checksum_failure', 'zero_damaged_pages', 'fsync')
+      AND source NOT IN ('default', 'session', 'client') AND setting <> boot_val AND name || setting <> 'fsyncoff'
+    UNION ALL SELECT 'role ' || rolname || concat_ws(' ', '', CASE WHEN rolsuper THEN 'superuser' END,
+        CASE WHEN rolbypassrls THEN 'bypassrls' END, CASE WHEN rolcreaterole THEN 'createrole' END,
+        CASE WHEN rolcreatedb THEN 'createdb' END, CASE WHEN rolreplication THEN 'replication' END)
+      FROM pg_roles WHERE rolname IN ('sbt_owner', 'sbt_app', 'sbt_worker')
+    UNION ALL SELECT 'membership ' || m.rolname || ' in ' || r.rolname FROM pg_auth_members a
+      JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+      WHERE m.rolname IN ('sbt_app', 'sbt_worker') OR r.rolname IN ('sbt_app', 'sbt_worker')
+        OR (m.rolname = 'sbt_owner' OR r.rolname = 'sbt_owner') AND NOT m.rolsuper
 """
 
 
 def lines(seen: Snapshot) -> list[str]:
-    return sorted(" ".join(row.line.split()) for row in seen.rows(LINES))
+    found = [*seen.rows(LINES), *seen.rows(OUTSIDE)]
+    return sorted(" ".join(row.line.split()) for row in found)
 
 
 def check(report: Report, seen: Snapshot) -> None:

@@ -17,6 +17,10 @@ from app.ledger.verify_tree import TreeCheck
 Tick = Callable[[int], None]
 NOTES = "SELECT size, note, previous FROM published WHERE log = %s ORDER BY size"
 COSIGNED = "SELECT size, witness, line FROM cosignature WHERE log = %s ORDER BY size, witness"
+NEWEST_COSIGNED = """
+    SELECT n.size, n.witness, n.line, n.at, p.note FROM newest_cosignature n
+    LEFT JOIN published p ON p.log = n.log AND p.size = n.size WHERE n.log = %s ORDER BY n.witness
+"""
 LEAVES = """
     SELECT s.leaf_index, e.leaf, e.leaf_hash FROM sequenced s LEFT JOIN entry e ON e.id = s.entry_id
     WHERE s.log = %s ORDER BY s.leaf_index
@@ -27,7 +31,10 @@ LOST = """
 """
 DANGLING = "SELECT p.entry_id AS id, p.log FROM pending p LEFT JOIN entry e ON e.id = p.entry_id WHERE e.id IS NULL"
 TWICE = "SELECT p.entry_id AS id, p.log FROM pending p JOIN sequenced s ON s.entry_id = p.entry_id"
-OF_A_LOG = ("entry", "pending", "sequenced", "tile", "checkpoint", "published", "cosignature")
+ASIDE = "SELECT entry_id AS id, log FROM set_aside ORDER BY log, arrived"
+OF_A_LOG = (
+    "entry", "pending", "set_aside", "sequenced", "tile", "checkpoint", "published", "cosignature", "newest_cosignature",
+)  # fmt: skip
 STRAY = """
     SELECT s.entry_id AS id, s.log FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE e.log <> s.log
     UNION ALL SELECT p.entry_id, p.log FROM pending p JOIN entry e ON e.id = p.entry_id WHERE e.log <> p.log
@@ -99,6 +106,25 @@ def _notes(report: Report, seen: Snapshot, trust: Trust, log: str) -> Iterator[W
         yield _cosigned(report, trust, good, lines.pop(row.size, []), log)
     for size in lines:
         report.find("witnesses", "COSIGNATURE_OF_NOTHING", f"cosignature {log}/{size}", "no such checkpoint", log=log)
+    _newest_cosigned(report, seen, trust, log)
+
+
+def _newest_cosigned(report: Report, seen: Snapshot, trust: Trust, log: str) -> None:
+    """Step 2 for the last word of each witness: it is on a published checkpoint, by that witness, at the time its row says."""
+    known = {key.name: key for key in trust.witnesses}
+    for row in seen.rows(NEWEST_COSIGNED, log):
+        place = f"newest_cosignature {log}/{row.witness}"
+        if row.note is None:
+            report.find("witnesses", "COSIGNATURE_OF_NOTHING", place, "no such checkpoint", log=log)
+            continue
+        try:
+            text = read_note(row.note.encode()).text
+            at = _signed_at(text, row, known.get(row.witness))
+        except (NoteError, ValueError) as error:
+            report.find("witnesses", "COSIGNATURE_WRONG", place, str(error), log=log)
+            continue
+        if trust.witnesses and (row.witness not in known or at != row.at):
+            report.find("witnesses", "COSIGNATURE_UNKNOWN", place, "no witness said so at that time", log=log)
 
 
 def _cosigned(report: Report, trust: Trust, good: Witnessed, lines: list[Any], log: str) -> Witnessed:
@@ -110,7 +136,7 @@ def _cosigned(report: Report, trust: Trust, good: Witnessed, lines: list[Any], l
             report.find("witnesses", "COSIGNATURE_UNKNOWN", place, "no witness of this name is known", log=log)
             continue
         try:
-            at = _cosigned_at(good, row, known.get(row.witness))
+            at = _signed_at(good.note.text, row, known.get(row.witness))
         except (NoteError, ValueError) as error:
             place = f"cosignature {log}/{row.size}/{row.witness}"
             report.find("witnesses", "COSIGNATURE_WRONG", place, str(error), log=log)
@@ -121,11 +147,12 @@ def _cosigned(report: Report, trust: Trust, good: Witnessed, lines: list[Any], l
     return Witnessed(good.note, good.checkpoint, found)
 
 
-def _cosigned_at(good: Witnessed, row: Any, key: VerifierKey | None) -> int | None:
-    (line,) = read_note(f"{good.note.text}\n{row.line}".encode()).lines
+def _signed_at(text: str, row: Any, key: VerifierKey | None) -> int | None:
+    """When the witness signed; None where its key is not known here."""
+    (line,) = read_note(f"{text}\n{row.line}".encode()).lines
     if line.name != row.witness:
         raise NoteError("it is by another witness than its row says")
-    return signed_at(good.note.text, line, key) if key else None
+    return signed_at(text, line, key) if key else None
 
 
 def _published(report: Report, seen: Snapshot, head: Any, log: str) -> None:
@@ -229,6 +256,7 @@ def check_queue(report: Report, seen: Snapshot) -> None:
         (DANGLING, "PENDING_NOTHING", "what waits is not there"),
         (TWICE, "PENDING_TWICE", "it waits for an index that it has"),
         (STRAY, "ENTRY_IN_ANOTHER_LOG", "its row names another log"),
+        (ASIDE, "ENTRY_SET_ASIDE", "it waited a second time, or in the other log's queue: the sequencer took it out"),
     ):
         for row in seen.stream(sql):
             report.find("rows", code, f"entry {row.id}", says, log=row.log)

@@ -11,7 +11,7 @@ from app.audit.remembering import Memory
 from app.ledger.merkle import HASH, leaf_hash
 from app.ledger.note import NoteError, VerifierKey, read_checkpoint, read_note, read_vkey
 from app.ledger.origin import ACCESS, CASES, LOGS
-from app.ledger.report import NOT_CHECKED, NOT_YET, Report
+from app.ledger.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, Report
 from app.ledger.tiles import WIDTH, Tile, number_path, split
 from app.ledger.verify import Witnessed, check_note, check_times
 from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing, read_bundle
@@ -31,10 +31,13 @@ class Outside:
         witnesses: tuple[VerifierKey, ...],
         quorum: int,
         party: str | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
+        """`quorum`: 0 where neither witnesses nor a number were given. `strict`: leaves that no token shows count as not checked."""
         self.fetch, self.memory, self.party = Fetcher(client), memory, party
         self.witnesses, self.quorum = witnesses, quorum
-        self.report = Report()
+        self.report = Report(strict=strict)
         self.checks: dict[str, LeafCheck] = {}
 
     def run(self, logs: tuple[str, ...] = LOGS, tick: Tick = lambda _n: None) -> Report:
@@ -42,7 +45,7 @@ class Outside:
         for log in logs:
             self._log(log, self._key(log, told), tick)
         self.report.skip("signatures", NOT_YET, NOBODY_SIGNS)
-        if not self.report.findings:
+        if self.report.exit_code == SOUND:
             self.memory.keep()
         return self.report
 
@@ -53,9 +56,7 @@ class Outside:
                 self.memory.keys[log] = read_vkey(next(row["vkey"] for row in told["logs"] if row["log"] == log))
             except (NoteError, KeyError, TypeError, AttributeError, StopIteration):
                 raise CannotCheckError("the server names no verifier key") from None
-            self.report.says["keys"] = (
-                "trusted on first use: compare them with what the operator told you on another way"
-            )
+            self.report.says["keys"] = "trusted on first use: compare them with what the operator told you out of band"
         return self.memory.keys[log]
 
     def _log(self, log: str, key: VerifierKey, tick: Tick) -> None:
@@ -73,11 +74,13 @@ class Outside:
         self.report.says[f"{log}_size"] = good.checkpoint.size
 
     def _witnessed(self, good: Witnessed) -> None:
-        """Who named witnesses will not be content without their quorum; who named none is told that nobody but the log vouches."""
+        """Whoever named witnesses or a quorum is not content without it; whoever named neither is told that the log alone vouches."""
         if len(good.cosigned) >= max(self.quorum, 1):
             return
         why = f"{len(good.cosigned)} of the {self.quorum} witnesses that are needed know this checkpoint"
-        self.report.skip("witnesses", NOT_CHECKED if self.witnesses else NOT_YET, why)
+        if not self.quorum:
+            why = "no witness's key was given: the log alone vouches"
+        self.report.skip("witnesses", NOT_CHECKED if self.quorum else NOT_YET, why)
 
     def _tree(self, log: str, good: Witnessed, tick: Tick) -> None:
         """Steps 3 and 4 from the public tiles; the leaves under them where a token lets us see them. What is remembered must be
@@ -131,9 +134,9 @@ class Outside:
         if good.checkpoint.size == 0:
             return None
         if self._forbidden(log, good.checkpoint.size):
-            for step in ("bytes", "chains", "times", "schemas", "standing"):
+            for step in ("bytes", "chains", "times", "schemas", "standing", "signatures"):
                 self.report.skip(
-                    step, NOT_CHECKED, "leaves need a token with ledger:verify (the access log: audit:read too)"
+                    step, NOT_VISIBLE, "leaves need a token with ledger:verify (the access log: audit:read too)"
                 )
             return None
         check = self.checks[log] = LeafCheck(self.report, good.checkpoint.origin, log, must_sign=self.party)

@@ -24,6 +24,12 @@ class Memory:
     def checkpoints(self) -> dict[str, Checkpoint]:
         return {log: read_checkpoint(read_note(note.encode()).text) for log, note in self.notes.items()}
 
+    def reread(self) -> None:
+        """What another process on the same file has remembered since. Keys that were given here stay given."""
+        before = recall(self.path)
+        self.notes, self.cosigned, self.looked = before.notes, before.cosigned, before.looked
+        self.keys = before.keys | self.keys
+
     def keep(self) -> None:
         """On disk when this returns: what was seen once is held against every later answer."""
         if self.path is not None:

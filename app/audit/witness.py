@@ -27,6 +27,8 @@ from app.ledger.note import (
     require_signed,
 )
 
+FRESH_SECONDS = 1800  # half of what the service counts as fresh
+
 
 class ForkSeenError(Exception):
     """The log shows another history than before. The message names the file that holds both notes."""
@@ -41,16 +43,27 @@ class Witness:
     memory: Memory
 
     def look(self, log: str) -> Checkpoint:
-        """One look at one log: fetch, compare with what is remembered, remember, cosign. In this order, for ever."""
+        """One look at one log, by one process at a time: what another one remembered since is read first."""
+        assert self.memory.path is not None
+        with keyfiles.locked(self.memory.path):
+            self.memory.reread()
+            return self._look(log)
+
+    def _look(self, log: str) -> Checkpoint:
+        """Fetch, compare with what is remembered, remember, cosign. In this order, for ever."""
         note, checkpoint = self._fetch(log)
         before = self.memory.checkpoints.get(log)
         if before is None or before.size != checkpoint.size or before.root != checkpoint.root:
             self._require_follows(log, before, note, checkpoint)
             self.memory.notes[log] = str(note)
             self.memory.keep()  # on disk before the cosignature exists
-        if self.memory.cosigned.get(log) != checkpoint.size:
-            self._post(log, note)
-            self.memory.cosigned[log] = checkpoint.size
+        now = int(clock.real().timestamp())
+        stale = (
+            now - self.memory.looked.get(log, 0) >= FRESH_SECONDS
+        )  # a log that rests is cosigned again: so others know we look
+        if self.memory.cosigned.get(log) != checkpoint.size or stale:
+            self._post(log, note, now)
+            self.memory.cosigned[log], self.memory.looked[log] = checkpoint.size, now
             self.memory.keep()
         return checkpoint
 
@@ -101,8 +114,8 @@ class Witness:
         keyfiles.replace(path, json.dumps(said, indent=1).encode())
         return path
 
-    def _post(self, log: str, note: Note) -> None:
-        line = cosign(note.text, self.key.private, self.key.verifier, int(clock.real().timestamp()))
+    def _post(self, log: str, note: Note, at: int) -> None:
+        line = cosign(note.text, self.key.private, self.key.verifier, at)
         self.fetch.post(f"/log/{log}/cosignatures", str(Note(note.text, (line,))))
 
 

@@ -127,14 +127,14 @@ class ImportJob(Base):
     """A file of older cases that a client sent. Nothing of its content is kept here: only how it went."""
 
     __tablename__ = "import_job"
-    __table_args__ = (CheckConstraint("status IN ('running', 'done', 'stopped')", name="status"),)
+    __table_args__ = (CheckConstraint("status IN ('waiting', 'running', 'done', 'stopped')", name="status"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="Of the job; made from client and key.")
     client_id: Mapped[str] = mapped_column(ForeignKey("client.id"), comment="Who sent it.")
     party: Mapped[str] = mapped_column(ForeignKey("party.code"), comment="For whom.")
     sha256: Mapped[bytes] = mapped_column(LargeBinary, comment="Of the file: a key is good for one file.")
     lines: Mapped[int] = mapped_column(comment="Lines of the file.")
-    status: Mapped[str] = mapped_column(comment="running, done, or stopped with its process.")
+    status: Mapped[str] = mapped_column(comment="waiting, running, done, or stopped with its process.")
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Ledger time of its first start.")
     beat_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="Real time of its last sign of life.")
 

@@ -10,6 +10,8 @@ from uuid import UUID, uuid5
 import httpx
 import typer
 
+from app.ledger.report import printable
+
 NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a12")
 POLL_SECONDS = 1.0
 SHOWN = 20
@@ -51,7 +53,7 @@ def _finished(http: httpx.Client, raw: bytes) -> dict[str, Any]:
 
 def _said(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_error:
-        raise SystemExit(f"{answer.status_code} {answer.text}")
+        raise SystemExit(f"{answer.status_code} {printable(answer.text)}")
     found: dict[str, Any] = answer.json()
     return found
 
@@ -60,8 +62,9 @@ def _tell(http: httpx.Client, job: str) -> None:
     """The first refused lines, with what is wrong about each."""
     found = _said(http.get(f"/v1/imports/{job}/lines", params={"status": "refused", "limit": SHOWN}))
     for line in found["data"]:
-        typer.echo(f"line {line['line']}: {line['code']}")
+        typer.echo(printable(f"line {line['line']}: {line['code']}"))
         for flaw in line["errors"]:
-            typer.echo(f"  {flaw['pointer'] or '/'}: {flaw.get('en') or flaw['code']} {flaw.get('link', '')}".rstrip())
+            said = f"  {flaw['pointer'] or '/'}: {flaw.get('en') or flaw['code']} {flaw.get('link', '')}"
+            typer.echo(printable(said.rstrip()))
     if found["page"]["has_more"]:
         typer.echo(f"... all of them: GET /v1/imports/{job}/lines?status=refused")

@@ -17,6 +17,7 @@ from app.commands.credentials import (
     write_config,
 )
 from app.commands.desk import desk_of
+from app.ledger.report import printable
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
 
@@ -101,14 +102,16 @@ def approve(
 def waiting(*, as_: As = None, url: Url = None) -> None:
     """The changes that wait for another operator."""
     for row in desk_of(as_, url).get("/v1/admin/changes?status=pending")["data"]:
-        typer.echo(f"{row['id']}  {row['kind']}  proposed by {row['proposed_by']}")
+        typer.echo(printable(f"{row['id']}  {row['kind']}  proposed by {row['proposed_by']}"))
 
 
 def _tell(change: dict[str, Any]) -> None:
-    what = f"{change['kind']} (change {change['id']})"
+    what = printable(f"{change['kind']} (change {change['id']})")
     if change["status"] == "in_force":
         typer.echo(f"In force: {what}.")
     elif change["status"] == "refused":
-        raise SystemExit(f"Refused by {change['decided_by']}: {what}. For another try give another folder.")
+        raise SystemExit(
+            f"Refused by {printable(str(change['decided_by']))}: {what}. For another try give another folder."
+        )
     else:
-        typer.echo(f"It waits for another operator: sbt client approve {change['id']} --as FOLDER")
+        typer.echo(printable(f"It waits for another operator: sbt client approve {change['id']} --as FOLDER"))

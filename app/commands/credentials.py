@@ -14,6 +14,7 @@ from app import clock, keyfiles
 from app.access import jwks, jwts
 from app.access.proving import ASSERTION, TYPE
 from app.access.signing import SigningClient
+from app.ledger.report import printable
 
 CONFIG = "client.json"
 ATTEMPT = "attempt.json"  # of a registration that was not answered yet
@@ -90,7 +91,7 @@ def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = Non
     except httpx.TransportError:
         raise SystemExit(f"Nothing answers at {url}: is the service running?") from None
     if answer.is_error:
-        raise SystemExit(answer.text)
+        raise SystemExit(printable(answer.text))
     token: str = answer.json()["access_token"]
     return token
 

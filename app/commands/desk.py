@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 
 from app.commands.credentials import Client, Config, NeverRegisteredError, granted
+from app.ledger.report import printable
 from app.settings import Settings
 
 
@@ -39,9 +40,9 @@ class Desk:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise SystemExit(f"No answer from {self.url} ({error}): run the same command again.") from None
         if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            raise NeverRegisteredError(f"{answer.status_code} {answer.text}")
+            raise NeverRegisteredError(f"{answer.status_code} {printable(answer.text)}")
         if not answer.is_success:
-            raise SystemExit(f"{answer.status_code} {answer.text}")
+            raise SystemExit(f"{answer.status_code} {printable(answer.text)}")
         return answer.json()
 
     def _answered(self, method: str, path: str, raw: bytes, headers: dict[str, str]) -> httpx.Response:

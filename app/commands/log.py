@@ -16,6 +16,7 @@ from app.keyfiles import KeyFolderError
 from app.ledger.append import append
 from app.ledger.one_file import verifier as one_file
 from app.ledger.origin import LOGS
+from app.ledger.report import printable
 from app.ledger.sequencer import LOCK
 from app.ledger.signer import Signer
 from app.publication import exporting
@@ -74,7 +75,7 @@ def recover(
             try:
                 restoring.restore(session, signers, source, settings.keys)
             except NotRestoredError as error:
-                raise SystemExit(f"Nothing was changed. {error}") from None
+                raise SystemExit(f"Nothing was changed. {printable(str(error))}") from None
         asyncio.run(_on_record(found.urls.app, lost))
     for loss in lost:
         typer.echo(f"{loss.log}: entries {loss.size} to {loss.signed - 1} are back at their indexes.")
@@ -98,7 +99,7 @@ def _explain(session: psycopg.Connection[Any], signers: dict[str, Signer]) -> tu
     fault = session.execute("SELECT quarantined FROM log WHERE quarantined IS NOT NULL").fetchone()
     lost = restoring.losses(session, signers)
     if fault:
-        typer.echo(f"Quarantined: {fault[0]}.")
+        typer.echo(f"Quarantined: {printable(fault[0])}.")
     for loss in lost:
         typer.echo(
             f"{loss.log}: {loss.signed} entries were signed, {loss.size} are here; {loss.signed - loss.size} are missing."

@@ -9,6 +9,7 @@ import typer
 
 from app.commands.credentials import CONFIG, Client
 from app.commands.desk import sandbox_token
+from app.ledger.report import printable, printable_lines
 
 FIRST_ERROR = 400
 
@@ -30,10 +31,10 @@ def send(
     try:
         answer = Client.load(as_).send(method.upper(), path, body, headers)
     except httpx.TransportError as error:
-        raise SystemExit(f"No answer: {error}") from None
+        raise SystemExit(f"No answer: {printable(str(error))}") from None
     etag = f" ETag {answer.headers['etag']}" if "etag" in answer.headers else ""
-    sys.stderr.write(f"{answer.status_code}{etag}\n")
-    sys.stdout.write(answer.text + "\n")
+    sys.stderr.write(printable(f"{answer.status_code}{etag}") + "\n")
+    sys.stdout.write(printable_lines(answer.text) + "\n")  # JSON stays the same JSON: its escapes are JSON's
     if answer.status_code >= FIRST_ERROR:
         raise typer.Exit(1)
 

@@ -23,15 +23,18 @@ from app.audit.remembering import Memory, recall
 from app.audit.snapshot import snapshot
 from app.keyfiles import KeyFolderError
 from app.ledger import origin, verify_bundle
-from app.ledger.note import NoteError, VerifierKey, read_vkey
+from app.ledger.note import COSIGNATURE, ED25519, NoteError, read_vkey
 from app.ledger.origin import LOGS
-from app.ledger.report import COULD_NOT, NOT_CHECKED, Report, lines
+from app.ledger.report import COULD_NOT, NOT_CHECKED, Report, lines, printable
 from app.ledger.signer import Signer
 from app.ledger.witnesses import Policy, read_policy
 from app.settings import Settings
 
 SETTLED = 0.5
-Vkeys = Annotated[list[str] | None, typer.Option(help="A verifier key you were told on another way; repeat it.")]
+Vkeys = Annotated[
+    list[str] | None,
+    typer.Option(help="A verifier key you were told out of band, of a log or of a witness; repeat it."),
+]
 
 
 def verify(
@@ -50,15 +53,23 @@ def verify(
         str | None,
         typer.Option(help="A party that signs all it writes: what is in its name without its signature is a finding."),
     ] = None,
+    quorum: Annotated[
+        int | None, typer.Option(min=1, help="How many witnesses must know the checkpoint; not met: exit 2.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="What your token does not show counts as not checked: exit 2.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Was history kept? Exit code 0: sound; 1: findings; 2: could not be checked."""
     if sum(way is not None for way in (url, bundle, db)) != 1:
         raise typer.BadParameter("give one of --url, --bundle and --db")
     try:
-        report = _verify(url, bundle, db, recall(remember), _keys(vkey or []), token, party)
+        memory, policy = recall(remember), _policy(vkey or [], quorum)
+        memory.keys |= {key.name.rpartition("/")[2]: key for key in map(read_vkey, vkey or []) if key.kind == ED25519}
+        report = _verify(url, bundle, db, memory, policy, token, party, strict=strict)
     except (CannotCheckError, NoteError, KeyFolderError, OSError, ValueError, httpx.InvalidURL, psycopg.Error) as error:
-        typer.echo(f"could not check: {error}", err=True)
+        typer.echo(f"could not check: {printable(str(error))}", err=True)
         raise typer.Exit(COULD_NOT) from None
     if party is not None:
         report.says["party"] = party
@@ -71,33 +82,38 @@ def _verify(
     bundle: Path | None,
     db: str | None,
     memory: Memory,
-    keys: dict[str, VerifierKey],
+    policy: Policy,
     token: str | None,
     party: str | None,
+    *,
+    strict: bool,
 ) -> Report:
-    memory.keys |= keys
+    """By whichever way was asked for."""
     if bundle is not None:
-        policy = read_policy(Settings().witnesses, Settings().witness_quorum)
-        return verify_bundle.check(bundle.read_bytes(), [*memory.keys.values(), *policy.keys], policy.quorum)
+        keys = [*memory.keys.values(), *policy.keys]
+        return verify_bundle.check(bundle.read_bytes(), keys, policy.quorum or None)
     settings = Settings()
     origin.be(settings.log_origin)
-    policy = read_policy(settings.witnesses, settings.witness_quorum)
     if url is not None:
-        return _outside(url, memory, policy, token, party)
+        return _outside(url, memory, policy, token, party, strict=strict)
     assert db is not None
     return _inside(db, memory, policy, settings, party)
 
 
-def _keys(told: list[str]) -> dict[str, VerifierKey]:
-    """Each under its log, which its name ends with."""
-    keys = [read_vkey(text) for text in told]
-    return {key.name.rpartition("/")[2]: key for key in keys}
+def _policy(told: list[str], quorum: int | None) -> Policy:
+    """Witnesses of the settings and of --vkey. The quorum: as asked for, else as set where there are witnesses, else 0 for none."""
+    settings = Settings()
+    given = [str(key) for key in map(read_vkey, told) if key.kind == COSIGNATURE]
+    known = read_policy(settings.witnesses, settings.witness_quorum)
+    fresh = [text for text in given if text not in map(str, known.keys)]
+    keys = read_policy(" ".join([*map(str, known.keys), *fresh]), settings.witness_quorum).keys
+    return Policy(keys, quorum or (settings.witness_quorum if keys else 0))
 
 
-def _outside(url: str, memory: Memory, policy: Policy, token: str | None, party: str | None) -> Report:
+def _outside(url: str, memory: Memory, policy: Policy, token: str | None, party: str | None, *, strict: bool) -> Report:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as client, _bar("entries", None) as advance:
-        return Outside(client, memory, policy.keys, policy.quorum, party).run(tick=advance)
+        return Outside(client, memory, policy.keys, policy.quorum, party, strict=strict).run(tick=advance)
 
 
 def _inside(db: str, memory: Memory, policy: Policy, settings: Settings, party: str | None) -> Report:
@@ -127,7 +143,7 @@ def _trust(memory: Memory, policy: Policy, settings: Settings, url: str) -> tupl
         with snapshot(url) as seen:
             keys = {row.name: read_vkey(row.vkey) for row in seen.rows("SELECT name, vkey FROM log")} | keys
     signed = {log: signer.last for log, signer in signers.items()}
-    return Trust(keys, policy.keys, policy.quorum if policy.keys else 0, memory.checkpoints, signed), doubt
+    return Trust(keys, policy.keys, policy.quorum, memory.checkpoints, signed), doubt
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from app.audit.witness import ForkSeenError, Witness, begin, witness_key
 from app.keyfiles import KeyFolderError
 from app.ledger.note import NoteError, read_vkey
 from app.ledger.origin import LOGS
+from app.ledger.report import printable
 
 
 def witness(
@@ -19,7 +20,7 @@ def witness(
     party: Annotated[str, typer.Option(help="Who witnesses: the name of its key.")],
     url: Annotated[str | None, typer.Option(help="The service.")] = None,
     state: Annotated[Path, typer.Option(help="What is remembered; the key lies beside it.")],
-    vkey: Annotated[list[str] | None, typer.Option(help="The log's verifier keys, as told on another way.")] = None,
+    vkey: Annotated[list[str] | None, typer.Option(help="The log's verifier keys, as told out of band.")] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="One look at each log, then stop.")] = False,
 ) -> None:
@@ -34,7 +35,7 @@ def witness(
             mine.memory.keys |= {known.name.rpartition("/")[2]: known for known in map(read_vkey, vkey or [])}
             _watch(mine, interval, once=once)
     except (NoteError, OSError, KeyFolderError, httpx.InvalidURL) as error:
-        raise SystemExit(f"The witness cannot work: {error}") from None
+        raise SystemExit(f"The witness cannot work: {printable(str(error))}") from None
 
 
 def _watch(mine: Witness, interval: float, *, once: bool) -> None:
@@ -46,9 +47,9 @@ def _watch(mine: Witness, interval: float, *, once: bool) -> None:
                 typer.echo(f"{log}: {mine.look(log).size} entries")
             except CannotCheckError as error:
                 missed += 1
-                typer.echo(str(error), err=True)
+                typer.echo(printable(str(error)), err=True)
             except ForkSeenError as error:
-                typer.echo(f"REFUSED {error}", err=True)
+                typer.echo(f"REFUSED {printable(str(error))}", err=True)
                 raise typer.Exit(1) from None
         if once:
             raise typer.Exit(2 if missed else 0)

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.ledger import origin, storage
 from app.ledger.merkle import EMPTY_ROOT
+from app.ledger.report import printable
 from app.ledger.signer import Signer
 from app.ledger.storage import Connection, Head
 from app.ledger.tiles import edge_from, edge_tiles
@@ -42,7 +43,7 @@ async def require_sound(session: Connection, signers: dict[str, Signer]) -> None
 
 
 async def quarantine(session: Connection, fault: str) -> None:
-    log_.critical("LEDGER QUARANTINED: %s. No business write is accepted; %s.", fault, REMEDY)
+    log_.critical("LEDGER QUARANTINED: %s. No business write is accepted; %s.", printable(fault), REMEDY)
     await session.execute(QUARANTINE, [fault])
 
 

@@ -1,9 +1,12 @@
 """One batch on its way into the log: place, read back, remember, sign, publish. Each step says what is true if we die there."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+
+from psycopg.errors import UniqueViolation
 
 from app.ledger import origin, proofs, storage
 from app.ledger.merkle import ProofError, leaf_hash
@@ -12,6 +15,7 @@ from app.ledger.signer import ForkError, Signer
 from app.ledger.storage import Connection, Head
 from app.ledger.tiles import Edge, Tile, edge_from, edge_tiles
 
+log_ = logging.getLogger("sbt.ledger")
 BATCH = 500
 ROUND = 8  # batches of a backlog that one signature covers
 STEPS = ("take", "place", "read_back", "remember", "publish")
@@ -74,15 +78,31 @@ class Integrator:
             batch = await (await self._writer.execute(storage.TAKE, [self.log, BATCH], binary=True)).fetchall()
         if not batch:
             return 0
+        if any(leaf_hash is None for _, leaf_hash in batch):
+            return await self._set_aside()
         edge = Edge(self._edge.size, [list(level) for level in self._edge.levels])
         tiles = edge.grow(hashed for _, hashed in batch)
         values = storage.placing(self.log, head, edge.size, edge.root(), batch, tiles)
-        async with self._around("place"):
-            moved = await (await self._writer.execute(storage.PLACE, values)).fetchone()
+        try:
+            async with self._around("place"):
+                moved = await (await self._writer.execute(storage.PLACE, values)).fetchone()
+        except UniqueViolation:  # an entry of the batch has an index already
+            return await self._set_aside()
         if moved is None or moved[0] != 1:
             raise LostHeadError(self.log)
         self._edge, self._head = edge, replace(head, size=edge.size, root=edge.root())
         return len(batch)
+
+    async def _set_aside(self) -> int:
+        """Take out of the queue what can never be placed, say so, and place the rest. Nothing to take out: stop rather than guess (R8)."""
+        rows = await (await self._writer.execute(storage.SET_ASIDE, {"log": self.log})).fetchall()
+        if not rows:
+            raise ForkError(f"{self.log}: an entry that waits cannot be placed, and none has an index already")
+        for (entry,) in rows:
+            log_.error(
+                "entry %s was set aside: it has its index, or is of the other log; `sbt verify --db` names it", entry
+            )
+        return await self._place()
 
     async def finish(self) -> None:
         """Sign what is placed and not yet signed. Dying anywhere here, the next start does it again: every step may be repeated."""

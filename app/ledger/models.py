@@ -76,7 +76,23 @@ class Pending(Base):
     arrived: Mapped[int] = mapped_column(
         BigInteger, Identity(always=True), primary_key=True, comment="Order of arrival; gaps mean nothing."
     )
-    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="The entry.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), unique=True, comment="The entry.")
+    queued_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True),
+        server_default=text("clock_timestamp()"),
+        comment="When it was put here, by the machine's clock.",
+    )
+
+
+class SetAside(Base):
+    """A place in the queue that could not be given an index: its entry has one already, or is of the other log. Reported, never placed."""
+
+    __tablename__ = "set_aside"
+
+    log: Mapped[str] = mapped_column(primary_key=True, comment="In whose queue it waited.")
+    arrived: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Its place in that queue.")
+    entry_id: Mapped[UUID] = mapped_column(comment="The entry.")
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), comment="When it was taken out.")
 
 
 class Sequenced(Base):
@@ -139,3 +155,15 @@ class Cosignature(Base):
     size: Mapped[int] = mapped_column(BigInteger, primary_key=True, comment="Of which checkpoint.")
     witness: Mapped[str] = mapped_column(primary_key=True, comment="Name of the witness's key.")
     line: Mapped[str] = mapped_column(comment="The signature line (C2SP cosignature/v1), with its time.")
+
+
+class NewestCosignature(Base):
+    """The last word of each witness: how fresh its knowledge of the log is. The first word on each size is in `cosignature`."""
+
+    __tablename__ = "newest_cosignature"
+
+    log: Mapped[str] = mapped_column(primary_key=True, comment="Which log.")
+    witness: Mapped[str] = mapped_column(primary_key=True, comment="Name of the witness's key.")
+    size: Mapped[int] = mapped_column(BigInteger, comment="Of which checkpoint.")
+    at: Mapped[int] = mapped_column(BigInteger, comment="Its time, in seconds since 1970.")
+    line: Mapped[str] = mapped_column(comment="The signature line (C2SP cosignature/v1).")

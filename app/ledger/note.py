@@ -167,13 +167,22 @@ def signed_at(text: str, line: Line, key: VerifierKey) -> int | None:
 
 
 def cosigners(note: Note, keys: Iterable[VerifierKey]) -> dict[str, int]:
-    """Which of these witnesses cosigned, and when. A wrong line in the name of one is an error, not an absence."""
+    """Which of these witnesses cosigned, and when first. A wrong line in the name of one is an error, not an absence."""
+    return {name: min(times) for name, times in _cosigned_times(note, keys).items()}
+
+
+def newest_cosigners(note: Note, keys: Iterable[VerifierKey]) -> dict[str, int]:
+    """As cosigners(), and when last: how fresh their knowledge is."""
+    return {name: max(times) for name, times in _cosigned_times(note, keys).items()}
+
+
+def _cosigned_times(note: Note, keys: Iterable[VerifierKey]) -> dict[str, list[int]]:
     known = {(key.name, key.id): key for key in keys}
-    found: dict[str, int] = {}
+    found: dict[str, list[int]] = {}
     for line in note.lines:
         key = known.get((line.name, line.key_id))
         if key is not None:
-            found[key.name] = signed_at(note.text, line, key) or 0
+            found.setdefault(key.name, []).append(signed_at(note.text, line, key) or 0)
     return found
 
 

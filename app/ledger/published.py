@@ -11,8 +11,10 @@ from app.ledger.note import Checkpoint, Note, read_checkpoint, read_note
 from app.ledger.proofs import Span
 from app.ledger.tiles import WIDTH, Tile, tiles_at
 
+# The newest line of a witness before its first: a reader that keeps one line of a key (golang.org/x/mod/sumdb/note) keeps the fresh one.
 COSIGNED = (
-    "(SELECT array_agg(c.line ORDER BY c.witness) FROM cosignature c WHERE c.log = p.log AND c.size = p.size) AS lines"
+    "(SELECT array_agg(n.line ORDER BY n.witness) FROM newest_cosignature n WHERE n.log = p.log AND n.size = p.size) AS newest,"
+    " (SELECT array_agg(c.line ORDER BY c.witness) FROM cosignature c WHERE c.log = p.log AND c.size = p.size) AS lines"
 )
 NEWEST = Statement(
     f"SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log ORDER BY p.size DESC LIMIT 1"
@@ -52,7 +54,8 @@ class SignedCheckpoint:
 
 
 def _signed(row: Any) -> SignedCheckpoint:
-    note = read_note((row.note + "".join(row.lines or ())).encode())
+    cosigned = dict.fromkeys([*(row.newest or ()), *(row.lines or ())])
+    note = read_note((row.note + "".join(cosigned)).encode())
     return SignedCheckpoint(read_checkpoint(note.text), note)
 
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PASSED, FAILED, NOT_YET, NOT_CHECKED = "passed", "failed", "not_yet", "not_checked"
+NOT_VISIBLE = "not_visible"  # what this reader has no token for: it could not look, and says so
 SOUND, FOUND, COULD_NOT = 0, 1, 2
+MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_YET: "not yet", NOT_CHECKED: "NOT CHECKED", NOT_VISIBLE: "NOT VISIBLE"}
+RESULTS = {
+    "sound": "sound",
+    "sound_as_far_as_visible": "sound as far as a stranger can see",
+    "findings": "findings",
+    "could_not_check": "could not check",
+}
 MOST = 1000  # findings that are told one by one; the rest are counted
 
 STEPS: dict[str, tuple[int, str]] = {
@@ -58,6 +66,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
     says: dict[str, Any] = field(default_factory=dict)
+    strict: bool = False  # what is not visible to this reader counts as not checked
 
     def begin(self, step: str) -> None:
         self.statuses.setdefault(step, PASSED)
@@ -67,8 +76,8 @@ class Report:
         self.counts[step] = self.counts.get(step, 0) + number
 
     def skip(self, step: str, status: str, why: str) -> None:
-        """A step that belongs to a later release (not_yet), or for which something is missing here (not_checked)."""
-        if self.statuses.get(step) == FAILED or (status == NOT_YET and self.counts.get(step)):
+        """A step with nothing to check so far (not_yet), for which something is missing (not_checked), or that needs a token (not_visible)."""
+        if self.statuses.get(step) == FAILED or (status == NOT_YET and (self.counts.get(step) or step in self.reasons)):
             return  # a finding, or what was checked elsewhere, is not undone
         if self.statuses.get(step) != NOT_CHECKED:
             self.statuses[step], self.reasons[step] = status, why
@@ -86,15 +95,22 @@ class Report:
     def exit_code(self) -> int:
         if self.findings:
             return FOUND
-        return COULD_NOT if NOT_CHECKED in self.statuses.values() else SOUND
+        unchecked = {NOT_CHECKED, NOT_VISIBLE} if self.strict else {NOT_CHECKED}
+        return COULD_NOT if unchecked & set(self.statuses.values()) else SOUND
+
+    @property
+    def result(self) -> str:
+        """One of RESULTS."""
+        if self.exit_code == SOUND:
+            return "sound_as_far_as_visible" if NOT_VISIBLE in self.statuses.values() else "sound"
+        return "findings" if self.exit_code == FOUND else "could_not_check"
 
     def codes(self) -> set[str]:
         return {finding.code for finding in self.findings}
 
     def told(self) -> dict[str, Any]:
-        result = {SOUND: "sound", FOUND: "findings", COULD_NOT: "could_not_check"}[self.exit_code]
         return {
-            "result": result,
+            "result": self.result,
             **self.says,
             "steps": list(self._steps()),
             "findings": [finding.told() for finding in self.findings],
@@ -114,13 +130,31 @@ class Report:
             }
 
 
+def printable(text: str) -> str:
+    """Text of others for a terminal: what is no visible character, a line break too, stands as its JSON escape."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[n : n + 2].hex()}" for n in range(0, len(units), 2))
+
+
+def printable_lines(text: str) -> str:
+    """As printable(), and line breaks stay: for whole documents, such as the answer of a server."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def lines(report: Report) -> Iterator[str]:
-    """For people: a line a step, then a line a finding."""
+    """For people: a line a step, then a line a finding. Names and places may be an attacker's text: none of it reaches the terminal raw."""
+    return map(printable, _lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
     told = report.told()
     for step in told["steps"]:
-        mark = {PASSED: "ok", FAILED: "FAILED", NOT_YET: "not yet", NOT_CHECKED: "NOT CHECKED"}[step["status"]]
         why = f" ({step['why']})" if step["why"] else f" ({step['checked']:,})" if step["checked"] else ""
-        yield f"{step['number']:>3}. {step['title']}: {mark}{why}"
+        yield f"{step['number']:>3}. {step['title']}: {MARKS[step['status']]}{why}"
     for found in told["findings"]:
         where = f"{found['log']}/{found['index']} " if found["index"] is not None else ""
         yield f"  ! step {found['step']} {found['code']} at {where}{found['place']}: {found['says']}"
@@ -132,4 +166,4 @@ def lines(report: Report) -> Iterator[str]:
     for name, value in report.says.items():
         if isinstance(value, (str, int)) and value is not False:
             yield f"{name.replace('_', ' ')}: {value}"
-    yield f"result: {told['result']}"
+    yield f"result: {RESULTS[told['result']]}"

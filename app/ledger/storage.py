@@ -11,9 +11,10 @@ from app.ledger.tiles import Tile
 
 Connection = AsyncConnection[Any]
 HEAD = "SELECT name, id, origin, size, root, epoch, quarantined FROM log WHERE name = %s"
+# no hash: the entry is of the other log
 TAKE = """
-    SELECT p.arrived, (SELECT e.leaf_hash FROM entry e WHERE e.id = p.entry_id) AS leaf_hash
-    FROM (SELECT arrived, entry_id FROM pending WHERE log = %s ORDER BY log, arrived LIMIT %s) p ORDER BY p.arrived
+    SELECT p.arrived, (SELECT e.leaf_hash FROM entry e WHERE e.id = p.entry_id AND e.log = p.log) AS leaf_hash
+    FROM (SELECT log, arrived, entry_id FROM pending WHERE log = %s ORDER BY log, arrived LIMIT %s) p ORDER BY p.arrived
 """
 # One statement, one transaction (autocommit): indexes, tiles, checkpoint, head and queue move together or not at all. The head
 # moves only from where this sequencer saw it (size, root, epoch); if another was faster, nothing is written.
@@ -35,6 +36,17 @@ PLACE = """
         INSERT INTO checkpoint (log, size, root, previous) SELECT head.name, %(size)s, %(root)s, %(old_size)s FROM head
     )
     SELECT count(*) FROM head
+"""
+# What can never get an index: its entry has one, or is of the other log. Taken out and kept for the auditor, so that the others go on.
+SET_ASIDE = """
+    WITH gone AS (
+        DELETE FROM pending p USING entry e WHERE p.log = %(log)s AND e.id = p.entry_id
+        AND (e.log <> p.log OR EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id))
+        RETURNING p.log, p.arrived, p.entry_id
+    ), kept AS (
+        INSERT INTO set_aside (log, arrived, entry_id, at) SELECT log, arrived, entry_id, clock_timestamp() FROM gone
+    )
+    SELECT entry_id FROM gone
 """
 LEAVES = """
     SELECT e.leaf FROM sequenced s JOIN entry e ON e.id = s.entry_id

@@ -6,9 +6,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
 from app.database import NOBODY, Statement
-from app.errors import BodyTooLarge, DomainError, Flaw, NotFound, ValidationFailed
+from app.errors import DomainError, Flaw, NotFound, ValidationFailed
+from app.http.route import read_whole
 from app.ledger import published
-from app.ledger.models import Cosignature
+from app.ledger.models import Cosignature, NewestCosignature
 from app.ledger.note import Checkpoint, Line, Note, NoteError, VerifierKey, read_checkpoint, read_note, signed_at
 from app.publication.serving import require_log
 
@@ -20,30 +21,33 @@ KEEP = Statement(
     .values({c.name: bindparam(c.name) for c in Cosignature.__table__.columns})
     .on_conflict_do_nothing()
 )
+_newest = upsert(NewestCosignature).values({c.name: bindparam(c.name) for c in NewestCosignature.__table__.columns})
+RENEW = Statement(
+    _newest.on_conflict_do_update(
+        index_elements=["log", "witness"],
+        set_={name: getattr(_newest.excluded, name) for name in ("size", "at", "line")},
+        where=NewestCosignature.__table__.c.at < _newest.excluded.at,
+    )
+)
 
 
 async def cosign(request: Request, log: str) -> Response:
-    """The body: the checkpoint as published, with the witness's line (a C2SP signed note)."""
+    """The body: the checkpoint as published, with the witness's line (a C2SP signed note). Of a size the first line is kept, which
+    bounds the times of its entries, and of each witness the newest, which says how fresh its knowledge is.
+    """
     require_log(log)
-    note, checkpoint = _read(await _body(request))
+    note, checkpoint = _read(await read_whole(request, MOST))
     lines = _good(note, request.app.state.witnesses.keys)
     async with request.app.state.database.reading() as session:
         known = await published.of_size(session, log, checkpoint.size)
     if known is None or known.note.text != note.text:
         raise NotFound
     async with request.app.state.database.writing(NOBODY) as session:
-        for line in lines:
-            await session.run(KEEP, log=log, size=checkpoint.size, witness=line.name, line=str(line))
+        for line, at in lines:
+            same = {"log": log, "size": checkpoint.size, "witness": line.name, "line": str(line)}
+            await session.run(KEEP, **same)
+            await session.run(RENEW, **same, at=at)
     return Response(status_code=204)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST:
-            raise BodyTooLarge
-    return bytes(body)
 
 
 def _read(raw: bytes) -> tuple[Note, Checkpoint]:
@@ -54,8 +58,8 @@ def _read(raw: bytes) -> tuple[Note, Checkpoint]:
         raise _refused("NOT_A_CHECKPOINT", "Kirim checkpoint bertanda tangan.", "Send a signed checkpoint.") from None
 
 
-def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[Line]:
-    """Lines of known witnesses, each good and not from the future; lines of others do not matter."""
+def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[tuple[Line, int]]:
+    """Lines of known witnesses with their times, each good and not from the future; lines of others do not matter."""
     known = {(key.name, key.id): key for key in keys}
     mine = [(line, known[line.name, line.key_id]) for line in note.lines if (line.name, line.key_id) in known]
     if not mine:
@@ -71,7 +75,7 @@ def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[Line]:
             "Tanda tangan saksi salah, atau bukan dari saat ini.",
             "The cosignature is wrong, or not of now.",
         )
-    return [line for line, _ in mine]
+    return [(line, at) for (line, _), at in zip(mine, times, strict=True)]
 
 
 def _refused(code: str, text_id: str, text_en: str) -> DomainError:

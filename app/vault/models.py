@@ -23,13 +23,13 @@ class DataKey(Base):
     __tablename__ = "data_key"
     __table_args__ = (
         UniqueConstraint("case_id", "person"),
-        CheckConstraint("person IN ('subject', 'reporter', 'nobody')", name="person"),
+        CheckConstraint("person IN ('subject', 'reporter', 'nobody', 'signature')", name="person"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="Random; leaves name it.")
     case_id: Mapped[UUID] = mapped_column(comment="The case.")
     person: Mapped[str] = mapped_column(
-        comment="subject: the person and all contents; reporter; nobody: the summaries."
+        comment="subject: the person and all contents; reporter; nobody: the summaries; signature: what parties signed."
     )
     epoch: Mapped[int] = mapped_column(ForeignKey("key_epoch.epoch"), comment="Whose key wraps it.")
     wrapped: Mapped[bytes] = mapped_column(LargeBinary, comment="Nonce and AES-256-GCM of the key.")
@@ -41,7 +41,9 @@ class Payload(Base):
     __tablename__ = "payload"
 
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), primary_key=True, comment="The entry.")
-    part: Mapped[str] = mapped_column(primary_key=True, comment="subject, reporter, content or summary.")
+    part: Mapped[str] = mapped_column(
+        primary_key=True, comment="subject, reporter, content, summary, text, request or signature."
+    )
     key_id: Mapped[UUID] = mapped_column(comment="The data key; it may have been destroyed.")
     ciphertext: Mapped[bytes] = mapped_column(LargeBinary, comment="Nonce and AES-256-GCM of fields and root key.")
 

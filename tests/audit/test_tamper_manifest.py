@@ -30,6 +30,11 @@ from tests.audit.conftest import Lived
 FREE = {
     "log.epoch": "counts sequencers: it shuts out an old one and says nothing of history",
     "pending.arrived": "the order in which entries wait: what they get from it, their index, is what counts",
+    "pending.queued_at": "how long an entry has waited is asked by /health/ready; history does not rest on it",
+    **{
+        f"set_aside.{c}": "what stands there is a finding by itself (ENTRY_SET_ASIDE): see tests/ledger/test_faults.py"
+        for c in ("log", "arrived", "entry_id", "at")
+    },
     "revoked_token.jti": "a token ends within ten minutes by itself; revocations are no part of history",
     "revoked_token.expires_at": "as above",
     **{
@@ -56,6 +61,7 @@ CODES: dict[str, set[str]] = {
     "client_key": {"ROW_DIFFERS", "ROW_MISSING"},
     "clock_move": {"ROW_DIFFERS", "ROW_MISSING"},
     "cosignature": {"COSIGNATURE_WRONG", "COSIGNATURE_OF_NOTHING", "ROW_OF_NO_LOG", "COSIGNATURE_UNKNOWN"},
+    "newest_cosignature": {"COSIGNATURE_WRONG", "COSIGNATURE_OF_NOTHING", "ROW_OF_NO_LOG", "COSIGNATURE_UNKNOWN"},
     "data_key": {"KEY_STRAY", "KEY_DOES_NOT_OPEN", "KEY_MISSING", "PAYLOAD_MISSING"},
     "entry": {"LEAF_ALTERED", "ROW_DIFFERS", "HASH_DIFFERS", "ENTRY_MISSING", "ENTRY_IN_ANOTHER_LOG"},
     "holiday": {"ROW_DIFFERS"},
@@ -160,6 +166,34 @@ WEAKENED = [
     "CREATE RULE silent AS ON DELETE TO access DO INSTEAD NOTHING",
     "ALTER ROLE sbt_app IN DATABASE sbt SET search_path = evil, public",
     "DROP INDEX entry_case_id_seq_key",
+    # outside of public, or for a whole role or database
+    "CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f()",
+    "CREATE SCHEMA elsewhere",
+    "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.entry AS SELECT * FROM entry",
+    "ALTER DATABASE sbt SET search_path = elsewhere, public",
+    "ALTER DATABASE sbt SET session_replication_role = replica",
+    "ALTER ROLE ALL SET search_path = elsewhere",
+    "ALTER ROLE sbt_worker SET row_security = off",
+    "ALTER ROLE sbt_app BYPASSRLS",
+    "ALTER ROLE sbt_app SUPERUSER",
+    "ALTER ROLE sbt_worker CREATEROLE",
+    "GRANT sbt_owner TO sbt_app",
+    "GRANT sbt_worker TO sbt_app",
+    "GRANT pg_read_all_data TO sbt_app",
+    "CREATE ROLE guest LOGIN; GRANT sbt_app TO guest",
+    "CREATE ROLE guest LOGIN; GRANT sbt_owner TO guest",
+    "CREATE ROLE guest LOGIN; GRANT UPDATE ON entry TO guest",
+    "CREATE ROLE guest LOGIN; GRANT UPDATE (leaf) ON entry TO guest",
+    "CREATE ROLE guest LOGIN; GRANT CREATE ON SCHEMA public TO guest",
+    "CREATE ROLE guest LOGIN; ALTER TABLE access OWNER TO guest",
+    "CREATE ROLE guest LOGIN; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO guest",
+    "GRANT SELECT ON entry TO sbt_app WITH GRANT OPTION",
+    "GRANT CREATE ON SCHEMA public TO PUBLIC",
+    "ALTER TABLE idempotency SET UNLOGGED",
+    "CREATE PUBLICATION leak FOR ALL TABLES",
+    "CREATE OPERATOR public.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq)",
+    "CREATE TYPE public.mood AS ENUM ('x')",
+    "CREATE TABLE heir () INHERITS (pending)",
     "ALTER TABLE stage ADD COLUMN hidden text",
     "ALTER TABLE holiday RENAME TO days_off",
     "ALTER TABLE entry ALTER COLUMN leaf_hash DROP EXPRESSION",
@@ -260,6 +294,7 @@ def _change(session: psycopg.Connection[Any], table: str, column: str) -> None:
 
 UNSEEN_WHEN_GONE = {
     "cosignature": "witnesses hold their own; without it the checkpoint counts as less witnessed",
+    "newest_cosignature": "as above: how fresh a witness's knowledge is",
     "revoked_token": "a token ends within ten minutes by itself",
 }
 

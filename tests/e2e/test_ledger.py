@@ -63,8 +63,17 @@ def test_an_auditor_with_yesterdays_checkpoint_tells_in_one_command(service: Ser
     second = verify(service, "--url", service.base, "--remember", memory, "--token", service.token("auditor"))
     assert second["cases_size"] > first["cases_size"]
     assert next(step for step in second["steps"] if step["step"] == "history")["status"] == "passed"
-    stranger = verify(service, "--url", service.base, code=2)
+    own = str(tmp_path / "stranger.json")
+    stranger = verify(service, "--url", service.base, "--remember", own)
+    assert stranger["result"] == "sound_as_far_as_visible"
     assert {s["status"] for s in stranger["steps"] if s["step"] in ("tree", "notes")} == {"passed"}
+    assert {s["step"] for s in stranger["steps"] if s["status"] == "not_visible"} >= {"bytes", "signatures", "chains"}
+    assert verify(service, "--url", service.base, "--strict", code=2)["result"] == "could_not_check"
+    unmet = str(tmp_path / "unmet.json")
+    verify(service, "--url", service.base, "--quorum", "1", "--remember", unmet, code=2)
+    assert not Path(unmet).exists(), "what was not sound is not remembered"
+    key = str(witness_key(tmp_path / "witness.json", "bawaslu").verifier)
+    verify(service, "--url", service.base, "--vkey", key, "--quorum", "1", code=2)
     assert verify(service, "--db", "local")["result"] == "sound"
     assert verify(service, "--url", "http://127.0.0.1:1", code=2) == {}
 

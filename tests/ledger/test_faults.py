@@ -245,3 +245,51 @@ def test_keys_beside_a_log_that_they_did_not_begin_refuse_to_start(broken: House
     shutil.rmtree(fresh)
     with pytest.raises((FileNotFoundError, ValueError, OSError)):
         Signer(fresh, "cases", make=False)
+
+
+def test_an_entry_that_waits_a_second_time_stops_nobody_and_is_reported(quiet: House) -> None:
+    """One row of the queue, put there with the application's own rights: the others are placed, and the auditor is told."""
+    (placed,) = quiet.superuser("SELECT entry_id FROM sequenced WHERE log = 'cases' AND leaf_index = 0")
+    with psycopg.connect(roles.plain(quiet.urls.app), autocommit=True) as session:
+        session.execute("INSERT INTO pending (log, entry_id) VALUES ('cases', %s)", [placed.entry_id])
+    write(quiet, 3)
+    run(quiet)
+    assert quiet.superuser("SELECT 1 FROM pending") == []
+    assert [row.entry_id for row in quiet.superuser("SELECT entry_id FROM set_aside")] == [placed.entry_id]
+    check_log(quiet.superuser)
+    keys = quiet.folder / "var" / "keys"
+    report = verify_database(url(quiet), trust(keys), keys)
+    assert report.codes() == {"ENTRY_SET_ASIDE"}, "\n".join(lines(report))
+    with psycopg.connect(url(quiet), autocommit=True) as session:
+        session.execute("SET session_replication_role = replica")
+        session.execute("DELETE FROM set_aside")
+
+
+def test_an_entry_in_the_queue_of_the_other_log_stops_nobody_and_is_reported(quiet: House) -> None:
+    write(quiet, 1)
+    with psycopg.connect(url(quiet), autocommit=True) as session:
+        session.execute("UPDATE pending SET log = 'access'")
+    write(quiet, 2)
+    run(quiet)
+    assert quiet.superuser("SELECT 1 FROM pending") == []
+    keys = quiet.folder / "var" / "keys"
+    report = verify_database(url(quiet), trust(keys), keys)
+    assert report.codes() >= {"ENTRY_SET_ASIDE", "ENTRY_LOST"}, "\n".join(lines(report))
+    with psycopg.connect(url(quiet), autocommit=True) as session:
+        session.execute("SET session_replication_role = replica")
+        session.execute("INSERT INTO pending (log, entry_id) SELECT 'cases', entry_id FROM set_aside")
+        session.execute("DELETE FROM set_aside")
+    run(quiet)
+
+
+def test_the_database_lets_no_entry_wait_twice_and_nobody_choose_its_place(quiet: House) -> None:
+    write(quiet, 1)
+    (waits,) = quiet.superuser("SELECT entry_id FROM pending")
+    with psycopg.connect(roles.plain(quiet.urls.app), autocommit=True) as session:
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            session.execute("INSERT INTO pending (log, entry_id) VALUES ('cases', %s)", [waits.entry_id])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute(
+                "INSERT INTO pending (log, entry_id, queued_at) VALUES ('cases', %s, 'infinity')", [waits.entry_id]
+            )
+    run(quiet)

@@ -139,6 +139,37 @@ def _proof_of_another_leaf(content: dict[str, bytes]) -> None:
     content["entries/0001.proof"] = content["entries/0002.proof"]
 
 
+def _fields_of_no_leaf(content: dict[str, bytes]) -> None:
+    content["entries/0099.fields.json"] = b'{"content": {"outcome": {"value": "terbukti"}}}'
+
+
+def _proof_of_no_leaf(content: dict[str, bytes]) -> None:
+    content["entries/0099.proof"] = content["entries/0001.proof"]
+
+
+def _file_of_another_name(content: dict[str, bytes]) -> None:
+    content["entries/decision.json"] = b"{}"
+
+
+def _policy_with_a_further_member(content: dict[str, bytes]) -> None:
+    content["policy.json"] = json.dumps(json.loads(content["policy.json"]) | {"verdict": "terbukti"}).encode()
+
+
+def _opening_with_a_further_member(content: dict[str, bytes]) -> None:
+    fields = json.loads(content["entries/0001.fields.json"])
+    fields["summary"]["province"]["meaning"] = "Jakarta"
+    content["entries/0001.fields.json"] = json.dumps(fields).encode()
+
+
+def _member_twice(content: dict[str, bytes]) -> None:
+    raw = content["entries/0001.fields.json"].rstrip()
+    content["entries/0001.fields.json"] = raw[:-1] + b', "summary": {}}'
+
+
+def _policy_member_twice(content: dict[str, bytes]) -> None:
+    content["policy.json"] = content["policy.json"].rstrip()[:-1] + b', "quorum": 0}'
+
+
 ALTERED: list[tuple[Callable[[dict[str, bytes]], None], str]] = [
     (_other_value, "FIELD_WRONG"),
     (_field_of_no_schema, "FIELD_WRONG"),
@@ -150,6 +181,13 @@ ALTERED: list[tuple[Callable[[dict[str, bytes]], None], str]] = [
     (_no_schemas, "SCHEMA_UNKNOWN"),
     (_no_clients, "CLIENT_UNKNOWN"),
     (_proof_of_another_leaf, "NOT_INCLUDED"),
+    (_fields_of_no_leaf, "FILE_UNKNOWN"),
+    (_proof_of_no_leaf, "FILE_UNKNOWN"),
+    (_file_of_another_name, "FILE_UNKNOWN"),
+    (_policy_with_a_further_member, "FILE_UNKNOWN"),
+    (_opening_with_a_further_member, "FIELD_WRONG"),
+    (_member_twice, "NAME_TWICE"),
+    (_policy_member_twice, "NAME_TWICE"),
 ]
 
 
@@ -179,6 +217,31 @@ def test_fields_of_any_shape_are_a_finding(api: House, case: Case, text: bytes) 
     content = files(bundle_of(api, "bkn", case))
     content["entries/0001.fields.json"] = text
     assert "FIELD_WRONG" in verify_bundle.check(packed(content), [vkey(api, "cases")]).codes()
+
+
+def test_a_file_that_is_there_twice_is_a_finding(api: House, case: Case) -> None:
+    content, out = files(bundle_of(api, "bkn", case)), io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("README.txt", b"Another.")
+    assert "NAME_TWICE" in verify_bundle.check(out.getvalue(), [vkey(api, "cases")]).codes()
+
+
+def test_a_quorum_that_was_asked_for_and_is_not_met_is_not_sound(api: House, case: Case) -> None:
+    raw = bundle_of(api, "bkn", case)
+    report = verify_bundle.check(raw, [vkey(api, "cases")], 1)
+    assert report.exit_code == 2 and report.statuses["witnesses"] == "not_checked"
+
+
+@pytest.mark.parametrize("raw", [b"", b"PK\x05\x06" + bytes(18), b"[" * 100_000])
+def test_the_one_file_ends_with_2_for_what_cannot_be_read(raw: bytes, tmp_path: Path) -> None:
+    (tmp_path / "case.zip").write_bytes(raw)
+    (tmp_path / "verify.py").write_text(verifier())
+    words = [sys.executable, "-I", "verify.py", "case.zip"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and done.stderr.startswith("could not check")
 
 
 NONE = [
