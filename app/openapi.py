@@ -13,7 +13,7 @@ from app.http.route import walk as _walk
 from app.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
-from app.wire_errors import BodyTooSlow, HeadersTooLarge, UriTooLong
+from app.wire_errors import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
 
 SCHEME = "oauth2"
 
@@ -74,7 +74,7 @@ def _links(operation: dict[str, Any]) -> None:
 
 def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainError]]:
     """What any route may refuse with, whatever it does: by what it takes."""
-    found: list[type[DomainError]] = [UriTooLong, HeadersTooLarge, errors.Internal, errors.Overloaded]
+    found: list[type[DomainError]] = [HeaderTwice, UriTooLong, HeadersTooLarge, errors.Internal, errors.Overloaded]
     if isinstance(route, GuardedRoute):
         found += [errors.NotFound, errors.ValidationFailed]
     if "requestBody" in operation:

@@ -14,7 +14,7 @@ from starlette.types import Scope
 from app import errors
 from app.errors import DomainError, Flaw
 from app.language import language
-from app.wire_errors import BodyTooSlow, HeadersTooLarge, UriTooLong
+from app.wire_errors import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
 
 MEDIA_TYPE = "application/problem+json"
 SLUG = re.compile(r"[^a-z0-9]+")
@@ -186,6 +186,7 @@ def problems(*refusals: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     common: Iterable[type[DomainError]] = (
         errors.TokenInvalid,
         errors.RateLimited,
+        HeaderTwice,
         BodyTooSlow,
         UriTooLong,
         HeadersTooLarge,

@@ -22,7 +22,7 @@ FOUNDED = Statement(
     "SELECT convert_from(leaf, 'UTF8')::jsonb #>> '{facts,environment}' FROM entry WHERE type = 'ledger.founded' ORDER BY received_at LIMIT 1"
 )
 UNSIGNED = Statement(
-    "SELECT string_agg(code, ', ') FROM party WHERE kind IN ('agency', 'ppk') AND signatures <> 'required'"
+    "SELECT string_agg(code, ', ') FROM party WHERE kind IN ('agency', 'ppk', 'operator') AND signatures <> 'required'"
 )
 PRODUCTION = "production"
 
@@ -113,7 +113,7 @@ async def _require_registers(session: Session) -> None:
         )
     unsigned = await session.value(UNSIGNED)
     if unsigned:
-        raise UnsafeError(f"In production who posts stages signs them: {_plain(unsigned)} need not.")
+        raise UnsafeError(f"In production who posts stages or keeps registers signs it: {_plain(unsigned)} need not.")
 
 
 def _plain(text: str) -> str:

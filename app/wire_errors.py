@@ -13,6 +13,13 @@ class BodyTooSlow(DomainError):
         super().__init__(headers={"Connection": "close"})
 
 
+class HeaderTwice(DomainError):
+    status, code = 400, "HEADER_TWICE"
+    title_id, title_en = "Tajuk dikirim dua kali", "A header was sent twice"
+    remedy_id = "Kirim tajuk pada anggota `header` satu kali."
+    remedy_en = "Send the header named in the member `header` once."
+
+
 class UriTooLong(DomainError):
     status, code = 414, "URI_TOO_LONG"
     title_id, title_en = "Alamat terlalu panjang", "The address is too long"

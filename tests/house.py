@@ -155,6 +155,11 @@ class House:
             self.post(self.turn(case, step), case, step, outcome)
         return case
 
+    def erase(self, case: str, authority: str = "PPID-17/2025", person: str = "subject") -> httpx.Response:
+        """As two operators agree; in a sandbox the service agrees at once."""
+        order = {"case_id": case, "person": person, "authority": authority, "document": "0" * 64}
+        return self.send("operator", "/v1/admin/erasures", order)
+
     def watched(self) -> int:
         """One round of the watcher, now: how many entries it wrote."""
 

@@ -127,12 +127,12 @@ class Needs:
         """What writes is signed, as the caller's party has it."""
         caller: Caller = request.state.caller
         try:
-            request.state.signed = signatures.check(request, caller.snapshot, caller.party, body)
+            request.state.signed = signatures.check(request, caller.snapshot, caller.client_id, body)
         except SignatureInvalid:  # by a key, maybe, that another process registered just now
             newer = await request.app.state.standing.newer(caller.snapshot)
             if newer is caller.snapshot:
                 raise
-            request.state.signed = signatures.check(request, newer, caller.party, body)
+            request.state.signed = signatures.check(request, newer, caller.client_id, body)
 
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller

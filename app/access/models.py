@@ -27,6 +27,9 @@ class Party(Base):
     name_en: Mapped[str] = mapped_column(comment="Name in English.")
     agency_code: Mapped[str | None] = mapped_column(comment="BKN kode cepat as an employer.")
     signatures: Mapped[str] = mapped_column(comment="Whether its writes are signed: off, optional or required.")
+    fingerprint: Mapped[str | None] = mapped_column(
+        comment="RFC 7638 thumbprint of its first signing key, as it told it out of band."
+    )
     suspended: Mapped[bool] = mapped_column(default=False, comment="A suspended party's tokens stop working.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that registered it.")
     standing_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry by which it stands so.")

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, insert, update
 
 from app import clock
 from app.access.models import Client, ClientKey, MandateRow, Party
+from app.access.signed import Signed
 from app.database import Session, Statement, Together
 from app.ledger.append import Appended, append
 from app.ledger.canonical import instant
@@ -35,6 +36,7 @@ def _changed(model: Any, key: tuple[str, ...], *columns: str) -> Statement:
 
 
 INSERT_PARTY, INSERT_CLIENT, INSERT_KEY, INSERT_MANDATE = map(_inserted, (Party, Client, ClientKey, MandateRow))
+ANCHOR_PARTY = _changed(Party, ("code",), "fingerprint")
 SET_POLICY = _changed(Party, ("code",), "signatures")
 SUSPEND_PARTY = _changed(Party, ("code",), "suspended")
 SUSPEND_CLIENT = _changed(Client, ("id",), "suspended")
@@ -51,6 +53,7 @@ class By:
     party: str
     client: str | None = None
     change: UUID | None = None  # which two operators agreed on
+    signed: Signed | None = None  # the operator's request
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,16 @@ async def record(session: Session, kind: str, facts: Facts, by: By) -> Appended:
     """
     batch = Together()
     said = {**facts, "change": str(by.change)} if by.change else dict(facts)
-    entry = append(batch, type_=kind, party=by.party, client=by.client, received_at=clock.now(), facts=said)
+    entry = append(
+        batch,
+        type_=kind,
+        party=by.party,
+        client=by.client,
+        received_at=clock.now(),
+        facts=said,
+        sig=by.signed.hash if by.signed else None,
+        signed=by.signed.public() if by.signed else None,
+    )
     WRITERS[kind](batch, facts, entry.id)
     await batch.send(session)
     return entry
@@ -83,7 +95,11 @@ async def record(session: Session, kind: str, facts: Facts, by: By) -> Appended:
 def _party(batch: Together, facts: Facts, entry: UUID) -> None:
     names = ("code", "kind", "name_id", "name_en", "agency_code", "signatures")
     row = {n: facts[n] for n in names} | {"entry_id": entry, "standing_entry_id": entry}
-    batch.add(INSERT_PARTY, **row, suspended=False)
+    batch.add(INSERT_PARTY, **row, suspended=False, fingerprint=None)
+
+
+def _anchored(batch: Together, facts: Facts, entry: UUID) -> None:
+    batch.add(ANCHOR_PARTY, b_code=facts["party"], fingerprint=facts["key"], standing_entry_id=entry)
 
 
 def _client(batch: Together, facts: Facts, entry: UUID) -> None:
@@ -133,6 +149,7 @@ def _day(text: str | None) -> date | None:
 WRITERS: dict[str, Callable[[Together, Facts, UUID], None]] = {
     "party.registered": _party,
     "party.policy_set": _set(SET_POLICY, "code", "party", "signatures"),
+    "party.anchored": _anchored,
     "party.suspended": _set(SUSPEND_PARTY, "code", "party", "suspended", value=True),
     "party.resumed": _set(SUSPEND_PARTY, "code", "party", "suspended", value=False),
     "client.registered": _client,

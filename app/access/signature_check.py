@@ -15,8 +15,9 @@ from app import clock
 from app.access import jwks
 from app.access.caller import Caller, needs
 from app.access.registration import SIGN
-from app.access.signatures import LONGEST_NONCE, MAX_AGE, ONCE, SHORTEST_NONCE, Sent, covered, sent
-from app.errors import InsufficientScope, NotFound
+from app.access.signatures import ONCE, Sent, accepted, covered, sent
+from app.access.signed_base import LONGEST_NONCE, MAX_AGE, SHORTEST_NONCE, UnacceptableError
+from app.errors import DigestMismatch, InsufficientScope, NotFound
 from app.http.route import MAX_BODY, GuardedRoute, read_whole
 from app.language import language
 from app.problems import problems
@@ -102,6 +103,7 @@ def _checks(message: Sent, request: Request, caller: Caller, body: bytes) -> Ite
     yield from _key(caller, str(found.params.get("keyid", "")))
     yield _digest(headers.get("content-digest"), body)
     yield _signature(message, caller, found)
+    yield _accepted(message, request, caller, body)
 
 
 def _check(name: str, ok: bool, text_id: str, text_en: str) -> Found:  # noqa: FBT001 - whether it holds is what a check is
@@ -161,10 +163,10 @@ def _key(caller: Caller, kid: str) -> Iterator[Found]:
     """Of keys of other parties nothing is told."""
     known = caller.snapshot
     key = known.keys.get(kid)
-    mine = key is not None and known.clients[key.client_id].party == caller.party
-    text_id = "keyid: sidik (RFC 7638) kunci instansi Anda yang terdaftar; lihat /v1/me."
+    mine = key is not None and key.client_id == caller.client_id
+    text_id = "keyid: sidik (RFC 7638) kunci terdaftar dari klien yang meminta token ini; lihat /v1/me."
     yield _check(
-        "keyid", mine, text_id, "keyid: thumbprint (RFC 7638) of a registered key of your party; /v1/me lists them."
+        "keyid", mine, text_id, "keyid: thumbprint (RFC 7638) of a key of the client of this token; /v1/me lists them."
     )
     if key is not None and mine:
         text_id = "Kunci ini untuk meminta token, bukan untuk menandatangani."
@@ -202,6 +204,18 @@ def _signature(message: Sent, caller: Caller, found: InnerList) -> Found:
     text_id = "Bukan oleh kunci ini atas dasar di bawah: bandingkan baris demi baris. r dan s masing-masing 32 byte."
     text_en = "It is not by this key over the base below: compare it line by line. r and s are 32 bytes each."
     return _check("signature", good, text_id, text_en)
+
+
+def _accepted(message: Sent, request: Request, caller: Caller, body: bytes) -> Found:
+    """What else the rule of acceptance asks for, so that a verifier reads the same out of it for ever."""
+    text = "\n".join(line.expected for line in _lines(message))
+    try:
+        accepted(request, text, caller.snapshot, body)
+    except UnacceptableError as error:
+        return _check("accepted", False, error.text_id, error.text_en)
+    except (DigestMismatch, KeyError):  # told by the checks before
+        return _check("accepted", False, "Lihat pemeriksaan di atas.", "See the checks above.")
+    return _check("accepted", True, "", "")
 
 
 def _lines(message: Sent) -> list[BaseLine]:

@@ -1,8 +1,8 @@
 """Signed posts (RFC 9421, Content-Digest of RFC 9530): who signed a request, or why it does not count. What was signed is kept with the entry."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,42 +11,18 @@ from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolve
 from http_message_signatures.algorithms import ECDSA_P256_SHA256
 from http_sf.compat import Dictionary
 
-from app.access import jwks
+from app.access import jwks, signed_base
 from app.access.registration import OFF, REQUIRED, SIGN
+from app.access.signed import Signed, invalid
+from app.access.signed_base import MAX_AGE, SignedBase, UnacceptableError
 from app.access.signing import COVERED, IF_MATCH
 from app.access.standing import KnownKey, Snapshot
 from app.database import Session, Statement, Together
 from app.errors import DigestMismatch, SignatureInvalid, SignatureRequired
-from app.ledger.parts import sha256
 
-MAX_AGE = timedelta(seconds=60)
-LONGEST_NONCE = 64
-SHORTEST_NONCE = 16
 LONGEST_HEADER = 4096
 USE_ONCE = Statement("INSERT INTO used_once (kid, value, expires_at) VALUES (:kid, :value, :expires_at)")
 ONCE = (*(name for name in COVERED if not name.startswith("@")), IF_MATCH, "signature", "signature-input")
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """A signature that was found good: by which key, over which base. `body`: what its digest is of."""
-
-    kid: str
-    nonce: str
-    signature: bytes
-    base: str
-    body: bytes
-    expires_at: datetime
-    spent: bool = False  # whether its nonce is used up: of several entries of one request the first does it
-
-    @property
-    def hash(self) -> str:
-        """What the leaf says of it. Base and signature lie sealed: the base holds a digest of the body, which could be guessed."""
-        return sha256(self.signature + self.base.encode())
-
-    def of_many(self) -> "Signed":
-        """For each entry of a request that makes several: the body names others, and is kept with none."""
-        return replace(self, spent=True, body=b"")
 
 
 def spend(batch: Together, signed: Signed | None) -> None:
@@ -63,22 +39,22 @@ async def spend_now(session: Session, signed: Signed | None) -> None:
 
 
 class KeysOf(HTTPSignatureKeyResolver):
-    """The keys of one party that may sign now."""
+    """The keys of one client that may sign now."""
 
-    def __init__(self, known: Snapshot, party: str) -> None:
-        self._known, self._party = known, party
+    def __init__(self, known: Snapshot, client_id: str) -> None:
+        self._known, self._client_id = known, client_id
 
     def resolve_public_key(self, key_id: str) -> ec.EllipticCurvePublicKey | None:
-        found = key_of(self._known, self._party, key_id)
+        found = key_of(self._known, self._client_id, key_id)
         return jwks.point(found.x, found.y) if found else None
 
 
-def key_of(known: Snapshot, party: str, kid: str) -> KnownKey | None:
-    """The key's party must be the token's."""
+def key_of(known: Snapshot, client_id: str, kid: str) -> KnownKey | None:
+    """The key's client must be the token's: with another client of the party somebody else would have signed than asks."""
     key = known.keys.get(kid)
     if key is None or not key.good_for(SIGN) or known.clients[key.client_id].suspended:
         return None
-    return key if known.clients[key.client_id].party == party else None
+    return key if key.client_id == client_id else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,30 +72,47 @@ def sent(request: Request) -> Sent:
     return Sent(request.method, f"{url}?{query}" if query else url, request.headers)
 
 
-def check(request: Request, known: Snapshot, party: str, body: bytes) -> Signed | None:
+def check(request: Request, known: Snapshot, client_id: str, body: bytes) -> Signed | None:
     """By the policy of the party: 401 where a signature is missing or no good; None where none is asked for."""
-    policy = known.parties[party].signatures
+    policy = known.parties[known.clients[client_id].party].signatures
     if "signature-input" not in request.headers and "signature" not in request.headers:
         if policy == REQUIRED:
             raise SignatureRequired
         return None
-    return None if policy == OFF else verify(request, known, party, body)
+    return None if policy == OFF else verify(request, known, client_id, body)
 
 
-def verify(request: Request, known: Snapshot, party: str, body: bytes) -> Signed:
+def verify(request: Request, known: Snapshot, client_id: str, body: bytes) -> Signed:
     message = sent(request)
     if any(len(request.headers.getlist(name)) > 1 for name in ONCE):
         raise SignatureInvalid
     try:
-        found = _verified(message, known, party)
+        found = _verified(message, known, client_id)
     except SignatureInvalid:
         raise
     except Exception:  # noqa: BLE001 - whatever the library makes of hostile headers: it is no signature
         raise SignatureInvalid from None
+    try:
+        base = accepted(request, base_of(found), known, body)
+    except UnacceptableError as error:
+        raise invalid(error) from None
     _require_digest(message, body)
-    signature = _signature(message, found.label)
-    ends = datetime.fromtimestamp(found.parameters["created"], UTC) + MAX_AGE + HTTPMessageVerifier.max_clock_skew
-    return Signed(found.parameters["keyid"], found.nonce, signature, base_of(found), body, ends)
+    signature, ends = _signature(message, found.label), base.created + MAX_AGE + HTTPMessageVerifier.max_clock_skew
+    return Signed(base.kid, base.nonce, signature, base.text, body, base.created, ends)
+
+
+def accepted(request: Request, text: str, known: Snapshot, body: bytes) -> SignedBase:
+    """UnacceptableError for what the verifier would denounce later, although the signature is good. Another body: DigestMismatch."""
+    base = signed_base.read_base(text)
+    signed_base.require_canonical_path(request.scope["raw_path"].decode("latin-1"))
+    signed_base.require_in_force(base.created, known.keys[base.kid].expires_at)
+    try:
+        signed_base.require_digest(base.lines["content-digest"], hashlib.sha256(body).digest())
+    except UnacceptableError as error:
+        if error.code == "OTHER_BODY":
+            raise DigestMismatch from None
+        raise
+    return base
 
 
 def covered(headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -129,19 +122,17 @@ def covered(headers: Mapping[str, str]) -> tuple[str, ...]:
     return (*(name for name in COVERED if name not in left_out), *more)
 
 
-def _verified(message: Sent, known: Snapshot, party: str) -> Any:
+def _verified(message: Sent, known: Snapshot, client_id: str) -> Any:
     """Exactly one signature, over exactly what it must cover, under a nonce. Whatever else is raised says that it is none."""
     if (
         max(len(message.headers.get(n, "")) for n in ("signature", "signature-input", "content-digest"))
         > LONGEST_HEADER
     ):
         raise SignatureInvalid
-    verifier = HTTPMessageVerifier(signature_algorithm=ECDSA_P256_SHA256, key_resolver=KeysOf(known, party))
+    verifier = HTTPMessageVerifier(signature_algorithm=ECDSA_P256_SHA256, key_resolver=KeysOf(known, client_id))
     (found,) = verifier.verify(message, max_age=MAX_AGE)
     wanted = {f'"{name}"' for name in covered(message.headers)}
     if set(found.covered_components) - {'"@signature-params"'} != wanted:
-        raise SignatureInvalid
-    if not SHORTEST_NONCE <= len(found.nonce or "") <= LONGEST_NONCE:
         raise SignatureInvalid
     return found
 

@@ -15,7 +15,7 @@ from app.procedure.roles import Mandate
 FRESH_SECONDS = 2.0
 HASTE_SECONDS = 0.2
 OLDEST_SECONDS = 4.0  # what was read longer ago is nothing to go by, whatever keeps it from being read anew
-PARTIES = Statement("SELECT code, kind, agency_code, signatures, suspended FROM party")
+PARTIES = Statement("SELECT code, kind, agency_code, signatures, suspended, fingerprint FROM party")
 CLIENTS = Statement("SELECT id, party, secret_hash, scopes, suspended FROM client")
 KEYS = Statement("SELECT kid, client_id, purpose, x, y, expires_at, suspended FROM client_key")
 MANDATES = Statement("SELECT role, party, valid_from, valid_to FROM mandate")
@@ -30,6 +30,7 @@ class KnownParty:
     agency_code: str | None
     signatures: str
     suspended: bool
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from app.cases.bodies import AgencyCode, Body, Code, Day, Instant, String
+from app.cases.bodies import AgencyCode, Body, Code, Day, Instant, Sha256, String
 from app.http.paging import Page
 
 PartyCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
@@ -42,6 +42,31 @@ class Jwk(Body):
     y: Coordinate
 
 
+class Consent(Body):
+    """The party's own word on the keys that are registered for it: an ES256 signature (r and s, base64url) over the canonical JSON
+    `{"client":<client_id>,"consent":"sbt/v1","keys":[<thumbprints, sorted>]}`, by a signing key of the party that is in force; for its first
+    keys by the one whose fingerprint was told to the operators out of band.
+    """
+
+    key: Kid
+    signature: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{86}$")]
+
+
+class Anchor(Body):
+    """The fingerprint (RFC 7638 thumbprint) of the first signing key of a party, as the party told it out of band."""
+
+    key: Kid
+
+
+class ErasureBody(Body):
+    """Which person of which case is erased, and the document that orders it: its number and the SHA-256 of the file."""
+
+    case_id: UUID
+    person: Literal["subject", "reporter"]
+    authority: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9./()\-]{0,59}$")]
+    document: Sha256
+
+
 class KeyOfClient(Body):
     """A key that a new client comes with."""
 
@@ -57,12 +82,14 @@ class NewClient(Body):
     party: PartyCode
     scopes: Scopes
     keys: Annotated[list[KeyOfClient], Field(min_length=1, max_length=4)]
+    consent: Consent | None = None
 
 
 class NewKey(KeyOfClient):
     """A further key of a client. `replaces`: an older one of the same purpose, which ends after `overlap_days`. What must end at once is suspended."""
 
     client_id: ClientId
+    consent: Consent | None = None
     replaces: Kid | None = None
     overlap_days: Annotated[int, Field(ge=1, le=90)] = 7
 

@@ -3,13 +3,14 @@
 In a sandbox the service approves it itself, at once. Each step is an entry, and the row of the register follows from the last one.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
 from fastapi import Depends, Request, Response
 from psycopg.types.json import Jsonb
+from pydantic import BaseModel
 from sqlalchemy import bindparam, insert, update
 
 from app import clock
@@ -18,14 +19,18 @@ from app.access.caller import Caller
 from app.access.models import Change
 from app.access.registration import By, entries_of, record
 from app.access.signatures import spend_now
-from app.access.standing import Snapshot, read
+from app.access.signed import Signed
+from app.access.standing import KnownClient, KnownKey, KnownParty, Snapshot, read
 from app.access.trail import Trail, recording
+from app.admin import checks
 from app.admin.bodies import ChangeView, StandingView
-from app.admin.checks import require_possible
+from app.admin.requests import IMMEDIATE, PROPOSED, Chosen
+from app.cases import erasing
 from app.cases.act import KeyHeader
-from app.database import Session, Statement, Together
+from app.cases.entering import append_fitting
+from app.database import SERVICE, Session, Statement, Together
 from app.errors import ChangeDecided, IdempotencyKeyReused, NotFound, SecondOperatorNeeded
-from app.ledger.append import append
+from app.ledger.append import Appended
 
 NAMES = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")
 C = Change.__table__.c
@@ -43,6 +48,7 @@ LOCK = 0x5342_5404
 ONE = Statement("SELECT * FROM change WHERE id = :id")
 STATUS = {None: "pending", "approved": "in_force", "refused": "refused"}
 ACCEPTED, CREATED = 202, 201
+ERASURE = "subject.erased"
 Facts = Mapping[str, Any]
 
 
@@ -56,6 +62,17 @@ class Desk:
     known: Snapshot
     response: Response
     sandbox: bool
+    signed: Signed | None
+
+    def by(self) -> By:
+        """The operator, with the signature of this request."""
+        return By(self.caller.party, self.caller.client_id, signed=self.signed)
+
+    async def as_service(self, work: Awaitable[object]) -> None:
+        """What an operator orders and may not see itself: the rows of a case."""
+        await self.session.be(SERVICE)
+        await work
+        await self.session.be(self.caller.who)
 
 
 async def _desk(request: Request, response: Response) -> AsyncIterator[Desk]:
@@ -67,7 +84,8 @@ async def _desk(request: Request, response: Response) -> AsyncIterator[Desk]:
         await session.run(ALONE, lock=LOCK)
         await spend_now(session, request.state.signed)
         _, known = await read(session)
-        yield Desk(session, caller, Trail(request), known, response, request.app.state.settings.sandbox)
+        sandbox, signed = request.app.state.settings.sandbox, request.state.signed
+        yield Desk(session, caller, Trail(request), known, response, sandbox, signed)
     request.app.state.after_commit()
     request.app.state.standing.forget()
 
@@ -75,17 +93,20 @@ async def _desk(request: Request, response: Response) -> AsyncIterator[Desk]:
 AtDesk = Annotated[Desk, Depends(_desk, scope="function")]
 
 
-async def propose(desk: Desk, key: KeyHeader, kind: str, facts: Facts) -> ChangeView:
-    """202: it waits for another operator; 201 in a sandbox. The same key and facts again: the change as it stands."""
+async def propose(desk: Desk, key: KeyHeader, kind: str, body: BaseModel | None = None, **params: str) -> ChangeView:
+    """202: it waits for another operator; 201 in a sandbox. The same key and facts again: the change as it stands. `params`: of the path."""
+    named = {name.rstrip("_"): value for name, value in params.items()}
+    facts = PROPOSED[kind].facts(body, named, clock.real())
     change = uuid5(NAMES, f"{desk.caller.client_id} {key}")
     known = await desk.session.run(ONE, id=change)
     if known:
         return await _again(desk, known[0], kind, facts)
-    require_possible(kind, facts, desk.known, sandbox=desk.sandbox)
-    said = {"change": str(change), "kind": kind, "facts": dict(facts)}
+    facts = checks.shortened(kind, facts, desk.known)
+    await _require_possible(desk, kind, facts)
+    said = {"change": str(change), "kind": kind, "facts": facts}
     batch = Together()
-    party, client = desk.caller.party, desk.caller.client_id
-    entry = append(batch, type_="change.proposed", party=party, client=client, received_at=clock.now(), facts=said)
+    entry = _append(batch, "change.proposed", said, desk.by())
+    client = desk.caller.client_id
     batch.add(INSERT_CHANGE, id=change, kind=kind, facts=Jsonb(facts), proposed_by=client, entry_id=entry.id)
     await batch.send(desk.session)
     if desk.sandbox:
@@ -93,10 +114,28 @@ async def propose(desk: Desk, key: KeyHeader, kind: str, facts: Facts) -> Change
     return await _answer(desk, change)
 
 
-class Chosen(str):
-    """A member that the body left to the service, which took the moment for it: asked again it would choose another."""
+async def _require_possible(desk: Desk, kind: str, facts: Facts) -> None:
+    """Asked at the proposal and again at the approval: what has become impossible since is refused."""
+    if kind == ERASURE:
+        await desk.as_service(erasing.require_possible(desk.session, facts))
+        return
+    checks.require_possible(kind, facts, desk.known, sandbox=desk.sandbox)
 
-    __slots__ = ()
+
+def _append(batch: Together, type_: str, facts: Facts, by: By) -> Appended:
+    """An act of an operator with its signature: what was signed is in clear, since it names nobody."""
+    if by.signed is not None:
+        by.signed.require_in_time()
+    return append_fitting(
+        batch,
+        type_=type_,
+        party=by.party,
+        client=by.client,
+        received_at=clock.now(),
+        facts=facts,
+        sig=by.signed.hash if by.signed else None,
+        signed=by.signed.public() if by.signed else None,
+    )
 
 
 def _same(kept: Any, asked: Any) -> bool:
@@ -131,36 +170,45 @@ async def decide(desk: Desk, change: UUID, *, approved: bool) -> ChangeView:
         return await _replayed(desk, change)
     if row.decision is not None:
         raise ChangeDecided
-    by = By(desk.caller.party, desk.caller.client_id, change)
+    by = replace(desk.by(), change=change)
     if not approved:
         await _decided(desk, change, decision, by)
         return await _answer(desk, change)
     if row.proposed_by == by.client:
         raise SecondOperatorNeeded
-    require_possible(row.kind, row.facts, desk.known, sandbox=desk.sandbox)
+    await _require_possible(desk, row.kind, row.facts)
     await _approve(desk, change, row.kind, row.facts, by)
     return await _answer(desk, change)
 
 
 async def _approve(desk: Desk, change: UUID, kind: str, facts: Facts, by: By) -> None:
     await _decided(desk, change, "approved", by)
+    own = replace(by, signed=None)  # the approval is what was signed; these entries follow from it
+    if kind == ERASURE:
+        await desk.as_service(erasing.erase(desk.session, facts, own))
+        return
     for type_, said in entries_of(kind, facts):
-        await record(desk.session, type_, said, by)
+        await record(desk.session, type_, said, own)
 
 
 async def _decided(desk: Desk, change: UUID, decision: str, by: By) -> None:
-    batch, facts = Together(), {"change": str(change), "decision": decision}
-    entry = append(
-        batch, type_="change.decided", party=by.party, client=by.client, received_at=clock.now(), facts=facts
-    )
+    batch = Together()
+    entry = _append(batch, "change.decided", {"change": str(change), "decision": decision}, by)
     batch.add(DECIDE, b_id=change, decision=decision, decided_by=by.client, decided_entry_id=entry.id)
     await batch.send(desk.session)
 
 
-async def take_away(desk: Desk, kind: str, facts: Facts, *, already: bool) -> StandingView:
-    """A suspension: in force when this is answered here, within five seconds in every process. One operator is enough."""
-    if not already:
-        await record(desk.session, kind, facts, By(desk.caller.party, desk.caller.client_id))
+async def take_away(
+    desk: Desk, kind: str, row: KnownParty | KnownClient | KnownKey | None, **params: str
+) -> StandingView:
+    """A suspension: in force when this is answered here, within five seconds in every process. One operator is enough, and enough
+    operators are left. `row`: as it stands.
+    """
+    if row is None:
+        raise NotFound
+    if not row.suspended:
+        checks.require_operators_left(desk.known, kind, params, sandbox=desk.sandbox)
+        await record(desk.session, kind, IMMEDIATE[kind].facts(None, params, clock.real()), desk.by())
     await _on_record(desk, CREATED)
     return StandingView(suspended=True)
 

@@ -1,21 +1,27 @@
 """Whether a change to a register can be: known parties, roles and scopes, real keys, mandates that do not meet. Asked at the proposal and again at the approval."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from app import clock
 from app.access import jwks
+from app.access.consent import is_consented
 from app.access.jwks import BadKeyError
-from app.access.registration import REQUIRED
-from app.access.standing import Snapshot
+from app.access.registration import AUTH, REQUIRED, SIGN
+from app.access.standing import KnownParty, Snapshot
+from app.admin.refusals import LastOperators
 from app.cases.checks import unknown_code
 from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.ledger.canonical import instant
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 from app.procedure.scopes import scopes_of
 
 LONGEST = timedelta(days=730)  # of a key
+LEAST_OPERATORS = 2
+OPERATOR = "operator"
 Facts = Mapping[str, Any]
 
 
@@ -24,6 +30,82 @@ def require_possible(kind: str, facts: Facts, known: Snapshot, *, sandbox: bool)
     CHECKS[kind](facts, known)
     if kind in ("party.registered", "party.policy_set") and not sandbox:
         _signs_in_production(facts, known)
+    if kind in ("client.registered", "key.registered") and not sandbox:
+        _require_consent(facts, known)
+    if kind == "grant.set":
+        require_operators_left(known, kind, facts, sandbox=sandbox)
+
+
+def shortened(kind: str, facts: dict[str, Any], known: Snapshot) -> dict[str, Any]:
+    """A key that is replaced goes on for the overlap, and never longer than it would have."""
+    older = facts.get("replaces")
+    found = known.keys.get(older["key"]) if kind == "key.registered" and older else None
+    if older is None or found is None:
+        return facts
+    return {**facts, "replaces": {**older, "expires_at": min(older["expires_at"], instant(found.expires_at))}}
+
+
+def _require_consent(facts: Facts, known: Snapshot) -> None:
+    """The party says itself that these keys are its own: by a key of its that signs now, the first by the one it told out of band."""
+    client = known.clients.get(facts["client"])
+    party = known.parties[client.party if client else facts["party"]]
+    if party.kind == OPERATOR:  # two operators sign the change itself
+        return
+    fresh = facts.get("keys", [facts])
+    signing = _consenting_keys(party, fresh, known)
+    consent = facts.get("consent")
+    if (
+        consent is None
+        or consent["key"] not in signing
+        or not is_consented(
+            *signing[consent["key"]], consent["signature"], facts["client"], [key["key"] for key in fresh]
+        )
+    ):
+        text_id = "Persetujuan instansi dengan kunci tanda tangannya; yang pertama lewat sidik yang tercatat (anchors)."
+        text_en = "The party's consent by its signing key; the first by the fingerprint on record (anchors)."
+        raise ValidationFailed(Flaw("/consent", "CONSENT_REQUIRED", text_id, text_en))
+
+
+def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: Snapshot) -> dict[str, tuple[str, str]]:
+    """Keys of the party that sign now; before it had one, the fresh key whose fingerprint it told."""
+    its_own = {c.id for c in known.clients.values() if c.party == party.code}
+    ever = [k for k in known.keys.values() if k.client_id in its_own and k.purpose == SIGN]
+    if ever:
+        return {k.kid: (k.x, k.y) for k in ever if k.good_for(SIGN)}
+    return {k["key"]: (k["x"], k["y"]) for k in fresh if k["purpose"] == SIGN and k["key"] == party.fingerprint}
+
+
+def _anchor(facts: Facts, known: Snapshot) -> None:
+    """Once, and before the party has a key that could consent itself."""
+    _of_party(facts, known)
+    clients = {c.id for c in known.clients.values() if c.party == facts["party"]}
+    has_key = any(k.client_id in clients and k.purpose == SIGN for k in known.keys.values())
+    if has_key or known.parties[facts["party"]].fingerprint is not None:
+        raise _taken("/key")
+
+
+def require_operators_left(known: Snapshot, kind: str, facts: Facts, *, sandbox: bool) -> None:
+    """409 where the change would leave fewer than two operators that can act (in a sandbox: none)."""
+    before, after = len(active_operators(known)), len(active_operators(known, kind, facts))
+    if after < before and after < (1 if sandbox else LEAST_OPERATORS):
+        raise LastOperators
+
+
+def active_operators(known: Snapshot, kind: str = "", facts: Facts = MappingProxyType({})) -> set[str]:
+    """Clients of operators that could ask for a token and change a register, if `kind` with these facts came to be."""
+    gone = facts if kind.endswith(".suspended") else {}
+    found = set()
+    for client in known.clients.values():
+        party = known.parties[client.party]
+        scopes = set(facts["scopes"]) if kind == "grant.set" and facts["client"] == client.id else client.scopes
+        stands = not (client.suspended or party.suspended) and {client.id, party.code}.isdisjoint(
+            {gone.get("client"), gone.get("party")}
+        )
+        keys = [k for k in known.keys.values() if k.client_id == client.id and k.kid != gone.get("key")]
+        can_sign = client.secret_hash is not None or all(any(k.good_for(p) for k in keys) for p in (AUTH, SIGN))
+        if party.kind == OPERATOR and stands and can_sign and "admin:write" in scopes:
+            found.add(client.id)
+    return found
 
 
 def _party(facts: Facts, known: Snapshot) -> None:
@@ -35,9 +117,9 @@ def _party(facts: Facts, known: Snapshot) -> None:
 
 
 def _signs_in_production(facts: Facts, known: Snapshot) -> None:
-    """Who posts stages signs them: outside the sandbox nobody may turn that off."""
+    """Who posts stages or keeps registers signs it: outside the sandbox nobody may turn that off."""
     kind = facts["kind"] if "kind" in facts else known.parties[facts["party"]].kind
-    if kind in ("agency", "ppk") and facts["signatures"] != REQUIRED:
+    if kind in ("agency", "ppk", OPERATOR) and facts["signatures"] != REQUIRED:
         text_id, text_en = "Di produksi wajib `required`.", "In production it is `required`."
         raise ValidationFailed(Flaw("/signatures", "SIGNATURES_REQUIRED", text_id, text_en))
 
@@ -184,6 +266,7 @@ def _taken(pointer: str) -> ValidationFailed:
 CHECKS: dict[str, Callable[[Facts, Snapshot], None]] = {
     "party.registered": _party,
     "party.policy_set": _of_party,
+    "party.anchored": _anchor,
     "party.suspended": _of_party,
     "party.resumed": _of_party,
     "client.registered": _client,

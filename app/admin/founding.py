@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from app import clock
@@ -13,7 +14,10 @@ from app.procedure.roles import Mandate
 
 OPERATOR = "operator"
 PRODUCTION, SANDBOX = "production", "sandbox"
-SIGNS = {"agency", "ppk"}  # who posts stages
+SIGNS = {"agency", "ppk", "operator"}  # who posts stages, and who keeps the registers
+RULES = (
+    2  # acts of operators are signed, keys consented to: what the verifier asks of this ledger from its first entry on
+)
 ANY = Statement("SELECT 1 FROM party LIMIT 1")
 
 
@@ -27,9 +31,14 @@ async def require_empty(session: Session) -> None:
 
 
 async def found(
-    session: Session, environment: str, operators: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+    session: Session,
+    environment: str,
+    operators: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
+    anchors: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """`operators`: client id and the facts of its keys. From the last entry on, what gives power takes two of them."""
+    """`operators`: client id and the facts of its keys; `anchors`: party to the fingerprint of its first signing key. From the last
+    entry on, what gives power takes two operators, and a party's own word for its keys.
+    """
     await require_empty(session)
     for row in rulebook().catalogue.codes("parties").values():
         await register_party(session, _organisation(row, environment), by=OPERATOR)
@@ -42,8 +51,11 @@ async def found(
         await record(session, "client.registered", facts, By(OPERATOR))
         for key in keys:
             await record(session, "key.registered", key, By(OPERATOR))
-    batch, facts = Together(), {"environment": environment}
-    append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=facts)
+    for party, kid in anchors.items():
+        await record(session, "party.anchored", {"party": party, "key": kid}, By(OPERATOR))
+    batch = Together()
+    said = {"environment": environment, "rules": RULES}
+    append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=said)
     await batch.send(session)
 
 

@@ -1,14 +1,26 @@
-"""Two operators agree on what gives power: each change was proposed by one, approved by another, and is just what was proposed."""
+"""What gives power was proposed by one operator and approved by another, each by its own signature, and is just what was proposed; a party's
+keys have the party's consent. From the founding keys on.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app.access.registration import GIVING, entries_of
-from app.ledger.report import Report
+from app.access.consent import is_consented, is_signed, recovery_text
+from app.access.registration import GIVING, SIGN, entries_of
+from app.audit.operator_acts import SIGNED, require_operator_signed
+from app.audit.signed_entries import KnownRegisters, SignedEntries
+from app.ledger.parts import unb64u
+from app.ledger.report import NOT_CHECKED, Report
 
 PRODUCTION = "production"
+OPERATOR = "operator"
+SIGNED_RULES = 2  # of a ledger that was founded when operators signed already, and parties consented
+TWO_OPERATORS = 2
+ERASURES = {"subject.erased", "erasure.refused"}
+Members = Mapping[str, Any]
+Facts = Mapping[str, Any]
 
 
 @dataclass
@@ -16,26 +28,55 @@ class Agreements:
     """The changes proposed so far. A sandbox needs no second operator: its ledger says that it is one, or says nothing."""
 
     report: Report
+    registers: KnownRegisters
+    entries: SignedEntries
     environment: str | None = None
+    rules: int = 0
     rows: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    waiting: dict[UUID, list[tuple[str, Any]]] = field(
+        default_factory=dict
+    )  # what an approved change has yet to put on record
+    recovered: list[tuple[str, Any]] = field(default_factory=list)  # the same of a recovery by the founding keys
+    founders: dict[str, Facts] = field(default_factory=dict)  # signing keys of operators from before the founding
 
-    def add(self, index: int, members: Mapping[str, Any]) -> None:
+    def add(self, index: int, members: Members) -> None:
         type_, facts = members["type"], members.get("facts") or {}
+        if type_ in SIGNED:
+            self._signed(index, members)
         if type_ == "ledger.founded":
             self._founded(index, members, facts)
         elif type_ == "change.proposed":
             self._proposed(index, members, facts)
         elif type_ == "change.decided":
             self._decided(index, members, facts)
-        elif type_ in GIVING and (self.environment == PRODUCTION or "change" in facts):
-            self._require_agreed(index, members, facts)
+        elif type_ == "operators.recovered":
+            self._recovered(index, facts)
+        elif type_ in ERASURES:
+            self._erased(index, members)
+        elif type_ in GIVING:
+            self._given(index, members, facts)
 
-    def _founded(self, index: int, members: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def _signed(self, index: int, members: Members) -> None:
+        """Step 10: an act of an operator has its signature, wherever this ledger asks for one."""
+        if members["sig"] is not None:
+            self.report.count("signatures")
+            try:
+                require_operator_signed(self.entries, members)
+            except (ValueError, KeyError, TypeError) as error:
+                self._find("SIGNATURE_WRONG", index, str(error), "signatures")
+        elif self.environment == PRODUCTION and self.rules >= SIGNED_RULES:
+            self._find("SIGNATURE_MISSING", index, "no operator signed it", "signatures")
+        elif self.environment == PRODUCTION:
+            why = "this ledger is older than signed acts of operators: some have no signature"
+            self.report.skip("signatures", NOT_CHECKED, why)
+
+    def _founded(self, index: int, members: Members, facts: Facts) -> None:
         if self.environment is not None or members["client"] is not None:
             self._find("FOUNDED_TWICE", index, "a ledger is founded once, by the operator's own program")
         self.environment = self.environment or facts["environment"]
+        self.rules = self.rules or facts.get("rules", 1)
 
-    def _proposed(self, index: int, members: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def _proposed(self, index: int, members: Members, facts: Facts) -> None:
         change = UUID(facts["change"])
         if (change,) in self.rows:
             self._find("SAID_TWICE", index, "a change is proposed once")
@@ -43,7 +84,7 @@ class Agreements:
         row = {"id": change, "kind": facts["kind"], "facts": facts["facts"], "proposed_by": members["client"]}
         self.rows[change,] = {**row, "entry_id": UUID(members["id"]), **undecided}
 
-    def _decided(self, index: int, members: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def _decided(self, index: int, members: Members, facts: Facts) -> None:
         row = self.rows.get((UUID(facts["change"]),))
         if row is None or row["decision"] is not None or facts["decision"] not in ("approved", "refused"):
             self._find("NOT_AGREED", index, "it decides what was not proposed, or was decided before")
@@ -53,14 +94,84 @@ class Agreements:
             self._find("APPROVED_ALONE", index, "no second operator approved it")
         decided = {"decided_by": members["client"], "decided_entry_id": UUID(members["id"])}
         row |= {"decision": facts["decision"], **decided}
+        if facts["decision"] == "approved":
+            self.waiting[row["id"]] = entries_of(row["kind"], row["facts"])
+            self._require_consent(index, row)
 
-    def _require_agreed(self, index: int, members: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        row = self.rows.get((UUID(facts["change"]),)) if "change" in facts else None
+    def _given(self, index: int, members: Members, facts: Facts) -> None:
+        """After the founding nothing gives power but an approved change, once; or a recovery."""
+        if self.environment is None and members["type"] == "key.registered" and facts["purpose"] == SIGN:
+            self.founders[facts["key"]] = facts
         own = {name: value for name, value in facts.items() if name != "change"}
+        if members["client"] is None and (members["type"], own) in self.recovered:
+            self.recovered.remove((members["type"], own))
+        elif self.environment == PRODUCTION or "change" in facts:
+            self._require_agreed(index, facts.get("change"), members, (members["type"], own))
+
+    def _erased(self, index: int, members: Members) -> None:
+        """An erasure, or its refusal, under the document that two operators agreed on."""
+        if self.rules < SIGNED_RULES and "change" not in members:
+            if self.environment == PRODUCTION:
+                why = "this ledger is older than erasures by two operators: some were ordered by one"
+                self.report.skip("signatures", NOT_CHECKED, why)
+            return
+        order = {"case_id": members["case"], **{n: members.get(n) for n in ("person", "authority", "document")}}
+        self._require_agreed(index, members.get("change"), members, ("subject.erased", order))
+
+    def _require_agreed(self, index: int, change: str | None, members: Members, entry: tuple[str, Any]) -> None:
+        row = self.rows.get((UUID(change),)) if change is not None else None
         if row is None or row["decision"] != "approved" or row["decided_by"] != members["client"]:
             self._find("NOT_AGREED", index, "no two operators agreed on it")
-        elif (members["type"], own) not in entries_of(row["kind"], row["facts"]):
-            self._find("NOT_AGREED", index, "it is not what two operators agreed on")
+        elif entry not in self.waiting[row["id"]]:
+            self._find("NOT_AGREED", index, "it is not what two operators agreed on, or was put on record before")
+        else:
+            self.waiting[row["id"]].remove(entry)
 
-    def _find(self, code: str, index: int, says: str) -> None:
-        self.report.find("standing", code, "registers", says, log="cases", index=index)
+    def _require_consent(self, index: int, row: Mapping[str, Any]) -> None:
+        """The party whose keys these are said so: by a key of its that signed then, the first by the fingerprint on record."""
+        facts = row["facts"]
+        if row["kind"] not in ("client.registered", "key.registered"):
+            return
+        client = self.registers.rows["client"].get((facts["client"],))
+        party = client["party"] if client else facts.get("party")
+        asked = self.environment == PRODUCTION and self.rules >= SIGNED_RULES
+        if self._kind(party) == OPERATOR or (not asked and "consent" not in facts):
+            return
+        fresh = facts.get("keys", [facts])
+        consent, signing = facts.get("consent") or {}, self._consenting(party, fresh, asked=asked)
+        point = signing.get(consent.get("key", ""))
+        kids = [key["key"] for key in fresh]
+        if point is None or not is_consented(*point, consent["signature"], facts["client"], kids):
+            self._find("NOT_CONSENTED", index, f"{party} did not consent to these keys", "signatures")
+
+    def _consenting(self, party: str | None, fresh: Sequence[Facts], *, asked: bool) -> dict[str, tuple[str, str]]:
+        """`asked`: only the fingerprint on record lets a first key consent to itself; in a sandbox any may."""
+        rows = self.registers.rows
+        mine = {key["id"] for key in rows["client"].values() if key["party"] == party}
+        ever = [key for key in rows["client_key"].values() if key["client_id"] in mine and key["purpose"] == SIGN]
+        if ever:
+            return {key["kid"]: (key["x"], key["y"]) for key in ever if not key["suspended"]} | (
+                {} if asked else {key["key"]: (key["x"], key["y"]) for key in fresh}
+            )
+        known = rows["party"].get((party,))
+        anchor = known["fingerprint"] if known else None
+        return {k["key"]: (k["x"], k["y"]) for k in fresh if k["purpose"] == SIGN and (k["key"] == anchor or not asked)}
+
+    def _kind(self, party: str | None) -> str | None:
+        row = self.registers.rows["party"].get((party,))
+        return row["kind"] if row else None
+
+    def _recovered(self, index: int, facts: Facts) -> None:
+        """Two founding operators' keys give the registers back to operators of theirs."""
+        text, signers = recovery_text(facts["entries"]), set()
+        for consent in facts["consents"]:
+            founder = self.founders.get(consent["key"])
+            if founder and is_signed(founder["x"], founder["y"], unb64u(consent["signature"]), text):
+                signers.add(founder["client"])
+        if len(signers) < TWO_OPERATORS:
+            self._find("NOT_AGREED", index, "no two founding keys signed this recovery", "signatures")
+            return
+        self.recovered += [(type_, said) for type_, said in facts["entries"]]
+
+    def _find(self, code: str, index: int, says: str, step: str = "standing") -> None:
+        self.report.find(step, code, "registers", says, log="cases", index=index)

@@ -146,6 +146,7 @@ class Walk:
     def compare(self) -> None:
         """Step 13, table by table; and what is left of step 12."""
         self.registers.compare(self.report, self.seen)
+        self.report.says["signed_without_words"] = self.signatures.without_words
         self._sealed_tables()
 
     def _entry(self, log: str, row: Any) -> None:

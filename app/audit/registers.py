@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.audit.agreements import Agreements
 from app.audit.compare import Expected, table
+from app.audit.signed_entries import SignedEntries
 from app.audit.snapshot import Snapshot
 from app.clock import day_of
 from app.ledger.parts import unb64u
@@ -49,7 +50,7 @@ class Registers:
     _at: datetime = START
 
     def __post_init__(self) -> None:
-        self.agreements = Agreements(self.report)
+        self.agreements = Agreements(self.report, self, SignedEntries(self))
 
     def add(self, index: int, members: Mapping[str, Any]) -> None:
         """`members`: of any leaf of either log; its form was looked at, so that the access log holds looks alone."""
@@ -77,7 +78,11 @@ class Registers:
 
     def party(self, facts: Facts, entry: UUID) -> None:
         row = {n: facts[n] for n in ("code", "kind", "name_id", "name_en", "agency_code")}
-        self._put("party", {**row, "signatures": facts.get("signatures", "off"), "suspended": False}, entry)
+        self._put(
+            "party",
+            {**row, "signatures": facts.get("signatures", "off"), "suspended": False, "fingerprint": None},
+            entry,
+        )
 
     def client(self, facts: Facts, entry: UUID) -> None:
         row = {"id": facts["client"], "party": facts["party"], "scopes": facts["scopes"], "suspended": False}
@@ -103,6 +108,9 @@ class Registers:
 
     def policy(self, facts: Facts, entry: UUID) -> None:
         self._stands("party", (facts["party"],), entry, signatures=facts["signatures"])
+
+    def anchored(self, facts: Facts, entry: UUID) -> None:
+        self._stands("party", (facts["party"],), entry, fingerprint=facts["key"])
 
     def grant(self, facts: Facts, entry: UUID) -> None:
         self._stands("client", (facts["client"],), entry, scopes=facts["scopes"])
@@ -184,6 +192,7 @@ def _suspends(name: str, fact: str, *, to: bool) -> Callable[[Registers, Facts, 
 READERS: dict[str, Callable[[Registers, Facts, UUID], None]] = {
     "party.registered": Registers.party,
     "party.policy_set": Registers.policy,
+    "party.anchored": Registers.anchored,
     "party.suspended": _suspends("party", "party", to=True),
     "party.resumed": _suspends("party", "party", to=False),
     "client.registered": Registers.client,

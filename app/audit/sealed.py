@@ -11,6 +11,10 @@ from app.ledger.report import Report
 from app.vault.keys import KeyDestroyedError, VaultKeys, normal
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 
+OLD_SIGNATURE = (
+    1  # version of the signature part that was sealed under the subject's key, with the body that was signed
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Gone:
@@ -50,7 +54,11 @@ class Sealed:
         """The fields of the parts that open, by part. `payloads`: the rows of the entry by part."""
         found = {}
         for part in members["parts"]:
-            self.used[part["key"]] = (members["case"], KEY_OF[part["name"]])
+            owner = (members["case"], _person_of(part))
+            if self.used.setdefault(part["key"], owner) != owner:
+                self._find(
+                    "PAYLOAD_ALTERED", index, members, part["name"], "its data key is for another person or case"
+                )
             fields = self._part(index, members, part, payloads.get(part["name"]))
             if fields is not None:
                 found[part["name"]] = fields
@@ -204,3 +212,9 @@ class Sealed:
             except KeyDestroyedError:
                 self.report.find("payloads", "KEY_MISSING", f"epoch {epoch}", "its keys are not in the key folder")
         return wanted
+
+
+def _person_of(part: Mapping[str, Any]) -> str:
+    """Whose key a part must be sealed with."""
+    old = part["name"] == "signature" and part["schema"]["version"] <= OLD_SIGNATURE
+    return SUBJECT if old else KEY_OF[part["name"]]

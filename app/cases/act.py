@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request, Response
 
 from app.access.caller import Caller
-from app.access.signatures import Signed
+from app.access.signed import Signed
 from app.access.trail import Trail, recorded
 from app.cases import locking
 from app.database import Session

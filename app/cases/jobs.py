@@ -20,7 +20,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app import clock, unforeseen
 from app.access import policy
 from app.access.caller import Caller
-from app.access.signatures import Signed, spend
+from app.access.signatures import spend
+from app.access.signed import Signed
 from app.access.trail import Trail
 from app.cases.act import Act
 from app.cases.import_progress import STALE, state_of, view

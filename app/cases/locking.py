@@ -74,7 +74,7 @@ class Locked:
 
     row: Any
     replay: bytes | None
-    keys: Mapping[str, OpenKey]
+    keys: dict[str, OpenKey]
 
     @property
     def found(self) -> bool:

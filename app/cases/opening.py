@@ -234,7 +234,7 @@ def _append(
     parts: EntryParts,
     entry_id: UUID,
 ) -> Appended:
-    sig = parts.sign(keep_body=draft.new.report.reporter is None)  # who may be erased alone, under a key of their own
+    sig = parts.sign()
     says = {
         "number": draft.number,
         "procedure": draft.procedure.code,

@@ -90,11 +90,23 @@ class ImportedPost(Body):
 
 
 class SignaturePart(Body):
-    """What the party signed: the base of RFC 9421, the signature over it, and the body that its digest is of, where it names nobody else."""
+    """What the party signed: the base of RFC 9421 and the signature over it. Neither names anybody."""
 
     base: str
     signature: str
-    body: str | None
+
+
+class RequestPart(Body):
+    """The body that was signed; where it names a reporter too, masked, and nothing without the mask."""
+
+    body: str
+    masked: bool
+
+
+class MaskPart(Body):
+    """What a masked body is read with: sealed with the reporter's key, so that an erasure of either person takes the body."""
+
+    mask: str
 
 
 class Posts(Body):
@@ -114,7 +126,7 @@ class Account(Body):
 def texts() -> dict[str, dict[str, Any]]:
     """Every model by name, as JSON schema without what is only said to people."""
     found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter), "content.Grounds": _schema(Grounds)}
-    found["signature"] = _schema(SignaturePart)
+    found |= {"signature": _schema(SignaturePart), "request": _schema(RequestPart), "mask": _schema(MaskPart)}
     found["import_content.Import"] = _joined(_schema(Account), _schema(Posts))
     found["import_summary.Import"] = _joined(_schema(Standing), _schema(Outline), _schema(Moved), _schema(Posts))
     for name, model in MODELS.items():

@@ -82,3 +82,10 @@ class TransferNotAllowed(DomainError):
     title_id, title_en = "Peran ini tidak beralih", "This role does not pass on"
     remedy_id = "Penerus yang mungkin ada pada `allowed`; kosong berarti mandatnya masih berlaku."
     remedy_en = "The possible successors are in `allowed`; empty: its mandate is still in force."
+
+
+class ErasureNotPossible(DomainError):
+    status, code = 409, "ERASURE_NOT_POSSIBLE"
+    title_id, title_en = "Penghapusan ini tidak dapat dilakukan", "This erasure is not possible"
+    remedy_id = "Periksa kasus dan orangnya; alasannya ada pada `why`."
+    remedy_en = "Check the case and the person; the reason is in `why`."

@@ -1,5 +1,6 @@
 """The parts of an entry as they are sealed: which schema, and whose key."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,8 @@ from app.cases.part_schemas import schemas
 from app.database import Together
 from app.ledger import origin
 from app.ledger.origin import CASES
-from app.ledger.parts import b64u
-from app.vault.seal import KEY_OF, OpenKey, index_person, seal
+from app.ledger.parts import b64u, unb64u
+from app.vault.seal import KEY_OF, SIGNATURE, OpenKey, index_person, new_key, seal
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class EntryParts:
     act: Act
     case_id: UUID
     entry_id: UUID
-    keys: Mapping[str, OpenKey]
+    keys: dict[str, OpenKey]
     epoch: int
     done: list[dict[str, Any]] = field(default_factory=list)
 
@@ -39,16 +40,41 @@ class EntryParts:
         }
         self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
 
-    def sign(self, *, keep_body: bool = True) -> str | None:
-        """The party's own signature, sealed; what the leaf says of it. None where the request was not signed."""
+    def sign(self) -> str | None:
+        """The party's own signature, sealed; what the leaf says of it. None where the request was not signed. 401 where it is too old by now.
+
+        The body that was signed names persons, and is sealed with their keys; base and signature are not.
+        """
         signed = self.act.signed
         if signed is None:
             return None
-        body = signed.body.decode() if signed.body and keep_body else None
-        self.seal("signature", None, {"base": signed.base, "signature": b64u(signed.signature), "body": body})
+        signed.require_in_time()
+        if SIGNATURE not in self.keys:
+            self.keys[SIGNATURE] = new_key(self.batch, self.act.vault, self.epoch, self.case_id, SIGNATURE)
+        self.seal("signature", None, {"base": signed.base, "signature": b64u(signed.signature)})
+        if signed.body:
+            self._seal_request(signed.body)
         return signed.hash
+
+    def _seal_request(self, body: bytes) -> None:
+        if not any(part["name"] == "reporter" for part in self.done):
+            self.seal("request", None, {"body": body.decode(), "masked": False})
+            return
+        mask = secrets.token_bytes(len(body))
+        self.seal("request", None, {"body": b64u(_mixed(body, mask)), "masked": True})
+        self.seal("mask", None, {"mask": b64u(mask)})
 
     def name(self, person: Mapping[str, str | None]) -> None:
         """Who it is: sealed, and findable."""
         self.seal("subject", None, person)
         index_person(self.batch, self.act.vault, self.epoch, self.case_id, self.entry_id, person)
+
+
+def _mixed(one: bytes, other: bytes) -> bytes:
+    """A one-time pad: either of the two alone says nothing."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(one))
+
+
+def unmasked(body: str, mask: str) -> str:
+    """The body that was signed, from its two halves."""
+    return _mixed(unb64u(body), unb64u(mask)).decode()

@@ -4,12 +4,14 @@ import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import typer
 
 from app.commands.credentials import (
+    FRESH,
     Client,
+    consent_of,
     free_if_never_registered,
     jwk_body,
     make_keys,
@@ -28,6 +30,30 @@ As = Annotated[
 Url = Annotated[str | None, typer.Option(help="The service; the operator's own, or the sandbox's, unless given.")]
 
 
+@app.command("keys")
+def make(
+    out: Annotated[Path, typer.Option(help="Folder for the keys; made 0700.", file_okay=False)],
+) -> None:
+    """Make the keys of a party's first client, before there is one. Tell the fingerprint to both operators out of band: `sbt found --anchor`
+    or `sbt client anchor` puts it on record, and only these keys are then registered by `sbt client create --out` with the same folder.
+    """
+    public = make_keys(out, FRESH)
+    typer.echo(f"Keys are in {out}. Fingerprint of the signing key:\n{public['sign']['kid']}")
+
+
+@app.command()
+def anchor(
+    *,
+    party: Annotated[str, typer.Option(help="Whose first signing key it is.")],
+    key: Annotated[str, typer.Option(help="Its fingerprint, as the party told it out of band.")],
+    as_: As = None,
+    url: Url = None,
+) -> None:
+    """Put the fingerprint of a party's first signing key on record. In force once another operator approves; in the sandbox at once."""
+    once = uuid5(NAMESPACE_URL, f"urn:sbt:anchor:{party}:{key}")
+    show_change(desk_of(as_, url).post(f"/v1/admin/parties/{party}/anchors", {"key": key}, once))
+
+
 @app.command()
 def create(
     *,
@@ -37,6 +63,12 @@ def create(
         str | None, typer.Option(help="Separated by spaces; all that its kind may have unless given.")
     ] = None,
     client_id: Annotated[str | None, typer.Option(help="Its id; party and a number unless given.")] = None,
+    consent_by: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a client of the party whose key consents; the new one's own unless given.", exists=True
+        ),
+    ] = None,
     as_: As = None,
     url: Url = None,
 ) -> None:
@@ -54,9 +86,11 @@ def create(
     name = client_id or f"{party}-{once.hex[:6]}".replace("_", "-")
     keys = [{"purpose": purpose, "jwk": jwk_body(key)} for purpose, key in public.items()]
     config = desk.config_for(party, name, wanted, {purpose: key["kid"] for purpose, key in public.items()})
+    body = {"client_id": name, "party": party, "scopes": wanted, "keys": keys}
+    consent = consent_of(consent_by or out, name, [key["kid"] for key in public.values()])
     with free_if_never_registered(out):
-        done = desk.post("/v1/admin/clients", {"client_id": name, "party": party, "scopes": wanted, "keys": keys}, once)
-    _tell(done)
+        done = desk.post("/v1/admin/clients", body | {"consent": consent}, once)
+    show_change(done)
     write_config(out, config)
     typer.echo(f"{name} of {party}: keys and client.json are in {out}.")
 
@@ -77,10 +111,11 @@ def rotate(
     kids = {purpose: key["kid"] for purpose, key in public.items()}
     config = desk.config_for(old.config.party, old.config.client_id, old.config.scopes, kids)
     for n, (purpose, key) in enumerate(public.items()):
-        body = {"client_id": old.config.client_id, "purpose": purpose, "jwk": jwk_body(key)}
+        body: dict[str, Any] = {"client_id": old.config.client_id, "purpose": purpose, "jwk": jwk_body(key)}
         replaced = {"replaces": old.config.kids[purpose], "overlap_days": overlap_days}
+        body |= {**replaced, "consent": consent_of(folder, old.config.client_id, [key["kid"]])}
         with nullcontext() if n else free_if_never_registered(out):
-            _tell(desk.post("/v1/admin/keys", body | replaced, registration_key(key)))
+            show_change(desk.post("/v1/admin/keys", body, registration_key(key)))
     write_config(out, config)
     typer.echo(f"New keys are in {out}; the older ones end {overlap_days} days after these were asked for.")
 
@@ -95,7 +130,7 @@ def approve(
     """Put a change in force that another operator proposed."""
     desk = desk_of(as_, url)
     typer.echo(json.dumps(desk.get(f"/v1/admin/changes/{change}")["facts"], indent=1))
-    _tell(desk.post(f"/v1/admin/changes/{change}/approvals", None, uuid4()))
+    show_change(desk.post(f"/v1/admin/changes/{change}/approvals", None, uuid4()))
 
 
 @app.command()
@@ -105,7 +140,8 @@ def waiting(*, as_: As = None, url: Url = None) -> None:
         typer.echo(printable(f"{row['id']}  {row['kind']}  proposed by {row['proposed_by']}"))
 
 
-def _tell(change: dict[str, Any]) -> None:
+def show_change(change: dict[str, Any]) -> None:
+    """Whether a change is in force, waits, or was refused."""
     what = printable(f"{change['kind']} (change {change['id']})")
     if change["status"] == "in_force":
         typer.echo(f"In force: {what}.")

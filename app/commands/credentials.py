@@ -12,6 +12,7 @@ import httpx
 
 from app import clock, keyfiles
 from app.access import jwks, jwts
+from app.access.consent import sign_consent
 from app.access.proving import ASSERTION, TYPE
 from app.access.signing import SigningClient
 from app.ledger.report import printable
@@ -19,6 +20,7 @@ from app.ledger.report import printable
 CONFIG = "client.json"
 ATTEMPT = "attempt.json"  # of a registration that was not answered yet
 PURPOSES = ("auth", "sign")
+FRESH = {"keys": "not registered yet"}  # the attempt of `sbt client keys`: any registration may take them over
 LIVES = 60  # seconds of an assertion
 
 
@@ -105,10 +107,13 @@ def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[st
     if any((folder / name).exists() for name in (CONFIG, *(f"{purpose}.pem" for purpose in PURPOSES))):
         if attempt is None or not note.exists():
             raise SystemExit(f"{folder} holds keys already: give another folder.")
-        if json.loads(note.read_text()) != attempt:
+        said = json.loads(note.read_text())
+        if said not in (attempt, FRESH, dict(attempt) | FRESH):
             raise SystemExit(
                 f"{folder} holds the keys of another attempt: say just the same again, or give another folder."
             )
+        fresh = FRESH if said.items() >= FRESH.items() else {}
+        keyfiles.replace(note, json.dumps(dict(attempt) | fresh).encode())
     elif attempt is not None:
         keyfiles.replace(note, json.dumps(attempt).encode())
     found = {}
@@ -120,10 +125,15 @@ def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[st
 
 @contextmanager
 def free_if_never_registered(folder: Path) -> Iterator[None]:
-    """Around the first registration of an attempt. 422: it never was, else it would be replayed; the folder does for another attempt."""
+    """Around the first registration of an attempt. 422: it never was, else it would be replayed; the folder does for another attempt. Keys
+    that were made before any (`sbt client keys`) stay: their fingerprint was told already.
+    """
     try:
         yield
     except NeverRegisteredError:
+        if json.loads((folder / ATTEMPT).read_text()).items() >= FRESH.items():
+            keyfiles.replace(folder / ATTEMPT, json.dumps(FRESH).encode())
+            raise
         for name in (*(f"{purpose}.pem" for purpose in PURPOSES), ATTEMPT):
             (folder / name).unlink()
         raise
@@ -138,6 +148,11 @@ def write_config(folder: Path, config: Config) -> None:
     """From now on it is a client's folder."""
     keyfiles.replace(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
     (folder / ATTEMPT).unlink(missing_ok=True)
+
+
+def consent_of(folder: Path, client_id: str, kids: list[str]) -> dict[str, str]:
+    """The word of the party whose signing key lies in the folder."""
+    return sign_consent(jwks.read_pem(keyfiles.read(folder / "sign.pem")), client_id, kids)
 
 
 def jwk_body(public: dict[str, str]) -> dict[str, Any]:

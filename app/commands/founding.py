@@ -1,6 +1,7 @@
 """`sbt found`: the registers of a new ledger, and its first two operators with keys of their own."""
 
 import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,23 +15,34 @@ from app.admin.founding import FoundedError
 from app.commands.credentials import Config, make_keys, write_config
 from app.commands.doing import OPERATOR, opened, reached
 from app.database import SERVICE
+from app.ledger.report import printable
+from app.procedure.loading import rulebook
 from app.settings import Settings
 
 LIFE = timedelta(days=365)
+FINGERPRINT = re.compile(r"[A-Za-z0-9_\-]{43}")
 
 
 def found(
     folder: Annotated[Path, typer.Argument(help="Two folders are made in it: give each to another person.")],
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="PARTY=FINGERPRINT of its first signing key (`sbt client keys`), as told out of band; repeat it."
+        ),
+    ] = None,
 ) -> None:
-    """Found a ledger: parties and mandates of the catalogue, and two operators. Once; from then on what gives power takes both of them."""
-    settings = Settings()
+    """Found a ledger: parties and mandates of the catalogue, and two operators. Once; from then on what gives power takes both of them, and
+    a party's keys take the party's consent.
+    """
+    settings, anchors = Settings(), _anchors(anchor or [])
     with reached() as (_, reached_):
 
         async def work() -> None:
             async with opened(reached_.urls.app) as database, database.writing(SERVICE) as session:
                 await founding.require_empty(session)
                 operators = [_operator(settings, folder / name, name) for name in ("operator-1", "operator-2")]
-                await founding.found(session, settings.environment, operators)
+                await founding.found(session, settings.environment, operators, anchors)
 
         try:
             asyncio.run(work())
@@ -39,6 +51,18 @@ def found(
     typer.echo(
         f"Founded. {folder}/operator-1 and {folder}/operator-2 hold the operators' keys: give each to another person."
     )
+
+
+def _anchors(told: list[str]) -> dict[str, str]:
+    """Of parties of the catalogue; a fingerprint is an RFC 7638 thumbprint."""
+    pairs = dict(word.partition("=")[::2] for word in told)
+    parties = rulebook().catalogue.codes("parties")
+    wrong = [word for word, kid in pairs.items() if word not in parties or not FINGERPRINT.fullmatch(kid)]
+    if wrong:
+        raise SystemExit(
+            f"Not PARTY=FINGERPRINT: {', '.join(map(printable, wrong))}; `sbt client keys` prints a fingerprint."
+        )
+    return pairs
 
 
 def _operator(settings: Settings, folder: Path, client_id: str) -> tuple[str, list[dict[str, Any]]]:

@@ -1,15 +1,14 @@
-"""`sbt subject erase`: a person's right to be erased, with the entry that orders it."""
+"""`sbt subject erase`: a person's right to be erased, proposed by one operator under a document, approved by another."""
 
-import asyncio
+import hashlib
+from pathlib import Path
 from typing import Annotated
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import typer
 
-from app.cases.erasing import Erasure, ErasureError
-from app.cases.erasing import erase as erase_person
-from app.commands.doing import OPERATOR, opened, reached
-from app.database import SERVICE
+from app.commands.client import As, Url, show_change
+from app.commands.desk import desk_of
 
 app = typer.Typer(no_args_is_help=True, help="The persons of cases.")
 
@@ -22,23 +21,20 @@ def persons() -> None:
 @app.command()
 def erase(
     case: UUID,
+    *,
     authority: Annotated[str, typer.Option(help="Number of the document that orders it; no names, no NIP or NIK.")],
+    document: Annotated[
+        Path, typer.Option(help="The document: its SHA-256 goes on record.", exists=True, dir_okay=False)
+    ],
     person: Annotated[str, typer.Option(help="subject or reporter.")] = "subject",
+    as_: As = None,
+    url: Url = None,
 ) -> None:
-    """Erase a person from a closed case. The log still verifies; what is gone is told as SHREDDED."""
-    with reached() as (_, found):
-
-        async def work() -> Erasure:
-            async with opened(found.urls.app) as database, database.writing(SERVICE) as session:
-                return await erase_person(session, case, person, authority, by=OPERATOR)
-
-        try:
-            done = asyncio.run(work())
-        except ErasureError as error:
-            raise SystemExit(str(error)) from None
-    if not done.erased:
-        raise SystemExit(f"Refused, with entry {done.entry_id}: the case is still open.")
-    typer.echo(
-        f"Erased under entry {done.entry_id}; pending epoch {done.epoch}: older copies still hold the wrapped key."
-    )
-    typer.echo("`sbt keys rotate --destroy-old` ends that epoch; then it is erased everywhere.")
+    """Erase a person from a closed case: proposed here, done when another operator approves (`sbt client approve`); in the sandbox at once.
+    The log still verifies; what is gone is told as SHREDDED. Older copies of the database hold the wrapped key until
+    `sbt keys rotate --destroy-old`.
+    """
+    digest = hashlib.sha256(document.read_bytes()).hexdigest()
+    body = {"case_id": str(case), "person": person, "authority": authority, "document": digest}
+    once = uuid5(NAMESPACE_URL, f"urn:sbt:erasure:{case}:{person}:{authority}:{digest}")
+    show_change(desk_of(as_, url).post("/v1/admin/erasures", body, once))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import DomainError, MethodNotAllowed, Overloaded
-from app.wire_errors import BodyTooSlow, HeadersTooLarge, UriTooLong
+from app.errors import DomainError, MethodNotAllowed, Overloaded, UnsupportedMediaType
+from app.wire_errors import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
 
 LONGEST_URI = 4096
 MOST_HEADERS = 64
@@ -15,6 +15,11 @@ LARGEST_HEADERS = 16 * 1024
 BODY_SECONDS = 15.0  # in which a body of ordinary size has arrived; a file may take as long as it goes on arriving
 QUIET_SECONDS = 5.0  # between two pieces of it
 REQUEST_SECONDS = 60.0
+# Of two values a proxy, a framework and a log may each believe another one. Lists by RFC 9110 (Accept, If-Match, ...) are not among them.
+SINGLE = {
+    b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"origin", b"traceparent", b"x-actor",
+    b"x-purpose", b"x-request-id", b"x-signature-base",
+}  # fmt: skip
 REFUSED_METHODS = {"TRACE", "TRACK", "CONNECT"}
 EXEMPT = ("/health/",)  # a load balancer must hear how it is just then
 Answer = Callable[[Scope, DomainError], ASGIApp]
@@ -33,7 +38,7 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        refusal = too_large(scope) or self._too_many(scope) or scope["app"].state.limits.told(scope)
+        refusal = too_large(scope) or ambiguous(scope) or self._too_many(scope) or scope["app"].state.limits.told(scope)
         if refusal is not None:
             await self.answer(scope, refusal)(scope, receive, send)
             return
@@ -101,3 +106,16 @@ def too_large(scope: Scope) -> DomainError | None:
     if len(headers) > MOST_HEADERS or sum(len(n) + len(v) for n, v in headers) > LARGEST_HEADERS:
         return HeadersTooLarge()
     return None
+
+
+def ambiguous(scope: Scope) -> DomainError | None:
+    """A header that has one value, and comes twice; a content coding, which no check of the body would see through."""
+    names = [name for name, _ in scope["headers"]]
+    if len(set(names)) != len(names):
+        twice = next((name for name in sorted(SINGLE) if names.count(name) > 1), None)
+        if twice is not None:
+            return HeaderTwice(header=twice.decode())
+    coding = next((value for name, value in scope["headers"] if name == b"content-encoding"), b"identity")
+    return (
+        UnsupportedMediaType(media_type="Content-Encoding: identity") if coding.strip().lower() != b"identity" else None
+    )

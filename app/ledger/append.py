@@ -62,10 +62,11 @@ def append(
     facts: Mapping[str, Any] | None = None,
     parts: Sequence[Mapping[str, Any]] = (),
     sig: str | None = None,
+    signed: Mapping[str, str] | None = None,
     entry_id: UUID | None = None,
 ) -> Appended:
     """Add a fact to the statement the caller will send. If the power goes out before COMMIT it never was; after, it is for good.
-    `says`: members of its own, by its type; `facts`: the public facts of an entry without a case; `sig`: hash of the party's signature.
+    `says`: members of its own, by its type; `facts`: the public facts of an entry without a case; `sig`: hash of the party's signature; `signed`: the signature itself, where it is public.
     """
     made = entry_id or uuid4()
     members: dict[str, Any] = {
@@ -85,6 +86,8 @@ def append(
         members |= {"case": str(link.case_id), "seq": link.seq, "prev": b64u(link.prev) if link.prev else None}
     if facts is not None:
         members["facts"] = dict(facts)
+    if signed is not None:
+        members["signed"] = dict(signed)
     leaf = leaf_bytes(members)
     place = {"case_id": link.case_id if link else None, "seq": link.seq if link else None}
     batch.add(INSERT_ENTRY, id=made, log=log, type=type_, party=party, received_at=received_at, leaf=leaf, **place)

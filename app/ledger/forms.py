@@ -11,7 +11,7 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LARGEST_INTEGER = 2**53 - 1
 DEEPEST = 40
 
-# s text, i integer, l list, d mapping, u a UUID, t an instant, y a day, n null; "?" or null as well; "*" or not there at all
+# s text, e text or empty, i integer, l list, d mapping, u a UUID, t an instant, y a day, n null; "?" or null as well; "*" or not there at all
 COMMON = {"v": "i", "log": "s", "type": "s", "id": "u", "party": "s", "client": "s?", "actor": "s?", "received_at": "t"}
 IN_CASES = {"parts": "l", "sig": "s?"}
 CHAINED = {"case": "u", "seq": "i", "prev": "s?", "number": "s", "procedure": "s", "election": "s"}
@@ -19,7 +19,8 @@ LEFT = {"opens": "l", "skips": "l", "status": "s", "open": "l", "calendar": "s?*
 ASKED = {"idempotency": "d", "client": "s"}
 ROUND = {"stage": "s", "round": "i"}
 POSTED = {"stage": "s", "round": "i", "outcome": "s", "due_on": "y?"}
-ERASED = {"erases": "d", "person": "s", "authority": "s", "why": "s?", "client": "n"}
+ERASED = {"erases": "d", "person": "s", "authority": "s", "why": "s?", "client": "s?", "change": "u*", "document": "s*"}
+SIGNED = {"base": "s", "signature": "s", "body": "e"}  # what an operator signed, in clear
 OF_CASES: dict[str, dict[str, str]] = {
     "case.opened": {**CHAINED, **LEFT, **ASKED, **POSTED, "received_on": "y", "overrides": "l*"},
     "case.imported": {**CHAINED, **LEFT, **ASKED, "received_on": "y", "overrides": "l", "posts": "l"},
@@ -37,9 +38,12 @@ OF_CASES: dict[str, dict[str, str]] = {
     "erasure.refused": {**CHAINED, **LEFT, **ERASED},
 }
 AGREED = {"change": "u*"}  # the change that two operators agreed on
+CONSENTED = {"consent": "d*"}  # the party's own word on its key
 KEY = {"key": "s", "expires_at": "t"}
 FACTS: dict[str, dict[str, str]] = {
-    "ledger.founded": {"environment": "s"},
+    "ledger.founded": {"environment": "s", "rules": "i*"},
+    "operators.recovered": {"entries": "l", "consents": "l"},
+    "party.anchored": {"party": "s", "key": "s", **AGREED},
     "party.registered": {
         **dict.fromkeys(("code", "kind", "name_id", "name_en"), "s"),
         "agency_code": "s?",
@@ -49,11 +53,11 @@ FACTS: dict[str, dict[str, str]] = {
     "party.policy_set": {"party": "s", "signatures": "s", **AGREED},
     "party.suspended": {"party": "s"},
     "party.resumed": {"party": "s", **AGREED},
-    "client.registered": {"client": "s", "party": "s", "scopes": "l", "secret_hash": "s?*", **AGREED},
+    "client.registered": {"client": "s", "party": "s", "scopes": "l", "secret_hash": "s?*", **AGREED, **CONSENTED},
     "client.suspended": {"client": "s"},
     "client.resumed": {"client": "s", **AGREED},
     "grant.set": {"client": "s", "scopes": "l", **AGREED},
-    "key.registered": {**KEY, "client": "s", "purpose": "s", "x": "s", "y": "s", **AGREED},
+    "key.registered": {**KEY, "client": "s", "purpose": "s", "x": "s", "y": "s", **AGREED, **CONSENTED},
     "key.retired": {**KEY, **AGREED},
     "key.suspended": {"key": "s"},
     "key.resumed": {"key": "s", **AGREED},
@@ -111,7 +115,7 @@ def _wanted(log: str, type_: str) -> dict[str, str] | None:
         return {**COMMON, **LOOKED} if type_ == "access" else None
     if type_ in OF_CASES:
         return {**COMMON, **IN_CASES, **OF_CASES[type_]}
-    return {**COMMON, **IN_CASES, "facts": "d"} if type_ in FACTS else None
+    return {**COMMON, **IN_CASES, "facts": "d", "signed": "d*"} if type_ in FACTS else None
 
 
 def _of_access(members: Mapping[str, Any]) -> str | None:
@@ -121,7 +125,8 @@ def _of_access(members: Mapping[str, Any]) -> str | None:
 def _of_cases(members: Mapping[str, Any]) -> str | None:
     type_ = members["type"]
     if type_ in FACTS:
-        return _fits(members["facts"], FACTS[type_], "facts") or ("parts" if members["parts"] else None)
+        shown = _fits(members["signed"], SIGNED, "signed") if "signed" in members else None
+        return _fits(members["facts"], FACTS[type_], "facts") or shown or ("parts" if members["parts"] else None)
     inner = [(part, PART, "parts") for part in members["parts"]]
     inner += [(part.get("schema"), SCHEMA, "parts.schema") for part in members["parts"] if isinstance(part, dict)]
     inner += [(row, OPENED, "opens") for row in members["opens"]] + [
@@ -146,6 +151,8 @@ def _fits(row: Any, form: Mapping[str, str], where: str) -> str | None:
 
 def _is(value: Any, kind: str) -> bool:
     kind = kind.removesuffix("*")
+    if kind == "e":
+        return type(value) is str
     if value is None:
         return kind.endswith("?") or kind == "n"
     kind = kind.removesuffix("?")

@@ -16,7 +16,7 @@ from app.ledger.parts import b64u
 from app.ledger.report import Report
 
 NOBODY_SIGNS = "no party is bound to sign, and none did"
-PARTS = ("subject", "reporter", "content", "summary", "signature")
+PARTS = ("subject", "reporter", "content", "summary", "text", "request", "mask", "signature")
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Payload(Base):
 
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), primary_key=True, comment="The entry.")
     part: Mapped[str] = mapped_column(
-        primary_key=True, comment="subject, reporter, content, summary, text, request or signature."
+        primary_key=True, comment="subject, reporter, content, summary, text, request, mask or signature."
     )
     key_id: Mapped[UUID] = mapped_column(comment="The data key; it may have been destroyed.")
     ciphertext: Mapped[bytes] = mapped_column(LargeBinary, comment="Nonce and AES-256-GCM of fields and root key.")

@@ -18,8 +18,18 @@ from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, p
 from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys, normal
 from app.vault.models import BlindIndex, DataKey, Payload
 
-SUBJECT, REPORTER, NOBODY = "subject", "reporter", "nobody"
-KEY_OF = {"subject": SUBJECT, "content": SUBJECT, "signature": SUBJECT, "reporter": REPORTER, "summary": NOBODY}
+SUBJECT, REPORTER, NOBODY, SIGNATURE = "subject", "reporter", "nobody", "signature"
+# An erasure takes the subject's key, or the reporter's. What a party signed stays checkable: it holds digests, and has a key of its own.
+KEY_OF = {
+    "subject": SUBJECT,
+    "content": SUBJECT,
+    "text": SUBJECT,
+    "request": SUBJECT,
+    "reporter": REPORTER,
+    "mask": REPORTER,
+    "summary": NOBODY,
+    "signature": SIGNATURE,
+}
 INSERT_PAYLOAD = Statement(insert(Payload).values({c.name: bindparam(c.name) for c in Payload.__table__.columns}))
 INSERT_KEY = Statement(insert(DataKey).values({c.name: bindparam(c.name) for c in DataKey.__table__.columns}))
 INSERT_INDEX = Statement(

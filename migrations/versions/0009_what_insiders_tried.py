@@ -14,6 +14,7 @@ def upgrade() -> None:
     _cosignatures()
     _persons()
     _jobs()
+    _anchors()
     op.execute(ASK_AS)
 
 
@@ -85,7 +86,7 @@ def _persons() -> None:
         "part",
         existing_type=sa.String(),
         existing_nullable=False,
-        comment="subject, reporter, content, summary, text, request or signature.",
+        comment="subject, reporter, content, summary, text, request, mask or signature.",
     )
     op.execute(f"ALTER POLICY payload_seen ON payload USING ({PART})")
 
@@ -101,6 +102,13 @@ def _jobs() -> None:
         existing_nullable=False,
         comment="waiting, running, done, or stopped with its process.",
     )
+
+
+def _anchors() -> None:
+    """The first signing key of a party is confirmed out of band."""
+    says = "RFC 7638 thumbprint of its first signing key, as it told it out of band."
+    op.add_column("party", sa.Column("fingerprint", sa.String(), comment=says))
+    op.execute("GRANT UPDATE (fingerprint) ON party TO sbt_app")
 
 
 def _said(name: str) -> str:

@@ -15,7 +15,6 @@ from app.access import registration
 from app.access.registration import Organisation
 from app.audit.log_rows import Trust
 from app.audit.witness import Witness, begin
-from app.cases import erasing
 from app.database import SERVICE, Database
 from app.ledger.witnesses import read_policy
 from app.vault import rotating
@@ -182,13 +181,10 @@ def _revoke(house: House) -> None:
 
 
 async def _erase_and_rotate(house: House, closed: Case) -> None:
-    from uuid import UUID
-
+    erased = house.erase(closed.id, "PPID-17/2025")
+    assert erased.status_code == 201, erased.text
     database = Database.connect(house.urls.app, size=2)
     await database.open()
-    async with database.writing(SERVICE) as session:
-        done = await erasing.erase(session, UUID(closed.id), "subject", "PPID-17/2025", by="operator")
-        assert done.erased
     vault = VaultKeys(house.folder / "var" / "keys", make=False)
     assert (await rotating.rotate(database, vault, by="operator", destroy_old=True))[1] == [1]
     await database.close()

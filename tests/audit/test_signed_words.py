@@ -7,8 +7,10 @@ from uuid import UUID
 
 import pytest
 
+from app.access import signed_base
+from app.access.signed_base import SignedBase
 from app.audit.registers import Registers
-from app.audit.signatures import ADDRESS, Base, Signatures
+from app.audit.signatures import ADDRESS, OF_MANY, Signatures
 from app.audit.signed_words import SAYS, require_said
 from app.cases.many import item_key
 from app.cases.opening import account, outline, overrides
@@ -21,7 +23,7 @@ NEW = NewCase.model_validate({n: v for n, v in SENT.items() if n in NewCase.mode
 OPENED: dict[str, Any] = {
     "type": "case.opened", "case": "c1", "seq": 1, "procedure": "sbt_2024", "election": NEW.election,
     "received_on": NEW.report.received_on.isoformat(), "stage": "pelaporan_publik", "outcome": SENT["outcome"],
-    "overrides": overrides(NEW), "parts": [{"name": "content"}, {"name": "signature"}],
+    "overrides": overrides(NEW), "parts": [{"name": "content"}, {"name": "request"}, {"name": "signature", "schema": {"version": 2}}],
     "idempotency": {"key": "7d8f6f0e-52d5-4f7e-9f6c-0e0a4b1c2d3e"}, "received_at": "2024-10-10T02:00:00.000000Z", "party": "bkn",
 }  # fmt: skip
 PARTS: dict[str, Any] = {
@@ -88,27 +90,37 @@ def test_every_act_that_has_an_address_is_compared() -> None:
     assert set(SAYS) == set(ADDRESS)
 
 
-def base(path: str = "/v1/cases", **changes: str) -> Base:
+def base(path: str = "/v1/cases", **changes: str) -> SignedBase:
     lines = {
         "@method": "POST", "@target-uri": f"https://sbt.example{path}", "content-digest": "",
-        "idempotency-key": OPENED["idempotency"]["key"], "@signature-params": '();keyid="k";created=1728525600;nonce="n1"',
+        "idempotency-key": OPENED["idempotency"]["key"],
     } | changes  # fmt: skip
-    return Base.read("\n".join(f'"{name}": {value}' for name, value in lines.items()))
+    names = " ".join(f'"{name}"' for name in lines)
+    params = f'({names});keyid="k";created=1728525600;nonce="0123456789abcdef"'
+    return signed_base.read_base(
+        "\n".join([*(f'"{n}": {v}' for n, v in lines.items()), f'"@signature-params": {params}'])
+    )
 
 
-def fits(given: Base, found: Signatures | None = None, **changes: Any) -> None:
+def fits(given: SignedBase, **changes: Any) -> None:
     report = Report()
-    (found or Signatures(report, Registers(report)))._fits(OPENED | changes, given, None)
+    members = OPENED | changes
+    of_many = members["type"] in OF_MANY and given.path.endswith(OF_MANY[members["type"]])
+    Signatures(report, Registers(report))._fits(members, given, None, of_many=of_many)
 
 
-REPORTER: dict[str, Any] = {"parts": [{"name": "reporter"}]}
+WITHOUT: dict[str, Any] = {"parts": [{"name": "content"}, {"name": "signature", "schema": {"version": 2}}]}
+OLD: dict[str, Any] = {"parts": [{"name": "reporter"}, {"name": "signature", "schema": {"version": 1}}]}
 
 
-def test_a_body_is_kept_unless_a_reporter_may_be_erased_alone_or_it_names_others() -> None:
-    fits(base(), **REPORTER)
-    fits(base("/v1/reports"))
+def test_a_body_is_kept_unless_it_names_others() -> None:
+    fits(base())  # sealed with the entry, and erased
+    fits(base("/v1/reports"), **WITHOUT)
+    fits(base(), **OLD)  # of a report that named its reporter none was kept before version 2
     with pytest.raises(ValueError, match="is not there"):
-        fits(base())
+        fits(base(), **WITHOUT)
+    with pytest.raises(ValueError, match="is not there"):
+        fits(base("/v1/cases/c1/withdrawals"), type="case.withdrawn", **OLD)
 
 
 @pytest.mark.parametrize(
@@ -121,24 +133,21 @@ def test_a_body_is_kept_unless_a_reporter_may_be_erased_alone_or_it_names_others
 )  # fmt: skip
 def test_a_signature_for_one_address_is_none_for_an_entry_of_another(path: str, type_: str) -> None:
     with pytest.raises(ValueError, match="another address"):
-        fits(base(path), type=type_, **REPORTER)
+        fits(base(path), type=type_)
 
 
 def test_a_key_derived_from_the_requests_own_is_for_requests_of_several_alone() -> None:
     derived: dict[str, Any] = {"idempotency": {"key": str(item_key(UUID(OPENED["idempotency"]["key"]), 3))}}
     fits(base("/v1/reports"), **derived)
     with pytest.raises(ValueError, match="another request"):
-        fits(base(), **REPORTER, **derived)
+        fits(base(), **derived)
 
 
-def test_one_signature_is_for_one_entry_or_for_those_of_one_request() -> None:
-    report = Report()
-    found = Signatures(report, Registers(report))
-    fits(base("/v1/reports"), found)
-    fits(base("/v1/reports"), found)
-    with pytest.raises(ValueError, match="another entry before"):
-        fits(base(), found, **REPORTER)
-    again = Signatures(report, Registers(report))
-    fits(base(), again, **REPORTER)
-    with pytest.raises(ValueError, match="another entry before"):
-        fits(base(), again, **REPORTER)
+def test_the_version_that_was_signed_is_the_one_it_followed_and_an_opening_has_none() -> None:
+    fits(base(**{"if-match": '"7"'}))
+    posted: dict[str, Any] = {"type": "stage.posted", "seq": 4}
+    path = "/v1/cases/c1/stages/pelaporan_publik"
+    fits(base(path, **{"if-match": '"3"'}), **posted)
+    for other in ({"if-match": '"2"'}, {}):
+        with pytest.raises(ValueError, match="another version"):
+            fits(base(path, **other), **posted)

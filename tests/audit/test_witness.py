@@ -35,7 +35,7 @@ def test_two_witnesses_on_one_state_file_take_turns(tmp_path: Path) -> None:
     while not Path(f"{state}.held").exists():
         time.sleep(0.01)
     with keyfiles.locked(state):
-        assert not other.is_alive() or other.join(5) is None
+        other.join(30)  # it let go, and ends
     assert other.exitcode == 0
 
 

@@ -247,24 +247,10 @@ def test_a_wrong_identification_is_corrected_and_the_right_person_is_found(api: 
 
 
 def test_an_erased_person_is_not_written_about_any_more(api: House) -> None:
-    import asyncio
-    from uuid import UUID
-
-    from app.cases import erasing
-    from app.database import SERVICE, Database
-
     api.at("2024-10-10")
     case = api.walked("verifikasi_satgas")
     api.post("bkn", case, "verifikasi_satgas", "ditolak")
-
-    async def erase() -> None:
-        database = Database.connect(api.urls.app, size=1)
-        await database.open()
-        async with database.writing(SERVICE) as session:
-            assert (await erasing.erase(session, UUID(case.id), "subject", "PPID-40/2025", by="operator")).erased
-        await database.close()
-
-    asyncio.run(erase())
+    assert api.erase(case.id, "PPID-40/2025").status_code == 201
     fresh(api, case)
     body = correction("sbt_2024", "verifikasi_satgas", "ditolak", reason="Lain")
     assert refusal(act(api, "bkn", case, "stages/verifikasi_satgas/corrections", body)) == (409, "SUBJECT_ERASED")

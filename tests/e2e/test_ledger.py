@@ -78,6 +78,13 @@ def test_an_auditor_with_yesterdays_checkpoint_tells_in_one_command(service: Ser
     assert verify(service, "--url", "http://127.0.0.1:1", code=2) == {}
 
 
+def erase(service: Service, case: str, authority: str) -> subprocess.CompletedProcess[str]:
+    order = service.data.parent / f"{authority}.pdf"
+    order.write_bytes(authority.encode())
+    words = ("subject", "erase", case, "--authority", authority, "--document", str(order), "--url", service.base)
+    return service.sbt(*words)
+
+
 def closed(service: Service) -> str:
     """A case that is over."""
     made = str(opened(service)["id"])
@@ -98,7 +105,7 @@ def test_a_restored_older_backup_is_quarantined_and_recovered_from_an_export(ser
     key = str(witness_key(tmp_path / "witness.json", "bawaslu").verifier)
     policy: dict[str, Any] = {"SBT_WITNESSES": key, "SBT_WITNESS_QUORUM": "1"}
     service.start(**policy)
-    assert service.sbt("subject", "erase", erased, "--authority", "PPID-3").returncode == 0
+    assert erase(service, erased, "PPID-3").returncode == 0
     assert service.sbt("keys", "rotate", "--destroy-old").returncode == 0
     case = opened(service)
     integrated(service, case["entry"]["id"])
@@ -191,10 +198,10 @@ def test_after_erasure_and_rotation_no_older_copy_opens_anything(service: Servic
     assert service.interrupt() == 0
     shutil.copytree(service.data / "pg", tmp_path / "old" / "pg", symlinks=True)
     service.start()
-    refused = service.sbt("subject", "erase", opened(service)["id"], "--authority", "PPID-1")
-    assert refused.returncode == 1 and "still open" in refused.stderr
-    erased = service.sbt("subject", "erase", made["id"], "--authority", "PPID-2")
-    assert erased.returncode == 0 and "pending epoch 1" in erased.stdout, erased.stderr
+    refused = erase(service, opened(service)["id"], "PPID-1")
+    assert refused.returncode == 1 and "case_open" in refused.stderr
+    erased = erase(service, made["id"], "PPID-2")
+    assert erased.returncode == 0 and "In force" in erased.stdout, erased.stderr
     rotated = service.sbt("keys", "rotate", "--destroy-old")
     assert rotated.returncode == 0 and "Epoch 1 is over" in rotated.stdout, rotated.stderr
 

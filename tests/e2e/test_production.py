@@ -25,7 +25,8 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     with production(folder) as found:
         found.good("keys", "init")
         found.good("db", "migrate")
-        found.good("found", str(folder))
+        fingerprint = found.good("client", "keys", "--out", str(folder / "bkn")).split()[-1]
+        found.good("found", str(folder), "--anchor", f"bkn={fingerprint}")
         yield found
 
 
@@ -67,7 +68,9 @@ def test_from_an_empty_database_to_a_signed_post_that_verifies(founded: Producti
     report = json.loads(founded.sbt("verify", "--db", "local", "--json").stdout)
     assert report["result"] == "sound", report["findings"]
     assert report["environment"] == "production"
-    assert next(s for s in report["steps"] if s["step"] == "signatures")["checked"] == 2
+    assert next(s for s in report["steps"] if s["step"] == "signatures")["checked"] == 7, (
+        "two posts, two proposals, two decisions, a suspension"
+    )
 
 
 def _two_operators(founded: Production, one: Any, two: Any) -> None:
@@ -76,7 +79,8 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     mistaken = founded.sbt(
         "client", "create", "--party", "bkn", "--scopes", "a:b", "--out", str(out), "--as", str(one.folder)
     )
-    assert mistaken.returncode == 1 and "/scopes/0" in mistaken.stderr and list(out.iterdir()) == []
+    assert mistaken.returncode == 1 and "/scopes/0" in mistaken.stderr, mistaken.stderr
+    _consent(founded, one)
     told = founded.good("client", "create", "--party", "bkn", "--out", str(out), "--as", str(one.folder))
     change = told.partition("sbt client approve ")[2].split()[0]
     at_home(founded, "bkn")
@@ -109,6 +113,16 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     assert abs(datetime.fromisoformat(told) - datetime.now(UTC)) < timedelta(minutes=5), "no clock but the machine's"
     for _ in range(10):  # both processes know the new client at once, whichever of them was asked
         assert HTTP.get(f"{founded.base}/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).status_code == 200
+
+
+def _consent(founded: Production, one: Any) -> None:
+    """Without the key whose fingerprint the party told, no operator can propose a client of it."""
+    stranger = str(founded.folder / "stranger")
+    refused = founded.sbt("client", "create", "--party", "bkn", "--out", stranger, "--as", str(one.folder))
+    assert refused.returncode == 1 and "CONSENT_REQUIRED" in refused.stderr, refused.stderr
+    unknown = str(founded.folder / "unknown")
+    refused = founded.sbt("client", "create", "--party", "bawaslu", "--out", unknown, "--as", str(one.folder))
+    assert refused.returncode == 1 and "CONSENT_REQUIRED" in refused.stderr
 
 
 def _posted(mine: Any, case: str, body: dict[str, Any]) -> httpx.Response:

@@ -256,3 +256,31 @@ def test_the_rest_of_a_body_that_was_refused_early_is_no_head_of_the_next_reques
             time.sleep(0.1)
         wire.sendall(b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
         assert wire.recv(65536).startswith(b"HTTP/1.1 404")
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "X-Purpose", "X-Actor", "X-Request-Id", "Idempotency-Key", "Content-Type"]
+)
+def test_a_header_of_one_value_that_comes_twice_is_refused_by_name(api: House, name: str) -> None:
+    headers = [*api.headers("bkn").items(), (name, "a"), (name, "b")]
+    for method, path in (
+        ("GET", "/v1/cases"),
+        ("POST", "/v1/cases"),
+        ("POST", "/oauth2/token"),
+        ("GET", "/log/cases/checkpoint"),
+    ):
+        answer = api.http.request(method, path, headers=headers)
+        assert refusal(answer) == (400, "HEADER_TWICE"), path
+        assert answer.json()["header"] == name.lower()
+
+
+def test_lists_may_come_in_several_lines(api: House) -> None:
+    headers = [*api.headers("bkn").items(), ("Accept-Language", "en"), ("Accept-Language", "id")]
+    assert api.http.get("/v1/cases?limit=1", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "x"])
+def test_a_coded_body_is_refused_unread(api: House, coding: str) -> None:
+    for path in ("/v1/cases", "/v1/imports", "/oauth2/token", "/log/cases/cosignatures"):
+        headers = api.headers("bkn") | {"Content-Encoding": coding}
+        assert refusal(api.http.post(path, content=b"{}", headers=headers)) == (415, "UNSUPPORTED_MEDIA_TYPE"), path

@@ -5,13 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from app.cases import erasing
-from app.database import SERVICE, Database
+from app.database import Database
 from app.vault import rotating
 from app.vault.keys import VaultKeys
 from app.vault.rotating import RotatingError
 from tests.audit.checking import audit
-from tests.house import House
+from tests.house import House, refusal
 
 HEADERS = {"X_Purpose": "penanganan"}
 
@@ -22,16 +21,6 @@ async def rotate(api: House, *, destroy_old: bool = True) -> tuple[int, list[int
     try:
         vault = VaultKeys(api.folder / "var" / "keys", make=False)
         return await rotating.rotate(database, vault, by="operator", destroy_old=destroy_old)
-    finally:
-        await database.close()
-
-
-async def erase(api: House, case: UUID, authority: str) -> bool:
-    database = Database.connect(api.urls.app, size=1)
-    await database.open()
-    try:
-        async with database.writing(SERVICE) as session:
-            return (await erasing.erase(session, case, "subject", authority, by="operator")).erased
     finally:
         await database.close()
 
@@ -83,7 +72,7 @@ def test_an_erased_person_is_found_by_nobody_in_any_epoch(api: House) -> None:
     case = api.open(subject__name="Hapus Saja Aku")
     api.post("bkn", case, "verifikasi_satgas", "ditolak")
     assert found(api, "Hapus Saja Aku") == {case.id}
-    assert asyncio.run(erase(api, UUID(case.id), "PPID-9/2025"))
+    assert api.erase(case.id, "PPID-9/2025").status_code == 201
     assert found(api, "Hapus Saja Aku") == set()
     asyncio.run(rotate(api))
     assert found(api, "Hapus Saja Aku") == set()
@@ -98,5 +87,20 @@ def test_an_erased_person_is_found_by_nobody_in_any_epoch(api: House) -> None:
     "authority", ["", "1990 0823 2015 032976", "Budi Santoso", "a" * 61, "x\u202ey", "19900823.201503.2.976"]
 )
 def test_an_order_is_a_document_and_names_nobody(api: House, authority: str) -> None:
-    with pytest.raises(erasing.ErasureError, match="document"):
-        asyncio.run(erase(api, UUID(int=1), authority))
+    case = api.open()
+    api.post("bkn", case, "verifikasi_satgas", "ditolak")
+    answer = api.erase(case.id, authority)
+    assert refusal(answer) == (422, "VALIDATION_FAILED") and answer.json()["errors"][0]["pointer"] == "/authority"
+
+
+def test_only_of_a_closed_case_is_the_person_erased_and_once(api: House) -> None:
+    case = api.open()
+    answer = api.erase(case.id)
+    assert refusal(answer) == (409, "ERASURE_NOT_POSSIBLE") and answer.json()["why"] == "case_open"
+    api.post("bkn", case, "verifikasi_satgas", "ditolak")
+    assert api.erase(case.id).status_code == 201
+    assert api.erase(case.id).json()["why"] == "not_there_or_erased_before"
+    assert api.erase(str(UUID(int=1))).json()["why"] == "no_such_case"
+    for party in ("bkn", "auditor"):
+        order = {"case_id": case.id, "person": "subject", "authority": "X-1", "document": "0" * 64}
+        assert api.send(party, "/v1/admin/erasures", order).status_code == 403

@@ -1,0 +1,112 @@
+"""What operators ask for: of each kind of change its address, its body, and the facts that follow. Routes make entries of it; the verifier
+compares what was signed with what stands there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.access import jwks
+from app.access.registration import key_facts
+from app.admin.bodies import (
+    Anchor,
+    ErasureBody,
+    Grant,
+    KeyOfClient,
+    MandateEnd,
+    NewClient,
+    NewKey,
+    NewMandate,
+    NewParty,
+    PolicyBody,
+)
+from app.ledger.canonical import instant
+
+LIFE = timedelta(days=365)  # of a key that names no end
+Facts = dict[str, Any]
+Params = Mapping[str, str]
+
+
+class Chosen(str):
+    """A member that the body left to the service, which took the moment for it: asked again it would choose another."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AdminRequest:
+    """`path`: its parameters are named as in the facts. `model`: None where there is no body. `facts`: from body, parameters and moment."""
+
+    path: str
+    model: type[BaseModel] | None
+    facts: Callable[[Any, Params, datetime], Facts]
+
+
+def _client(body: NewClient, _: Params, at: datetime) -> Facts:
+    keys = [_key(body.client_id, one, at) for one in body.keys]
+    named = {"client": body.client_id, "party": body.party, "scopes": sorted(set(body.scopes))}
+    return {**named, "keys": keys, **_consent(body.consent)}
+
+
+def _consent(consent: BaseModel | None) -> Facts:
+    return {"consent": consent.model_dump()} if consent else {}
+
+
+def _new_key(body: NewKey, _: Params, at: datetime) -> Facts:
+    facts = {**_key(body.client_id, body, at), **_consent(body.consent)}
+    if body.replaces is not None:
+        ends = Chosen(instant(at + timedelta(days=body.overlap_days)))
+        facts["replaces"] = {"key": body.replaces, "expires_at": ends}
+    return facts
+
+
+def _key(client: str, body: KeyOfClient, at: datetime) -> Facts:
+    facts = key_facts(client, body.purpose, jwks.named(body.jwk.x, body.jwk.y), body.expires_at or at + LIFE)
+    return facts if body.expires_at else {**facts, "expires_at": Chosen(facts["expires_at"])}
+
+
+def _grant(body: Grant, _: Params, __: datetime) -> Facts:
+    return {"client": body.client_id, "scopes": sorted(set(body.scopes))}
+
+
+def _policy(body: PolicyBody, params: Params, _: datetime) -> Facts:
+    return {"party": params["party"], "signatures": body.signatures}
+
+
+def _anchor(body: Anchor, params: Params, _: datetime) -> Facts:
+    return {"party": params["party"], "key": body.key}
+
+
+def _whole(body: BaseModel, _: Params, __: datetime) -> Facts:
+    return body.model_dump(mode="json")
+
+
+def _named(name: str) -> Callable[[Any, Params, datetime], Facts]:
+    return lambda _, params, __: {name: params[name]}
+
+
+# What gives power: proposed by one operator, approved by another.
+PROPOSED: dict[str, AdminRequest] = {
+    "party.registered": AdminRequest("/v1/admin/parties", NewParty, _whole),
+    "party.policy_set": AdminRequest("/v1/admin/parties/{party}/policies", PolicyBody, _policy),
+    "party.anchored": AdminRequest("/v1/admin/parties/{party}/anchors", Anchor, _anchor),
+    "party.resumed": AdminRequest("/v1/admin/parties/{party}/resumptions", None, _named("party")),
+    "client.registered": AdminRequest("/v1/admin/clients", NewClient, _client),
+    "client.resumed": AdminRequest("/v1/admin/clients/{client}/resumptions", None, _named("client")),
+    "grant.set": AdminRequest("/v1/admin/grants", Grant, _grant),
+    "key.registered": AdminRequest("/v1/admin/keys", NewKey, _new_key),
+    "key.resumed": AdminRequest("/v1/admin/keys/{key}/resumptions", None, _named("key")),
+    "mandate.granted": AdminRequest("/v1/admin/mandates", NewMandate, _whole),
+    "mandate.ended": AdminRequest("/v1/admin/mandates/ends", MandateEnd, _whole),
+    "subject.erased": AdminRequest("/v1/admin/erasures", ErasureBody, _whole),
+}
+# What takes power away: one operator is enough.
+IMMEDIATE: dict[str, AdminRequest] = {
+    "party.suspended": AdminRequest("/v1/admin/parties/{party}/suspensions", None, _named("party")),
+    "client.suspended": AdminRequest("/v1/admin/clients/{client}/suspensions", None, _named("client")),
+    "key.suspended": AdminRequest("/v1/admin/keys/{key}/suspensions", None, _named("key")),
+}
+DECIDED = {"approved": "/v1/admin/changes/{change}/approvals", "refused": "/v1/admin/changes/{change}/refusals"}

@@ -1,0 +1,65 @@
+"""Step 10 for the registers: what an operator signed is what stands in its name, address and body alike."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from app.access import signed_base
+from app.access.signed_base import SignedBase
+from app.admin.changes import NAMES
+from app.admin.requests import DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen
+from app.audit.signed_entries import Members, SignedEntries
+from app.ledger.parts import unb64u
+
+CLOCKS = timedelta(minutes=5)  # between the moment that was signed and the one at which the service chose
+SIGNED = {"change.proposed", "change.decided", *IMMEDIATE}
+
+
+def require_operator_signed(entries: SignedEntries, members: Members) -> None:
+    """ValueError where an act of an operator is not what it signed. `members`: of an entry whose type is in SIGNED."""
+    shown = members.get("signed")
+    if shown is None:
+        raise ValueError("the leaf commits to a signature that is not there")
+    base = entries.read(members, shown["base"], unb64u(shown["signature"]))
+    signed_base.require_digest(base.lines["content-digest"], hashlib.sha256(shown["body"].encode()).digest())
+    facts = members["facts"]
+    if members["type"] == "change.proposed":
+        _require_request(base, PROPOSED[facts["kind"]], facts["facts"], shown["body"])
+        own = uuid5(NAMES, f"{members['client']} {UUID(base.lines['idempotency-key'])}")
+        if str(own) != facts["change"]:
+            raise ValueError("it is of another request")
+    elif members["type"] == "change.decided":
+        _require_address(base, DECIDED[facts["decision"]].format(change=facts["change"]))
+    else:
+        _require_request(base, IMMEDIATE[members["type"]], facts, shown["body"])
+
+
+def _require_address(base: SignedBase, path: str) -> None:
+    if not base.path.endswith(path):
+        raise ValueError("it is of another address than such an entry comes from")
+
+
+def _require_request(base: SignedBase, request: AdminRequest, facts: Mapping[str, Any], body: str) -> None:
+    _require_address(base, request.path.format_map(facts))
+    read = request.model.model_validate(json.loads(body)) if request.model else None
+    texts = {name: value for name, value in facts.items() if isinstance(value, str)}
+    if not _same(facts, request.facts(read, texts, base.created)):
+        raise ValueError("another change was signed")
+
+
+def _same(kept: Any, signed: Any) -> bool:
+    """What the service chose itself is no later than what it could choose: a key never lives longer than was asked for."""
+    if isinstance(signed, Mapping):
+        return (
+            isinstance(kept, Mapping)
+            and set(kept) == set(signed)
+            and all(_same(kept[name], signed[name]) for name in signed)
+        )
+    if isinstance(signed, list):
+        return isinstance(kept, list) and len(kept) == len(signed) and all(map(_same, kept, signed))
+    if isinstance(signed, Chosen):
+        return datetime.fromisoformat(kept) <= datetime.fromisoformat(signed) + CLOCKS
+    return bool(kept == signed)

@@ -1,0 +1,81 @@
+"""Whether the signature that an entry keeps is good: committed to by the leaf, by a key of its client or party that was in force, once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from app.access import signed_base
+from app.access.consent import is_signed
+from app.access.registration import SIGN
+from app.access.signed_base import SignedBase
+from app.audit.compare import Expected
+from app.ledger.parts import sha256
+
+HEARD_WITHIN = timedelta(seconds=10)
+Members = Mapping[str, Any]
+
+
+class KnownRegisters(Protocol):
+    """The registers as the entries so far leave them."""
+
+    rows: dict[str, Expected]
+    turned: dict[tuple[str, str], datetime]
+
+    def ahead(self) -> timedelta | None: ...
+
+
+@dataclass
+class SignedEntries:
+    """One signature serves one entry; those of one request that makes several share it."""
+
+    registers: KnownRegisters
+    used: set[str] = field(default_factory=set)
+
+    def read(
+        self,
+        members: Members,
+        text: str,
+        signature: bytes,
+        *,
+        of_many: bool = False,
+        longest: timedelta = signed_base.DELAY,
+        by_client: bool = True,
+    ) -> SignedBase:
+        """The base that was signed; ValueError where the signature is not good for this entry. `of_many`: its request made several entries;
+        `by_client`: the key is of the very client that asked (before version 2 of the signature part another one of its party might sign).
+        """
+        if sha256(signature + text.encode()) != members["sig"]:
+            raise ValueError("the leaf commits to another signature")
+        base = signed_base.read_base(text)
+        self._require_key(members, base, signature, by_client=by_client)
+        if base.lines["@method"] != "POST" or "authorization" in base.lines:
+            raise ValueError("it covers what it must not, or another method")
+        if text in self.used and not of_many:
+            raise ValueError("it was used for another entry before")
+        self.used.add(text)
+        ahead = self.registers.ahead()
+        if ahead is not None:
+            received = datetime.fromisoformat(members["received_at"]) - ahead
+            signed_base.require_in_time(base.created, received, longest)
+        return base
+
+    def _require_key(self, members: Members, base: SignedBase, signature: bytes, *, by_client: bool) -> None:
+        """By a signing key of the party that was in force at that moment."""
+        rows = self.registers.rows
+        key = rows["client_key"].get((base.kid,))
+        owner = rows["client"].get((key["client_id"],)) if key else None
+        if key is None or owner is None or owner["party"] != members["party"] or key["purpose"] != SIGN:
+            raise ValueError("its key is none of the party's keys for signing")
+        if by_client and key["client_id"] != members["client"]:
+            raise ValueError("its key is another client's")
+        signed_base.require_in_force(base.created, key["expires_at"])
+        if key["suspended"] and self._was_known(members, base.kid):
+            raise ValueError("its key was suspended")
+        if not is_signed(key["x"], key["y"], signature, base.text.encode()):
+            raise ValueError("it is not by the key that it names")
+
+    def _was_known(self, members: Members, kid: str) -> bool:
+        """Every process hears of a suspension within five seconds, and not at once."""
+        turned = self.registers.turned.get(("client_key", kid))
+        return turned is None or datetime.fromisoformat(members["received_at"]) - turned > HEARD_WITHIN

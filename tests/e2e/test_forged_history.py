@@ -1,0 +1,449 @@
+"""History that is false does not verify: what whoever has the application's database role, or one operator's key, writes behind the service."""
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import psycopg
+import pytest
+from http_message_signatures.resolvers import HTTPSignatureComponentResolver
+from http_sf.compat import Dictionary
+
+from app import embedded, roles
+from app.access import jwks
+from app.access.consent import recovery_text, sign_consent, signed_text
+from app.access.registration import key_facts
+from app.access.signatures import Sent
+from app.access.signing import SigningClient
+from app.admin.changes import NAMES
+from app.audit.database import verify_snapshot
+from app.audit.log_rows import Trust
+from app.audit.snapshot import Snapshot
+from app.ledger import origin
+from app.ledger.canonical import canonical, instant
+from app.ledger.parts import b64u, sha256
+from app.ledger.report import Report, lines
+from app.ledger.signer import Signer
+from tests.access.credentials import new_key
+from tests.e2e.production import Production, production
+from tests.e2e.test_production import asked, at_home
+from tests.walks import first_body
+
+ORIGIN = "sbt.example/log"
+
+
+@dataclass
+class Ledger:
+    """A production ledger with one client of BKN and one open case, stopped."""
+
+    home: Production
+    case: str
+    bkn: Path
+
+    def signer(self, folder: str) -> SigningClient:
+        return SigningClient.load(self.home.folder / folder / "sign.pem", self.home.issuer)
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    folder: Path = tmp_path_factory.mktemp("forged")
+    with production(folder) as home:
+        home.good("keys", "init")
+        home.good("db", "migrate")
+        fingerprint = home.good("client", "keys", "--out", str(folder / "bkn")).split()[-1]
+        home.good("found", str(folder), "--anchor", f"bkn={fingerprint}")
+        home.start()
+        for name in ("operator-1", "operator-2"):
+            at_home(home, name)
+        one, two = str(folder / "operator-1"), str(folder / "operator-2")
+        told = home.good("client", "create", "--party", "bkn", "--out", str(folder / "bkn"), "--as", one)
+        home.good("client", "approve", told.partition("sbt client approve ")[2].split()[0], "--as", two)
+        at_home(home, "bkn")
+        _granted_and_taken(home)
+        opened = asked(home.client("bkn"), "POST", "/v1/cases", first_body("sbt_2024", report__reporter=None))
+        assert opened.status_code == 201, opened.text
+        home.stop()
+        yield Ledger(home, opened.json()["id"], folder / "bkn")
+
+
+def _granted_and_taken(home: Production) -> None:
+    """A grant that is narrowed later: the wide one was agreed on once."""
+    one, two = home.client("operator-1"), home.client("operator-2")
+    client = home.client("bkn").config.client_id
+    scopes = home.client("bkn").config.scopes
+    for wanted in (scopes[:1], scopes):
+        change = asked(one, "POST", "/v1/admin/grants", {"client_id": client, "scopes": wanted}).json()
+        assert asked(two, "POST", f"/v1/admin/changes/{change['id']}/approvals").status_code == 201
+    assert asked(one, "POST", "/v1/admin/parties/kasn/suspensions").status_code == 201
+    change = asked(one, "POST", "/v1/admin/parties/kasn/resumptions").json()
+    assert asked(two, "POST", f"/v1/admin/changes/{change['id']}/approvals").status_code == 201
+    assert asked(one, "POST", "/v1/admin/parties/kasn/suspensions").status_code == 201
+
+
+class Forger:
+    """Whoever has the application's role: it may insert facts, and call itself whatever it likes."""
+
+    def __init__(self, session: psycopg.Connection[Any], client: str) -> None:
+        self.session, self.client = session, client  # whose name is taken
+        self.payloads: list[tuple[str, str, str, bytes]] = []
+        session.execute("SET ROLE sbt_app")
+        session.execute("SELECT ask_as('@service', '', current_date)")
+
+    def entry(self, type_: str, party: str, client: str | None, **members: Any) -> str:
+        made = str(uuid4())
+        now = datetime.now(UTC)
+        leaf = {
+            "v": 1, "log": f"{ORIGIN}/cases", "type": type_, "id": made, "party": party, "client": client, "actor": None,
+            "received_at": instant(now), "parts": [], "sig": None,
+        } | members  # fmt: skip
+        raw = canonical(leaf)
+        place = (leaf.get("case"), leaf.get("seq"))
+        self.session.execute(
+            "INSERT INTO entry (id, log, type, case_id, seq, party, received_at, leaf) VALUES (%s, 'cases', %s, %s, %s, %s, %s, %s)",
+            [leaf["id"], type_, *place, party, now, raw],
+        )
+        self.session.execute("INSERT INTO pending (log, entry_id) VALUES ('cases', %s)", [leaf["id"]])
+        return str(leaf["id"])
+
+    def after(self, case: str) -> dict[str, Any]:
+        """The members by which an entry follows the last one of its case."""
+        row = self.session.execute(
+            "SELECT leaf, leaf_hash FROM entry WHERE case_id = %s ORDER BY seq DESC LIMIT 1", [case]
+        ).fetchone()
+        assert row is not None
+        last = json.loads(row[0])
+        same = {name: last[name] for name in ("number", "procedure", "election", "status", "open", "calendar")}
+        return {**same, "case": case, "seq": last["seq"] + 1, "prev": b64u(row[1]), "opens": [], "skips": []}
+
+    def part(self, entry: str, name: str, key: str, schema: dict[str, Any]) -> dict[str, Any]:
+        """What a leaf says of a part of random bytes. They are put beside it by put()."""
+        ciphertext = secrets.token_bytes(64)
+        self.payloads.append((entry, name, key, ciphertext))
+        ref = {n: schema[n] for n in ("name", "version", "sha256")}
+        members = {"schema": ref, "n": len(schema["text"]["properties"]), "root": b64u(secrets.token_bytes(32))}
+        return {**members, "name": name, "ct": sha256(ciphertext), "key": key}
+
+    def put(self) -> None:
+        for row in self.payloads:
+            self.session.execute(
+                "INSERT INTO payload (entry_id, part, key_id, ciphertext) VALUES (%s, %s, %s, %s)", row
+            )
+
+
+@contextmanager
+def forging(ledger: Ledger) -> Iterator[Forger]:
+    url = ledger.home.server.url(embedded.SUPERUSER, ledger.home.server.password, roles.DATABASE)
+    with psycopg.connect(roles.plain(url)) as session:
+        try:
+            yield Forger(session, ledger.home.client("bkn").config.client_id)
+        finally:
+            session.rollback()
+
+
+def verdict(ledger: Ledger, forger: Forger, party: str | None = None) -> Report:
+    forger.session.execute("RESET ROLE")
+    origin.be(ORIGIN)
+    try:
+        keys = ledger.home.folder / "keys"
+        signers = {log: Signer(keys, log, make=False) for log in origin.LOGS}
+        signed = {log: signer.last for log, signer in signers.items()}
+        trust = Trust({log: s.verifier for log, s in signers.items()}, (), 0, {}, signed)
+        return verify_snapshot(Snapshot(forger.session), trust, keys, party=party)
+    finally:
+        origin.be(origin.DEFAULT)
+
+
+def found(report: Report) -> set[str]:
+    return report.codes()
+
+
+def test_the_ledger_is_sound_before_anybody_forges(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        for party in (None, "bkn"):
+            report = verdict(ledger, forger, party)
+            assert report.exit_code == 0, "\n".join(lines(report))
+
+
+def withdrawal(forger: Forger, case: str, signature_key: str | None, *, version: int = 2) -> None:
+    """case.withdrawn in BKN's name, with random bytes for whatever is sealed."""
+    subject = forger.session.execute(
+        "SELECT id FROM data_key WHERE case_id = %s AND person = 'subject'", [case]
+    ).fetchone()
+    schemas = {
+        (facts["name"], facts["version"]): facts
+        for (leaf,) in forger.session.execute("SELECT leaf FROM entry WHERE type = 'schema.registered'").fetchall()
+        for facts in [json.loads(leaf)["facts"]]
+    }
+    old = {"name": "signature", "version": 1, "sha256": "x", "text": {"properties": {}}}  # never registered here
+    assert subject is not None
+    made, mine = str(uuid4()), str(subject[0])
+    parts = [
+        forger.part(made, "content", mine, schemas["content.Grounds", 1]),
+        forger.part(made, "signature", signature_key or mine, schemas.get(("signature", version), old)),
+    ]
+    asked_ = {"idempotency": {"key": str(uuid4()), "fingerprint": b64u(secrets.token_bytes(32))}}
+    closed = {"status": "dibatalkan", "open": [], "skips": []}
+    forger.entry(
+        "case.withdrawn", "bkn", forger.client, id=made, parts=parts, sig=b64u(secrets.token_bytes(32)),
+        **(forger.after(case) | closed | asked_),
+    )  # fmt: skip
+    forger.put()
+
+
+def erased(forger: Forger, case: str, **more: Any) -> None:
+    keys = [
+        str(row[0])
+        for row in forger.session.execute(
+            "SELECT id FROM data_key WHERE case_id = %s AND person = 'subject'", [case]
+        ).fetchall()
+    ]
+    members = forger.after(case) | {"erases": {"person": "subject", "keys": keys}, "person": "subject", "why": None}
+    members |= {"authority": "PPID-1/2026"} | more
+    client = members.pop("client", None)
+    order = forger.entry("subject.erased", "operator", client, **members)
+    forger.session.execute("SELECT erase_person(%s)", [order])
+
+
+@pytest.mark.parametrize("party", [None, "bkn"])
+@pytest.mark.parametrize(("key", "version"), [("none", 2), ("subject", 2), ("subject", 1)])
+def test_an_act_that_was_forged_and_then_erased_is_told(
+    ledger: Ledger, party: str | None, key: str, version: int
+) -> None:
+    """The signature of a forged act dies with no person's key, and no single hand orders an erasure."""
+    with forging(ledger) as forger:
+        withdrawal(forger, ledger.case, str(uuid4()) if key == "none" else None, version=version)
+        erased(forger, ledger.case)
+        report = verdict(ledger, forger, party)
+    assert report.exit_code == 1 and "NOT_AGREED" in found(report), "\n".join(lines(report))
+
+
+def test_an_erasure_by_one_hand_is_told(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        erased(forger, ledger.case)
+        report = verdict(ledger, forger)
+    assert "NOT_AGREED" in found(report), "\n".join(lines(report))
+
+
+def test_an_erasure_in_the_name_of_an_operator_without_a_change_is_told(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        erased(forger, ledger.case, client="operator-1", change=str(uuid4()), document="0" * 64)
+        assert "NOT_AGREED" in found(verdict(ledger, forger))
+
+
+def request(signer: SigningClient, path: str, body: Any = None, key: UUID | None = None) -> dict[str, str]:
+    """What an entry of a register keeps of a request that was well signed."""
+    raw = json.dumps(body).encode() if body is not None else b""
+    headers = {"Idempotency-Key": str(key or uuid4())} | ({"Content-Type": "application/json"} if raw else {})
+    signed = signer.signed("POST", path, headers, raw)
+    given = Dictionary()
+    given.parse(signed["Signature-Input"].encode())
+    resolver: Any = HTTPSignatureComponentResolver
+    message = Sent("POST", signer.public_url + path, {n.lower(): v for n, v in signed.items()})
+    base = [f"{item}: {resolver(message).resolve(item)}" for item in given["sbt"]]
+    base.append(f'"@signature-params": {given["sbt"]}')
+    found_ = Dictionary()
+    found_.parse(signed["Signature"].encode())
+    return {"base": "\n".join(base), "signature": b64u(found_["sbt"].value), "body": raw.decode()}
+
+
+def act(forger: Forger, type_: str, client: str, facts: Any, signed: dict[str, str] | None) -> None:
+    """An entry of a register, with a signature or none."""
+    more: dict[str, Any] = {"facts": facts}
+    if signed is not None:
+        raw = base64.urlsafe_b64decode(signed["signature"] + "==")
+        more |= {"signed": signed, "sig": sha256(raw + signed["base"].encode())}
+    forger.entry(type_, "operator", client, **more)
+
+
+def intruder(party: str, consent_by: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The body that would register a client of the party, and the facts that follow from it."""
+    keys = {"auth": new_key(), "sign": new_key()}
+    ends = datetime.now(UTC) + timedelta(days=30)
+    publics = {purpose: jwks.public(key) for purpose, key in keys.items()}
+    body: dict[str, Any] = {"client_id": f"{party}-x", "party": party, "scopes": ["cases:read"]}
+    body["keys"] = [
+        {"purpose": p, "jwk": {n: v for n, v in jwk.items() if n != "kid"}, "expires_at": instant(ends)}
+        for p, jwk in publics.items()
+    ]
+    facts = {"client": body["client_id"], "party": party, "scopes": body["scopes"]}
+    facts["keys"] = [key_facts(body["client_id"], p, jwk, ends) for p, jwk in publics.items()]
+    consent = sign_consent(consent_by or keys["sign"], body["client_id"], [j["kid"] for j in publics.values()])
+    if consent_by is not False:
+        body["consent"] = facts["consent"] = consent
+    return body, facts
+
+
+def agreed(
+    forger: Forger, facts: dict[str, Any], proposal: Any, approval: Any, kind: str = "client.registered"
+) -> None:
+    """Proposed by operator-1, approved by operator-2, and put on record. `proposal`, `approval`: change id to what was signed."""
+    key = uuid4()
+    change = str(uuid5(NAMES, f"operator-1 {key}"))
+    act(forger, "change.proposed", "operator-1", {"change": change, "kind": kind, "facts": facts}, proposal(key))
+    act(forger, "change.decided", "operator-2", {"change": change, "decision": "approved"}, approval(change))
+    own = {n: v for n, v in facts.items() if n != "keys"} | {"change": change}
+    forger.entry(kind, "operator", "operator-2", facts=own)
+    for one in facts.get("keys", ()):
+        forger.entry("key.registered", "operator", "operator-2", facts=one | {"change": change})
+
+
+def nobody(_: Any) -> None:
+    return None
+
+
+APPROVAL = "/v1/admin/changes/{}/approvals"
+
+
+def test_two_operators_that_only_rows_speak_of_are_none(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        agreed(forger, intruder("bkn")[1], nobody, nobody)
+        report = verdict(ledger, forger)
+    assert "SIGNATURE_MISSING" in found(report), "\n".join(lines(report))
+
+
+def test_random_bytes_are_no_operators_signature(ledger: Ledger) -> None:
+    signer = ledger.signer("operator-1")
+    body, facts = intruder("bkn")
+
+    def random(signed: dict[str, str]) -> dict[str, str]:
+        return signed | {"signature": b64u(secrets.token_bytes(64))}
+
+    with forging(ledger) as forger:
+        agreed(
+            forger,
+            facts,
+            lambda key: random(request(signer, "/v1/admin/clients", body, key)),
+            lambda change: random(request(signer, APPROVAL.format(change))),
+        )
+        assert "SIGNATURE_WRONG" in found(verdict(ledger, forger))
+
+
+def test_one_operators_key_approves_nothing_in_the_others_name(ledger: Ledger) -> None:
+    one = ledger.signer("operator-1")
+    body, facts = intruder("bkn")
+    with forging(ledger) as forger:
+        agreed(
+            forger,
+            facts,
+            lambda key: request(one, "/v1/admin/clients", body, key),
+            lambda change: request(one, APPROVAL.format(change)),
+        )
+        report = verdict(ledger, forger)
+    assert "SIGNATURE_WRONG" in found(report), "\n".join(lines(report))
+
+
+def both(ledger: Ledger, path: str, body: Any) -> tuple[Any, Any]:
+    one, two = ledger.signer("operator-1"), ledger.signer("operator-2")
+    return (lambda key: request(one, path, body, key)), (lambda change: request(two, APPROVAL.format(change)))
+
+
+def test_two_operators_together_give_an_agency_no_key_without_its_consent(ledger: Ledger) -> None:
+    bkn = jwks.read_pem((ledger.bkn / "sign.pem").read_bytes())
+    for consent_by, codes in ((bkn, set[str]()), (None, {"NOT_CONSENTED"}), (new_key(), {"NOT_CONSENTED"}), (False, {"NOT_CONSENTED"})):  # fmt: skip
+        body, facts = intruder("bkn", consent_by)
+        with forging(ledger) as forger:
+            agreed(forger, facts, *both(ledger, "/v1/admin/clients", body))
+            report = verdict(ledger, forger)
+        assert found(report) - {"ROW_MISSING"} == codes, "\n".join(lines(report))
+
+
+def test_an_agency_without_a_fingerprint_on_record_has_no_first_key(ledger: Ledger) -> None:
+    body, facts = intruder("bawaslu")
+    with forging(ledger) as forger:
+        agreed(forger, facts, *both(ledger, "/v1/admin/clients", body))
+        assert "NOT_CONSENTED" in found(verdict(ledger, forger))
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        ("party.policy_set", {"party": "bkn", "signatures": "off"}),
+        ("grant.set", {"client": "operator-1", "scopes": ["admin:write"]}),
+        ("mandate.granted", {"role": "kasn", "party": "bkn", "valid_from": "2030-01-01", "valid_to": None}),
+        ("party.resumed", {"party": "kasn"}),
+        ("party.anchored", {"party": "bawaslu", "key": "A" * 43}),
+    ],
+)
+def test_what_gives_power_is_no_single_row(ledger: Ledger, kind: str, facts: dict[str, Any]) -> None:
+    for client in (None, "operator-1"):
+        with forging(ledger) as forger:
+            forger.entry(kind, "operator", client, facts=facts)
+            assert "NOT_AGREED" in found(verdict(ledger, forger)), client
+
+
+def test_what_was_signed_is_what_was_proposed(ledger: Ledger) -> None:
+    """A policy of another party, signed and approved, does not stand for this one."""
+    signed = {"signatures": "required"}
+    with forging(ledger) as forger:
+        facts = {"party": "bkn", "signatures": "off"}
+        agreed(forger, facts, *both(ledger, "/v1/admin/parties/bkn/policies", signed), kind="party.policy_set")
+        assert "SIGNATURE_WRONG" in found(verdict(ledger, forger))
+    with forging(ledger) as forger:
+        facts = {"party": "bkn", "signatures": "required"}
+        agreed(forger, facts, *both(ledger, "/v1/admin/parties/kasn/policies", signed), kind="party.policy_set")
+        assert "SIGNATURE_WRONG" in found(verdict(ledger, forger))
+
+
+def test_a_suspension_without_its_operators_signature_is_told(ledger: Ledger) -> None:
+    for type_, facts in (("client.suspended", {"client": "operator-2"}), ("party.suspended", {"party": "bkn"})):
+        with forging(ledger) as forger:
+            act(forger, type_, "operator-1", facts, None)
+            assert "SIGNATURE_MISSING" in found(verdict(ledger, forger))
+
+
+def test_what_was_agreed_on_once_is_put_on_record_once(ledger: Ledger) -> None:
+    """The wide grant of before, or a resumption, under its old change: agreed on, and over."""
+    for type_ in ("grant.set", "party.resumed"):
+        with forging(ledger) as forger:
+            row = forger.session.execute(
+                "SELECT e.leaf FROM entry e WHERE e.type = %s ORDER BY e.received_at LIMIT 1", [type_]
+            ).fetchone()
+            assert row is not None
+            old = json.loads(row[0])
+            forger.entry(type_, "operator", old["client"], facts=old["facts"])
+            report = verdict(ledger, forger)
+        assert "NOT_AGREED" in found(report), "\n".join(lines(report))
+
+
+def test_a_captured_request_serves_one_entry(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        row = forger.session.execute("SELECT leaf FROM entry WHERE type = 'party.suspended' LIMIT 1").fetchone()
+        assert row is not None
+        old = json.loads(row[0])
+        act(forger, "party.suspended", old["client"], old["facts"], old["signed"])
+        assert "SIGNATURE_WRONG" in found(verdict(ledger, forger))
+
+
+def test_a_ledger_is_no_sandbox_because_a_row_says_so(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        forger.entry("ledger.founded", "operator", None, facts={"environment": "sandbox", "rules": 2})
+        forger.entry("party.policy_set", "operator", None, facts={"party": "bkn", "signatures": "off"})
+        assert found(verdict(ledger, forger)) >= {"FOUNDED_TWICE", "NOT_AGREED"}
+
+
+def test_a_recovery_takes_two_founding_keys(ledger: Ledger) -> None:
+    key = jwks.public(new_key())
+    facts = key_facts("operator-1", "sign", key, datetime.now(UTC) + timedelta(days=30))
+    entries: list[Any] = [["key.registered", facts]]
+    keys = {
+        n: jwks.read_pem((ledger.home.folder / n / "sign.pem").read_bytes())
+        for n in ("operator-1", "operator-2", "bkn")
+    }
+    for names, sound in (
+        (("operator-1", "operator-2"), True),
+        (("operator-1", "operator-1"), False),
+        (("operator-1", "bkn"), False),
+    ):
+        consents = [signed_text(keys[name], recovery_text(entries)) for name in names]
+        with forging(ledger) as forger:
+            forger.entry("operators.recovered", "operator", None, facts={"entries": entries, "consents": consents})
+            forger.entry("key.registered", "operator", None, facts=facts)
+            report = verdict(ledger, forger)
+        assert ("NOT_AGREED" not in found(report)) == sound, "\n".join(lines(report))
