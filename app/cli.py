@@ -21,7 +21,20 @@ from app.access import forgetting
 from app.access.standing import Standing
 from app.admin import sandbox as sandboxes
 from app.cases.watching import Watcher
-from app.commands import bringing, calendar, client, founding, keys, log, mandate, sending, subject, verify, witness
+from app.commands import (
+    bringing,
+    calendar,
+    client,
+    founding,
+    keys,
+    log,
+    mandate,
+    recover,
+    sending,
+    subject,
+    verify,
+    witness,
+)
 from app.database import SERVICE, Database, Session
 from app.errors import DomainError
 from app.http.protocol import options
@@ -44,6 +57,7 @@ app.add_typer(log.app, name="log")
 app.add_typer(mandate.app, name="mandate")
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(client.app, name="client")
+app.add_typer(recover.app, name="recover")
 app.command("import")(bringing.bring)
 app.command()(founding.found)
 app.command()(sending.send)

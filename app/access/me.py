@@ -43,6 +43,15 @@ class KeyView(BaseModel):
     suspended: bool
 
 
+class ClientView(BaseModel):
+    """A client of the caller's party with all its keys: one that nobody here asked for is an alarm."""
+
+    client_id: str
+    suspended: bool
+    scopes: list[str]
+    keys: list[KeyView]
+
+
 class KeyWarning(BaseModel):
     """What will stop working if nobody does anything."""
 
@@ -68,6 +77,8 @@ class Me(BaseModel):
     stages: list[StageMandate]
     signatures: str
     keys: list[KeyView]
+    fingerprint: str | None
+    clients: list[ClientView]
     warnings: list[KeyWarning]
     limits: Limits
     environment: str
@@ -77,7 +88,9 @@ class Me(BaseModel):
 
 @router.get("/v1/me", operation_id="read_me", response_model=Me, responses=problems())
 async def me(request: Request, caller: Annotated[Caller, needs(None)]) -> Me:
-    """Who the token says you are, what you may do today, and which of your keys end soon."""
+    """Who the token says you are, what you may do today, which of your keys end soon; and every client and key of your party, so that you
+    notice one that is not yours.
+    """
     keys = [k for k in caller.snapshot.keys.values() if k.client_id == caller.client_id]
     return Me(
         party=caller.party,
@@ -91,13 +104,26 @@ async def me(request: Request, caller: Annotated[Caller, needs(None)]) -> Me:
         ],
         stages=_stages(caller),
         signatures=caller.snapshot.parties[caller.party].signatures,
-        keys=[KeyView(key=k.kid, purpose=k.purpose, expires_at=k.expires_at, suspended=k.suspended) for k in keys],
+        keys=[_key(k) for k in keys],
+        fingerprint=caller.snapshot.parties[caller.party].fingerprint,
+        clients=_clients(caller),
         warnings=[_warning(k, language(request.headers.get("accept-language"))) for k in keys if _ends_soon(k)],
         limits=Limits(max_body_bytes=MAX_BODY, page_size=200, token_seconds=600),
         environment=request.app.state.settings.environment,
         server_time=clock.now(),
         legal_day=clock.today(),
     )
+
+
+def _key(key: KnownKey) -> KeyView:
+    return KeyView(key=key.kid, purpose=key.purpose, expires_at=key.expires_at, suspended=key.suspended)
+
+
+def _clients(caller: Caller) -> list[ClientView]:
+    known = caller.snapshot
+    mine = sorted((c for c in known.clients.values() if c.party == caller.party), key=lambda c: c.id)
+    keys = {c.id: [_key(k) for k in known.keys.values() if k.client_id == c.id] for c in mine}
+    return [ClientView(client_id=c.id, suspended=c.suspended, scopes=sorted(c.scopes), keys=keys[c.id]) for c in mine]
 
 
 def _ends_soon(key: KnownKey) -> bool:

@@ -13,27 +13,43 @@ from app.ledger import published
 from app.ledger.canonical import read_leaf
 from app.ledger.origin import CASES
 
+COLUMNS = "s.leaf_index, e.id, e.type, e.case_id, e.party, e.received_at, e.leaf"
+WITHIN = "s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :size"
+# Beside the entries of cases those of the registers by which the caller's party, its clients and keys are as they are.
 EVENTS = Statement(
     f"""
-    SELECT s.leaf_index, e.id, e.type, e.case_id, e.party, e.received_at, e.leaf
-    FROM sequenced s JOIN entry e ON e.id = s.entry_id JOIN cases c ON c.id = e.case_id
-    WHERE s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :size AND {VISIBLE}
-    ORDER BY s.leaf_index LIMIT :limit
+    (SELECT {COLUMNS} FROM sequenced s JOIN entry e ON e.id = s.entry_id JOIN cases c ON c.id = e.case_id
+    WHERE {WITHIN} AND {VISIBLE} ORDER BY s.leaf_index LIMIT :limit)
+    UNION ALL
+    (SELECT {COLUMNS} FROM (
+        SELECT entry_id FROM party WHERE code = :party UNION SELECT standing_entry_id FROM party WHERE code = :party
+        UNION SELECT entry_id FROM client WHERE party = :party UNION SELECT standing_entry_id FROM client WHERE party = :party
+        UNION SELECT k.entry_id FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.party = :party
+        UNION SELECT k.standing_entry_id FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.party = :party
+        UNION SELECT entry_id FROM mandate WHERE party = :party UNION SELECT standing_entry_id FROM mandate WHERE party = :party
+    ) mine JOIN sequenced s ON s.entry_id = mine.entry_id JOIN entry e ON e.id = s.entry_id
+    WHERE {WITHIN} ORDER BY s.leaf_index LIMIT :limit)
+    ORDER BY leaf_index LIMIT :limit
     """
 )
+# What a register entry says of itself beside its type, by the names of its facts.
+TOLD = ("party", "client", "key", "purpose", "role", "signatures", "scopes", "expires_at", "valid_from", "valid_to")
 
 
 class Event(BaseModel):
-    """One fact of a case that the caller sees. `index`: its place in the log, by which a receipt proves it."""
+    """One fact of a case that the caller sees, or (without a case) of its own party, clients, keys and mandates: `facts`. `index`: its
+    place in the log, by which a receipt proves it.
+    """
 
     index: int
     id: UUID
     type: str
-    case: UUID
+    case: UUID | None
     stage: str | None
     round: int | None
     party: str
     outcome: str | None
+    facts: dict[str, Any] | None
     at: datetime
 
 
@@ -54,9 +70,10 @@ async def events(look: Look, after: int, limit: int) -> EventList:
     async with look.session.snapshot():
         signed = await published.newest(look.session, CASES)
         size = signed.checkpoint.size if signed else 0
-        rows = await look.session.run(EVENTS, after=after, size=size, limit=limit + 1, **seen_by(look.caller))
+        values = {"after": after, "size": size, "limit": limit + 1, "party": look.caller.party}
+        rows = await look.session.run(EVENTS, **values, **seen_by(look.caller))
     shown = [_event(row) for row in rows[:limit]]
-    look.trail.shows(*dict.fromkeys(event.case for event in shown))
+    look.trail.shows(*dict.fromkeys(event.case for event in shown if event.case is not None))
     more = len(rows) > limit
     return EventList(
         data=shown, page=EventPage(has_more=more, next_after=shown[-1].index if more else max(after, size - 1))
@@ -74,5 +91,10 @@ def _event(row: Any) -> Event:
         round=leaf.get("round"),
         party=row.party,
         outcome=leaf.get("outcome"),
+        facts=_told(leaf["facts"]) if "facts" in leaf else None,
         at=row.received_at,
     )
+
+
+def _told(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in TOLD if name in facts}

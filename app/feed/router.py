@@ -26,5 +26,5 @@ After = Annotated[int, Query(ge=-1, lt=2**63, description="`next_after` of the l
 async def read_events(
     _: Annotated[Caller, needs("events:read")], look: Looking, after: After = -1, limit: Limit = DEFAULT_LIMIT
 ) -> EventList:
-    """What happened since: every entry of the cases your party sees, in the order of the log."""
+    """What happened since: every entry of the cases your party sees, and of its own clients, keys and mandates, in the order of the log."""
     return await events.events(look, after, limit)

@@ -48,6 +48,7 @@ def test_from_an_empty_database_to_a_signed_post_that_verifies(founded: Producti
     for name in ("operator-1", "operator-2"):
         at_home(founded, name)
     one, two = founded.client("operator-1"), founded.client("operator-2")
+    _never_below_two(one, two)
     _two_operators(founded, one, two)
     bkn = founded.client("bkn")
     opened = asked(bkn, "POST", "/v1/cases", first_body("sbt_2024"))
@@ -113,6 +114,46 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     assert abs(datetime.fromisoformat(told) - datetime.now(UTC)) < timedelta(minutes=5), "no clock but the machine's"
     for _ in range(10):  # both processes know the new client at once, whichever of them was asked
         assert HTTP.get(f"{founded.base}/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).status_code == 200
+
+
+def _never_below_two(one: Any, two: Any) -> None:
+    """One operator's key cannot end administration, whichever door it tries."""
+    kid = two.config.kids["sign"]
+    for path in (
+        "clients/operator-2",
+        "parties/operator",
+        f"keys/{kid}",
+        f"keys/{two.config.kids['auth']}",
+        "clients/operator-1",
+    ):
+        answer = asked(one, "POST", f"/v1/admin/{path}/suspensions")
+        assert (answer.status_code, answer.json()["code"]) == (409, "LAST_OPERATORS"), path
+    narrowed = asked(one, "POST", "/v1/admin/grants", {"client_id": "operator-2", "scopes": ["audit:read"]})
+    assert narrowed.status_code in (409, 422), narrowed.text
+
+
+def test_two_founding_operators_give_the_registers_back(founded: Production, tmp_path: Path) -> None:
+    """Offline, with the founding keys, and on record: the new operators act, and the ledger verifies."""
+    founded.start()
+    founded.stop()
+    one, two = (str(founded.folder / name) for name in ("operator-1", "operator-2"))
+    alone = founded.sbt("recover", "operators", one, one, "--out", str(tmp_path / "alone"))
+    assert alone.returncode == 1 and "two founding operators" in alone.stderr
+    told = founded.good("recover", "operators", one, two, "--out", str(founded.folder / "recovered"))
+    names = [p.name for p in sorted((founded.folder / "recovered").iterdir())]
+    assert len(names) == 2 and all(name in told for name in names)
+    again = [str(founded.folder / "recovered" / name) for name in names]
+    refused = founded.sbt("recover", "operators", *again, "--out", str(tmp_path / "again"))
+    assert refused.returncode == 1, "recovered keys are no founding keys"
+    founded.start()
+    for name in names:
+        at_home(founded, f"recovered/{name}")
+    new = founded.client(f"recovered/{names[0]}")
+    answer = asked(new, "POST", "/v1/admin/parties/kasn/suspensions")
+    assert answer.status_code == 201, answer.text
+    founded.stop()
+    report = json.loads(founded.sbt("verify", "--db", "local", "--json").stdout)
+    assert report["result"] == "sound", report["findings"]
 
 
 def _consent(founded: Production, one: Any) -> None:

@@ -1,0 +1,57 @@
+"""Gives the registers back to operators when none can act: two founding operators' keys sign the entries that register new ones."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from app import clock
+from app.access.consent import is_signed, recovery_text
+from app.access.registration import SIGN, By, record
+from app.admin.founding import OPERATOR
+from app.database import Session, Statement, Together
+from app.ledger.append import append
+from app.ledger.parts import unb64u
+
+TWO = 2
+# signing keys of operators that were registered before the founding was over
+FOUNDERS = Statement(
+    "SELECT k.kid, k.client_id, k.x, k.y FROM client_key k JOIN client c ON c.id = k.client_id JOIN party p ON p.code = c.party"
+    f" JOIN entry e ON e.id = k.entry_id WHERE p.kind = 'operator' AND k.purpose = '{SIGN}'"
+    " AND e.received_at <= (SELECT min(received_at) FROM entry WHERE type = 'ledger.founded')"
+)
+CLIENTS = Statement("SELECT id FROM client")
+SUSPENDED = Statement("SELECT code FROM party WHERE kind = 'operator' AND suspended")
+Entry = tuple[str, dict[str, Any]]
+
+
+class NotRecoveredError(Exception):
+    """The message says why."""
+
+
+async def free_names(session: Session) -> list[str]:
+    """Two ids that no client ever had."""
+    taken = {row.id for row in await session.run(CLIENTS)}
+    free = (name for n in count(1) if (name := f"{OPERATOR}-{n}") not in taken)
+    return [next(free) for _ in range(TWO)]
+
+
+async def resumed(session: Session) -> list[Entry]:
+    """A suspended party of operators acts again: else its new clients could not."""
+    return [("party.resumed", {"party": row.code}) for row in await session.run(SUSPENDED)]
+
+
+async def recover(session: Session, entries: Sequence[Entry], consents: Sequence[dict[str, str]]) -> None:
+    """NotRecoveredError where not two founding operators signed just these entries. Otherwise the order and the entries, in one transaction."""
+    founders = {row.kid: row for row in await session.run(FOUNDERS)}
+    text, signers = recovery_text(entries), set()
+    for consent in consents:
+        key = founders.get(consent["key"])
+        if key is not None and is_signed(key.x, key.y, unb64u(consent["signature"]), text):
+            signers.add(key.client_id)
+    if len(signers) < TWO:
+        raise NotRecoveredError("it takes the signing keys of two founding operators")
+    batch, facts = Together(), {"entries": [list(entry) for entry in entries], "consents": list(consents)}
+    append(batch, type_="operators.recovered", party=OPERATOR, received_at=clock.now(), facts=facts)
+    await batch.send(session)
+    for type_, said in entries:
+        await record(session, type_, said, By(OPERATOR))

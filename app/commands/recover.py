@@ -1,0 +1,73 @@
+"""`sbt recover operators`: the way back when no operator can act any more. Offline, with the founding keys of two; it is an entry of the log."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app import clock
+from app.access import jwks
+from app.access.consent import recovery_text, signed_text
+from app.access.registration import key_facts
+from app.admin import recovering
+from app.admin.recovering import NotRecoveredError
+from app.commands.credentials import Client, Config, make_keys, write_config
+from app.commands.doing import OPERATOR, opened, reached
+from app.database import SERVICE
+from app.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="The way back where nobody can act.")
+LIFE = timedelta(days=365)
+SCOPES = ["admin:write"]
+
+
+@app.callback()
+def recovery() -> None:
+    """The way back where nobody can act."""
+
+
+@app.command()
+def operators(
+    founders: Annotated[
+        list[Path], typer.Argument(help="Folders of two founding operators, with their first keys.", exists=True)
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Two folders of new operators are made in it.", file_okay=False)],
+) -> None:
+    """Register two new operators, under the signatures of two founding operators' keys, which need not be in force any more. For when too few
+    operators are left to act: everybody reads the entry, and `sbt verify` checks its signatures.
+    """
+    settings = Settings()
+    signing = [jwks.read_pem(Client.load(folder).key("sign").read_bytes()) for folder in founders]
+    with reached() as (_, found):
+
+        async def work() -> list[str]:
+            async with opened(found.urls.app) as database, database.writing(SERVICE) as session:
+                names = await recovering.free_names(session)
+                entries = [
+                    *await recovering.resumed(session),
+                    *(e for n in names for e in _operator(settings, out / n, n)),
+                ]
+                consents = [signed_text(key, recovery_text(entries)) for key in signing]
+                await recovering.recover(session, entries, consents)
+                return names
+
+        try:
+            names = asyncio.run(work())
+        except NotRecoveredError as error:
+            raise SystemExit(f"Nothing was changed: {error}.") from None
+    typer.echo(
+        f"Two new operators are registered: {', '.join(str(out / name) for name in names)}. Give each to another person."
+    )
+
+
+def _operator(settings: Settings, folder: Path, client_id: str) -> list[tuple[str, dict[str, Any]]]:
+    public, ends = make_keys(folder), clock.real() + LIFE
+    kids = {purpose: key["kid"] for purpose, key in public.items()}
+    url, shown = settings.issuer_url, settings.public
+    write_config(folder, Config(OPERATOR, client_id, url, url, shown, SCOPES, kids))
+    client = {"client": client_id, "party": OPERATOR, "scopes": SCOPES}
+    keys = [("key.registered", key_facts(client_id, purpose, key, ends)) for purpose, key in public.items()]
+    return [("client.registered", client), *keys]
