@@ -76,7 +76,7 @@ class Driver:
         answer = await self.http.post("/v1/imports", content="\n".join(lines), headers=headers)
         job: dict[str, Any] = answer.raise_for_status().json()
         done = 0
-        while job["status"] == "running":
+        while job["status"] in ("waiting", "running"):
             await asyncio.sleep(0.2)
             job = (await self.call("GET", party, f"/v1/imports/{job['id']}")).json()
             for _ in range(job["imported"] + job["refused"] - done):

@@ -1,5 +1,6 @@
 """From a bearer token to a Caller, before the body is read; and what a handler says to need one: `Annotated[Caller, needs("cases:read")]`."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +24,15 @@ from app.errors import (
     UnknownReference,
     ValidationFailed,
 )
+from app.http.limits import IDENTITY
+from app.http.paging import DEFAULT_LIMIT
 from app.procedure.loading import rulebook, stage_codes
 
 LONG_NUMBER = re.compile(r"\d{16}")  # a NIK or NIP, or part of a longer number
 MAX_ACTOR = 64
+MOST_PAGES, MOST_DIGITS = 4, 6
 STRANGER = "stranger"  # the measure of who is no client
+IDENTIFYING = "cases:read.identity"  # the scope of a search for a person
 BAD_ACTOR = Flaw(
     "/header/X-Actor",
     "INVALID",
@@ -116,12 +121,15 @@ class Needs:
             request.state.headers = await _measured(request, known, request.scope["route"].class_)
             raise
         request.state.headers = await _measured(request, caller.client_id, request.scope["route"].class_)
+        await request.app.state.limits.charge(caller.client_id, request.scope["route"].class_, _further_pages(request))
         if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
             raise NotFound
         if self.scope is not None:
             scope = self.scope.format_map(request.path_params)
             if scope not in caller.scopes:
                 raise InsufficientScope(scope)
+            if scope == IDENTIFYING:
+                await request.app.state.limits.charge(caller.client_id, IDENTITY)
 
     async def with_body(self, request: Request, body: bytes) -> None:
         """What writes is signed, as the caller's party has it."""
@@ -141,6 +149,15 @@ class Needs:
         if caller.purpose is None and "x-purpose" in request.headers:
             raise UnknownReference(BAD_PURPOSE)
         return caller
+
+
+def _further_pages(request: Request) -> int:
+    """A list of 200 weighs as much as four of 50."""
+    asked = request.query_params.get("limit", "")
+    pages = (
+        math.ceil(int(asked) / DEFAULT_LIMIT) if asked.isascii() and asked.isdigit() and len(asked) < MOST_DIGITS else 1
+    )
+    return min(max(pages, 1), MOST_PAGES) - 1
 
 
 async def _measured(request: Request, who: str, class_: str) -> dict[str, str]:

@@ -34,8 +34,14 @@ GROWN = """
     INSERT INTO tile (log, level, number, hashes) VALUES (%s, %s, %s, %s)
     ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
 """
-REPLAYED = ("key_epoch", "party", "client", "client_key", "mandate", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")  # fmt: skip
+REPLAYED = ("key_epoch", "mandate", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")
 KEYED = {"cases": ("id",), "stage": ("case_id", "stage", "round")}
+STANDING = {
+    "party": ("code",),
+    "client": ("id",),
+    "client_key": ("kid",),
+    "change": ("id",),
+}
 
 
 class NotRestoredError(Exception):
@@ -175,6 +181,9 @@ def _rows(session: Connection, keys: Path) -> None:
     seen = Snapshot(session)
     first = Walk(Report(), seen, None)
     first.read()
+    for name, key in STANDING.items():
+        expected = first.registers.agreements.rows if name == "change" else first.registers.rows[name]
+        _put(session, name, expected.values(), _upsert(key, next(iter(expected.values()), {})))
     for name in REPLAYED:
         _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
     epochs = [epoch for (epoch,) in first.registers.rows["key_epoch"]]
@@ -183,8 +192,8 @@ def _rows(session: Connection, keys: Path) -> None:
     walk.read()
     _require_whole(walk.report)
     _put(session, "idempotency", walk.registers.rows["idempotency"].values(), "ON CONFLICT DO NOTHING")
-    for name, expected in zip(KEYED, walk.replay.rows(), strict=True):
-        _put(session, name, expected.values(), _upsert(name, next(iter(expected.values()), {})))
+    for (name, key), expected in zip(KEYED.items(), walk.replay.rows(), strict=True):
+        _put(session, name, expected.values(), _upsert(key, next(iter(expected.values()), {})))
     # a number that was given is not given again
     number = "SELECT max(split_part(number, '-', 3)::bigint) FROM cases"
     session.execute(f"SELECT setval('case_number', greatest((SELECT last_value FROM case_number), ({number})))")
@@ -215,9 +224,9 @@ def _require_whole(report: Report) -> None:
         raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")
 
 
-def _upsert(name: str, row: dict[str, Any]) -> str:
+def _upsert(key: tuple[str, ...], row: dict[str, Any]) -> str:
     sets = ", ".join(f'"{column}" = excluded."{column}"' for column in row)
-    return f"ON CONFLICT ({', '.join(KEYED[name])}) DO UPDATE SET {sets}"
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
 
 
 def _put(session: Connection, name: str, rows: Any, conflict: str) -> None:

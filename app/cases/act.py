@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
@@ -13,6 +13,7 @@ from app.access.signed import Signed
 from app.access.trail import Trail, recorded
 from app.cases import locking
 from app.database import Session
+from app.http.limits import IDENTITY, WRITE
 from app.language import language
 from app.ledger.canonical import canonical
 from app.ledger.promise import Receipts
@@ -105,8 +106,19 @@ async def _act(
         yield act
 
 
+async def _weigh(request: Request) -> None:
+    """Whoever opens cases looks identities up; several persons count as they would alone."""
+    sent: Any = await request.json()
+    several = sent.get("persons") if isinstance(sent, dict) else None
+    persons = len(several) if isinstance(several, list) else 1
+    limits, client = request.app.state.limits, request.state.caller.client_id
+    await limits.charge(client, IDENTITY, persons)
+    await limits.charge(client, WRITE, persons - 1)
+
+
 async def _opening(request: Request, response: Response, key: KeyHeader) -> AsyncIterator[Act]:
-    """As an act on a case, but no version of it is known yet: there is no If-Match."""
+    """As an act on a case, but no version of it is known yet: there is no If-Match. Each person counts, before a connection is held."""
+    await _weigh(request)
     async with _acting(request, response, key, None) as act:
         yield act
 

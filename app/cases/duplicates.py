@@ -1,15 +1,21 @@
 """Is this case there already: the same person, election, day and form. Two that are opened at once are told apart by a lock."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from app.access import policy
 from app.cases.act import Act
+from app.cases.reading import STAGES
 from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
+from app.cases.showing import parts_in, standpoint
 from app.cases.visibility import VISIBLE, seen_by
 from app.database import Statement
 from app.vault.seal import digests
 
+MOST = 20  # cases of one person, election, day and form that are looked at
+HANDLING = "penanganan"
 NEWEST = Statement("SELECT max(epoch) FROM key_epoch")
 EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
 # under the newest epoch every opener of the moment makes the same digest of the same number
@@ -17,10 +23,10 @@ LOCK = Statement(
     "SELECT pg_advisory_xact_lock(('x' || encode(substr(CAST(:digest AS bytea), 1, 8), 'hex'))::bit(64)::bigint)"
 )
 SAME = Statement(
-    "SELECT c.id, c.number FROM cases c WHERE c.election = :election AND c.occurred_on = :occurred_on"
+    f"SELECT c.*, {STAGES} FROM cases c WHERE c.election = :election AND c.occurred_on = :occurred_on"
     " AND c.violations && CAST(:violations AS text[])"
     " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
-    f" AND {VISIBLE} ORDER BY c.id LIMIT 5"
+    f" AND {VISIBLE} ORDER BY c.id LIMIT {MOST}"
 )
 
 
@@ -33,7 +39,9 @@ async def lock(act: Act, news: Iterable[NewCase]) -> None:
 
 
 async def require_new(act: Act, new: NewCase, epoch: int) -> None:
-    """409 with the cases that are there; none where the reason for another is recorded. A name alone makes nobody the same."""
+    """409 with the cases in which the caller may know who it is; none where the reason for another is recorded. To anybody else an answer
+    would tell whose number it is: such a case is opened as any other (docs/decisions/0010). A name alone makes nobody the same.
+    """
     numbers = {"nip": new.subject.nip, "nik": new.subject.nik}
     newest = sorted(digest for _, digest in digests(act.vault, [epoch], numbers))
     for digest in newest:
@@ -44,10 +52,17 @@ async def require_new(act: Act, new: NewCase, epoch: int) -> None:
     found = [digest for _, digest in digests(act.vault, epochs, numbers)]
     incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
     rows = await act.session.run(SAME, digests=found, **incident, **seen_by(act.caller))
-    if rows:
-        refusal = DuplicateCase(cases=[_link(row) for row in rows])
-        refusal.shows = [row.id for row in rows]
+    told = [row for row in rows if _identifies(act, row)]
+    if told:
+        refusal = DuplicateCase(cases=[_link(row) for row in told])
+        refusal.shows = [row.id for row in told]
         raise refusal
+
+
+def _identifies(act: Act, case: Any) -> bool:
+    """Whoever opens a case handles it: that is the purpose where none is named."""
+    caller = replace(act.caller, purpose=act.caller.purpose or HANDLING)
+    return policy.identifies(caller, standpoint(case), parts_in(caller, case))
 
 
 def _link(row: Any) -> dict[str, str]:

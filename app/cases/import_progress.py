@@ -30,7 +30,7 @@ LINES = Statement(
 
 def state_of(row: Any) -> str:
     """A job that gives no sign of life has gone with its process."""
-    gone = row.status == "running" and clock.real() - row.beat_at > STALE
+    gone = row.status in ("waiting", "running") and clock.real() - row.beat_at > STALE
     return "stopped" if gone else str(row.status)
 
 

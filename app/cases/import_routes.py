@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.access.caller import Caller, needs
 from app.cases import import_progress, jobs
 from app.cases.act import KeyHeader, Looking
+from app.cases.import_refusals import TooManyImports
 from app.cases.import_schemas import ImportedCase, JobView, LineList
 from app.cases.stage_routes import REFUSED_WRITE
 from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, UnknownReference, ValidationFailed
@@ -17,7 +18,7 @@ from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 LINES = "application/x-ndjson"
-FILE = Depends(Takes(jobs.MOST_BYTES, LINES))
+FILE = Depends(Takes(jobs.MOST_BYTES, LINES, spooled=True))
 Importer = Annotated[Caller, needs("cases:import")]
 REFUSED = (InsufficientScope, NotFound, UnknownReference, ValidationFailed, AccessNotRecorded)
 
@@ -34,15 +35,16 @@ def _said() -> dict[str, Any]:
     operation_id="start_import",
     status_code=202,
     response_model=JobView,
-    responses=problems(*REFUSED_WRITE),
+    responses=problems(*REFUSED_WRITE, TooManyImports),
     openapi_extra=_said(),
 )
 async def start_import(request: Request, response: Response, key: KeyHeader, _: Importer, __: None = FILE) -> JobView:
-    """Older cases, one a line (NDJSON, up to 32 MiB): each with its report and every post so far, under the procedure of its time.
+    """Older cases, one a line (NDJSON, up to 32 MiB, 64 KiB a line): each with its report and every post so far, under the procedure of its time.
     Each line is a transaction of its own with a key of its own, and has a result of its own. Business dates are those of the line; the log
     time is now. Sent again with the same Idempotency-Key, a stopped job goes on, and lines that are there stay as they are.
+    One job of a client runs, three may wait.
     """
-    return await jobs.start(request, response, key, await request.body())
+    return await jobs.start(request, response, key, request.state.upload)
 
 
 @router.get("/v1/imports/{job}", operation_id="read_import", response_model=JobView, responses=problems(*REFUSED))

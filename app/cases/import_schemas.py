@@ -30,10 +30,12 @@ class ImportedCase(NewCase):
 
 
 class JobView(BaseModel):
-    """An import: how far it is, and how its lines went. `stopped`: send the same file with the same key to go on."""
+    """An import: how far it is, and how its lines went. `waiting`: another one of this client runs. `stopped`: send the same file with
+    the same key to go on.
+    """
 
     id: UUID
-    status: Literal["running", "done", "stopped"]
+    status: Literal["waiting", "running", "done", "stopped"]
     sha256: str
     lines: int
     imported: int

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
 from app import clock
-from app.cases import charging, checks, duplicates, opening, posting, projecting
+from app.cases import charging, checks, duplicates, opening, posting, preparing, projecting
 from app.cases.act import Act
 from app.cases.bodies import MODELS
 from app.cases.entering import append_fitting, asked, owners
@@ -52,7 +52,7 @@ class Imported:
 async def import_case(act: Act, line: ImportedCase, batch: Together, began: date) -> Imported:
     """`batch`: what else must be on record with it, in the same statement. `began`: the first day of this ledger."""
     procedure = _procedure(line)
-    opening.require_known(line)
+    preparing.require_known(line)
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
     locked = await next_number(act.session, act.vault, act.request)
@@ -61,7 +61,7 @@ async def import_case(act: Act, line: ImportedCase, batch: Together, began: date
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
     bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
     first = procedure.stages[line.posts[0].stage]
-    opening.require_identified(line, first, line.posts[0].outcome)
+    preparing.require_identified(line, first, line.posts[0].outcome)
     posts = _past(procedure, line, bodies)
     try:
         deciders = Deciders(act.caller.snapshot.mandates, act.caller.snapshot.parties, act.caller.party, began)
@@ -75,7 +75,7 @@ async def import_case(act: Act, line: ImportedCase, batch: Together, began: date
 def _procedure(line: ImportedCase) -> Procedure:
     """The one that is named, which only an import may do, or the one in force on the day of receipt."""
     if line.procedure is None:
-        return opening.governing(line)
+        return preparing.governing(line)
     received, found = line.report.received_on, rulebook().procedures.get(line.procedure)
     if received > clock.today():
         raise ValidationFailed(checks.in_future("/report/received_on"))

@@ -1,8 +1,8 @@
 """Several at once: a report that names several persons, all or none; the same stage of many cases, each with a result of its own."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID, uuid5
@@ -12,13 +12,14 @@ from fastapi import Request
 from app.access import policy
 from app.access.signatures import spend_now
 from app.access.trail import Trail, write
-from app.cases import duplicates, opening, posting
+from app.cases import duplicates, opening, posting, preparing
 from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.bulk_schemas import Opened, StageResult, StageResults
 from app.cases.schemas import NewCase, Written
 from app.database import Statement
 from app.errors import DomainError, Flaw, IdempotencyKeyReused, ValidationFailed
+from app.http.limits import WRITE
 from app.ledger.canonical import canonical
 from app.problems import document
 from app.procedure.scopes import stage_scope
@@ -60,19 +61,31 @@ def item_key(key: UUID, n: int) -> UUID:
 async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened:
     """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
     _require_each_once(persons)
-    await duplicates.lock(act, [person.case for person in persons])
+    cases = []
+    for n, person in enumerate(persons):
+        with _placed(n, person):
+            cases.append(preparing.prepared(person.case, stage, person.outcome, person.body))
+    policy.require_may_open(act.caller, cases[0].stage)
+    await duplicates.lock(act, [case.new for case in cases])
     await spend_now(act.session, act.signed)
     written: list[Written] = []
-    for n, person in enumerate(persons):
-        try:
-            written.append(await opening.open_case(_of_person(act, n), person.case, stage, person.outcome, person.body))
-        except DomainError as error:
-            error.flaws = tuple(replace(f, pointer=_pointer(f.pointer, n, person)) for f in error.flaws)
-            error.members["at"] = f"/persons/{n}"
-            raise
+    for n, (person, case) in enumerate(zip(persons, cases, strict=True)):
+        with _placed(n, person):
+            written.append(await opening.register(_of_person(act, n), case))
     for name in ("ETag", "Location"):
         del act.response.headers[name]
     return Opened(cases=written)
+
+
+@contextmanager
+def _placed(n: int, person: Person) -> Iterator[None]:
+    """A refusal says of which person it is."""
+    try:
+        yield
+    except DomainError as error:
+        error.flaws = tuple(replace(f, pointer=_pointer(f.pointer, n, person)) for f in error.flaws)
+        error.members["at"] = f"/persons/{n}"
+        raise
 
 
 def _pointer(pointer: str, n: int, person: Person) -> str:
@@ -101,6 +114,7 @@ def _of_person(act: Act, n: int) -> Act:
 async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items: Sequence[StagePost]) -> StageResults:
     """Each item in a transaction of its own, in their order: what one is refused for does not touch the others."""
     policy.require_scope(request.state.caller, stage_scope(stage))
+    await request.app.state.limits.charge(request.state.caller.client_id, WRITE, len(items) - 1)
     if request.state.signed is not None:
         async with request.app.state.database.writing(request.state.caller.who) as session:
             await spend_now(session, request.state.signed)

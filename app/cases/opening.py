@@ -10,17 +10,17 @@ from uuid_utils.compat import uuid7
 
 from app import clock
 from app.access import policy
-from app.cases import charging, checks, duplicates, projecting
+from app.cases import duplicates, projecting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.entering import asked, finish, owners, replayed
 from app.cases.locking import next_number
 from app.cases.number import case_number
+from app.cases.preparing import Prepared, prepared
 from app.cases.projecting import Dated
 from app.cases.schemas import NewCase, Written
 from app.cases.sealing import EntryParts
 from app.database import Together
-from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.procedure import charges, rules, views
 from app.procedure.deadlines import Due
@@ -47,106 +47,19 @@ class Draft:
 
 async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
     """Register a case and post its first stage."""
-    stored = body.stored()
-    procedure = governing(new)
-    first = _first(procedure, stage)
-    checks.require_outcome(first, outcome)
-    require_known(new)
-    charging.require_phase(
-        new.election, new.contest, new.incident.occurred_on, new.violations, "/violations", new.phase_override
-    )
-    require_identified(new, first, outcome)
-    checks.require_sound(stored)
-    checks.require_complete(first, outcome, stored)
+    return await register(act, prepared(new, stage, outcome, body))
+
+
+async def register(act: Act, case: Prepared) -> Written:
+    """May the caller, is it there already, do it."""
     locked = await next_number(act.session, act.vault, act.request)
     if locked.replay is not None:
         return await replayed(act, locked.replay)
-    policy.require_may_open(act.caller, first)
-    await duplicates.require_new(act, new, locked.row.epoch)
-    number = case_number(clock.today().year, locked.row.serial)
-    return await _record(act, Draft(uuid7(), number, new, procedure, first, outcome, stored, locked.row.epoch))
-
-
-def governing(new: NewCase) -> Procedure:
-    """The procedure in force on the day the report was received."""
-    received = new.report.received_on
-    if received > clock.today():
-        raise ValidationFailed(checks.in_future("/report/received_on"))
-    found = rulebook().governing(received)
-    if found is None:
-        earliest = rulebook().current()[0].valid_from
-        flaw = Flaw(
-            "/report/received_on",
-            "NO_PROCEDURE",
-            f"Tidak ada prosedur yang berlaku pada tanggal ini (paling awal {earliest}).",
-            f"No procedure was in force on this day (the earliest is {earliest}).",
-        )
-        raise ValidationFailed(flaw)
-    return found
-
-
-def _first(procedure: Procedure, stage: str) -> Stage:
-    """The body must be of a first stage of the governing procedure."""
-    if stage not in procedure.first_stages:
-        first = ", ".join(procedure.first_stages)
-        flaw = Flaw(
-            "/body",
-            "WRONG_FIRST_STAGE",
-            f"Laporan dengan tanggal terima ini mengikuti {procedure.code}: isi tahap {first}.",
-            f"A report received on this day follows {procedure.code}: send the body of {first}.",
-        )
-        raise ValidationFailed(flaw)
-    return procedure.stages[stage]
-
-
-def require_known(new: NewCase) -> None:
-    """Every code exists, the days are in order, the numbers can be real."""
-    codes = rulebook().catalogue
-    pairs = [
-        ("/election", new.election, codes.codes("elections")),
-        ("/report/kind", new.report.kind, codes.codes("report_kinds")),
-        ("/subject/job_level", new.subject.job_level, codes.codes("job_levels")),
-        ("/subject/kind", new.subject.kind, codes.codes("subject_kinds")),
-        ("/incident/province", new.incident.province, codes.codes("provinces")),
-        ("/incident/channel", new.incident.channel, codes.codes("channels")),
-        *((f"/violations/{n}", v, codes.codes("violations")) for n, v in enumerate(new.violations)),
-    ]
-    unknown = [checks.unknown_code(pointer) for pointer, code, known in pairs if code not in known]
-    if new.contest is not None and not unknown and new.contest not in contests(new.election):
-        unknown.append(checks.unknown_code("/contest"))
-    if unknown:
-        raise UnknownReference(*unknown)
-    if new.incident.occurred_on > new.report.received_on:
-        raise ValidationFailed(_after_report())
-    numbers = {"/subject/nip": (new.subject.nip, "nip"), "/subject/nik": (new.subject.nik, "nik")}
-    checks.require_numbers(numbers, new.subject.kind)
-
-
-def require_identified(new: NewCase, stage: Stage, outcome: str) -> None:
-    """Neither NIP nor NIK only while the person is not identified: such a report has an outcome of its own."""
-    if stage.outcomes[outcome].identified and not (new.subject.nip or new.subject.nik):
-        others = ", ".join(o.code for o in stage.outcomes.values() if not o.identified)
-        flaw = Flaw(
-            "/subject/nip",
-            "REQUIRED",
-            f"Hasil ini memerlukan NIP atau NIK; tanpa keduanya pilih {others}.",
-            f"This outcome needs a NIP or NIK; without either choose {others}.",
-        )
-        raise ValidationFailed(flaw)
-
-
-def contests(election: str) -> set[str]:
-    rows: Any = rulebook().catalogue.codes("elections")[election].get("designation", [])
-    return {row["contest"] for row in rows}
-
-
-def _after_report() -> Flaw:
-    return Flaw(
-        "/incident/occurred_on",
-        "DATE_ORDER",
-        "Peristiwa tidak mungkin terjadi sesudah laporannya diterima.",
-        "The incident cannot lie after the receipt of its report.",
-    )
+    policy.require_may_open(act.caller, case.stage)
+    await duplicates.require_new(act, case.new, locked.row.epoch)
+    number, epoch = case_number(clock.today().year, locked.row.serial), locked.row.epoch
+    draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, epoch)
+    return await _record(act, draft)
 
 
 async def _record(act: Act, draft: Draft) -> Written:

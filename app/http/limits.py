@@ -12,7 +12,9 @@ from starlette.types import Scope
 from app.database import Database, Statement
 from app.errors import RateLimited
 
-DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100"
+DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100, public=100/1000, identity=20/2000"
+IDENTITY = "identity"  # the measure of identities that a client looks up
+WRITE = "write"  # each item of several counts as it would alone
 SAID = re.compile(r"([a-z]+)=([0-9.]+)/([0-9]+)")
 MOST_AT_ONCE = 16  # that a process takes from the shared measure, while it needs them
 LEASE_SECONDS = 1.0
@@ -116,6 +118,21 @@ class Limits:
             lease.left -= 1
         return self._headers(measure, lease, time.monotonic())
 
+    async def charge(self, who: str, class_: str, cost: int = 1) -> None:
+        """What a request weighs beyond one: RateLimited where that is more than is left. More than a full measure holds costs all of it."""
+        if cost == 1:
+            await self.take(who, class_)
+        if cost <= 1:
+            return
+        lease, measure = self._lease(who, class_), self._measures[class_]
+        async with lease.asking:
+            if await self._take(lease, measure, who, min(cost, measure.burst)):
+                lease.left = 0
+                return
+            now = time.monotonic()
+            lease.refused_until = now + HELD_SECONDS
+            raise self._refusal(measure, lease, now, cost)
+
     def tell(self, scope: Scope, who: str, class_: str) -> None:
         """Remember what was asked by whom when it was refused."""
         if len(self._told) > MOST_KNOWN:
@@ -160,8 +177,9 @@ class Limits:
         lease.left, lease.ends = size, now + LEASE_SECONDS
         return True
 
-    def _refusal(self, measure: Measure, lease: Lease, now: float) -> RateLimited:
-        after = max(1, math.ceil(lease.refused_until - now))
+    def _refusal(self, measure: Measure, lease: Lease, now: float, cost: int = 1) -> RateLimited:
+        missing = (min(cost, measure.burst) - lease.rest) * measure.each
+        after = max(1, math.ceil(lease.refused_until - now), math.ceil(missing))
         return RateLimited(headers={"Retry-After": str(after), **self._headers(measure, lease, now)})
 
     def _headers(self, measure: Measure, lease: Lease, now: float) -> dict[str, str]:

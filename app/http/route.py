@@ -23,16 +23,19 @@ from app.errors import (
     ValidationFailed,
 )
 from app.http import strict_json
+from app.http.spool import closed_when_refused, spool
 
 MAX_BODY = 64 * 1024
 JSON = "application/json"
 
 
 class Takes:
-    """A dependency by which an operation declares that it takes a larger body, or another type of one."""
+    """A dependency by which an operation declares that it takes a larger body, another type of one, or one that goes to disk
+    (`request.state.upload`).
+    """
 
-    def __init__(self, most: int, media_type: str = "application/json") -> None:
-        self.most, self.media_type = most, media_type
+    def __init__(self, most: int, media_type: str = "application/json", *, spooled: bool = False) -> None:
+        self.most, self.media_type, self.spooled = most, media_type, spooled
 
     async def __call__(self) -> None:
         """Only declared; the route reads it."""
@@ -72,31 +75,41 @@ class GuardedRoute(APIRoute):
         has_body = self.body_field is not None
         # what writes names its request by a key; a guard that has `with_body` then looks at what was sent
         signed = [guard for d in found if (guard := getattr(d.call, "with_body", None))]
-        of_lines = takes.media_type != JSON
+        typed = has_body or takes.media_type != JSON
         needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
         large = takes.most > MAX_BODY
         self.class_ = "admin" if self.path.startswith(ADMIN) else "bulk" if large else "write" if needs_key else "read"
         known = {f.alias for d in found for f in d.query_params}
 
-        async def handler(request: Request) -> Response:
-            if has_body or of_lines:
+        async def checked(request: Request) -> Request:
+            if typed:
                 _require_type(request, takes)
             for guard in guards:
                 await guard(request)
             _require_text(request)
             _require_known(request, known)
-            raw = await read_whole(request, takes.most) if has_body or needs_key else b""
+            raw = await _arrived(request, takes) if typed or needs_key else b""
             for guard in signed if needs_key else ():
                 await guard(request, raw)
-            if has_body:
-                request = ParsedRequest(request, raw, _parsed(raw))
-            elif needs_key:
-                request = ParsedRequest(request, raw, None)
+            if has_body or needs_key:
+                request = ParsedRequest(request, raw, _parsed(raw) if has_body else None)
             if needs_key:
                 _require_key(request)
-            return await inner(request)
+            return request
+
+        async def handler(request: Request) -> Response:
+            with closed_when_refused(request):
+                return await inner(await checked(request))
 
         return handler
+
+
+async def _arrived(request: Request, takes: Takes) -> bytes:
+    """The body, whole; of one that goes to disk none."""
+    if takes.spooled:
+        request.state.upload = await spool(request, takes.most)
+        return b""
+    return await read_whole(request, takes.most)
 
 
 def _parsed(raw: bytes) -> Any:

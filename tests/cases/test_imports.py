@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 from uuid import uuid4
@@ -79,7 +80,7 @@ def imported(api: House, lines: list[Any], party: str = "bkn", key: str | None =
     assert answer.status_code == 202, answer.text
     job, deadline = answer.json(), time.monotonic() + 60
     while job["status"] != "done":
-        assert job["status"] == "running" and time.monotonic() < deadline, job
+        assert job["status"] in ("waiting", "running") and time.monotonic() < deadline, job
         time.sleep(0.02)
         job = api.get(party, answer.headers["Location"]).json()
     found: list[dict[str, Any]] = api.get(party, f"{answer.headers['Location']}/lines?limit=200").json()["data"]
@@ -213,6 +214,7 @@ def test_each_line_has_its_own_result_and_no_value_is_repeated(api: House) -> No
         (line(posts__2__outcome="terbukti"), "UNKNOWN_REFERENCE", "/posts/2/outcome"),
         (line(posts__3__stage="verval_kasn", posts__3__outcome="terbukti", posts__3__body=line()["posts"][4]["body"]), "VALIDATION_FAILED", "/posts/3"),
         (line(posts__1__body={"decided_on": "2020-10-04", "rahasia": 1}), "VALIDATION_FAILED", "/posts/1/body"),
+        (line(reason="x" * 70_000), "BODY_TOO_LARGE", None),
         (line(violations=["ke_04"]), "CHARGE_NOT_IN_PHASE", "/violations/0"),
         ({**twin, "key": str(uuid4())}, "DUPLICATE_CASE", ""),
         (line(key=None), "VALIDATION_FAILED", "/key"),
@@ -328,3 +330,63 @@ def test_no_case_is_opened_with_the_procedure_of_2020(api: House) -> None:
     assert api.send("bawaslu", "/v1/cases", body).json()["errors"][0]["code"] == "NO_PROCEDURE"
     named = api.send("bawaslu", "/v1/cases", {**body, "procedure": "skb_2020"})
     assert named.json()["errors"][0]["code"] == "UNKNOWN_MEMBER"
+
+
+def test_each_line_that_looks_a_person_up_is_on_the_trail(api: House) -> None:
+    api.at("2025-07-01")
+    first = line()
+    twin = {**first, "key": str(uuid4())}
+    (done,) = imported(api, [first])
+    answer = send(api, [twin, "{"])
+    deadline = time.monotonic() + 30
+    while api.get("bkn", answer.headers["Location"]).json()["status"] != "done":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    seen = api.accesses(answer.headers["x-request-id"])
+    assert sorted((row.status, row.code) for row in seen) == [
+        (202, None),
+        (400, "INVALID_JSON"),
+        (409, "DUPLICATE_CASE"),
+    ]
+    (told,) = [row for row in seen if row.code == "DUPLICATE_CASE"]
+    assert [str(c) for c in told.case_ids] == [done["case_id"]]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"\n" * 8_000_000, b"[" * 8_000_000, b'{"a":' * 1_500_000, b"{}\n" * 100_001],
+    ids=["line breaks", "one deep line", "objects in one line", "too many lines"],
+)
+def test_a_file_that_holds_no_case_keeps_nobody_waiting(api: House, raw: bytes) -> None:
+    """Its lines are counted off the loop, none is parsed beyond 64 KiB: others are answered meanwhile."""
+    api.at("2025-07-01")
+    headers = api.headers("bkn", Idempotency_Key=str(uuid4())) | {"Content-Type": "application/x-ndjson"}
+    slowest: list[float] = []
+    with ThreadPoolExecutor(2) as pool:
+        sent = pool.submit(api.http.post, "/v1/imports", content=raw, headers=headers)
+        while not sent.done():
+            began = time.monotonic()
+            assert api.http.get("/health/live").status_code == 200
+            slowest.append(time.monotonic() - began)
+        answer = sent.result()
+    assert answer.status_code in (202, 422), answer.text
+    if answer.status_code == 422:
+        assert answer.json()["errors"][0]["code"] == "LINES"
+    assert max(slowest) < 1.5, "a second and a half: the loop stood still for four to seven"
+
+
+def test_one_job_of_a_client_runs_three_wait_and_the_next_is_told_to_come_again(api: House) -> None:
+    api.at("2025-07-01")
+    running = send(api, [line() for _ in range(40)])
+    waiting = [send(api, [line()]) for _ in range(3)]
+    assert [a.status_code for a in (running, *waiting)] == [202] * 4
+    refused = send(api, [line()])
+    assert refusal(refused) == (429, "TOO_MANY_IMPORTS") and refused.headers["Retry-After"]
+    assert send(api, [line()], party="kemenpanrb").status_code != 429, "another client has jobs of its own"
+    states = [api.get("bkn", a.headers["Location"]).json()["status"] for a in (running, *waiting)]
+    assert states.count("running") <= 1
+    deadline = time.monotonic() + 60
+    for answer in (running, *waiting):
+        while api.get("bkn", answer.headers["Location"]).json()["status"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

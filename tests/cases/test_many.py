@@ -9,6 +9,7 @@ import psycopg
 
 from app import embedded, roles
 from tests.house import House, refusal
+from tests.http.test_limits import measures
 from tests.replaying import check_replay
 from tests.walks import body_for, first_body
 
@@ -27,14 +28,23 @@ def test_the_same_person_election_day_and_form_is_one_case(api: House) -> None:
     api.at("2024-10-10")
     body = opening()
     first = api.send("bkn", "/v1/cases", body)
-    answer = api.send("bawaslu", "/v1/cases", again(body))
+    answer = api.send("bkn", "/v1/cases", again(body))
     assert refusal(answer) == (409, "DUPLICATE_CASE")
     case = first.json()["id"]
     assert answer.json()["cases"] == [{"id": case, "number": first.json()["number"], "href": f"/v1/cases/{case}"}]
     assert body["subject"]["nip"] not in answer.text
-    overridden = api.send("bawaslu", "/v1/cases", again(body, duplicate_override="Peristiwa lain pada hari yang sama."))
+    overridden = api.send("bkn", "/v1/cases", again(body, duplicate_override="Peristiwa lain pada hari yang sama."))
     assert overridden.status_code == 201
     check_replay(api, overridden.json()["id"])
+
+
+def test_no_answer_tells_whoever_may_not_identify_that_a_case_is_about_a_person(api: House) -> None:
+    """Else a number that is guessed, with an election, a day and a form, would be confirmed by a 409."""
+    api.at("2024-10-10")
+    body = opening()
+    first = api.send("bkn", "/v1/cases", body).json()["id"]
+    guess = api.send("bawaslu", "/v1/cases", again(body))
+    assert guess.status_code == 201 and first not in guess.text
 
 
 def test_another_day_form_election_or_person_is_another_case(api: House) -> None:
@@ -204,3 +214,46 @@ def test_a_hundred_posts_fit_into_one_request(api: House) -> None:
     items = [{"case_id": str(uuid4()), "if_match": '"1"', **post} for _ in range(100)]
     answer = api.send("bkn", "/v1/stage-posts", {"stage": "verifikasi_satgas", "posts": items})
     assert answer.status_code == 200 and answer.json()["refused"] == 100
+
+
+def test_a_report_of_guesses_looks_nobody_up_when_one_of_its_persons_is_refused(api: House) -> None:
+    """Valid guesses beside one wrong person told which guesses were right, and left no trace."""
+    api.at("2024-10-10")
+    known = opening()
+    assert api.send("bkn", "/v1/cases", known).status_code == 201
+    guesses = report({}, {}, incident=known["incident"], election=known["election"], violations=known["violations"])
+    guesses["persons"][0]["subject"] = known["subject"]
+    guesses["persons"][1]["subject"] = {**known["subject"], "nip": "199013012015031001"}
+    answer = api.send("bkn", "/v1/reports", guesses)
+    assert answer.status_code == 422 and answer.json()["at"] == "/persons/1", answer.text
+    assert "cases" not in answer.json() and api.accesses(answer.headers["x-request-id"])[0].case_ids == []
+    guesses["persons"].pop()
+    assert refusal(api.send("bkn", "/v1/reports", guesses)) == (409, "DUPLICATE_CASE"), "it was a right guess"
+
+
+def test_identities_that_a_client_looks_up_are_measured(api: House) -> None:
+    """By searches, by openings, and by each person of a report."""
+    api.at("2024-10-10")
+    with measures(api, "identity=0.001/3"):
+        searched = [
+            api.send("kemendagri", "/v1/cases/search", {"nip": opening()["subject"]["nip"]}, X_Purpose="penanganan")
+            for _ in range(4)
+        ]
+        assert [a.status_code for a in searched] == [200] * 3 + [429]
+        assert api.send("bkn", "/v1/reports", report({}, {}, {})).status_code == 201
+        assert refusal(api.send("bkn", "/v1/cases", opening())) == (429, "RATE_LIMITED")
+
+
+def test_several_at_once_count_as_they_would_alone(api: House) -> None:
+    """Also those that are refused: what costs is the look at them."""
+    api.at("2024-10-10")
+    items = [
+        {"case_id": str(uuid4()), "if_match": '"1"', **body_for("sbt_2024", "verifikasi_satgas", "lolos")}
+        for _ in range(9)
+    ]
+    with measures(api, "write=0.001/10, read=0.001/8, bulk=1/20"):
+        sent = {"stage": "verifikasi_satgas", "posts": items}
+        answers = [api.send("bkn", "/v1/stage-posts", sent).status_code for _ in range(2)]
+        assert answers == [200, 429]
+        pages = [api.get("bkn", "/v1/cases?limit=200").status_code for _ in range(3)]
+        assert pages == [200, 200, 429], "a list of 200 weighs as much as four of 50"

@@ -1,0 +1,45 @@
+"""The lines of a file that is imported, one after the other from disk: counted off the loop, none of them longer than LONGEST_LINE."""
+
+import codecs
+from collections.abc import Iterator
+from typing import BinaryIO
+
+LONGEST_LINE = 64 * 1024
+MOST_LINES = 100_000
+CHUNK = 1024 * 1024
+
+
+class TooManyLinesError(Exception):
+    """A file has more line breaks than an import may have lines, empty ones included."""
+
+
+def count_lines(file: BinaryIO) -> int:
+    """How many lines hold something. Runs in a thread: a file of line breaks alone takes as long as any."""
+    breaks = 0
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        breaks += chunk.count(b"\n")
+        if breaks > MOST_LINES:
+            raise TooManyLinesError
+    return sum(1 for _ in lines(file))
+
+
+def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Number and bytes of each line that holds something; None for one that is too long."""
+    file.seek(0)
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            _skip(file)
+            yield number, None
+        elif line.strip():
+            yield number, line
+
+
+def _skip(file: BinaryIO) -> None:
+    """To the end of a line that is too long."""
+    while (rest := file.readline(CHUNK)) and not rest.endswith(b"\n"):
+        continue
