@@ -218,13 +218,13 @@ async def _work(settings: Settings) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(sequencer.run())
         if settings.database_url is not None:
-            group.create_task(_watch(settings.database_url.get_secret_value()))
+            group.create_task(_watch(settings.database_url.get_secret_value(), sandbox=settings.sandbox))
 
 
-async def _watch(url: str) -> None:
+async def _watch(url: str, *, sandbox: bool) -> None:
     database = Database.connect(url, size=2)
     await database.open()
-    standing = Standing(database)
+    standing = Standing(database, sandbox=sandbox)
     await standing.current()
     async with database.reading(SERVICE) as session:
         calendars = await load_calendars(session)

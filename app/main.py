@@ -115,7 +115,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.witnesses = read_policy(settings.witnesses, settings.witness_quorum)
     app.state.receipts = Receipts(settings.keys, make=settings.sandbox)
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
-    app.state.standing = Standing(app.state.database)
+    app.state.standing = Standing(app.state.database, sandbox=settings.sandbox)
     await app.state.standing.current()
     app.state.limits = Limits(app.state.database, read_measures(settings.rate_limits))
     async with app.state.database.reading(SERVICE) as session:

@@ -24,6 +24,7 @@ FOUNDED = Statement(
 UNSIGNED = Statement(
     "SELECT string_agg(code, ', ') FROM party WHERE kind IN ('agency', 'ppk', 'operator') AND signatures <> 'required'"
 )
+MOVED = Statement("SELECT count(*) FROM clock_move")
 PRODUCTION = "production"
 
 
@@ -111,6 +112,8 @@ async def _require_registers(session: Session) -> None:
         raise UnsafeError(
             f"This ledger was founded as a {_plain(founded)}: production starts on a database of its own."
         )
+    if await session.value(MOVED):
+        raise UnsafeError("The time of this ledger was moved: only a sandbox's may be. Run `sbt verify --db`.")
     unsigned = await session.value(UNSIGNED)
     if unsigned:
         raise UnsafeError(f"In production who posts stages or keeps registers signs it: {_plain(unsigned)} need not.")

@@ -4,21 +4,23 @@ keys have the party's consent. From the founding keys on.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from app.access.consent import is_consented, is_signed, recovery_text
-from app.access.registration import GIVING, SIGN, entries_of
+from app.access.registration import AUTH, GIVING, REQUIRED, SIGN, entries_of
 from app.audit.operator_acts import SIGNED, require_operator_signed
 from app.audit.signed_entries import KnownRegisters, SignedEntries
 from app.ledger.parts import unb64u
 from app.ledger.report import NOT_CHECKED, Report
+from app.ledger.verify_leaves import BOUND, ERASURES, PRODUCTION, SIGNED_RULES
 
-PRODUCTION = "production"
 OPERATOR = "operator"
-SIGNED_RULES = 2  # of a ledger that was founded when operators signed already, and parties consented
 TWO_OPERATORS = 2
-ERASURES = {"subject.erased", "erasure.refused"}
+ADMIN = "admin:write"
+RECOVERABLE = {"client.registered", "key.registered", "party.resumed"}
+TAKING = {"client.suspended", "party.suspended", "key.suspended", "key.retired", "grant.set"}
 Members = Mapping[str, Any]
 Facts = Mapping[str, Any]
 
@@ -37,6 +39,7 @@ class Agreements:
         default_factory=dict
     )  # what an approved change has yet to put on record
     recovered: list[tuple[str, Any]] = field(default_factory=list)  # the same of a recovery by the founding keys
+    recoveries: set[bytes] = field(default_factory=set)
     founders: dict[str, Facts] = field(default_factory=dict)  # signing keys of operators from before the founding
 
     def add(self, index: int, members: Members) -> None:
@@ -62,6 +65,7 @@ class Agreements:
             self.report.count("signatures")
             try:
                 require_operator_signed(self.entries, members)
+                self._require_scope(members)
             except (ValueError, KeyError, TypeError) as error:
                 self._find("SIGNATURE_WRONG", index, str(error), "signatures")
         elif self.environment == PRODUCTION and self.rules >= SIGNED_RULES:
@@ -69,6 +73,11 @@ class Agreements:
         elif self.environment == PRODUCTION:
             why = "this ledger is older than signed acts of operators: some have no signature"
             self.report.skip("signatures", NOT_CHECKED, why)
+
+    def _require_scope(self, members: Members) -> None:
+        client = self.registers.rows["client"].get((members["client"],), {})
+        if ADMIN not in client.get("scopes", ()) and self.entries.was_known(members, "scopes", members["client"]):
+            raise ValueError(f"its client has no scope {ADMIN}")
 
     def _founded(self, index: int, members: Members, facts: Facts) -> None:
         if self.environment is not None or members["client"] is not None:
@@ -96,17 +105,34 @@ class Agreements:
         row |= {"decision": facts["decision"], **decided}
         if facts["decision"] == "approved":
             self.waiting[row["id"]] = entries_of(row["kind"], row["facts"])
-            self._require_consent(index, row)
+            self._require_consent(index, row, datetime.fromisoformat(members["received_at"]))
 
     def _given(self, index: int, members: Members, facts: Facts) -> None:
         """After the founding nothing gives power but an approved change, once; or a recovery."""
         if self.environment is None and members["type"] == "key.registered" and facts["purpose"] == SIGN:
             self.founders[facts["key"]] = facts
+        if self.environment == PRODUCTION and self.rules >= SIGNED_RULES:
+            self._require_possible(index, members["type"], facts)
         own = {name: value for name, value in facts.items() if name != "change"}
         if members["client"] is None and (members["type"], own) in self.recovered:
             self.recovered.remove((members["type"], own))
         elif self.environment == PRODUCTION or "change" in facts:
             self._require_agreed(index, facts.get("change"), members, (members["type"], own))
+
+    def _require_possible(self, index: int, type_: str, facts: Facts) -> None:
+        """What no two operators can agree on: a policy that lets a party off, a second fingerprint, one beside keys that are there."""
+        kind = facts.get("kind") if type_ == "party.registered" else self._kind(facts.get("party"))
+        if type_ in ("party.registered", "party.policy_set") and kind in BOUND and facts["signatures"] != REQUIRED:
+            self._find("POLICY_WEAKENED", index, "in production whoever posts or keeps registers signs")
+        if type_ != "party.anchored":
+            return
+        rows = self.registers.rows
+        mine = {client["id"] for client in rows["client"].values() if client["party"] == facts["party"]}
+        keys = [k for k in rows["client_key"].values() if k["client_id"] in mine and k["purpose"] == SIGN]
+        if keys or rows["party"].get((facts["party"],), {}).get("fingerprint") is not None:
+            self._find("NOT_AGREED", index, "a fingerprint is put on record once, before the party's first key")
+        later = set(self.report.says.get("fingerprints_after_the_founding", "").split(", ")) - {""} | {facts["party"]}
+        self.report.says["fingerprints_after_the_founding"] = ", ".join(sorted(later))
 
     def _erased(self, index: int, members: Members) -> None:
         """An erasure, or its refusal, under the document that two operators agreed on."""
@@ -127,7 +153,7 @@ class Agreements:
         else:
             self.waiting[row["id"]].remove(entry)
 
-    def _require_consent(self, index: int, row: Mapping[str, Any]) -> None:
+    def _require_consent(self, index: int, row: Mapping[str, Any], at: datetime) -> None:
         """The party whose keys these are said so: by a key of its that signed then, the first by the fingerprint on record."""
         facts = row["facts"]
         if row["kind"] not in ("client.registered", "key.registered"):
@@ -138,19 +164,22 @@ class Agreements:
         if self._kind(party) == OPERATOR or (not asked and "consent" not in facts):
             return
         fresh = facts.get("keys", [facts])
-        consent, signing = facts.get("consent") or {}, self._consenting(party, fresh, asked=asked)
+        consent, signing = facts.get("consent") or {}, self._consenting(party, fresh, at, asked=asked)
         point = signing.get(consent.get("key", ""))
         kids = [key["key"] for key in fresh]
         if point is None or not is_consented(*point, consent["signature"], facts["client"], kids):
             self._find("NOT_CONSENTED", index, f"{party} did not consent to these keys", "signatures")
 
-    def _consenting(self, party: str | None, fresh: Sequence[Facts], *, asked: bool) -> dict[str, tuple[str, str]]:
+    def _consenting(
+        self, party: str | None, fresh: Sequence[Facts], at: datetime, *, asked: bool
+    ) -> dict[str, tuple[str, str]]:
         """`asked`: only the fingerprint on record lets a first key consent to itself; in a sandbox any may."""
         rows = self.registers.rows
         mine = {key["id"] for key in rows["client"].values() if key["party"] == party}
         ever = [key for key in rows["client_key"].values() if key["client_id"] in mine and key["purpose"] == SIGN]
         if ever:
-            return {key["kid"]: (key["x"], key["y"]) for key in ever if not key["suspended"]} | (
+            good = [key for key in ever if not key["suspended"] and key["expires_at"] > at]
+            return {key["kid"]: (key["x"], key["y"]) for key in good} | (
                 {} if asked else {key["key"]: (key["x"], key["y"]) for key in fresh}
             )
         known = rows["party"].get((party,))
@@ -162,8 +191,12 @@ class Agreements:
         return row["kind"] if row else None
 
     def _recovered(self, index: int, facts: Facts) -> None:
-        """Two founding operators' keys give the registers back to operators of theirs."""
+        """Two founding operators' keys give the registers back to operators of theirs, and to nobody else; once."""
         text, signers = recovery_text(facts["entries"]), set()
+        if text in self.recoveries or not self._of_operators(facts["entries"]):
+            self._find("NOT_AGREED", index, "a recovery registers operators alone, and is made once", "signatures")
+            return
+        self.recoveries.add(text)
         for consent in facts["consents"]:
             founder = self.founders.get(consent["key"])
             if founder and is_signed(founder["x"], founder["y"], unb64u(consent["signature"]), text):
@@ -172,6 +205,55 @@ class Agreements:
             self._find("NOT_AGREED", index, "no two founding keys signed this recovery", "signatures")
             return
         self.recovered += [(type_, said) for type_, said in facts["entries"]]
+
+    def _of_operators(self, entries: Sequence[Any]) -> bool:
+        """Whether a recovery gives keys and clients to parties of operators alone."""
+        fresh = {said["client"]: said["party"] for type_, said in entries if type_ == "client.registered"}
+        for type_, said in entries:
+            known = self.registers.rows["client"].get((said.get("client"),), {})
+            party = said.get("party") or fresh.get(said.get("client")) or known.get("party")
+            if type_ not in RECOVERABLE or self._kind(party) != OPERATOR:
+                return False
+        return True
+
+    def active(self, members: Members) -> int:
+        """Operators that can act before an entry that may take one away; 0 where it cannot."""
+        if members["type"] not in TAKING or self.environment != PRODUCTION or self.rules < SIGNED_RULES:
+            return 0
+        return len(self._able(datetime.fromisoformat(members["received_at"])))
+
+    def _able(self, at: datetime) -> set[str]:
+        rows = self.registers.rows
+        good: dict[str, set[str]] = {}
+        for key in rows["client_key"].values():
+            if not key["suspended"] and key["expires_at"] > at:
+                good.setdefault(key["client_id"], set()).add(key["purpose"])
+        return {
+            client["id"]
+            for client in rows["client"].values()
+            if self._kind(client["party"]) == OPERATOR
+            and not (client["suspended"] or rows["party"][client["party"],]["suspended"])
+            and ADMIN in client["scopes"]
+            and good.get(client["id"], set()) >= {AUTH, SIGN}
+        }
+
+    def require_left(self, index: int, members: Members, before: int) -> None:
+        """An entry that leaves fewer than two operators is none that the service would have written."""
+        left = len(self._able(datetime.fromisoformat(members["received_at"]))) if before else 0
+        if before and left < before and left < TWO_OPERATORS:
+            self._find("LAST_OPERATORS", index, "it leaves fewer than two operators that can act")
+
+    def close(self) -> None:
+        """What was agreed on is put on record in the same transaction: a rest of it was left out by whoever wrote the rows."""
+        for change, rest in self.waiting.items():
+            for type_, _ in rest:
+                self.report.find(
+                    "standing", "NOT_DONE", f"change {change}", f"approved, and no {type_} was put on record"
+                )
+        for type_, _ in self.recovered:
+            self.report.find(
+                "standing", "NOT_DONE", "registers", f"a recovery ordered {type_}, which was not put on record"
+            )
 
     def _find(self, code: str, index: int, says: str, step: str = "standing") -> None:
         self.report.find(step, code, "registers", says, log="cases", index=index)

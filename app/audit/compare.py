@@ -42,7 +42,7 @@ def _readable(report: Report, seen: Snapshot, name: str) -> Iterator[Any]:
     """The rows of a table; what no row of ours can hold (a day before our era, an infinite instant) is told."""
     try:
         yield from seen.stream(f'SELECT * FROM "{name}"')
-    except Error as error:
+    except (Error, ValueError, OverflowError, RecursionError) as error:
         report.find("projections", "ROW_UNREADABLE", name, f"a value that none of ours can be: {type(error).__name__}")
 
 

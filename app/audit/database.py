@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg import Error
 
+from app import clock
 from app.audit import guards, log_rows
 from app.audit.acts_replay import READERS
 from app.audit.cases_replay import Replay
@@ -23,7 +24,7 @@ from app.ledger.append import Appended
 from app.ledger.merkle import leaf_hash
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.report import NOT_CHECKED, NOT_YET, Report
-from app.ledger.verify import Witnessed, check_times
+from app.ledger.verify import Witnessed, check_order, check_times
 from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
@@ -69,8 +70,9 @@ def verify_snapshot(
         walk.checks[CASES].must_sign = party
         walk.run(notes)
         _quorum(report, trust, notes[CASES])
-    except Error as error:
-        says = f"{type(error).__name__}: {error.diag.message_primary or 'a value that none of ours can be'}"
+    except (Error, ValueError, OverflowError, RecursionError) as error:
+        told = error.diag.message_primary if isinstance(error, Error) else None
+        says = f"{type(error).__name__}: {told or 'a value that none of ours can be'}"
         report.find("projections", "DATABASE_UNREADABLE", "a table", says)
     report.skip("signatures", NOT_YET, NOBODY_SIGNS)
     return report
@@ -137,6 +139,9 @@ class Walk:
         self.report.says["environment"] = self.registers.agreements.environment or "sandbox"
         self.report.says["sandbox_clock"] = moved  # a moved clock excuses times: in production there is none
         check_times(self.report, self.checks[CASES], notes[CASES], self.quorum)
+        if self.checks[CASES].production:
+            for log in LOGS:
+                check_order(self.report, self.checks[log], clock.real())
         if not self.checks[
             CASES
         ].clock:  # a sandbox's moves are entries of the log of cases: their place among looks is not known

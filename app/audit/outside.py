@@ -14,7 +14,7 @@ from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, Report
 from app.ledger.tiles import WIDTH, Tile, number_path, split
 from app.ledger.verify import Witnessed, check_note, check_times
-from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing, read_bundle
+from app.ledger.verify_leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing, read_bundle
 from app.ledger.verify_tree import TreeCheck, tiles_of
 
 Tick = Callable[[int], None]
@@ -45,6 +45,8 @@ class Outside:
         for log in logs:
             self._log(log, self._key(log, told), tick)
         self.report.skip("signatures", NOT_YET, NOBODY_SIGNS)
+        if self.report.counts.get("signatures"):
+            self.report.skip("signatures", NOT_VISIBLE, NOT_SEEN)
         if self.report.exit_code == SOUND:
             self.memory.keep()
         return self.report

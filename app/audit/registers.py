@@ -13,6 +13,7 @@ from app.audit.snapshot import Snapshot
 from app.clock import day_of
 from app.ledger.parts import unb64u
 from app.ledger.report import Report
+from app.ledger.verify_leaves import PRODUCTION
 from app.procedure.roles import Mandate
 from app.reference.calendar import days_hash
 
@@ -58,11 +59,13 @@ class Registers:
         self._index, self._at = index, datetime.fromisoformat(members["received_at"])
         if members["type"] == "mandate.granted" and self.began is None:
             self.began = day_of(datetime.fromisoformat(members["received_at"]))
+        before = self.agreements.active(members)
         self.agreements.add(index, members)
         if members["type"] == "access":
             self._put("access", _access(members), entry)
         elif "facts" in members and members["type"] in READERS:
             READERS[members["type"]](self, members["facts"], entry)
+            self.agreements.require_left(index, members, before)
         if "idempotency" in members:
             said = members["idempotency"]
             row = {"key": UUID(said["key"]), "fingerprint": unb64u(said["fingerprint"])}
@@ -113,6 +116,7 @@ class Registers:
         self._stands("party", (facts["party"],), entry, fingerprint=facts["key"])
 
     def grant(self, facts: Facts, entry: UUID) -> None:
+        self.turned["scopes", facts["client"]] = self._at
         self._stands("client", (facts["client"],), entry, scopes=facts["scopes"])
 
     def mandate_ended(self, facts: Facts, entry: UUID) -> None:
@@ -149,6 +153,8 @@ class Registers:
         self.rows["key_epoch"].pop((facts["epoch"],), None)
 
     def moved(self, facts: Facts, entry: UUID) -> None:
+        if self.agreements.environment == PRODUCTION:
+            return  # a finding says so: nobody's time is shifted by it
         ahead = timedelta(microseconds=facts["ahead_microseconds"])
         self._put("clock_move", {"to": datetime.fromisoformat(facts["to"]), "ahead": ahead}, entry)
 
@@ -166,6 +172,7 @@ class Registers:
         return str(row["kind"]) if row else None
 
     def compare(self, report: Report, seen: Snapshot) -> None:
+        self.agreements.close()
         table(report, seen, "change", ("id",), self.agreements.rows)
         for name, key in KEYS.items():
             table(report, seen, name, key, self.rows[name])

@@ -192,8 +192,8 @@ def _rows(session: Connection, keys: Path) -> None:
     walk.read()
     _require_whole(walk.report)
     _put(session, "idempotency", walk.registers.rows["idempotency"].values(), "ON CONFLICT DO NOTHING")
-    for (name, key), expected in zip(KEYED.items(), walk.replay.rows(), strict=True):
-        _put(session, name, expected.values(), _upsert(key, next(iter(expected.values()), {})))
+    for (name, columns), expected in zip(KEYED.items(), walk.replay.rows(), strict=True):
+        _put(session, name, expected.values(), _upsert(columns, next(iter(expected.values()), {})))
     # a number that was given is not given again
     number = "SELECT max(split_part(number, '-', 3)::bigint) FROM cases"
     session.execute(f"SELECT setval('case_number', greatest((SELECT last_value FROM case_number), ({number})))")

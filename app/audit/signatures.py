@@ -15,6 +15,7 @@ from app.cases.many import MOST, item_key
 from app.cases.sealing import unmasked
 from app.ledger.parts import unb64u
 from app.ledger.report import NOT_CHECKED, Report
+from app.ledger.verify_leaves import SIGNED_RULES
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
@@ -29,6 +30,7 @@ class Signatures:
     entries: SignedEntries = field(init=False)
     unchecked: int = 0
     without_words: int = 0
+    of_several: int = 0  # of them those of requests that made several entries, whose body nothing keeps
 
     def __post_init__(self) -> None:
         self.entries = SignedEntries(self.registers)
@@ -52,16 +54,29 @@ class Signatures:
 
     def _check(self, members: Members, parts: Parts) -> None:
         part, type_ = parts["signature"], members["type"]
+        if _is_old(members) and self.registers.agreements.rules >= SIGNED_RULES:
+            raise ValueError("it is of a kind that an erasure takes along, and that ended before this ledger began")
         longest = signed_base.IMPORT_DELAY if type_ == "case.imported" else signed_base.DELAY
         of_many = type_ in OF_MANY and _of_many(part["base"], type_)
         kind = {"of_many": of_many, "by_client": not _is_old(members)}
         base = self.entries.read(members, part["base"], unb64u(part["signature"]), longest=longest, **kind)
-        body = _body(parts)
+        body = _body(members, parts)
         self._fits(members, base, body, of_many=of_many)
         if body is not None and type_ in ADDRESS:
             require_said(members, body, parts)
         elif body is None:
-            self.without_words += 1
+            self._without_words(members)
+
+    def _without_words(self, members: Members) -> None:
+        """The signature is good, and what was signed cannot be compared with what stands here: an erased person's words are said, all others
+        are not checked.
+        """
+        self.without_words += 1
+        if "request" not in {part["name"] for part in members["parts"]}:
+            self.of_several += 1
+            why = f"the words of {self.of_several} entries are not kept as they were signed: several came with one request"
+            self.report.skip("signatures", NOT_CHECKED, why)
+            self.report.reasons["signatures"] = why
 
     def _fits(self, members: Members, base: SignedBase, body: str | None, *, of_many: bool) -> None:
         """Of this entry and no other: its address, its key, its version, its body."""
@@ -87,8 +102,11 @@ def _of_many(text: str, type_: str) -> bool:
     return signed_base.read_base(text).path.endswith(OF_MANY[type_])
 
 
-def _body(parts: Parts) -> str | None:
+def _body(members: Members, parts: Parts) -> str | None:
     """The body that was signed. Of a report that names its reporter it is masked, so that an erasure of either person takes it."""
+    masked = "mask" in {part["name"] for part in members["parts"]}
+    if "request" in parts and bool(parts["request"].get("masked")) != masked:
+        raise ValueError("its body says to be masked, and has no mask, or the other way round")
     if "request" not in parts:
         old: str | None = parts["signature"].get("body")  # version 1 kept it beside the signature
         return old

@@ -70,12 +70,19 @@ class SignedEntries:
         if by_client and key["client_id"] != members["client"]:
             raise ValueError("its key is another client's")
         signed_base.require_in_force(base.created, key["expires_at"])
-        if key["suspended"] and self._was_known(members, base.kid):
-            raise ValueError("its key was suspended")
+        self._require_standing(members, key, owner)
         if not is_signed(key["x"], key["y"], signature, base.text.encode()):
             raise ValueError("it is not by the key that it names")
 
-    def _was_known(self, members: Members, kid: str) -> bool:
-        """Every process hears of a suspension within five seconds, and not at once."""
-        turned = self.registers.turned.get(("client_key", kid))
+    def _require_standing(self, members: Members, key: Mapping[str, Any], owner: Mapping[str, Any]) -> None:
+        """Neither the key, nor its client, nor its party was suspended."""
+        party = self.registers.rows["party"].get((owner["party"],), {})
+        standing = [("client_key", key["kid"], key), ("client", owner["id"], owner), ("party", owner["party"], party)]
+        for name, id_, row in standing:
+            if row.get("suspended") and self.was_known(members, name, id_):
+                raise ValueError(f"its {name.removeprefix('client_')} was suspended")
+
+    def was_known(self, members: Members, name: str, id_: str) -> bool:
+        """Every process hears of a change of the registers within five seconds, and not at once."""
+        turned = self.registers.turned.get((name, id_))
         return turned is None or datetime.fromisoformat(members["received_at"]) - turned > HEARD_WITHIN

@@ -15,6 +15,7 @@ from app.cases.watching import system
 from app.commands.doing import opened, reached
 from app.database import SERVICE
 from app.reference import calendar
+from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Who fills which role, and what becomes of it.")
 
@@ -46,7 +47,7 @@ def transfer(
 
 async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> list[HandedOver]:
     async with opened(url) as database:
-        author = system(await Standing(database).current())
+        author = system(await Standing(database, sandbox=Settings().sandbox).current())
         handing_over.require_passing(role, author)
         async with database.reading(SERVICE) as session:
             calendars, count = await calendar.load(session), await handing_over.waiting(session, role)

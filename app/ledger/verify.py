@@ -7,7 +7,7 @@ lengths before it hashes (rule R9).
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 from app.ledger.note import (
@@ -76,7 +76,11 @@ def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed], qu
     soonest = list(accumulate((last for _, _, last in reversed(bounds)), min))[::-1]
     for index, received in leaves.instants:
         report.count("times")
-        real = (received - _ahead(leaves.clock, index)).timestamp()
+        try:
+            real = (received - _ahead(leaves.clock, index)).timestamp()
+        except OverflowError:
+            report.find("times", "OUT_OF_TIME", "received_at", "no calendar has this day", log=leaves.log, index=index)
+            continue
         place = bisect_right(sizes, index)  # the checkpoints before this place are without the leaf
         without = latest[place - 1] if place else None
         among = soonest[place] if place < len(sizes) else None
@@ -86,6 +90,21 @@ def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed], qu
         if among is not None and real > among + SKEW:
             says = "received, it says, after witnesses saw it in the log"
             report.find("times", "FUTURE_DATED", "received_at", says, log=leaves.log, index=index)
+
+
+def check_order(report: Report, leaves: LeafCheck, now: datetime) -> None:
+    """Step 7 without a witness, in production: times follow the order of the log, as far as the promise lets them lag; none is yet to come."""
+    report.begin("times")
+    newest, lag = datetime.min.replace(tzinfo=UTC), timedelta(seconds=EARLIEST)
+    for index, received in leaves.instants:
+        if newest > received and newest - received > lag:
+            says = "received, it says, long before an entry that stands before it"
+            report.find("times", "BACKDATED", "received_at", says, log=leaves.log, index=index)
+        elif received - now > timedelta(seconds=SKEW):
+            says = "received, it says, at a time that is yet to come"
+            report.find("times", "FUTURE_DATED", "received_at", says, log=leaves.log, index=index)
+        else:
+            newest = max(newest, received)
 
 
 def _ahead(clock: Sequence[tuple[int, timedelta]], index: int) -> timedelta:

@@ -13,10 +13,10 @@ from app.ledger.forms import INSTANT
 from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
 from app.ledger.note import COSIGNATURE, ED25519, NoteError, VerifierKey, read_note, read_vkey, require_signed
 from app.ledger.parts import commit, unb64u
-from app.ledger.report import NOT_CHECKED, NOT_YET, Report
+from app.ledger.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, Report
 from app.ledger.tlog_proof import TlogProof, TlogProofError, read_proof
 from app.ledger.verify import Witnessed, check_note, check_times
-from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
+from app.ledger.verify_leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing
 
 Tick = Callable[[int], None]
 ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
@@ -113,6 +113,8 @@ def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) ->
     if name not in trusted:
         report.skip("notes", NOT_CHECKED, "the key is the bundle's own: give --vkey as you were told it out of band")
     report.skip("signatures", NOT_YET, NOBODY_SIGNS)
+    if report.counts.get("signatures"):
+        report.skip("signatures", NOT_VISIBLE, NOT_SEEN)
     size = good.checkpoint.size if good else None
     report.says |= {"case": bundle.policy["case"], "size": size}
     report.says["entries"] = (

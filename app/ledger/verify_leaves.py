@@ -16,6 +16,10 @@ from app.ledger.parts import b64u
 from app.ledger.report import Report
 
 NOBODY_SIGNS = "no party is bound to sign, and none did"
+NOT_SEEN = "leaves tell that they are signed; the signatures are sealed: `sbt verify --db` opens them"
+BOUND = {"agency", "ppk", "operator"}  # kinds of parties that sign in production, whatever their policy says
+PRODUCTION, SIGNED_RULES = "production", 2
+ERASURES = {"subject.erased", "erasure.refused"}
 PARTS = ("subject", "reporter", "content", "summary", "text", "request", "mask", "signature")
 
 
@@ -34,6 +38,9 @@ class LeafCheck:
     clock: list[tuple[int, timedelta]] = field(default_factory=list)
     instants: list[tuple[int, datetime]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    production: bool = False  # a ledger of production: no clock of its was moved, no policy lets a party off
+    strict: bool = False  # founded when operators signed already
     must_sign: str | None = None  # a party that says: whatever is in my name, I signed
 
     def add(self, index: int, leaf: bytes) -> dict[str, Any] | None:
@@ -105,8 +112,12 @@ class LeafCheck:
         facts = members.get("facts") or {}
         if members["type"] == "schema.registered":
             self._schema(index, facts)
+        elif members["type"] == "ledger.founded":
+            self.production = facts["environment"] == PRODUCTION
+            self.strict = self.production and facts.get("rules", 1) >= SIGNED_RULES
         elif members["type"] == "party.registered":
             self.policies[facts["code"]] = facts.get("signatures", "off")
+            self.kinds[facts["code"]] = facts["kind"]
             if facts["kind"] == "operator":
                 self.operators.add(facts["code"])
         elif members["type"] == "party.policy_set":
@@ -114,6 +125,12 @@ class LeafCheck:
         elif members["type"] == "client.registered":
             self.clients[facts["client"]] = facts["party"]
         elif members["type"] in ("clock.started", "clock.moved"):
+            self._moved(index, facts)
+
+    def _moved(self, index: int, facts: Mapping[str, Any]) -> None:
+        if self.production:
+            self._find("standing", "CLOCK_MOVED", index, "the time of a ledger of production was moved", "clock_move")
+        else:
             self.clock.append((index, timedelta(microseconds=facts["ahead_microseconds"])))
 
     def _schema(self, index: int, facts: Mapping[str, Any]) -> None:
@@ -160,7 +177,11 @@ def check_signed(report: Report, leaves: LeafCheck, index: int, members: Mapping
     """Step 10, as far as leaves tell: an entry of a case in the name of a party that signs has its signature."""
     if leaves.log != "cases" or "case" not in members or members["client"] is None:
         return
-    bound = leaves.policies.get(members["party"]) == "required" or members["party"] == leaves.must_sign
+    if members["type"] in ERASURES and "change" in members:
+        return  # two operators signed the change: agreements look at it
+    party = members["party"]
+    bound = leaves.policies.get(party) == "required" or party == leaves.must_sign
+    bound = bound or (leaves.strict and leaves.kinds.get(party) in BOUND)
     if bound or members["sig"] is not None:
         report.count("signatures")
     if bound and members["sig"] is None:

@@ -118,7 +118,7 @@ def test_what_was_being_read_while_something_was_changed_is_read_again(
     async def meanwhile() -> None:
         database = Database.connect(api.urls.app, size=2)
         await database.open()
-        registers = Standing(database)
+        registers = Standing(database, sandbox=True)
         reader = asyncio.create_task(registers.current())
         await asyncio.wait_for(began.wait(), 10)
         registers.forget()
