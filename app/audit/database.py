@@ -67,7 +67,7 @@ def verify_snapshot(
         notes = {log: log_rows.check_log(report, seen, trust, log, lambda n: tick("tree", n)) for log in LOGS}
         log_rows.check_queue(report, seen)
         walk = Walk(report, seen, keys, tick, trust.quorum)
-        walk.checks[CASES].must_sign = party
+        walk.checks[CASES].must_sign = walk.signatures.must_sign = party
         walk.run(notes)
         _quorum(report, trust, notes[CASES])
     except (Error, ValueError, OverflowError, RecursionError) as error:

@@ -15,7 +15,7 @@ from app.cases.many import MOST, item_key
 from app.cases.sealing import unmasked
 from app.ledger.parts import unb64u
 from app.ledger.report import NOT_CHECKED, Report
-from app.ledger.verify_leaves import SIGNED_RULES
+from app.ledger.verify_leaves import PRODUCTION, SIGNED_RULES
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
@@ -31,6 +31,7 @@ class Signatures:
     unchecked: int = 0
     without_words: int = 0
     of_several: int = 0  # of them those of requests that made several entries, whose body nothing keeps
+    must_sign: str | None = None  # whose signatures were asked for
 
     def __post_init__(self) -> None:
         self.entries = SignedEntries(self.registers)
@@ -69,10 +70,13 @@ class Signatures:
 
     def _without_words(self, members: Members) -> None:
         """The signature is good, and what was signed cannot be compared with what stands here: an erased person's words are said, all others
-        are not checked.
+        are not checked, wherever signatures are asked for.
         """
         self.without_words += 1
-        if "request" not in {part["name"] for part in members["parts"]}:
+        agreements = self.registers.agreements
+        strict = agreements.environment == PRODUCTION and agreements.rules >= SIGNED_RULES
+        asked = strict or members["party"] == self.must_sign
+        if asked and "request" not in {part["name"] for part in members["parts"]}:
             self.of_several += 1
             why = f"the words of {self.of_several} entries are not kept as they were signed: several came with one request"
             self.report.skip("signatures", NOT_CHECKED, why)

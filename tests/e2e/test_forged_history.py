@@ -25,6 +25,7 @@ from app.access.signing import SigningClient
 from app.admin.changes import NAMES
 from app.audit.database import verify_snapshot
 from app.audit.log_rows import Trust
+from app.audit.signatures import _body
 from app.audit.snapshot import Snapshot
 from app.ledger import origin
 from app.ledger.canonical import canonical, instant
@@ -447,3 +448,194 @@ def test_a_recovery_takes_two_founding_keys(ledger: Ledger) -> None:
             forger.entry("key.registered", "operator", None, facts=facts)
             report = verdict(ledger, forger)
         assert ("NOT_AGREED" not in found(report)) == sound, "\n".join(lines(report))
+
+
+def moved(forger: Forger) -> None:
+    forger.entry(
+        "clock.moved", "operator", None, facts={"to": instant(datetime.now(UTC)), "ahead_microseconds": 10**15}
+    )
+
+
+def test_the_time_of_a_ledger_of_production_is_never_moved(ledger: Ledger) -> None:
+    """A moved clock would excuse every signature's time from then on."""
+    with forging(ledger) as forger:
+        moved(forger)
+        report = verdict(ledger, forger)
+    assert "CLOCK_MOVED" in found(report), "\n".join(lines(report))
+
+
+def test_whom_the_register_suspends_approves_nothing(ledger: Ledger) -> None:
+    suspended = request(ledger.signer("operator-1"), "/v1/admin/clients/operator-2/suspensions", {})
+    body = {"signatures": "required"}
+    with forging(ledger) as forger:
+        act(forger, "client.suspended", "operator-1", {"client": "operator-2"}, suspended)
+        report = verdict(ledger, forger)
+        assert "LAST_OPERATORS" in found(report), "\n".join(lines(report))
+    with forging(ledger) as forger:
+        act(forger, "client.suspended", "operator-1", {"client": "operator-2"}, suspended)
+        later(forger, minutes=2)
+        facts = {"party": "bkn", "signatures": "required"}
+        agreed(forger, facts, *both(ledger, "/v1/admin/parties/bkn/policies", body), kind="party.policy_set")
+        report = verdict(ledger, forger)
+    assert "its client was suspended" in told(report, "SIGNATURE_WRONG"), "\n".join(lines(report))
+
+
+def later(forger: Forger, minutes: int) -> None:
+    """What was written in this transaction, longer ago: the first entry of a forger who waits."""
+    row = forger.session.execute("SELECT leaf FROM entry ORDER BY received_at DESC LIMIT 1").fetchone()
+    assert row is not None
+    leaf = json.loads(row[0])
+    before = datetime.fromisoformat(leaf["received_at"]) - timedelta(minutes=minutes)
+    leaf["received_at"] = instant(before)
+    forger.session.execute("RESET ROLE")
+    forger.session.execute("SET LOCAL session_replication_role = replica")
+    values = [canonical(leaf), before, leaf["id"]]
+    forger.session.execute("UPDATE entry SET leaf = %s, received_at = %s WHERE id = %s", values)
+    forger.session.execute("SET LOCAL session_replication_role = origin")
+    forger.session.execute("SET ROLE sbt_app")
+
+
+def told(report: Report, code: str) -> str:
+    return " | ".join(finding.says for finding in report.findings if finding.code == code)
+
+
+def test_a_client_without_the_scope_of_an_operator_approves_nothing(ledger: Ledger) -> None:
+    one, two = ledger.signer("operator-1"), ledger.signer("operator-2")
+    grant = {"client_id": "operator-2", "scopes": []}
+    with forging(ledger) as forger:
+        facts = {"client": "operator-2", "scopes": []}
+        agreed(forger, facts, *both(ledger, "/v1/admin/grants", grant), kind="grant.set")
+        later(forger, minutes=2)
+        body = {"signatures": "required"}
+        agreed(
+            forger,
+            {"party": "bkn", "signatures": "required"},
+            lambda key: request(one, "/v1/admin/parties/bkn/policies", body, key),
+            lambda change: request(two, APPROVAL.format(change)),
+            kind="party.policy_set",
+        )
+        report = verdict(ledger, forger)
+    assert "no scope admin:write" in told(report, "SIGNATURE_WRONG"), "\n".join(lines(report))
+    assert "LAST_OPERATORS" in found(report)
+
+
+def recovery(forger: Forger, ledger: Ledger, entries: list[Any]) -> None:
+    keys = [jwks.read_pem((ledger.home.folder / n / "sign.pem").read_bytes()) for n in ("operator-1", "operator-2")]
+    consents = [signed_text(key, recovery_text(entries)) for key in keys]
+    forger.entry("operators.recovered", "operator", None, facts={"entries": entries, "consents": consents})
+
+
+def test_founding_keys_recover_operators_and_nobody_else(ledger: Ledger) -> None:
+    """Not an agency's client, not a policy; and what they ordered is done, once."""
+    ends = datetime.now(UTC) + timedelta(days=30)
+    theirs = ["key.registered", key_facts("bkn-x", "sign", jwks.public(new_key()), ends)]
+    client = ["client.registered", {"client": "bkn-x", "party": "bkn", "scopes": ["cases:read"]}]
+    policy = ["party.policy_set", {"party": "bkn", "signatures": "off"}]
+    for entries in ([client, theirs], [policy]):
+        with forging(ledger) as forger:
+            recovery(forger, ledger, entries)
+            for type_, facts in entries:
+                forger.entry(str(type_), "operator", None, facts=facts)
+            assert "NOT_AGREED" in found(verdict(ledger, forger)), entries
+    mine: list[Any] = [["key.registered", key_facts("operator-1", "sign", jwks.public(new_key()), ends)]]
+    with forging(ledger) as forger:
+        recovery(forger, ledger, mine)
+        assert "NOT_DONE" in found(verdict(ledger, forger))
+    with forging(ledger) as forger:
+        for _ in range(2):
+            recovery(forger, ledger, mine)
+        assert "NOT_AGREED" in found(verdict(ledger, forger))
+
+
+def test_what_two_operators_agreed_on_is_put_on_record_whole(ledger: Ledger) -> None:
+    body, facts = intruder("bkn", jwks.read_pem((ledger.bkn / "sign.pem").read_bytes()))
+    proposal, approval = both(ledger, "/v1/admin/clients", body)
+    with forging(ledger) as forger:
+        agreed(forger, facts | {"keys": facts["keys"][:0]}, nobody, nobody)
+        key = uuid4()
+        change = str(uuid5(NAMES, f"operator-1 {key}"))
+        said = {"change": change, "kind": "client.registered", "facts": facts}
+        act(forger, "change.proposed", "operator-1", said, proposal(key))
+        act(forger, "change.decided", "operator-2", {"change": change, "decision": "approved"}, approval(change))
+        assert "NOT_DONE" in found(verdict(ledger, forger))
+
+
+def test_two_operators_let_no_agency_off_signing(ledger: Ledger) -> None:
+    """Nor may they put a second fingerprint beside the keys a party has."""
+    with forging(ledger) as forger:
+        facts = {"party": "bkn", "signatures": "off"}
+        agreed(
+            forger,
+            facts,
+            *both(ledger, "/v1/admin/parties/bkn/policies", {"signatures": "off"}),
+            kind="party.policy_set",
+        )
+        asked_ = {"idempotency": {"key": str(uuid4()), "fingerprint": b64u(secrets.token_bytes(32))}}
+        closed = {"status": "dibatalkan", "open": [], "skips": []}
+        forger.entry("case.withdrawn", "bkn", forger.client, **(forger.after(ledger.case) | closed | asked_))
+        report = verdict(ledger, forger)
+    assert found(report) >= {"POLICY_WEAKENED", "SIGNATURE_MISSING"}, "\n".join(lines(report))
+    kid = jwks.public(new_key())["kid"]
+    with forging(ledger) as forger:
+        path = "/v1/admin/parties/bkn/fingerprints"
+        agreed(forger, {"party": "bkn", "key": kid}, *both(ledger, path, {"key": kid}), kind="party.anchored")
+        report = verdict(ledger, forger)
+    assert "NOT_AGREED" in found(report), "\n".join(lines(report))
+
+
+def test_an_entry_that_is_dated_back_is_told_without_a_witness(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        forger.entry(
+            "procedure.loaded",
+            "operator",
+            None,
+            facts={"code": "sbt_2024", "sha256": "A" * 43},
+            received_at="2026-01-01T00:00:00.000000Z",
+        )
+        assert "BACKDATED" in found(verdict(ledger, forger))
+    with forging(ledger) as forger:
+        forger.entry(
+            "procedure.loaded",
+            "operator",
+            None,
+            facts={"code": "sbt_2024", "sha256": "A" * 43},
+            received_at="2999-01-01T00:00:00.000000Z",
+        )
+        assert "FUTURE_DATED" in found(verdict(ledger, forger))
+
+
+def test_a_body_that_claims_to_be_masked_shows_its_mask(ledger: Ledger) -> None:
+    """Else whoever forges a content says that its words are gone."""
+    masked = {"parts": [{"name": "signature"}, {"name": "request"}]}
+    for members, parts in (
+        (masked, {"request": {"body": "x", "masked": True}}),
+        ({"parts": [{"name": "mask"}]}, {"request": {"body": "x"}}),
+    ):
+        with pytest.raises(ValueError, match="masked"):
+            _body(members, parts)
+
+
+def test_an_erasure_by_two_operators_leaves_a_sound_ledger(ledger: Ledger) -> None:
+    """Through the service, with the order's document; then the strictest reader finds nothing. The last test: the case is gone."""
+    home = ledger.home
+    home.start()
+    opened = asked(home.client("bkn"), "POST", "/v1/cases", first_body("sbt_2024", report__reporter=None))
+    case = opened.json()["id"]
+    closed = asked(
+        home.client("bkn"),
+        "POST",
+        f"/v1/cases/{case}/withdrawals",
+        {"reason": "Laporan ganda dari sumber yang sama."},
+        **{"If-Match": opened.headers["ETag"]},
+    )
+    assert closed.status_code == 201, closed.text
+    order = {"case_id": case, "person": "subject", "authority": "PPID-17/2026", "document": "0" * 64}
+    change = asked(home.client("operator-1"), "POST", "/v1/admin/erasures", order)
+    assert change.status_code == 202, change.text
+    approved = asked(home.client("operator-2"), "POST", f"/v1/admin/changes/{change.json()['id']}/approvals")
+    assert approved.status_code == 201, approved.text
+    home.stop()
+    with forging(ledger) as forger:
+        for party in (None, "bkn"):
+            report = verdict(ledger, forger, party)
+            assert report.exit_code == 0 and report.says["shredded"], "\n".join(lines(report))
