@@ -173,7 +173,9 @@ async def _require_safe_at(name: str, url: str, require: Callable[..., Awaitable
     except UnsafeError as error:
         raise SystemExit(str(error)) from None
     except (PoolTimeout, DomainError):
-        raise SystemExit(f"The database of {name} does not answer.") from None
+        raise SystemExit(
+            f"The database of {name} does not answer, or refuses the settings of a session, as a pooler does that keeps none."
+        ) from None
     finally:
         await database.close()
 

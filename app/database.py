@@ -5,33 +5,30 @@ layer costs more per statement than PostgreSQL does (docs/decisions/0002).
 """
 
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Self
 
 from fastapi import Depends, Request
-from psycopg import AsyncConnection, AsyncRawCursor, Error, OperationalError
+from psycopg import AsyncConnection, Error, OperationalError
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
-from psycopg.rows import namedtuple_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 from sqlalchemy import ClauseElement, Dialect, MetaData, make_url
 from sqlalchemy.orm import DeclarativeBase
 
 from app import clock
+from app.connections import BEGIN_READING, OPEN_SECONDS, PATIENCE, POOL, READ_ONLY, Pool, are_kept, pool, taken
 from app.errors import DomainError, LedgerQuarantined, Overloaded, RequestInProgress, SignatureInvalid
 
 DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
 COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 # A reader's session: one snapshot a transaction (each statement, unless snapshot() joins several), and PostgreSQL itself refuses a write in a GET.
-READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
-PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
 QUARANTINED = "SBT01"  # raised by the trigger on entry
-POOL = 10  # connections a process keeps for writing, and as many for reading
-POOL_PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,34 +146,18 @@ def joined(parts: tuple[Statement, ...]) -> str:
 class Database:
     """The connections of one process: those that may write, and those that cannot."""
 
-    writers: AsyncConnectionPool[AsyncConnection[Any]]
-    readers: AsyncConnectionPool[AsyncConnection[Any]]
+    writers: Pool
+    readers: Pool
+    full: list[float] = field(default_factory=list)  # when a disk was full last, in seconds of the monotonic clock
 
     @classmethod
     def connect(cls, url: str, *, size: int = POOL) -> Self:
         """`url` as SQLAlchemy or libpq writes it. The pools are opened by open()."""
-
-        def pool(options: str) -> AsyncConnectionPool[AsyncConnection[Any]]:
-            session = {
-                "autocommit": True,
-                "row_factory": namedtuple_row,
-                "cursor_factory": AsyncRawCursor,
-                "options": options,
-            }
-            return AsyncConnectionPool(
-                url.replace("postgresql+psycopg://", "postgresql://", 1),
-                min_size=1,
-                max_size=size,
-                kwargs=session,
-                timeout=POOL_PATIENCE,
-                open=False,
-            )
-
-        return cls(pool(PATIENCE), pool(f"{READ_ONLY} {PATIENCE}"))
+        return cls(pool(url, PATIENCE, size), pool(url, f"{READ_ONLY} {PATIENCE}", size))
 
     async def open(self) -> None:
-        await self.writers.open(wait=True)
-        await self.readers.open(wait=True)
+        await self.writers.open(wait=True, timeout=OPEN_SECONDS)
+        await self.readers.open(wait=True, timeout=OPEN_SECONDS)
 
     async def close(self) -> None:
         await self.writers.close()
@@ -186,49 +167,64 @@ class Database:
     async def writing(self, who: Who) -> AsyncIterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         try:
-            async with self.writers.connection() as connection, _as(connection, who) as session:
+            async with taken(self.writers) as connection, _as(connection, who) as session:
                 yield session
         except (Error, PoolTimeout) as error:
-            raise _answerable(error) from error
+            raise self._answerable(error) from error
 
     @asynccontextmanager
     async def reading(self, who: Who = NOBODY) -> AsyncIterator[Session]:
         """One read-only transaction. Of nobody each statement is one: what is public is no row of a case."""
         try:
-            async with self.readers.connection() as connection:
+            async with taken(self.readers) as connection:
                 if who == NOBODY:
                     yield Session(connection)
                     return
-                async with _as(connection, who) as session:
+                async with _as(connection, who, BEGIN_READING) as session:
                     yield session
         except (Error, PoolTimeout) as error:
-            raise _answerable(error) from error
+            raise self._answerable(error) from error
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[Session]:
         """Each statement is a transaction of its own, in one round trip: for rows that no policy guards, and for locks."""
         try:
-            async with self.writers.connection() as connection:
+            async with taken(self.writers) as connection:
                 yield Session(connection)
         except (Error, PoolTimeout) as error:
-            raise _answerable(error) from error
+            raise self._answerable(error) from error
+
+    @property
+    def has_room(self) -> bool:
+        """Whether no write has met a full disk within FULL_SECONDS."""
+        return not self.full or time.monotonic() - self.full[-1] > FULL_SECONDS
+
+    async def keeps_its_settings(self) -> bool:
+        """Whether both kinds of session are ours from end to end."""
+        async with taken(self.writers) as writer, taken(self.readers) as reader:
+            return await are_kept(writer, reader)
+
+    def _answerable(self, error: Error | PoolTimeout) -> Exception:
+        if isinstance(error, pg.DiskFull):
+            self.full[:] = [time.monotonic()]
+        return _answerable(error)
 
     @asynccontextmanager
     async def noting(self, who: Who) -> AsyncIterator[Session]:
         """What is sent in the block is one transaction in one round trip; it is known to be there when the block has ended."""
-        async with self.writers.connection() as connection, connection.pipeline():
+        async with taken(self.writers) as connection, connection.pipeline():
             session = Session(connection)
             await session.be(who)
             yield session
 
 
 @asynccontextmanager
-async def _as(connection: AsyncConnection[Any], who: Who) -> AsyncIterator[Session]:
+async def _as(connection: AsyncConnection[Any], who: Who, begin: bytes = b"BEGIN") -> AsyncIterator[Session]:
     """One transaction; BEGIN and who it is go in one round trip, which psycopg's own transaction() does not do."""
     session = Session(connection)
     try:
         async with connection.pipeline():
-            await connection.execute(b"BEGIN")
+            await connection.execute(begin)
             await session.be(who)
         yield session
     except BaseException:
@@ -257,12 +253,18 @@ TOO_SLOW = (
 )
 
 
+FULL_SECONDS = 30.0
+NO_ROOM = "53"  # class 53 of PostgreSQL's codes: its disk, memory or connections are used up
+
+
 def _answerable(error: Error | PoolTimeout) -> Exception:
     """What a caller may simply try again is said so; anything else stays what it is."""
     if isinstance(error, pg.IntegrityError) and error.diag.constraint_name in MEANWHILE:
         return MEANWHILE[error.diag.constraint_name]()
     if getattr(error, "sqlstate", None) == QUARANTINED:
         return LedgerQuarantined()
+    if (getattr(error, "sqlstate", None) or "").startswith(NO_ROOM):
+        return Overloaded()
     if isinstance(error, OperationalError) and error.sqlstate is None:
         return Overloaded()  # no answer from the database: it restarts, or the line is down
     return Overloaded() if isinstance(error, TOO_SLOW) else error

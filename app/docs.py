@@ -1,15 +1,17 @@
 """/docs: Swagger UI from the package's own files: no CDN, no inline script, works with no network."""
 
 import json
+from functools import cache
 from importlib.resources import files
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.errors import NotFound
-from app.http.conditional import cached
+from app.http.conditional import Published, cached
+from app.http.limits import measure_public
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(measure_public)])
 RESOURCES = files("fastapi_swagger") / "resources"
 KINDS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon-32x32.png": "image/png"}
 START = b"""window.ui = SwaggerUIBundle({url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, docExpansion: 'list',
@@ -32,7 +34,18 @@ async def docs() -> HTMLResponse:
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    return cached(request, json.dumps(request.app.openapi(), ensure_ascii=False).encode())
+    return cached(request, document(request.app))
+
+
+@cache
+def document(app: FastAPI) -> Published:
+    """The bytes of /openapi.json, made once."""
+    return Published(json.dumps(app.openapi(), ensure_ascii=False).encode())
+
+
+@cache
+def _file(name: str) -> bytes:
+    return (RESOURCES / name).read_bytes()
 
 
 @router.get("/docs/assets/{name}")
@@ -41,5 +54,4 @@ async def asset(name: str) -> Response:
         return Response(START, media_type="text/javascript")
     if name not in KINDS:
         raise NotFound
-    content = (RESOURCES / name).read_bytes()
-    return Response(content, media_type=KINDS[name], headers={"Cache-Control": "public, max-age=86400"})
+    return Response(_file(name), media_type=KINDS[name], headers={"Cache-Control": "public, max-age=86400"})

@@ -44,6 +44,8 @@ async def ready(request: Request) -> JSONResponse:
             ledger = await _standing(session, request.app.state.witnesses)
     except Exception:  # noqa: BLE001 - whatever is wrong, the answer is the same and says nothing of it
         return JSONResponse({"status": "not_ready"}, 503)
+    if not request.app.state.database.has_room:
+        return JSONResponse({"status": "not_ready", "reason": "DISK_FULL"}, 503)
     if fault:
         return JSONResponse({"status": "quarantined", "reason": fault}, 503)
     waited = float(pending.seconds or 0)

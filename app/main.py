@@ -21,6 +21,7 @@ from app.cases import router as cases
 from app.cases.watching import Watcher
 from app.database import SERVICE, Database
 from app.feed import router as feed
+from app.http.arriving import Places
 from app.http.gate import Gate
 from app.http.limits import Limits, read_measures
 from app.http.request_id import RequestId
@@ -85,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
             CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"],
             expose_headers=["ETag", "Location", "Link", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )  # fmt: skip
-    app.add_middleware(Gate, answer=problems.answer_early, most=settings.most_in_flight)
+    app.add_middleware(Gate, answer=problems.answer_early, places=Places(settings.most_in_flight))
     app.add_middleware(RequestId, answer_500=problems.answer_500)
     openapi.install(app)
     return app

@@ -73,8 +73,18 @@ def require_safe_settings(settings: Settings) -> None:
         )
 
 
+async def require_own_sessions(database: Database, setting: str) -> None:
+    """What guards a session holds for all of it: the timeouts, the read-only mode of readers, the locks of the background work."""
+    if not await database.keeps_its_settings():
+        raise UnsafeError(
+            f"{setting} leads to a pooler that lends sessions for single transactions: timeouts and the read-only mode of readers are lost "
+            "there. Connect to PostgreSQL itself, or let the pooler keep sessions (pool_mode = session)."
+        )
+
+
 async def require_safe(database: Database, settings: Settings) -> None:
-    """The role that serves, and the registers that it finds."""
+    """The sessions and the role that serve, and the registers that they find."""
+    await require_own_sessions(database, "SBT_DATABASE_URL")
     if settings.sandbox:
         return
     require_safe_settings(settings)
@@ -85,6 +95,7 @@ async def require_safe(database: Database, settings: Settings) -> None:
 
 async def require_safe_worker(database: Database, settings: Settings) -> None:
     """Whoever writes the log is bound as whoever writes facts."""
+    await require_own_sessions(database, "SBT_WORKER_DATABASE_URL")
     if settings.sandbox:
         return
     async with database.reading() as session:

@@ -37,7 +37,9 @@ from tests.walks import Body, body_for, first_body, walk_to
 
 PPK_EMPLOYER = "5172"
 # The measures have tests of their own; the others are in a hurry.
-UNLIMITED = ", ".join(f"{c}=100000/1000000" for c in ("read", "write", "bulk", "admin", "token", "stranger"))
+UNLIMITED = ", ".join(
+    f"{c}=100000/1000000" for c in ("read", "write", "bulk", "admin", "token", "stranger", "public", "identity", "slow")
+)
 # A socket of its own for each request, and no TLS to 127.0.0.1: a context made each time took a fifth of the suite.
 HTTP = httpx.Client(verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 

@@ -24,6 +24,7 @@ from app.errors import (
     UnknownReference,
     ValidationFailed,
 )
+from app.http import limits
 from app.http.limits import IDENTITY
 from app.http.paging import DEFAULT_LIMIT
 from app.procedure.loading import rulebook, stage_codes
@@ -162,18 +163,18 @@ def _further_pages(request: Request) -> int:
 
 async def _measured(request: Request, who: str, class_: str) -> dict[str, str]:
     """Within its measure; a refusal is remembered, so that the next one of the kind costs next to nothing."""
-    limits = request.app.state.limits
+    measures = request.app.state.limits
     try:
-        found: dict[str, str] = await limits.take(who, class_)
+        found: dict[str, str] = await measures.take(who, class_)
     except RateLimited:
-        limits.tell(request.scope, who, class_)
+        measures.tell(request.scope, who, class_)
         raise
     return found
 
 
 def address(request: Request) -> str:
     """Of whoever is no client: the address of the connection, or what a listed proxy says it is."""
-    return request.client.host if request.client else "?"
+    return limits.address(request.scope)
 
 
 def _stands(snapshot: Snapshot, kid: str, client_id: str) -> bool:

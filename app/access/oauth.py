@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
@@ -19,6 +19,7 @@ from app.access.tokens import LIFETIME
 from app.access.trail import Trail, write
 from app.database import NOBODY, Statement
 from app.errors import AccessNotRecorded, DomainError, RateLimited
+from app.http.limits import measure_public
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
 
@@ -166,14 +167,18 @@ async def _remember(request: Request, proven: Proven) -> None:
         raise OAuthError("temporarily_unavailable", "The audit trail cannot be written now.", 503) from None
 
 
-@router.get("/.well-known/jwks.json", operation_id="read_jwks")
+@router.get("/.well-known/jwks.json", operation_id="read_jwks", dependencies=[Depends(measure_public)])
 async def jwks(request: Request) -> JSONResponse:
     """The public keys of access tokens; two during a rotation."""
     keys: dict[str, Any] = request.app.state.tokens.keys.jwks()
     return JSONResponse(keys, headers={"Cache-Control": "public, max-age=300"})
 
 
-@router.get("/.well-known/oauth-authorization-server", operation_id="read_authorization_server")
+@router.get(
+    "/.well-known/oauth-authorization-server",
+    operation_id="read_authorization_server",
+    dependencies=[Depends(measure_public)],
+)
 async def authorization_server(request: Request) -> dict[str, Any]:
     """RFC 8414."""
     issuer = request.app.state.settings.issuer_url
@@ -191,7 +196,11 @@ async def authorization_server(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/.well-known/oauth-protected-resource", operation_id="read_protected_resource")
+@router.get(
+    "/.well-known/oauth-protected-resource",
+    operation_id="read_protected_resource",
+    dependencies=[Depends(measure_public)],
+)
 async def protected_resource(request: Request) -> dict[str, Any]:
     """RFC 9728."""
     issuer, public = request.app.state.settings.issuer_url, request.app.state.settings.public

@@ -1,10 +1,14 @@
 """Fetches from a server that is not believed: no redirects, a size for everything, and one kind of error for whatever goes wrong."""
 
 import json
+import time
 from typing import Any
 
 import httpx
 
+TOO_MANY = 429
+TRIES = 30
+LONGEST_WAIT, DIGITS = 10, 6
 LARGEST = 20 * 1024 * 1024  # an entry bundle of 256 leaves has 4 MiB at most
 
 
@@ -36,11 +40,24 @@ class Fetcher:
 
     def _fetch(self, method: str, path: str, body: str | None = None, *, any_status: bool = False) -> tuple[int, bytes]:
         headers = {"Content-Type": "text/plain"} if body is not None else {}
+        for _ in range(TRIES):
+            status, after, found = self._once(method, path, body, headers, any_status=any_status)
+            if status != TOO_MANY:
+                return status, found
+            time.sleep(after)
+        raise CannotCheckError(f"{path}: HTTP {TOO_MANY}, again and again")
+
+    def _once(
+        self, method: str, path: str, body: str | None, headers: dict[str, str], *, any_status: bool
+    ) -> tuple[int, float, bytes]:
+        """Status, how long to wait before the next try, and the body."""
         try:
             with self._client.stream(method, path, content=body, headers=headers, follow_redirects=False) as answer:
+                if answer.status_code == TOO_MANY:
+                    return TOO_MANY, _after(answer), b""
                 if not answer.is_success and not any_status:
                     raise CannotCheckError(f"{path}: HTTP {answer.status_code} {_begin(answer)}")
-                return answer.status_code, _whole(answer, path)
+                return answer.status_code, 0.0, _whole(answer, path)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise CannotCheckError(f"{path}: {type(error).__name__}") from None
 
@@ -52,6 +69,12 @@ def _whole(answer: httpx.Response, path: str) -> bytes:
         if len(found) > LARGEST:
             raise CannotCheckError(f"{path}: it does not end")
     return bytes(found)
+
+
+def _after(answer: httpx.Response) -> float:
+    """Retry-After in seconds; of a date, or a word, a second. A server that is not believed does not make us wait for ever."""
+    said = answer.headers.get("retry-after", "")
+    return float(min(int(said), LONGEST_WAIT)) if said.isascii() and said.isdigit() and len(said) < DIGITS else 1.0
 
 
 def _begin(answer: httpx.Response) -> str:

@@ -7,11 +7,17 @@ from fastapi import Request, Response
 CACHE = "public, max-age=300"
 
 
-def cached(request: Request, body: bytes) -> Response:
-    """The JSON bytes with their ETag, or 304 when the caller has them."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": CACHE}
+class Published:
+    """JSON that is made once, with the ETag of its bytes."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body, self.tag = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def cached(request: Request, published: Published) -> Response:
+    """The bytes with their ETag, or 304 when the caller has them."""
+    headers = {"ETag": published.tag, "Cache-Control": CACHE}
     known = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
+    if published.tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
+    return Response(published.body, headers=headers, media_type="application/json")

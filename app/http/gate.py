@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import DomainError, MethodNotAllowed, Overloaded, UnsupportedMediaType
-from app.wire_errors import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
+from app.http import arriving
+from app.http.arriving import Places
+from app.wire_errors import HeadersTooLarge, HeaderTwice, UriTooLong
 
 LONGEST_URI = 4096
 MOST_HEADERS = 64
 LARGEST_HEADERS = 16 * 1024
-BODY_SECONDS = 15.0  # in which a body of ordinary size has arrived; a file may take as long as it goes on arriving
-QUIET_SECONDS = 5.0  # between two pieces of it
-REQUEST_SECONDS = 60.0
 # Of two values a proxy, a framework and a log may each believe another one. Lists by RFC 9110 (Accept, If-Match, ...) are not among them.
 SINGLE = {
     b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"origin", b"traceparent", b"x-actor",
@@ -27,12 +26,11 @@ Answer = Callable[[Scope, DomainError], ASGIApp]
 
 @dataclass(slots=True)
 class Gate:
-    """Pure ASGI. `most`: requests in this process at the same time."""
+    """Pure ASGI. `places`: for the requests that this process works on at the same time."""
 
     app: ASGIApp
     answer: Answer
-    most: int
-    inside: int = 0
+    places: Places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,15 +40,15 @@ class Gate:
         if refusal is not None:
             await self.answer(scope, refusal)(scope, receive, send)
             return
-        self.inside += 1
+        self.places.inside += 1
         try:
             await self._in_time(scope, receive, send)
         finally:
-            self.inside -= 1
+            self.places.inside -= 1
 
     def _too_many(self, scope: Scope) -> DomainError | None:
         """Before it collapses: who waits in a line that grows is served by nobody."""
-        return Overloaded() if self.inside >= self.most and not scope["path"].startswith(EXEMPT) else None
+        return Overloaded() if self.places.full and not scope["path"].startswith(EXEMPT) else None
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -61,39 +59,12 @@ class Gate:
             await send(message)
 
         try:
-            async with asyncio.timeout(REQUEST_SECONDS) as limit:
-                await self.app(scope, Patient(receive, limit), sending)
+            async with asyncio.timeout(arriving.REQUEST_SECONDS) as limit:
+                await self.app(scope, arriving.Patient(scope, receive, self.places, limit), sending)
         except TimeoutError:
             if started:
                 raise
             await self.answer(scope, Overloaded())(scope, receive, send)
-
-
-class Patient:
-    """A body that stands still, or drips, is not waited for. What has arrived gives the request its time anew."""
-
-    def __init__(self, receive: Receive, limit: asyncio.Timeout) -> None:
-        self._limit = limit
-        self._receive, self._ends = receive, asyncio.get_running_loop().time() + BODY_SECONDS
-        self._whole = False
-
-    async def __call__(self) -> Message:
-        if self._whole:
-            return await self._receive()  # the end of the connection: for that one may wait
-        left = min(QUIET_SECONDS, max(self._ends - asyncio.get_running_loop().time(), 0))
-        try:
-            async with asyncio.timeout(left):
-                message = await self._receive()
-        except TimeoutError:
-            raise BodyTooSlow from None
-        size = len(message.get("body", b""))
-        self._ends += size / SLOWEST
-        self._limit.reschedule(asyncio.get_running_loop().time() + REQUEST_SECONDS)
-        self._whole = not message.get("more_body", False)
-        return message
-
-
-SLOWEST = 16 * 1024  # bytes a second that earn a large body its time
 
 
 def too_large(scope: Scope) -> DomainError | None:

@@ -1,19 +1,23 @@
 """How much a client may ask for, by class of operation: GCRA over one row that all processes share. A busy process takes a few at once."""
 
 import asyncio
+import hashlib
 import math
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from starlette.requests import Request
 from starlette.types import Scope
 
 from app.database import Database, Statement
 from app.errors import RateLimited
 
-DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100, public=100/1000, identity=20/2000"
+DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100, public=100/1000, identity=20/2000, slow=0.2/10"
 IDENTITY = "identity"  # the measure of identities that a client looks up
+PUBLIC = "public"  # what needs no token, by the address that asks
+SLOW = "slow"  # bodies that did not arrive in time
 WRITE = "write"  # each item of several counts as it would alone
 SAID = re.compile(r"([a-z]+)=([0-9.]+)/([0-9]+)")
 MOST_AT_ONCE = 16  # that a process takes from the shared measure, while it needs them
@@ -38,7 +42,7 @@ TAKE = Statement(
 )
 
 
-Asked = tuple[str, bytes, str, str]  # address, credentials, method, path
+Asked = bytes  # a digest of address, credentials, method and path: as long for a stranger who sends long ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,13 @@ class Lease:
 
 def _asked(scope: Scope) -> Asked:
     credentials = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    return (scope["client"] or ("?",))[0], credentials, scope["method"], scope["path"]
+    said = (address(scope), credentials.hex(), scope["method"], scope["path"])
+    return hashlib.blake2b("\n".join(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def address(scope: Scope) -> str:
+    """Of the connection, or what a listed proxy says it is."""
+    return str((scope["client"] or ("?",))[0])
 
 
 class Limits:
@@ -145,6 +155,13 @@ class Limits:
         now = time.monotonic()
         return self._refusal(*known, now) if known and known[1].refused_until > now else None
 
+    def refused(self, who: str, class_: str) -> RateLimited | None:
+        """Whether this process knows that nothing is left; nothing is taken."""
+        lease, now = self._leases.get((who, class_)), time.monotonic()
+        if lease is None or lease.refused_until <= now:
+            return None
+        return self._refusal(self._measures[class_], lease, now)
+
     def _lease(self, who: str, class_: str) -> Lease:
         if len(self._leases) > MOST_KNOWN:
             self._leases.clear()  # what was held counts as used: nobody gets more by it
@@ -190,3 +207,8 @@ class Limits:
             "RateLimit-Policy": f'"{measure.name}";q={measure.burst};w={math.ceil(measure.window)}',
             "RateLimit": f'"{measure.name}";r={max(left, 0)};t={math.ceil((measure.burst - left) / measure.rate)}',
         }
+
+
+async def measure_public(request: Request) -> None:
+    """What needs no token has a measure of the address."""
+    request.state.headers = await request.app.state.limits.take(address(request.scope), PUBLIC)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
@@ -55,6 +56,8 @@ async def _answer(
 ) -> None:
     try:
         await app(scope, receive, send)
+    except ClientDisconnect:
+        return  # who asked went away while the body was on its way: nobody hears an answer, and nothing is wrong here
     except Exception as error:
         # the type and place only: a message of the database may repeat a row
         kind = type(error).__name__

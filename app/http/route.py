@@ -23,6 +23,7 @@ from app.errors import (
     ValidationFailed,
 )
 from app.http import strict_json
+from app.http.limits import measure_public
 from app.http.spool import closed_when_refused, spool
 
 MAX_BODY = 64 * 1024
@@ -70,7 +71,8 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
         found = list(walk(self.dependant))
-        guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))]
+        # what asks for no token has the measure of the address
+        guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))] or [measure_public]
         takes = next((d.call for d in found if isinstance(d.call, Takes)), Takes(MAX_BODY))
         has_body = self.body_field is not None
         # what writes names its request by a key; a guard that has `with_body` then looks at what was sent

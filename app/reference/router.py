@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,7 +12,7 @@ from pydantic import BeforeValidator
 
 from app.database import ReadSession, Statement
 from app.errors import NotFound, catalogue
-from app.http.conditional import cached
+from app.http.conditional import Published, cached
 from app.http.days import day_text
 from app.http.route import GuardedRoute
 from app.problems import problems, slug
@@ -39,12 +40,22 @@ async def read_reference(
     conditions, clocks, holidays, problems or scopes. No token needed. `version` changes when a row does; every row has its first and
     last day (`valid_from`, `valid_to`; null: without end).
     """
-    rows = await _holidays(request, session) if name == "holidays" else _rows(name)
+    return cached(
+        request, _made(name, on, await _holidays(request, session)) if name == "holidays" else _list(name, on)
+    )
+
+
+@lru_cache(maxsize=512)
+def _list(name: str, on: date | None) -> Published:
+    """The program's own lists do not change while it runs."""
+    return _made(name, on, _rows(name))
+
+
+def _made(name: str, on: date | None, rows: list[dict[str, Any]]) -> Published:
     dated = [{**row, "valid_from": row.get("valid_from"), "valid_to": row.get("valid_to")} for row in rows]
     version = hashlib.sha256(json.dumps(dated, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
     shown = [row for row in dated if on is None or valid_on(row, on)]
-    body = json.dumps({"name": name, "version": version, "data": shown}, ensure_ascii=False).encode()
-    return cached(request, body)
+    return Published(json.dumps({"name": name, "version": version, "data": shown}, ensure_ascii=False).encode())
 
 
 def _rows(name: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -17,7 +18,8 @@ import httpx
 import pytest
 from starlette.middleware.cors import CORSMiddleware
 
-from app.http import gate, protocol
+from app.http import arriving, gate, protocol
+from app.http.limits import Limits
 from app.main import create_app
 from app.settings import Settings
 from tests.house import House, refusal
@@ -90,7 +92,7 @@ def test_headers_that_drip_are_not_waited_for(api: House) -> None:
 
 def test_a_body_that_stands_still_is_408_and_holds_nobody_up(api: House) -> None:
     head = f"POST /v1/cases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token('bkn')}\r\nContent-Type: application/json\r\n"
-    with patch.object(gate, "QUIET_SECONDS", 0.3):
+    with patch.object(arriving, "QUIET_SECONDS", 0.3):
         answer = raw(api, f"{head}Content-Length: 100\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 408") and b"BODY_TOO_SLOW" in answer and b"connection: close" in answer.lower()
     (request,) = re.findall(rb"(?i)x-request-id: (\S+)", answer)
@@ -100,7 +102,7 @@ def test_a_body_that_stands_still_is_408_and_holds_nobody_up(api: House) -> None
 def test_a_body_that_drips_is_not_waited_for_either(api: House) -> None:
     head = f"POST /v1/cases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token('bkn')}\r\nContent-Type: application/json\r\n"
     host, port = api.base.removeprefix("http://").split(":")
-    with patch.object(gate, "BODY_SECONDS", 0.5), socket.create_connection((host, int(port)), timeout=5) as found:
+    with patch.object(arriving, "BODY_SECONDS", 0.5), socket.create_connection((host, int(port)), timeout=5) as found:
         found.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode())
         for _ in range(20):
             try:
@@ -114,6 +116,8 @@ def test_a_body_that_drips_is_not_waited_for_either(api: House) -> None:
 def test_a_file_that_arrives_slowly_but_steadily_earns_its_time() -> None:
     """A megabyte is given a minute more than a form."""
 
+    unused: Any = None  # nothing is counted
+
     async def whole() -> int:
         pieces = iter([b"x" * 65536] * 16)
 
@@ -123,15 +127,19 @@ def test_a_file_that_arrives_slowly_but_steadily_earns_its_time() -> None:
             return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
         size = 0
-        async with asyncio.timeout(gate.REQUEST_SECONDS) as limit:
-            patient = gate.Patient(receive, limit)
+        scope: Any = {
+            "client": ("192.0.2.1", 1),
+            "app": SimpleNamespace(state=SimpleNamespace(limits=Limits(unused, {}))),
+        }
+        async with asyncio.timeout(arriving.REQUEST_SECONDS) as limit:
+            patient = arriving.Patient(scope, receive, arriving.Places(1), limit)
             while True:
                 message = await patient()
                 size += len(message["body"])
                 if not message["more_body"]:
                     return size
 
-    with patch.object(gate, "BODY_SECONDS", 0.05), patch.object(gate, "REQUEST_SECONDS", 0.1):
+    with patch.object(arriving, "BODY_SECONDS", 0.05), patch.object(arriving, "REQUEST_SECONDS", 0.1):
         assert asyncio.run(whole()) == 16 * 65536
 
 
@@ -141,11 +149,11 @@ def crowded(api: House, most: int) -> Iterator[None]:
     layer: Any = api.app.middleware_stack
     while not isinstance(layer, gate.Gate):
         layer = layer.app
-    before, layer.most = layer.most, most
+    before, layer.places.most = layer.places.most, most
     try:
         yield
     finally:
-        layer.most = before
+        layer.places.most = before
 
 
 def test_when_too_much_is_going_on_the_rest_is_told_so_at_once(api: House) -> None:
@@ -176,7 +184,7 @@ def test_a_request_that_takes_too_long_is_ended(api: House) -> None:
     from app import embedded, roles
 
     url = roles.plain(api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE))
-    with patch.object(gate, "REQUEST_SECONDS", 0.5), psycopg.connect(url) as holder:
+    with patch.object(arriving, "REQUEST_SECONDS", 0.5), psycopg.connect(url) as holder:
         holder.execute("LOCK TABLE cases IN ACCESS EXCLUSIVE MODE")
         begun = time.monotonic()
         answer = api.get("bkn", "/v1/cases")

@@ -1,0 +1,139 @@
+"""Sessions of the database: those that were cut off cost nobody a request, those that keep no settings are not served on, a full disk is said."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from psycopg import errors as pg
+
+from app import database, starting
+from app.database import NOBODY, Database
+from app.settings import Settings
+from app.starting import UnsafeError
+from tests.house import HTTP, House, refusal
+from tests.walks import first_body
+
+CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'sbt_app'"
+
+
+def test_connections_that_the_database_cut_cost_nobody_a_request(api: House) -> None:
+    """Nor the token endpoint, half a minute later."""
+    api.token("bkn")
+
+    def ask(n: int) -> int:
+        return api.get("bkn", "/v1/me" if n % 2 else "/v1/cases?limit=1").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(32))) == {200}
+        for _ in range(3):
+            api.superuser(CUT)
+            time.sleep(0.2)  # their ends have reached the service
+            assert set(pool.map(ask, range(32))) == {200}
+            assert api.send("bkn", "/v1/cases", first_body("sbt_2024")).status_code == 201
+            client = api.clients["kasn"]
+            form = {"grant_type": "client_credentials"}
+            asked = (client["client_id"], client["client_secret"])
+            assert HTTP.post(f"{api.base}/oauth2/token", data=form, auth=asked).status_code == 200
+
+
+@contextmanager
+def pooler(server: Path, folder: Path) -> Iterator[str]:
+    """As a pooler in transaction mode that was told to overlook `options`: what a session was opened with does not reach the server."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(folder / ".s.PGSQL.5432"))
+    listening.listen()
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            behind = socket.socket(socket.AF_UNIX)
+            behind.connect(str(server))
+            size = int.from_bytes(client.recv(4))
+            words = client.recv(size - 4)[4:].rstrip(b"\0").split(b"\0")
+            pairs = zip(words[::2], words[1::2], strict=True)
+            kept = b"".join(n + b"\0" + v + b"\0" for n, v in pairs if n != b"options") + b"\0"
+            behind.sendall((len(kept) + 8).to_bytes(4) + (196608).to_bytes(4) + kept)
+            for a, b in ((client, behind), (behind, client)):
+                threading.Thread(target=copied, args=(a, b), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield str(folder)
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+
+
+def copied(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):  # the other side was closed first
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.close()
+
+
+def test_a_session_that_keeps_no_settings_is_not_served_on(
+    api: House, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Timeouts and the read-only mode would be gone, and nobody would notice."""
+    (sockets,) = api.superuser("SELECT current_setting('unix_socket_directories') AS folder")
+    server = next(Path(sockets.folder).glob(".s.PGSQL.*[0-9]"))
+    folder = tmp_path_factory.mktemp("p")
+
+    async def start(url: str) -> None:
+        found = Database.connect(url, size=2)
+        await found.open()
+        try:
+            await starting.require_safe(found, Settings(environment="sandbox"))
+        finally:
+            await found.close()
+
+    asyncio.run(start(api.urls.app))
+    with pooler(server, folder) as host:
+        url = f"{api.urls.app.partition('?')[0]}?host={host}&port=5432"
+        with pytest.raises(UnsafeError, match="pool_mode = session"):
+            asyncio.run(start(url))
+
+
+def test_a_reader_cannot_write_whatever_its_session_was_told(api: House) -> None:
+    async def write() -> None:
+        with patch.object(database, "READ_ONLY", ""):
+            found = Database.connect(api.urls.app, size=1)
+        await found.open()
+        try:
+            async with found.reading(database.SERVICE) as session:
+                await session.execute("DELETE FROM rate_limit", [])
+        finally:
+            await found.close()
+
+    with pytest.raises(pg.ReadOnlySqlTransaction):
+        asyncio.run(write())
+    assert NOBODY.party == ""
+
+
+def test_a_full_disk_is_told_as_come_again_and_the_service_is_not_ready(api: House) -> None:
+    api.superuser(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
+    )
+    api.superuser("CREATE TRIGGER full_disk BEFORE INSERT ON cases FOR EACH ROW EXECUTE FUNCTION full_disk()")
+    try:
+        answer = api.send("bkn", "/v1/cases", first_body("sbt_2024"))
+        assert refusal(answer) == (503, "OVERLOADED") and answer.headers["Retry-After"]
+        ready = api.http.get("/health/ready")
+        assert (ready.status_code, ready.json()["reason"]) == (503, "DISK_FULL")
+    finally:
+        api.superuser("DROP FUNCTION full_disk() CASCADE")
+    with patch.object(database, "FULL_SECONDS", 0.0):
+        assert api.http.get("/health/ready").status_code == 200
+    api.app.state.database.full.clear()
+    assert api.send("bkn", "/v1/cases", first_body("sbt_2024")).status_code == 201
