@@ -72,10 +72,9 @@ async def are_kept(writer: AsyncConnection[Any], reader: AsyncConnection[Any]) -
     pooler in transaction mode they do not.
     """
     held = [await _held(writer), await _held(reader)]
-    await writer.execute(b"BEGIN")
-    await writer.execute(PID)
-    before = await (await reader.execute(PID)).fetchone()
-    await writer.execute(b"COMMIT")
+    async with writer.transaction():
+        await writer.execute(PID)
+        before = await (await reader.execute(PID)).fetchone()
     after = await (await reader.execute(PID)).fetchone()
     return held == [(*TIMEOUTS, "off"), (*TIMEOUTS, "on")] and before == after
 
