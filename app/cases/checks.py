@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from app import clock
+from app.cases import naming
 from app.cases.bodies import MODELS
 from app.errors import Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.problems import FLAWS
@@ -50,13 +51,14 @@ def require_outcome(stage: Stage, outcome: str) -> None:
 
 
 def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
-    """Codes are known, and no day lies after today, but those the data lets lie ahead."""
+    """Codes are known, no day lies after today, but those the data lets lie ahead, and what is not sealed holds no number of a person."""
     unknown = list(_unknown(body, known_of))
     if unknown:
         raise UnknownReference(*unknown)
     late = [f"{known_of}/{n}" for n, v in body.items() if _is_late(n, v)]
     if late:
         raise ValidationFailed(*(in_future(pointer) for pointer in late))
+    naming.require_no_numbers(naming.unsealed(body, known_of))
     letter, received = body.get("letter_date"), body.get("letter_received_on")
     if letter and received and _day(received) < _day(letter):
         raise ValidationFailed(before_letter(f"{known_of}/letter_received_on"))

@@ -16,7 +16,7 @@ from app.cases.bodies import Body
 from app.cases.contents import contents
 from app.cases.entering import Step, Writing, see, take
 from app.cases.locking import require_version, state_of
-from app.cases.posting import Post, effective_members, require_fit
+from app.cases.posting import Post, effective_members, require_fit, require_unnamed
 from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
 from app.cases.showing import owner_now, standpoint
@@ -59,6 +59,7 @@ async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body:
     was = _posted(state, stage, number)
     policy.require_author(act.caller, was.posted_by)
     require_fit(case, state.before(was), found, Post(stage, was.outcome or "", stored))
+    require_unnamed(act, case, stored)
     row = _row(case, was)
     writing = Writing(act, locked)
     correction = await _correction(act, found, was, row, stored)

@@ -1,6 +1,7 @@
 """Import an older case: one line, one transaction, one entry. Its business dates are those of the line, its log time is now."""
 
 import json
+from collections import ChainMap
 from dataclasses import dataclass, replace
 from datetime import date
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
 from app import clock
-from app.cases import charging, checks, duplicates, opening, posting, preparing, projecting
+from app.cases import charging, checks, duplicates, naming, opening, posting, preparing, projecting
 from app.cases.act import Act
 from app.cases.bodies import MODELS
 from app.cases.entering import append_fitting, asked, owners
@@ -60,6 +61,8 @@ async def import_case(act: Act, line: ImportedCase, batch: Together, began: date
         leaf = read_leaf(locked.replay)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
     bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
+    texts = [naming.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
+    preparing.require_unnamed(line, dict(ChainMap(*texts)))
     first = procedure.stages[line.posts[0].stage]
     preparing.require_identified(line, first, line.posts[0].outcome)
     posts = _past(procedure, line, bodies)

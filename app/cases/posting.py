@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from app.access import policy
-from app.cases import charging, checks, projecting
+from app.cases import charging, checks, naming, projecting
 from app.cases.act import Act
 from app.cases.bodies import StageBody
 from app.cases.entering import Step, Writing, as_instant, require_not_closed, see, take
@@ -43,6 +43,7 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
     rules.require_open(state, stage)
     rules.require_outcome(rulebook(), state, stage, outcome)
     require_fit(case, state, found, post)
+    require_unnamed(act, case, post.body)
     return await _record(act, locked, state, found, post)
 
 
@@ -66,6 +67,13 @@ def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:
     checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
     charging.require_phase_of_post(case, state, post.body)
     charging.require_sanction(case, state, stage.outcomes[post.outcome], effective_members(stage, post))
+
+
+def require_unnamed(act: Act, case: Any, body: Mapping[str, Any]) -> None:
+    """What the summary shows names neither the case's person nor the one that this post names."""
+    texts = naming.unsealed(body)
+    naming.require_unnamed(texts, naming.of_case(act.vault, case.names or ()))
+    naming.require_unnamed(texts, naming.of_person(body.get("subject_name")))
 
 
 async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:

@@ -1,10 +1,11 @@
 """What can be said against opening a case before anybody looks at the database: codes, days, numbers, the procedure of the day."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from app import clock
-from app.cases import charging, checks
+from app.cases import charging, checks, naming
 from app.cases.bodies import StageBody
 from app.cases.schemas import NewCase
 from app.errors import Flaw, UnknownReference, ValidationFailed
@@ -36,7 +37,15 @@ def prepared(new: NewCase, stage: str, outcome: str, body: StageBody) -> Prepare
     require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
+    require_unnamed(new, naming.unsealed(stored))
     return Prepared(new, procedure, first, outcome, stored)
+
+
+def require_unnamed(new: NewCase, texts: Mapping[str, str]) -> None:
+    """Neither the report's number nor what the summary of a post shows names the person."""
+    shown = {**texts, "/report/report_number": new.report.report_number}
+    naming.require_no_numbers(shown)
+    naming.require_unnamed(shown, naming.of_person(new.subject.name))
 
 
 def governing(new: NewCase) -> Procedure:

@@ -1,0 +1,128 @@
+"""What is not sealed names nobody: at every door, in every field, however the number is spaced or the name is spelt."""
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.cases import naming
+from app.errors import ValidationFailed
+from app.procedure.loading import rulebook
+from tests.cases.test_corrections import correction
+from tests.cases.test_imports import imported, line
+from tests.cases.test_many import report
+from tests.house import House
+from tests.walks import body_for, first_body
+
+NAME = "Drs. Budi Hartono Kenari, M.Si."
+NIP = "199001012015031007"
+SAID = [
+    NIP,
+    f"nomor {NIP[:8]} {NIP[8:14]} {NIP[14]} {NIP[15:]}",
+    ".".join(NIP),
+    "-".join(NIP),
+    "\u00a0".join(NIP),
+    "\u200b".join(NIP),
+    "".join(chr(0x0660 + int(d)) for d in NIP),
+    "".join(chr(0xFF10 + int(d)) for d in NIP),
+    "6472 0112 3456 0001",
+    NAME,
+    "perihal BUDI HARTONO KENARI",
+    "Laporan tentang budi  hartono-kenari dan lain-lain",
+]
+
+
+def flaws(answer: httpx.Response) -> set[str]:
+    assert answer.status_code == 422, answer.text
+    assert "kenari" not in answer.text.lower() and NIP not in answer.text, "the field is named, not the value"
+    return {e["pointer"] for e in answer.json()["errors"] if e["code"] == "PERSONAL_DATA"}
+
+
+@pytest.mark.parametrize("text", SAID, ids=range(len(SAID)))
+def test_no_case_is_opened_whose_number_or_summary_names_its_person(api: House, text: str) -> None:
+    for member, pointer in (
+        ("report__report_number", "/report/report_number"),
+        ("body__summary_text", "/body/summary_text"),
+    ):
+        body = first_body("sbt_2024", subject__name=NAME, **{member: text})
+        assert flaws(api.send("bkn", "/v1/cases", body)) == {pointer}
+
+
+def test_a_report_of_several_persons_names_none_of_them_in_its_number(api: House) -> None:
+    body = report({}, {}, report__report_number=f"LP/{NAME}/2024")
+    body["persons"][1]["subject"] |= {"name": NAME}
+    assert flaws(api.send("bkn", "/v1/reports", body)) == {"/report/report_number"}
+
+
+def fields_of_words() -> list[tuple[str, str, str, str]]:
+    """Every member that a summary shows in its author's words: procedure, stage, outcome, member."""
+    found: dict[tuple[str, str], tuple[str, str, str, str]] = {}
+    for procedure in rulebook().procedures.values():
+        for stage in procedure.stages.values():
+            if procedure.code == "skb_2020" or stage.opened_by_case:
+                continue
+            body = body_for(procedure.code, stage.code, next(iter(stage.outcomes)))["body"]
+            for pointer in naming.unsealed(body, ""):
+                name = pointer.split("/")[1]
+                found.setdefault((stage.model, name), (procedure.code, stage.code, next(iter(stage.outcomes)), name))
+    return sorted(found.values())
+
+
+def test_there_are_such_members_and_the_check_finds_each() -> None:
+    names = {name for *_, name in fields_of_words()}
+    assert names >= {"letter_number", "summary_text"} | {"addressee"}
+    fields = rulebook().vocabulary.fields
+    for name, field in fields.items():
+        if field.summary and field.type.strip("[]") in ("string", "text"):
+            value: Any = [NIP] if field.type.startswith("[") else NIP
+            with pytest.raises(ValidationFailed):
+                naming.require_no_numbers(naming.unsealed({name: value}))
+
+
+def test_a_stage_its_correction_and_one_of_many_name_nobody_either(api: House) -> None:
+    case = api.open(subject__name=NAME)
+    stage, owner, outcome = "verifikasi_satgas", api.turn(case, "verifikasi_satgas"), "lolos"
+    for text in (NIP, NAME, f"Terlapor {NAME} hadir."):
+        body = body_for("sbt_2024", stage, outcome)
+        body["body"]["summary_text"] = text
+        sent = api.send(owner, f"/v1/cases/{case.id}/stages/{stage}", body, If_Match=case.etag)
+        assert flaws(sent) == {"/body/summary_text"}, text
+        posts = [{"case_id": case.id, "if_match": case.etag, **body}]
+        many = api.send(owner, "/v1/stage-posts", {"stage": stage, "posts": posts})
+        assert "PERSONAL_DATA" in many.text, many.text
+    api.post(owner, case, stage, outcome)
+    corrected = correction("sbt_2024", stage, outcome, summary_text=f"Kata {NAME}")
+    answer = api.send(owner, f"/v1/cases/{case.id}/stages/{stage}/corrections", corrected, If_Match=case.etag)
+    assert flaws(answer) == {"/body/summary_text"}
+
+
+def test_an_older_case_names_nobody_either(api: House) -> None:
+    (refused,) = imported(api, [line(report__report_number=f"LAMA {NIP}")])
+    assert "PERSONAL_DATA" in str(refused)
+    named = line(subject__name=NAME)
+    named["posts"][-1]["body"]["summary_text"] = f"Perkara {NAME} ditutup."
+    (refused,) = imported(api, [named])
+    assert "PERSONAL_DATA" in str(refused) and "/posts/8/body/summary_text" in str(refused)
+
+
+def test_words_that_are_only_alike_and_numbers_of_letters_pass(api: House) -> None:
+    texts = ("800.1.6.2/9188/2025", "B-1234/KASN/10/2024 tanggal 2024-10-10", "Kenari", "Budi Hartati")
+    for text in texts:
+        body = first_body("sbt_2024", subject__name=NAME, report__report_number=text)
+        assert api.send("bkn", "/v1/cases", body).status_code == 201, text
+
+
+@given(
+    st.lists(st.sampled_from("0123456789"), min_size=16, max_size=20),
+    st.sampled_from([" ", "", ".", "-", "\u2009", "\u2011", "'"]),
+)
+def test_a_long_number_is_one_however_it_is_spaced(digits: list[str], space: str) -> None:
+    with pytest.raises(ValidationFailed):
+        naming.require_no_numbers({"/x": f"a {space.join(digits)} b"})
+
+
+@given(st.lists(st.sampled_from("0123456789"), max_size=15))
+def test_a_shorter_one_is_none(digits: list[str]) -> None:
+    naming.require_no_numbers({"/x": f"{' '.join(digits)}/2025/{''.join(digits)}"})
