@@ -20,6 +20,7 @@ SAMPLES: dict[str, Any] = {
     "evidence": {"kind": "foto", "note": "Foto contoh"},
     "document": {"title": "Dokumen contoh"},
 }
+NAME = {"subject_name": "Terlapor Buatan"}  # no other member may name the person
 TOO_LIGHT = "ringan_lisan"  # for neutrality no form is answered by an oral reprimand
 
 
@@ -39,6 +40,8 @@ def needed(stage: Stage, outcome: str) -> list[str]:
 def sample(name: str, day: date) -> Any:
     field = rulebook().vocabulary.fields[name]
     kind = field.type.strip("[]")
+    if name in NAME:
+        return NAME[name]
     if kind == "date":
         return day.isoformat()
     value = next(iter(field.values)) if kind == "enum" else SAMPLES[kind]

@@ -70,7 +70,7 @@ def corrected(replay: Replay, heard: Heard) -> None:
         replay.may(heard, says, lambda c: policy.require_named(c, [policy.OPENER], case.place()))
     else:
         replay.mandated(heard)
-    facts = replay.facts(heard, heard.parts.get("content"), heard.summary)
+    facts = replay.facts(heard, heard.parts.get("content"), heard.summary, heard.parts.get("text", {}))
     state = case.state()
     was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
     replay.may(heard, "did not post that round", lambda c: policy.require_author(c, was.posted_by))

@@ -101,13 +101,19 @@ class Replay:
         if differing:
             self.find("PROCEDURE_BROKEN", heard, f"the procedure says otherwise of: {', '.join(differing)}")
 
-    def facts(self, heard: Heard, content: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> dict[str, Any]:
-        """The summary is what the content shows of itself; where the content was erased, the summary stands alone."""
+    def facts(
+        self, heard: Heard, content: Mapping[str, Any] | None, summary: Mapping[str, Any], words: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The summary and its free text are what the content shows of itself; where the content was erased, the summary stands alone. In
+        ledgers from before there was a part for the free text, it stood in the summary.
+        """
         fields = rulebook().vocabulary.fields
         facts = {n: v for n, v in summary.items() if n in fields}
         if content is not None:
             body = {n: v for n, v in content.items() if n in fields}
-            if views.in_summary(rulebook().vocabulary, body) != facts:
+            text = views.in_words(rulebook().vocabulary, body)
+            old = views.in_words(rulebook().vocabulary, facts)
+            if (views.in_summary(rulebook().vocabulary, body) | old, text) != (facts, old or dict(words)):
                 self.find("SUMMARY_DIFFERS", heard, "summary and content disagree")
         return facts
 
@@ -230,7 +236,7 @@ def opened(replay: Replay, heard: Heard) -> None:
     """case.opened: the procedure of the day, the right to open, the charge that fits; the first stage, posted at once."""
     members, summary = heard.members, heard.summary
     procedure = rulebook().procedures[members["procedure"]]
-    facts = replay.facts(heard, heard.parts.get("content"), summary)
+    facts = replay.facts(heard, heard.parts.get("content"), summary, heard.parts.get("text", {}))
     received = date.fromisoformat(members["received_on"])
     if procedure.import_only or not procedure.in_force_on(received):
         replay.find("PROCEDURE_BROKEN", heard, "another procedure was in force on that day")
@@ -275,7 +281,7 @@ def posted(replay: Replay, heard: Heard) -> None:
     """stage.posted: whose turn it was, the round that was open, what follows from the outcome."""
     members, summary, case = heard.members, heard.summary, replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
-    facts = replay.facts(heard, heard.parts.get("content"), summary)
+    facts = replay.facts(heard, heard.parts.get("content"), summary, heard.parts.get("text", {}))
     replay.mandated(heard)
     running(replay, heard)
     state = case.state()

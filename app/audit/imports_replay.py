@@ -43,9 +43,10 @@ def _posts(replay: Replay, heard: Heard, procedure: Procedure) -> list[PastPost]
     """The posts as the summary has them; that it says of the contents what they are is looked at, where they open."""
     content = heard.parts.get("content")
     bodies = [p["body"] for p in content["posts"]] if content else [None] * len(heard.summary["posts"])
+    said = {(w["stage"], w["round"]): w["body"] for w in heard.parts.get("text", {}).get("posts", ())}
     found = []
     for post, body in zip(heard.summary["posts"], bodies, strict=True):
-        facts = replay.facts(heard, body, post["body"])
+        facts = replay.facts(heard, body, post["body"], said.get((post["stage"], post["round"]), {}))
         stage = procedure.stages[post["stage"]]
         needed = {*stage.body.required, *stage.body.required_for.get(post["outcome"], ())}
         named = facts.get("subject_agency_code") if post["names"] else None

@@ -9,25 +9,28 @@ from app.vault.keys import VaultKeys
 from app.vault.opening import COLUMNS, JOINED, show_row
 
 CONTENTS = Statement(
-    f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = 'content' AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
+    f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = :part AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
 )
+CONTENT, TEXT = "content", "text"  # the whole of a post; the free text of its summary, which has more readers
 Fields = dict[str, Any]
 
 
-async def opened(session: Session, vault: VaultKeys, entries: Iterable[str | UUID]) -> dict[str, Fields]:
+async def opened(
+    session: Session, vault: VaultKeys, entries: Iterable[str | UUID], part: str = CONTENT
+) -> dict[str, Fields]:
     """Entry to the fields of its content; an erased one is not among them."""
     wanted = [str(e) for e in dict.fromkeys(entries)]
-    rows = await session.run(CONTENTS, entries=wanted) if wanted else []
+    rows = await session.run(CONTENTS, part=part, entries=wanted) if wanted else []
     found = {str(row.entry_id): show_row(vault, row) for row in rows}
     return {entry: content.fields for entry, content in found.items() if content is not None}
 
 
 async def contents(
-    session: Session, vault: VaultKeys, rows: Iterable[Mapping[str, Any]]
+    session: Session, vault: VaultKeys, rows: Iterable[Mapping[str, Any]], part: str = CONTENT
 ) -> dict[tuple[str, int], Fields]:
     """The content of each posted round. `rows`: of stages, as JSON."""
     posted = [r for r in rows if r["content_entry_id"]]
-    found = await opened(session, vault, (r["content_entry_id"] for r in posted))
+    found = await opened(session, vault, (r["content_entry_id"] for r in posted), part)
     return {
         (r["stage"], r["round"]): body
         for r in posted

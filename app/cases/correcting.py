@@ -130,6 +130,7 @@ async def _record(writing: Writing, state: CaseState, correction: Correction, re
     facts, model = views.in_summary(rulebook().vocabulary, body), correction.stage.model
     writing.parts.seal("content", model, {**body, "correction_reason": reason}, of="correction_")
     writing.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
+    writing.parts.say(body)
     changes = _renames(writing, correction)
     after, relying = corrected(state, was, facts, correction.changed), rules.relying(rulebook(), state, was)
     move = redated(after, case.stages, writing.act.calendar, was=case.status)

@@ -215,6 +215,10 @@ def _seal(
     outline = {**opening.outline(line), "agency_code": done.state.agency_code, "identified": _identified(line, posts)}
     parts.seal("content", "Import", {**opening.account(line), "posts": whole}, of="import_")
     parts.seal("summary", "Import", {**outline, "first_agency_code": subject.agency_code, "posts": shown}, of="import_")
+    words = [views.in_words(rulebook().vocabulary, body) for body in bodies]
+    if any(words):
+        said = [{"stage": s["stage"], "round": s["round"], "body": w} for s, w in zip(shown, words, strict=True) if w]
+        parts.seal("text", "Import", {"posts": said}, of="import_")
     if line.report.reporter is not None:
         parts.seal("reporter", None, line.report.reporter.model_dump(mode="json", exclude_none=True))
 

@@ -101,6 +101,7 @@ def _seal(
     parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
     parts.seal("content", model, {**draft.body, **account(draft.new)}, of="opening_")
     parts.seal("summary", model, {**facts, **outline(draft.new)}, of="opening_")
+    parts.say(draft.body)
     if report.reporter is not None:
         parts.seal("reporter", None, report.reporter.model_dump(mode="json", exclude_none=True))
     return parts

@@ -19,6 +19,7 @@ from app.ledger.append import append
 from app.ledger.canonical import canonical
 from app.ledger.parts import Schema, b64u
 from app.procedure.loading import rulebook
+from app.procedure.views import TEXT
 
 VERSIONS = Path(__file__).with_name("part_schemas.json")
 SAID_OTHERWISE = ("title", "description", "examples", "default")
@@ -89,6 +90,20 @@ class ImportedPost(Body):
     body: dict[str, Any]
 
 
+class WordsOfPost(Body):
+    """The free text of the summary of a post of an older case."""
+
+    stage: Code
+    round: int
+    body: dict[str, Any]
+
+
+class WordsOfPosts(Body):
+    """The same of all its posts."""
+
+    posts: list[WordsOfPost]
+
+
 class SignaturePart(Body):
     """What the party signed: the base of RFC 9421 and the signature over it. Neither names anybody."""
 
@@ -127,10 +142,14 @@ def texts() -> dict[str, dict[str, Any]]:
     """Every model by name, as JSON schema without what is only said to people."""
     found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter), "content.Grounds": _schema(Grounds)}
     found |= {"signature": _schema(SignaturePart), "request": _schema(RequestPart), "mask": _schema(MaskPart)}
+    found |= {
+        "text": _only(_any_model(), _of_summary(_any_model(), words=True)),
+        "import_text.Import": _schema(WordsOfPosts),
+    }
     found["import_content.Import"] = _joined(_schema(Account), _schema(Posts))
     found["import_summary.Import"] = _joined(_schema(Standing), _schema(Outline), _schema(Moved), _schema(Posts))
     for name, model in MODELS.items():
-        summary = _only(model, (n for n in model.model_fields if rulebook().vocabulary.fields[n].summary))
+        summary = _only(model, _of_summary(model, words=False))
         found[f"content.{name}"] = _schema(model)
         found[f"correction_content.{name}"] = _joined(_schema(model), _schema(Correction))
         found[f"summary.{name}"] = _joined(summary, _schema(Standing))
@@ -138,6 +157,17 @@ def texts() -> dict[str, dict[str, Any]]:
             found[f"opening_content.{name}"] = _joined(_schema(model), _schema(Account))
             found[f"opening_summary.{name}"] = _joined(summary, _schema(Standing), _schema(Outline))
     return found
+
+
+def _any_model() -> type[StageBody]:
+    """Every stage has the same free text."""
+    return next(iter(MODELS.values()))
+
+
+def _of_summary(model: type[StageBody], *, words: bool) -> list[str]:
+    """The members of its summary: those in the clear, or its free text, which is a part of its own."""
+    fields = rulebook().vocabulary.fields
+    return [n for n in model.model_fields if fields[n].summary and (fields[n].type == TEXT) == words]
 
 
 def _first_models() -> set[str]:

@@ -86,6 +86,7 @@ async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post
     writing.parts.seal(
         "summary", found.model, {**facts, "agency_code": employer, "identified": case.identified or named}
     )
+    writing.parts.say(post.body)
     changes: dict[str, Any] = {}
     if named:  # where the person is read from afterwards; the case becomes findable by it
         writing.parts.name({"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")})

@@ -8,7 +8,7 @@ from app.access import policy
 from app.cases import showing
 from app.cases.act import Look
 from app.cases.charging import sanction_of
-from app.cases.contents import contents, opened
+from app.cases.contents import CONTENT, TEXT, contents, opened
 from app.cases.due_schemas import NextStep
 from app.cases.explaining import explain, flags, state_now, when_overdue
 from app.cases.locking import state_of
@@ -118,7 +118,8 @@ async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
     place = showing.standpoint(case)
     view = view_of(stage, policy.viewer(look.caller, place))
     rows = [r for r in case.stages if r["stage"] == code]
-    bodies = await contents(look.session, look.vault, rows) if view == FULL else {}
+    part = CONTENT if view == FULL else TEXT
+    bodies = await contents(look.session, look.vault, rows, part) if view != STATUS else {}
     clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
     state = state_of(case)
     rounds = [_round(look, case, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
@@ -156,11 +157,11 @@ def _round(look: Look, case: Any, state: CaseState, row: dict[str, Any], body: d
 def _body(
     stage: Stage, row: dict[str, Any], view: str, bodies: dict[tuple[str, int], dict[str, Any]], *, clear: bool
 ) -> dict[str, Any] | None:
-    """Named fields only: the summary's from the projection, all of the stage's from the content; identity masked unless clear."""
+    """Named fields only: the summary's from the projection and its free text, all of the stage's from the content; identity masked unless clear."""
     if view == STATUS:
         return None
     if view != FULL:
-        return dict(row["facts"])
+        return {**row["facts"], **bodies.get((row["stage"], row["round"]), {})}
     vocabulary = rulebook().vocabulary
     names = {*stage.body.members, *vocabulary.every_stage.members}
     # the day of a receipt was recorded after the post: the projection knows it

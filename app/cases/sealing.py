@@ -12,6 +12,8 @@ from app.database import Together
 from app.ledger import origin
 from app.ledger.origin import CASES
 from app.ledger.parts import b64u, unb64u
+from app.procedure import views
+from app.procedure.loading import rulebook
 from app.vault.seal import KEY_OF, SIGNATURE, OpenKey, index_person, new_key, seal
 
 
@@ -39,6 +41,12 @@ class EntryParts:
             "party": self.act.caller.party,
         }
         self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
+
+    def say(self, body: Mapping[str, Any]) -> None:
+        """The free text that the summary shows, with the key of the person it is about."""
+        words = views.in_words(rulebook().vocabulary, body)
+        if words:
+            self.seal("text", None, words)
 
     def sign(self) -> str | None:
         """The party's own signature, sealed; what the leaf says of it. None where the request was not signed. 401 where it is too old by now.

@@ -1,6 +1,6 @@
 """Who sees a stage in full, in summary, or its status only. The highest view wins; an unnamed field is in no view."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from app.procedure.model import Stage, Vocabulary
@@ -9,6 +9,7 @@ View = Literal["full", "summary", "status"]
 FULL: View = "full"
 SUMMARY: View = "summary"
 STATUS: View = "status"
+TEXT = "text"
 
 
 def view_of(stage: Stage, viewer: Iterable[str]) -> View:
@@ -20,5 +21,14 @@ def view_of(stage: Stage, viewer: Iterable[str]) -> View:
 
 
 def in_summary(vocabulary: Vocabulary, body: Mapping[str, object]) -> dict[str, object]:
-    """The members of a body that the summary view shows: no person, no repeated account of one."""
-    return {name: value for name, value in body.items() if value is not None and vocabulary.fields[name].summary}
+    """The members of a body that the summary view shows, and that stand in the clear: no person, no account of one, no free text."""
+    return {name: value for name, value in _shown(vocabulary, body) if vocabulary.fields[name].type != TEXT}
+
+
+def in_words(vocabulary: Vocabulary, body: Mapping[str, object]) -> dict[str, object]:
+    """The free text that the summary view shows. It is sealed with the key of the person it is about, and goes with it."""
+    return {name: value for name, value in _shown(vocabulary, body) if vocabulary.fields[name].type == TEXT}
+
+
+def _shown(vocabulary: Vocabulary, body: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    return ((name, value) for name, value in body.items() if value is not None and vocabulary.fields[name].summary)

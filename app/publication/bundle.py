@@ -149,7 +149,7 @@ WORDS = {"account", "correction_reason", "phase_override", "duplicate_override"}
 async def _shown(look: Look, case: Any) -> dict[UUID, dict[str, Any]]:
     """By entry and part: the fields the caller may see, each with salt and inner proof. Parts out of sight are not selected."""
     may = showing.may_read(look.caller, case)
-    wanted = ["summary", "content", *(part for part in ("subject", "reporter") if part in may)]
+    wanted = ["summary", "text", "content", *(part for part in ("subject", "reporter") if part in may)]
     found: dict[UUID, dict[str, Any]] = {}
     rows = await look.session.run(PARTS, case_id=case.id, parts=wanted)
     fields = await fields_of(look.session, [p["schema"] for row in rows for p in read_leaf(row.leaf)["parts"]])
@@ -169,6 +169,8 @@ def _names(look: Look, case: Any, leaf: Mapping[str, Any], part: str) -> set[str
     vocabulary, place = rulebook().vocabulary, showing.standpoint(case)
     stage = rulebook().procedures[case.procedure].stages[leaf.get("stage") or showing.first_stage(case)]
     view = view_of(stage, policy.viewer(look.caller, place))
+    if part == "text":
+        return set() if view == STATUS else set(vocabulary.fields)
     if part == "summary":
         return set(OUTLINE) | (set() if view == STATUS else set(vocabulary.fields))
     clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))

@@ -14,9 +14,10 @@ from tests.cases.test_corrections import correction
 from tests.cases.test_imports import imported, line
 from tests.cases.test_many import report
 from tests.house import House
+from tests.replaying import check_replay
 from tests.walks import body_for, first_body
 
-NAME = "Drs. Budi Hartono Kenari, M.Si."
+NAME = "Drs. Budi Hartono Merak, M.Si."
 NIP = "199001012015031007"
 SAID = [
     NIP,
@@ -29,14 +30,14 @@ SAID = [
     "".join(chr(0xFF10 + int(d)) for d in NIP),
     "6472 0112 3456 0001",
     NAME,
-    "perihal BUDI HARTONO KENARI",
-    "Laporan tentang budi  hartono-kenari dan lain-lain",
+    "perihal BUDI HARTONO MERAK",
+    "Laporan tentang budi  hartono-merak dan lain-lain",
 ]
 
 
 def flaws(answer: httpx.Response) -> set[str]:
     assert answer.status_code == 422, answer.text
-    assert "kenari" not in answer.text.lower() and NIP not in answer.text, "the field is named, not the value"
+    assert "merak" not in answer.text.lower() and NIP not in answer.text, "the field is named, not the value"
     return {e["pointer"] for e in answer.json()["errors"] if e["code"] == "PERSONAL_DATA"}
 
 
@@ -108,7 +109,7 @@ def test_an_older_case_names_nobody_either(api: House) -> None:
 
 
 def test_words_that_are_only_alike_and_numbers_of_letters_pass(api: House) -> None:
-    texts = ("800.1.6.2/9188/2025", "B-1234/KASN/10/2024 tanggal 2024-10-10", "Kenari", "Budi Hartati")
+    texts = ("800.1.6.2/9188/2025", "B-1234/KASN/10/2024 tanggal 2024-10-10", "Merak", "Budi Hartati")
     for text in texts:
         body = first_body("sbt_2024", subject__name=NAME, report__report_number=text)
         assert api.send("bkn", "/v1/cases", body).status_code == 201, text
@@ -126,3 +127,48 @@ def test_a_long_number_is_one_however_it_is_spaced(digits: list[str], space: str
 @given(st.lists(st.sampled_from("0123456789"), max_size=15))
 def test_a_shorter_one_is_none(digits: list[str]) -> None:
     naming.require_no_numbers({"/x": f"{' '.join(digits)}/2025/{''.join(digits)}"})
+
+
+def test_free_text_is_sealed_shown_to_whom_the_summary_is_for_and_goes_with_the_person(api: House) -> None:
+    """Neither in the clear in the database, nor left after an erasure; a reader of the summary reads it until then."""
+    said = "Uraian ringkas tanpa orang: burung merak di halaman."
+    case = api.open(body__summary_text=said)
+    path = f"/v1/cases/{case.id}/stages/{rulebook().procedures['sbt_2024'].first_stages[0]}"
+    views = {party: api.get(party, path).json() for party in ("bkn", "kemendagri", "auditor")}
+    assert all("view" in v for v in views.values()), views
+    assert {v["view"] for v in views.values()} == {"full", "summary"}, views
+    assert {v["latest"]["body"]["summary_text"] for v in views.values()} == {said}
+    for table in ("stage", "cases", "entry", "payload"):
+        rows = api.superuser(f"SELECT t::text AS row FROM {table} t")
+        assert not [row for row in rows if "burung merak" in row.row or b"burung merak".hex() in row.row], table
+    check_replay(api, case.id)
+    closed = api.send("bkn", f"/v1/cases/{case.id}/withdrawals", {"reason": "Laporan ganda."}, If_Match=case.etag)
+    assert closed.status_code == 201, closed.text
+    assert api.erase(case.id).status_code == 201
+    for party in views:
+        left = api.get(party, path)
+        assert left.status_code == 200 and "merak" not in left.text
+    check_replay(api, case.id)
+
+
+def test_the_free_text_of_an_older_case_is_sealed_as_well(api: House) -> None:
+    older = line()
+    older["posts"][-1]["body"]["summary_text"] = "Ringkasan lama: burung beo."
+    (made,) = imported(api, [older])
+    case = made["case_id"]
+    shown = api.get("auditor", f"/v1/cases/{case}/stages/selesai").json()
+    assert shown["latest"]["body"]["summary_text"] == "Ringkasan lama: burung beo."
+    assert not api.superuser("SELECT 1 FROM stage WHERE facts::text LIKE '%%burung beo%%'")
+    check_replay(api, case)
+
+
+def test_a_corrected_text_takes_the_place_of_the_first(api: House) -> None:
+    case = api.open()
+    body = body_for("sbt_2024", "verifikasi_satgas", "lolos")
+    body["body"]["summary_text"] = "Kalimat pertama."
+    api.post(api.turn(case, "verifikasi_satgas"), case, "verifikasi_satgas", "lolos", body)
+    other = correction("sbt_2024", "verifikasi_satgas", "lolos", summary_text="Kalimat kedua.")
+    path = f"/v1/cases/{case.id}/stages/verifikasi_satgas"
+    assert api.send("bkn", f"{path}/corrections", other, If_Match=case.etag).status_code == 201
+    assert api.get("auditor", path).json()["latest"]["body"]["summary_text"] == "Kalimat kedua."
+    check_replay(api, case.id)
