@@ -19,7 +19,8 @@ OWNS = Statement(
 )
 SECRETS = Statement("SELECT count(*) FROM client WHERE secret_hash IS NOT NULL")
 FOUNDED = Statement(
-    "SELECT convert_from(leaf, 'UTF8')::jsonb #>> '{facts,environment}' FROM entry WHERE type = 'ledger.founded' ORDER BY received_at LIMIT 1"
+    "SELECT f ->> 'environment' AS environment, f ->> 'public_url' AS public_url FROM (SELECT convert_from(leaf, 'UTF8')::jsonb -> 'facts' AS f"
+    " FROM entry WHERE type = 'ledger.founded' ORDER BY received_at LIMIT 1) said"
 )
 UNSIGNED = Statement(
     "SELECT string_agg(code, ', ') FROM party WHERE kind IN ('agency', 'ppk', 'operator') AND signatures <> 'required'"
@@ -90,7 +91,7 @@ async def require_safe(database: Database, settings: Settings) -> None:
     require_safe_settings(settings)
     async with database.reading(SERVICE) as session:
         await _require_role(session, "SBT_DATABASE_URL", "sbt_app")
-        await _require_registers(session)
+        await _require_registers(session, settings)
 
 
 async def require_safe_worker(database: Database, settings: Settings) -> None:
@@ -111,17 +112,22 @@ async def _require_role(session: Session, setting: str, right: str) -> None:
         raise UnsafeError(f"{setting} connects as {role.name}, which owns the tables: use the role {right}.")
 
 
-async def _require_registers(session: Session) -> None:
+async def _require_registers(session: Session, settings: Settings) -> None:
     if await session.value(SECRETS):
         raise UnsafeError(
             "This database holds clients with sandbox secrets: production starts on a database of its own."
         )
-    founded = await session.value(FOUNDED)
-    if founded is None:
+    rows = await session.run(FOUNDED)
+    if not rows:
         raise UnsafeError("This ledger was not founded: `sbt found DIR` makes its registers and two operators.")
-    if founded != PRODUCTION:
+    founded = rows[0]
+    if founded.public_url not in (None, settings.public):
         raise UnsafeError(
-            f"This ledger was founded as a {_plain(founded)}: production starts on a database of its own."
+            "SBT_PUBLIC_URL is not the address that this ledger was founded with: signatures made for another one stand for nothing here."
+        )
+    if founded.environment != PRODUCTION:
+        raise UnsafeError(
+            f"This ledger was founded as a {_plain(founded.environment)}: production starts on a database of its own."
         )
     if await session.value(MOVED):
         raise UnsafeError("The time of this ledger was moved: only a sandbox's may be. Run `sbt verify --db`.")

@@ -38,9 +38,13 @@ class SignedBase:
     created: datetime
 
     @property
-    def path(self) -> str:
-        """The address without scheme, host and query, as far as the public address has no path of its own."""
+    def address(self) -> str:
+        """The address that was asked, without its query."""
         return self.lines["@target-uri"].partition("?")[0]
+
+    def is_of(self, path: str, public_url: str | None) -> bool:
+        """Whether it was made for this address of the ledger at `public_url`; None: of a ledger that names none, for that of any."""
+        return self.address.endswith(path) if public_url is None else self.address == public_url + path
 
 
 def read_base(text: str) -> SignedBase:

@@ -35,8 +35,10 @@ async def found(
     environment: str,
     operators: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
     anchors: Mapping[str, str] = MappingProxyType({}),
+    public_url: str | None = None,
 ) -> None:
-    """`operators`: client id and the facts of its keys; `anchors`: party to the fingerprint of its first signing key. From the last
+    """`operators`: client id and the facts of its keys; `anchors`: party to the fingerprint of its first signing key; `public_url`: the one
+    address that signatures may name, so that none made for another service stands for an act here. From the last
     entry on, what gives power takes two operators, and a party's own word for its keys.
     """
     await require_empty(session)
@@ -54,7 +56,7 @@ async def found(
     for party, kid in anchors.items():
         await record(session, "party.anchored", {"party": party, "key": kid}, By(OPERATOR))
     batch = Together()
-    said = {"environment": environment, "rules": RULES}
+    said = {"environment": environment, "rules": RULES, **({"public_url": public_url} if public_url else {})}
     append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=said)
     await batch.send(session)
 

@@ -34,6 +34,7 @@ class Agreements:
     entries: SignedEntries
     environment: str | None = None
     rules: int = 0
+    public_url: str | None = None
     rows: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     waiting: dict[UUID, list[tuple[str, Any]]] = field(
         default_factory=dict
@@ -64,7 +65,7 @@ class Agreements:
         if members["sig"] is not None:
             self.report.count("signatures")
             try:
-                require_operator_signed(self.entries, members)
+                require_operator_signed(self.entries, members, self.public_url)
                 self._require_scope(members)
             except (ValueError, KeyError, TypeError) as error:
                 self._find("SIGNATURE_WRONG", index, str(error), "signatures")
@@ -84,6 +85,7 @@ class Agreements:
             self._find("FOUNDED_TWICE", index, "a ledger is founded once, by the operator's own program")
         self.environment = self.environment or facts["environment"]
         self.rules = self.rules or facts.get("rules", 1)
+        self.public_url = self.public_url or facts.get("public_url")
 
     def _proposed(self, index: int, members: Members, facts: Facts) -> None:
         change = UUID(facts["change"])

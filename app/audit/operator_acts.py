@@ -18,8 +18,10 @@ CLOCKS = timedelta(minutes=5)  # between the moment that was signed and the one 
 SIGNED = {"change.proposed", "change.decided", *IMMEDIATE}
 
 
-def require_operator_signed(entries: SignedEntries, members: Members) -> None:
-    """ValueError where an act of an operator is not what it signed. `members`: of an entry whose type is in SIGNED."""
+def require_operator_signed(entries: SignedEntries, members: Members, public_url: str | None) -> None:
+    """ValueError where an act of an operator is not what it signed. `members`: of an entry whose type is in SIGNED; `public_url`: the
+    ledger's own, as it was founded.
+    """
     shown = members.get("signed")
     if shown is None:
         raise ValueError("the leaf commits to a signature that is not there")
@@ -27,23 +29,25 @@ def require_operator_signed(entries: SignedEntries, members: Members) -> None:
     signed_base.require_digest(base.lines["content-digest"], hashlib.sha256(shown["body"].encode()).digest())
     facts = members["facts"]
     if members["type"] == "change.proposed":
-        _require_request(base, PROPOSED[facts["kind"]], facts["facts"], shown["body"])
+        _require_request(base, PROPOSED[facts["kind"]], facts["facts"], shown["body"], public_url)
         own = uuid5(NAMES, f"{members['client']} {UUID(base.lines['idempotency-key'])}")
         if str(own) != facts["change"]:
             raise ValueError("it is of another request")
     elif members["type"] == "change.decided":
-        _require_address(base, DECIDED[facts["decision"]].format(change=facts["change"]))
+        _require_address(base, DECIDED[facts["decision"]].format(change=facts["change"]), public_url)
     else:
-        _require_request(base, IMMEDIATE[members["type"]], facts, shown["body"])
+        _require_request(base, IMMEDIATE[members["type"]], facts, shown["body"], public_url)
 
 
-def _require_address(base: SignedBase, path: str) -> None:
-    if not base.path.endswith(path):
+def _require_address(base: SignedBase, path: str, public_url: str | None) -> None:
+    if not base.is_of(path, public_url):
         raise ValueError("it is of another address than such an entry comes from")
 
 
-def _require_request(base: SignedBase, request: AdminRequest, facts: Mapping[str, Any], body: str) -> None:
-    _require_address(base, request.path.format_map(facts))
+def _require_request(
+    base: SignedBase, request: AdminRequest, facts: Mapping[str, Any], body: str, public_url: str | None
+) -> None:
+    _require_address(base, request.path.format_map(facts), public_url)
     read = request.model.model_validate(json.loads(body)) if request.model else None
     texts = {name: value for name, value in facts.items() if isinstance(value, str)}
     if not _same(facts, request.facts(read, texts, base.created)):

@@ -10,11 +10,13 @@ from app.audit.agreements import Agreements
 from app.audit.compare import Expected, table
 from app.audit.signed_entries import SignedEntries
 from app.audit.snapshot import Snapshot
+from app.cases import part_schemas
 from app.clock import day_of
 from app.ledger.parts import unb64u
-from app.ledger.report import Report
+from app.ledger.report import NOT_CHECKED, Report
 from app.ledger.verify_leaves import PRODUCTION
 from app.procedure.roles import Mandate
+from app.reference import calendar
 from app.reference.calendar import days_hash
 
 Facts = Mapping[str, Any]
@@ -134,6 +136,9 @@ class Registers:
 
     def loaded(self, facts: Facts, entry: UUID) -> None:
         self.calendar = facts["version"]
+        if self.calendar == calendar.VERSION and facts["sha256"] != days_hash(calendar.snapshot()[1]):
+            says = "its days off are not those of the package that it names"
+            self.report.find("projections", "CALENDAR_WRONG", f"calendar {facts['version']}", says, index=self._index)
         self.calendars[facts["version"]] = facts["sha256"]
         row = {"version": facts["version"], "known_until": date.fromisoformat(facts["known_until"])}
         self._put("calendar_version", row, entry)
@@ -144,6 +149,17 @@ class Registers:
 
     def schema(self, facts: Facts, entry: UUID) -> None:
         self._put("part_schema", {n: facts[n] for n in ("name", "version", "sha256")}, entry)
+        self._own_schema(facts["name"], facts["version"], facts["sha256"])
+
+    def _own_schema(self, name: str, version: int, text: str) -> None:
+        """Which fields an entry commits to is no choice of who writes rows: this program's own schemas, and older ones before them."""
+        own, place = part_schemas.schemas().get(name), f"part_schema {name}/{version}"
+        if own is None or version > own.version:
+            self.report.skip("schemas", NOT_CHECKED, f"this program does not know {name}, version {version}")
+        elif version == own.version and text != own.sha256:
+            self.report.find("schemas", "SCHEMA_WRONG", place, "this program's is another", index=self._index)
+        elif version < own.version and (name, own.version) in self.rows["part_schema"]:
+            self.report.find("schemas", "SCHEMA_WRONG", place, "a newer one was registered before", index=self._index)
 
     def epoch_opened(self, facts: Facts, entry: UUID) -> None:
         self._put("key_epoch", {"epoch": facts["epoch"]}, entry)

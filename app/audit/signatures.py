@@ -58,7 +58,7 @@ class Signatures:
         if _is_old(members) and self.registers.agreements.rules >= SIGNED_RULES:
             raise ValueError("it is of a kind that an erasure takes along, and that ended before this ledger began")
         longest = signed_base.IMPORT_DELAY if type_ == "case.imported" else signed_base.DELAY
-        of_many = type_ in OF_MANY and _of_many(part["base"], type_)
+        of_many = type_ in OF_MANY and self._is_at(signed_base.read_base(part["base"]), OF_MANY[type_])
         kind = {"of_many": of_many, "by_client": not _is_old(members)}
         base = self.entries.read(members, part["base"], unb64u(part["signature"]), longest=longest, **kind)
         body = _body(members, parts)
@@ -85,7 +85,7 @@ class Signatures:
     def _fits(self, members: Members, base: SignedBase, body: str | None, *, of_many: bool) -> None:
         """Of this entry and no other: its address, its key, its version, its body."""
         type_ = members["type"]
-        if not of_many and not (type_ in ADDRESS and base.path.endswith(ADDRESS[type_].format_map(members))):
+        if not of_many and not (type_ in ADDRESS and self._is_at(base, ADDRESS[type_].format_map(members))):
             raise ValueError("it is of another address than such an entry comes from")
         _of_its_key(members, UUID(base.lines["idempotency-key"]), of_many=of_many)
         conditional = not of_many and members["seq"] > 1  # what opens a case has no version to be conditional on
@@ -96,14 +96,12 @@ class Signatures:
         if body is not None:
             signed_base.require_digest(base.lines["content-digest"], hashlib.sha256(body.encode()).digest())
 
+    def _is_at(self, base: SignedBase, path: str) -> bool:
+        return base.is_of(path, self.registers.agreements.public_url)
+
     def _find(self, code: str, index: int, members: Members, says: str) -> None:
         place = f"case {members['case']} by {members['party']}"
         self.report.find("signatures", code, place, says, log="cases", index=index)
-
-
-def _of_many(text: str, type_: str) -> bool:
-    """Whether the request that was signed made several entries of this type."""
-    return signed_base.read_base(text).path.endswith(OF_MANY[type_])
 
 
 def _body(members: Members, parts: Parts) -> str | None:

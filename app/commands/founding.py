@@ -42,7 +42,7 @@ def found(
             async with opened(reached_.urls.app) as database, database.writing(SERVICE) as session:
                 await founding.require_empty(session)
                 operators = [_operator(settings, folder / name, name) for name in ("operator-1", "operator-2")]
-                await founding.found(session, settings.environment, operators, anchors)
+                await founding.found(session, settings.environment, operators, anchors, settings.public)
 
         try:
             asyncio.run(work())

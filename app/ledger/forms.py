@@ -41,7 +41,7 @@ AGREED = {"change": "u*"}  # the change that two operators agreed on
 CONSENTED = {"consent": "d*"}  # the party's own word on its key
 KEY = {"key": "s", "expires_at": "t"}
 FACTS: dict[str, dict[str, str]] = {
-    "ledger.founded": {"environment": "s", "rules": "i*"},
+    "ledger.founded": {"environment": "s", "rules": "i*", "public_url": "s*"},
     "operators.recovered": {"entries": "l", "consents": "l"},
     "party.anchored": {"party": "s", "key": "s", **AGREED},
     "party.registered": {

@@ -15,7 +15,7 @@ NOON = datetime(2024, 10, 10, 12, tzinfo=UTC)
 def test_a_base_is_read_as_it_was_signed() -> None:
     base = read_base(GOOD + ';alg="ecdsa-p256-sha256";expires=1728525660;tag="x"')
     assert (base.kid, base.nonce, base.created) == ("k", NONCE, datetime(2024, 10, 10, 2, tzinfo=UTC))
-    assert base.path == "https://sbt.example/v1/cases" and base.text.startswith(GOOD)
+    assert base.address == "https://sbt.example/v1/cases" and base.text.startswith(GOOD)
 
 
 @pytest.mark.parametrize(

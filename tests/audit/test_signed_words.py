@@ -105,7 +105,7 @@ def base(path: str = "/v1/cases", **changes: str) -> SignedBase:
 def fits(given: SignedBase, **changes: Any) -> None:
     report = Report()
     members = OPENED | changes
-    of_many = members["type"] in OF_MANY and given.path.endswith(OF_MANY[members["type"]])
+    of_many = members["type"] in OF_MANY and given.address.endswith(OF_MANY[members["type"]])
     Signatures(report, Registers(report))._fits(members, given, None, of_many=of_many)
 
 

@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from app.ledger.canonical import canonical, instant
 from app.ledger.parts import b64u, sha256
 from app.ledger.report import Report, lines
 from app.ledger.signer import Signer
+from app.ledger.verify_leaves import schema_hash
+from app.reference import calendar
 from tests.access.credentials import new_key
 from tests.e2e.production import Production, production
 from tests.e2e.test_production import asked, at_home
@@ -613,6 +615,46 @@ def test_a_body_that_claims_to_be_masked_shows_its_mask(ledger: Ledger) -> None:
     ):
         with pytest.raises(ValueError, match="masked"):
             _body(members, parts)
+
+
+def test_what_was_signed_for_another_service_stands_for_nothing_here(ledger: Ledger) -> None:
+    """A sandbox of the same operators, say, at another address."""
+    elsewhere = {"public_url": "https://sandbox.example"}
+    one, two = (replace(ledger.signer(name), **elsewhere) for name in ("operator-1", "operator-2"))
+    body, facts = {"signatures": "required"}, {"party": "bkn", "signatures": "required"}
+    with forging(ledger) as forger:
+        agreed(
+            forger,
+            facts,
+            lambda key: request(one, "/v1/admin/parties/bkn/policies", body, key),
+            lambda change: request(two, APPROVAL.format(change)),
+            kind="party.policy_set",
+        )
+        report = verdict(ledger, forger)
+    assert "another address" in told(report, "SIGNATURE_WRONG"), "\n".join(lines(report))
+
+
+def test_which_fields_an_entry_commits_to_is_no_row_of_a_forger(ledger: Ledger) -> None:
+    text = {"type": "object", "properties": {"kosong": {"type": "string"}}}
+    for version, code in ((99, 2), (0, 1)):
+        facts = {"name": "content.Grounds", "version": version, "sha256": schema_hash(text), "text": text}
+        with forging(ledger) as forger:
+            entry = forger.entry("schema.registered", "operator", None, facts=facts)
+            values = [facts["name"], version, facts["sha256"], entry]
+            forger.session.execute("RESET ROLE")
+            forger.session.execute(
+                "INSERT INTO part_schema (name, version, sha256, entry_id) VALUES (%s, %s, %s, %s)", values
+            )
+            report = verdict(ledger, forger)
+        assert report.exit_code == code, "\n".join(lines(report))
+        assert (code == 1) == ("SCHEMA_WRONG" in found(report))
+
+
+def test_the_days_off_of_a_package_are_those_of_the_package(ledger: Ledger) -> None:
+    days = {"version": calendar.VERSION, "known_until": "2099-12-31", "days": 0, "sha256": "A" * 43}
+    with forging(ledger) as forger:
+        forger.entry("calendar.loaded", "operator", None, facts=days)
+        assert "CALENDAR_WRONG" in found(verdict(ledger, forger))
 
 
 def test_an_erasure_by_two_operators_leaves_a_sound_ledger(ledger: Ledger) -> None:
