@@ -9,8 +9,10 @@ FILE = Path(__file__).with_name("guards.txt")
 # Roles of ours; anybody else with a right, a setting or a membership here is named.
 LINES = """
     SELECT 'trigger ' || pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text AS line FROM pg_trigger t
-      JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
-    UNION ALL SELECT 'function ' || p.oid::regprocedure || ' ' || p.prosecdef || ' ' || md5(p.prosrc) || ' '
+      JOIN pg_class c ON c.oid = t.tgrelid WHERE (NOT t.tgisinternal OR t.tgenabled <> 'O') AND c.relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'function ' || p.oid::regprocedure || ' ' || p.prosecdef || ' ' || pg_get_userbyid(p.proowner) || ' '
+      || md5(concat_ws('|', p.prosrc, p.prokind::text, (SELECT lanname FROM pg_language l WHERE l.oid = p.prolang), p.provolatile::text,
+        p.proisstrict, p.proleakproof, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid))) || ' '
       || coalesce(array_to_string(p.proconfig, ' '), '') || ' '
       || coalesce((SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(p.proacl) a), '')
       FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
@@ -35,6 +37,13 @@ LINES = """
       WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
     UNION ALL SELECT 'relation ' || relname || ' ' || relkind::text || ' ' || relpersistence::text || ' ' || pg_get_userbyid(relowner)
       FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm', 'S', 'f', 'p')
+    UNION ALL SELECT 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+      || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END || ' ' || a.attidentity::text || a.attgenerated::text
+      || coalesce(' default ' || md5(pg_get_expr(d.adbin, d.adrelid)), '')
+      FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL SELECT 'replica identity ' || relname || ' ' || relreplident::text FROM pg_class
+      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relreplident <> 'd'
     UNION ALL SELECT 'inherits ' || inhrelid::regclass || ' ' || inhparent::regclass FROM pg_inherits
       JOIN pg_class c ON c.oid = inhparent WHERE c.relnamespace = 'public'::regnamespace
 """
@@ -49,6 +58,16 @@ OUTSIDE = """
     UNION ALL SELECT 'extension ' || extname FROM pg_extension WHERE extname <> 'plpgsql'
     UNION ALL SELECT 'language ' || lanname FROM pg_language WHERE lanname NOT IN ('internal', 'c', 'sql', 'plpgsql')
     UNION ALL SELECT 'foreign server ' || srvname FROM pg_foreign_server
+    UNION ALL SELECT 'foreign data wrapper ' || fdwname FROM pg_foreign_data_wrapper
+    UNION ALL SELECT 'subscription ' || subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL SELECT 'database owner ' || pg_get_userbyid(datdba) FROM pg_database
+      WHERE datname = current_database() AND pg_get_userbyid(datdba) <> 'sbt_owner' AND datdba <> 10
+    UNION ALL SELECT 'database right ' || coalesce(r.rolname, 'PUBLIC') || ' ' || a.privilege_type FROM pg_database d, aclexplode(d.datacl) a
+      LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE d.datname = current_database() AND a.grantee <> d.datdba
+      AND (coalesce(r.rolname, 'PUBLIC'), a.privilege_type) NOT IN (('PUBLIC', 'CONNECT'), ('PUBLIC', 'TEMPORARY'), ('sbt_owner', 'CONNECT'),
+        ('sbt_app', 'CONNECT'), ('sbt_worker', 'CONNECT'))
+    UNION ALL SELECT 'information schema ' || oid::regclass FROM pg_class
+      WHERE relnamespace = 'information_schema'::regnamespace AND oid >= 16384
     UNION ALL SELECT 'publication ' || pubname FROM pg_publication
     UNION ALL SELECT 'operator ' || oid::regoperator FROM pg_operator WHERE oprnamespace = 'public'::regnamespace
     UNION ALL SELECT 'cast ' || castsource::regtype || ' ' || casttarget::regtype FROM pg_cast WHERE oid >= 16384
@@ -69,6 +88,12 @@ OUTSIDE = """
         CASE WHEN rolbypassrls THEN 'bypassrls' END, CASE WHEN rolcreaterole THEN 'createrole' END,
         CASE WHEN rolcreatedb THEN 'createdb' END, CASE WHEN rolreplication THEN 'replication' END)
       FROM pg_roles WHERE rolname IN ('sbt_owner', 'sbt_app', 'sbt_worker')
+    UNION ALL SELECT 'powerful role ' || r.rolname FROM pg_roles r WHERE r.oid <> 10 AND NOT r.rolname LIKE 'pg\\_%'
+      AND (r.rolsuper OR r.rolbypassrls OR r.rolreplication OR r.rolcreaterole OR EXISTS (SELECT 1 FROM pg_roles p WHERE NOT r.rolsuper
+        AND p.rolname IN ('pg_write_all_data', 'pg_read_all_data', 'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+        AND pg_has_role(r.oid, p.oid, 'MEMBER')))
+    UNION ALL SELECT 'parameter right ' || parname || ' ' || coalesce(r.rolname, 'PUBLIC') || ' ' || a.privilege_type
+      FROM pg_parameter_acl p, aclexplode(p.paracl) a LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE a.grantee <> 10
     UNION ALL SELECT 'membership ' || m.rolname || ' in ' || r.rolname FROM pg_auth_members a
       JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
       WHERE m.rolname IN ('sbt_app', 'sbt_worker') OR r.rolname IN ('sbt_app', 'sbt_worker')

@@ -619,8 +619,8 @@ def test_a_body_that_claims_to_be_masked_shows_its_mask(ledger: Ledger) -> None:
 
 def test_what_was_signed_for_another_service_stands_for_nothing_here(ledger: Ledger) -> None:
     """A sandbox of the same operators, say, at another address."""
-    elsewhere = {"public_url": "https://sandbox.example"}
-    one, two = (replace(ledger.signer(name), **elsewhere) for name in ("operator-1", "operator-2"))
+    elsewhere = "https://sandbox.example"
+    one, two = (replace(ledger.signer(name), public_url=elsewhere) for name in ("operator-1", "operator-2"))
     body, facts = {"signatures": "required"}, {"party": "bkn", "signatures": "required"}
     with forging(ledger) as forger:
         agreed(
