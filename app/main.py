@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
     app = FastAPI(
         title="SBT",
-        version="0.4.0",
+        version="0.5.0",
         description=ABOUT,
         openapi_url=None,
         docs_url=None,

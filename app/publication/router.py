@@ -1,5 +1,6 @@
 """The routes by which outsiders verify the ledger: C2SP's addresses, receipts, witnesses, and where to find all of it."""
 
+import hashlib
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from app.cases.act import Looking
 from app.database import ReadSession, Statement
 from app.errors import AccessNotRecorded, BodyTooLarge, InsufficientScope, NotFound, ValidationFailed
 from app.http.route import GuardedRoute
+from app.ledger.one_file import verifier
 from app.ledger.promise import WITHIN
 from app.problems import problems
 from app.publication import bundle, cosigning, receipts, serving
@@ -29,13 +31,16 @@ class LogView(BaseModel):
 
 
 class LedgerView(BaseModel):
-    """What a verifier must know before it believes anything; compare it with what was told to you on another way."""
+    """What a verifier must know before it believes anything; compare it with what was told to you out of band. `verifier_sha256`: of the
+    `verify.py` in this release's bundles, as the CHANGELOG has it.
+    """
 
     logs: list[LogView]
     receipt_vkey: str
     witnesses: list[str]
     quorum: int
     integrate_within_seconds: int
+    verifier_sha256: str
 
 
 @router.get("/.well-known/ledger", operation_id="read_ledger", response_model=LedgerView, responses=problems())
@@ -49,6 +54,7 @@ async def read_ledger(request: Request, response: Response, session: ReadSession
         witnesses=[str(key) for key in state.witnesses.keys],
         quorum=state.witnesses.quorum,
         integrate_within_seconds=int(WITHIN.total_seconds()),
+        verifier_sha256=hashlib.sha256(verifier().encode()).hexdigest(),
     )
 
 

@@ -44,11 +44,11 @@ def test_connections_that_the_database_cut_cost_nobody_a_request(api: House) -> 
 
 
 @contextmanager
-def pooler(server: Path, folder: Path) -> Iterator[str]:
+def pooler(server: Path) -> Iterator[int]:
     """As a pooler in transaction mode that was told to overlook `options`: what a session was opened with does not reach the server."""
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(folder / ".s.PGSQL.5432"))
-    listening.listen()
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    ends: list[socket.socket] = []
 
     def serve() -> None:
         while True:
@@ -57,6 +57,7 @@ def pooler(server: Path, folder: Path) -> Iterator[str]:
             except OSError:
                 return
             behind = socket.socket(socket.AF_UNIX)
+            ends.extend((client, behind))
             behind.connect(str(server))
             size = int.from_bytes(client.recv(4))
             words = client.recv(size - 4)[4:].rstrip(b"\0").split(b"\0")
@@ -68,17 +69,19 @@ def pooler(server: Path, folder: Path) -> Iterator[str]:
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield str(folder)
+        yield listening.getsockname()[1]
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
+        for end in ends:
+            end.close()
 
 
 def copied(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):  # the other side was closed first
         while data := source.recv(65536):
             target.sendall(data)
-        target.close()
+        target.shutdown(socket.SHUT_WR)
 
 
 def test_a_session_that_keeps_no_settings_is_not_served_on(
@@ -87,7 +90,6 @@ def test_a_session_that_keeps_no_settings_is_not_served_on(
     """Timeouts and the read-only mode would be gone, and nobody would notice."""
     (sockets,) = api.superuser("SELECT current_setting('unix_socket_directories') AS folder")
     server = next(Path(sockets.folder).glob(".s.PGSQL.*[0-9]"))
-    folder = tmp_path_factory.mktemp("p")
 
     async def start(url: str) -> None:
         found = Database.connect(url, size=2)
@@ -98,8 +100,8 @@ def test_a_session_that_keeps_no_settings_is_not_served_on(
             await found.close()
 
     asyncio.run(start(api.urls.app))
-    with pooler(server, folder) as host:
-        url = f"{api.urls.app.partition('?')[0]}?host={host}&port=5432"
+    with pooler(server) as port:
+        url = f"{api.urls.app.partition('?')[0]}?host=127.0.0.1&port={port}&sslmode=disable&gssencmode=disable"
         with pytest.raises(UnsafeError, match="pool_mode = session"):
             asyncio.run(start(url))
 
