@@ -34,7 +34,7 @@ soak: $(VENV)/ready
 
 # What is committed, with one thing changed at a time in a clone: a test must notice, or tests/mutants/living.yaml say why not.
 # Minutes for the verifier, hours for all.
-MUTATED = verify tokens proving signatures caller policy registration
+MUTATED = verify tokens proving signatures caller policy registration naming
 mutants: $(VENV)/ready
 	rm -rf var/mutants && git clone --quiet . var/mutants && mkdir var/mutants/tmp
 	cd var/mutants && export TMPDIR="$$PWD/tmp" PATH="$(abspath $(BIN)):$$PATH" && for each in $(MUTATED); do \

@@ -7,6 +7,8 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -101,8 +103,19 @@ def _asked(scope: Scope) -> Asked:
 
 
 def address(scope: Scope) -> str:
-    """Of the connection, or what a listed proxy says it is."""
-    return str((scope["client"] or ("?",))[0])
+    """Of the connection, or what a listed proxy says it is. Whoever has one address of IPv6 has a whole /64 of them."""
+    return _network((scope["client"] or ("?",))[0])
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def _network(host: str) -> str:
+    try:
+        found = ip_address(host.partition("%")[0])
+    except ValueError:  # a socket of this machine
+        return host
+    if isinstance(found, IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ip_network((int(found), 64), strict=False))
 
 
 class Limits:

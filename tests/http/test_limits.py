@@ -12,7 +12,7 @@ import pytest
 
 from app.database import Database
 from app.errors import RateLimited
-from app.http.limits import Limits, Measure, read_measures
+from app.http.limits import Limits, Measure, address, read_measures
 from app.main import create_app
 from tests.access.credentials import registered
 from tests.house import HTTP, House, free_port, refusal, serving
@@ -224,3 +224,17 @@ def test_a_listed_proxy_is_believed_and_each_stranger_behind_it_has_its_own_meas
         ]
     api.superuser("TRUNCATE rate_limit")
     assert statuses == [[401, 401, 429]] * 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("fe80::1%eth0", "fe80::1%eth1", True),
+    ],
+)
+def test_a_stranger_has_one_measure_for_all_addresses_of_its_network(one: str, other: str, same: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert (address({"client": (one, 1)}) == address({"client": (other, 2)})) == same
