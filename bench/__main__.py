@@ -28,6 +28,7 @@ from demo.plan import PILKADA, plan
 
 console = Console()
 AT_ONCE = 16
+READ_SECONDS = 4.0
 DAY = date(2024, 10, 18)
 SOMEBODY = itertools.count()
 
@@ -49,7 +50,7 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     log: list[dict[str, Any]] = []
     if chosen.only in (None, "before"):
-        log += before.compare(chosen.data, post_all, chosen.cases, chosen.turns)
+        log += before.compare(chosen.data, post_and_read, chosen.cases, chosen.turns)
         console.print(ledger.show(log))
     if chosen.only in (None, "access"):
         log += access.measure(chosen.data, openings, chosen.cases, chosen.turns, chosen.seconds)
@@ -75,11 +76,15 @@ def main() -> int:
     return 0
 
 
-def post_all(found: Service, cases: int) -> Measured:
-    """Open as many cases, then post a stage in each: the post is what is measured."""
+def post_and_read(found: Service, cases: int) -> dict[str, Measured]:
+    """Open as many cases, then post a stage in each, then read some: posts and reads are what is measured."""
     ids: list[str] = []
     uvloop.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
-    return uvloop.run(load.run(found.port, AT_ONCE, posts(found, ids), seconds=600))
+    posted = uvloop.run(load.run(found.port, AT_ONCE, posts(found, ids), seconds=600))
+    return {
+        "posts": posted,
+        "reads": uvloop.run(load.run(found.port, AT_ONCE, reads(found, ids), seconds=READ_SECONDS)),
+    }
 
 
 def measure(found: Service, workers: int, cases: int, seconds: float, rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The posting rate beside that of an earlier commit, turn by turn in one run: what a release costs."""
+"""The rates of posts and reads beside that of an earlier commit, turn by turn in one run: what a release costs."""
 
 import shutil
 import subprocess
@@ -17,8 +17,8 @@ from bench import service
 from bench.load import Measured
 from bench.service import Service
 
-EARLIER = "cf6d3ad"  # 0.2.0: the log for outsiders, without clocks, checks of charges and duplicates
-Post = Callable[[Service, int], Measured]
+EARLIER = "923a970"  # 0.4.0: before the mends of what attackers broke
+Load = Callable[[Service, int], dict[str, Measured]]
 
 
 @contextmanager
@@ -33,30 +33,32 @@ def worktree(commit: str, folder: Path) -> Iterator[Path]:
         subprocess.run(["git", "worktree", "remove", "--force", str(folder)], check=True)
 
 
-def compare(data: Path, post: Post, cases: int, turns: int) -> list[dict[str, Any]]:
+def compare(data: Path, load: Load, cases: int, turns: int) -> list[dict[str, Any]]:
     """`turns` readings of each, alternating; with 2 workers and 16 connections."""
-    rates: dict[str, list[Measured]] = {"before": [], "now": []}
+    rates: dict[str, list[dict[str, Measured]]] = {"before": [], "now": []}
     delays: list[float] = []
     with worktree(EARLIER, data.with_name("before")) as old:
         for _ in range(turns):
             for name, root in (("before", old), ("now", Path.cwd())):
                 with service.running(data, 2, root=root) as found, watching(found, active=name == "now") as seen:
-                    rates[name].append(post(found, cases))
+                    rates[name].append(load(found, cases))
                 delays += seen.delays()
-    best = {name: max(m.rate for m in found) for name, found in rates.items()}
-    mean = {name: sum(m.rate for m in found) / len(found) for name, found in rates.items()}
-    return [
-        {
-            "what": "posting rate of 2 workers, 16 connections",
-            "before": [round(m.rate) for m in rates["before"]],
-            "now": [round(m.rate) for m in rates["now"]],
-            "share_of_means": round(mean["now"] / mean["before"], 3),
-            "share_of_best": round(best["now"] / best["before"], 3),
-            "p99_ms": [round(m.percentile(0.99), 1) for m in rates["now"]],
-            "merge_delay_p50_s": _percentile(delays, 0.5),
-            "merge_delay_p99_s": _percentile(delays, 0.99),
-        }
-    ]
+    seconds = {"merge_delay_p50_s": _percentile(delays, 0.5), "merge_delay_p99_s": _percentile(delays, 0.99)}
+    return [_shares(what, rates) | seconds for what in rates["now"][0]]
+
+
+def _shares(what: str, rates: dict[str, list[dict[str, Measured]]]) -> dict[str, Any]:
+    found = {name: [turn[what] for turn in turns] for name, turns in rates.items()}
+    best = {name: max(m.rate for m in turns) for name, turns in found.items()}
+    mean = {name: sum(m.rate for m in turns) / len(turns) for name, turns in found.items()}
+    return {
+        "what": f"{what} a second, 2 workers, 16 connections",
+        "before": [round(m.rate) for m in found["before"]],
+        "now": [round(m.rate) for m in found["now"]],
+        "share_of_means": round(mean["now"] / mean["before"], 3),
+        "share_of_best": round(best["now"] / best["before"], 3),
+        "p99_ms": [round(m.percentile(0.99), 1) for m in found["now"]],
+    }
 
 
 def _percentile(values: list[float], share: float) -> float | None:
