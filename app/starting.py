@@ -78,8 +78,8 @@ async def require_own_sessions(database: Database, setting: str) -> None:
     """What guards a session holds for all of it: the timeouts, the read-only mode of readers, the locks of the background work."""
     if not await database.keeps_its_settings():
         raise UnsafeError(
-            f"{setting} leads to a pooler that lends sessions for single transactions: timeouts and the read-only mode of readers are lost "
-            "there. Connect to PostgreSQL itself, or let the pooler keep sessions (pool_mode = session)."
+            f"{setting} leads to a pooler that does not keep what a session was opened with: timeouts and the read-only mode of readers are "
+            "lost there. Connect to PostgreSQL itself: the service has a pool of its own."
         )
 
 
