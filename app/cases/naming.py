@@ -11,7 +11,7 @@ from app.vault.keys import VaultKeys, normal
 LONGEST_RUN = 15  # digits: a NIK has 16, a NIP 18
 JOINS = {"Zs", "Zl", "Zp", "Cf", "Cc", "Pd", "Mn", "Me"}  # between two digits: spaces, dashes and what is not seen
 DOTS = ".·,'_"
-MOST_WORDS = 10  # of a name, with its titles
+MOST_WORDS = 8  # of a name, with its titles
 SHORTEST_WORD = 3  # letters: what is shorter is a title, or an initial
 TITLES = {"drs", "dra", "prof", "haji", "hajah"}
 Names = Callable[[str], bool]
@@ -49,8 +49,10 @@ def of_person(name: str | None) -> Names:
 
 def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Names:
     """The name by which the case is found. `rows`: epoch and digest (hexadecimal) of the index: the name itself is not opened."""
-    known = [(row["epoch"], bytes.fromhex(row["digest"])) for row in rows]
-    return lambda words: any(vault.index(epoch, "name", words) == digest for epoch, digest in known)
+    known: dict[int, set[bytes]] = {}
+    for row in rows:
+        known.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
+    return lambda words: any(vault.digest(epoch, "name", words) in digests for epoch, digests in known.items())
 
 
 def _longest_run(text: str) -> int:

@@ -83,7 +83,11 @@ class VaultKeys:
 
     def index(self, epoch: int, kind: str, value: str) -> bytes:
         """Under which a person is found. Without the epoch's index key nothing can be guessed from it."""
-        return hmac.digest(self._epoch(epoch)[1], f"{kind}\x1f{normal(kind, value)}".encode(), "sha256")
+        return self.digest(epoch, kind, normal(kind, value))
+
+    def digest(self, epoch: int, kind: str, plain: str) -> bytes:
+        """The same of a value that normal() has seen already."""
+        return hmac.digest(self._epoch(epoch)[1], f"{kind}\x1f{plain}".encode(), "sha256")
 
 
 def normal(kind: str, value: str) -> str:
