@@ -172,3 +172,35 @@ def test_a_corrected_text_takes_the_place_of_the_first(api: House) -> None:
     assert api.send("bkn", f"{path}/corrections", other, If_Match=case.etag).status_code == 201
     assert api.get("auditor", path).json()["latest"]["body"]["summary_text"] == "Kalimat kedua."
     check_replay(api, case.id)
+
+
+def test_what_is_sealed_may_name_the_person() -> None:
+    """The grounds, the person's own members, and days and codes: none of them is looked through."""
+    body = {"reason": NIP, "subject_nip": NIP, "subject_name": NAME, "decided_on": "2024-10-10", "criminal_track": True}
+    assert naming.unsealed(body) == {}
+    shown = {"letter_number": "B-1", "articles": ["9", "10"], "summary_text": "x"}
+    pointers = {"/body/letter_number", "/body/articles/0", "/body/articles/1", "/body/summary_text"}
+    assert set(naming.unsealed({**body, **shown})) == pointers
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("Dr. Ani Budi, S.H.", "surat Ani Budi", True),
+        ("Dr. Ani Budi, S.H.", "surat Budi", False),
+        ("Prof. Drs. H. Ali Umar", "Ali Umar", True),
+        ("Prof. Drs. H. Ali Umar", "Prof. Drs.", False),
+        ("Wahyu", "laporan Wahyu", True),
+        ("Al", "laporan Al", True),
+        ("a b c d e f g h", "x a b c d e f g h y", True),
+        (None, "laporan", False),
+        ("", "laporan", False),
+    ],
+)
+def test_a_name_is_found_with_and_without_its_titles_and_not_in_parts(name: str | None, text: str, named: bool) -> None:  # noqa: FBT001 - a column of the table
+    try:
+        naming.require_unnamed({"/x": text}, naming.of_person(name))
+    except ValidationFailed:
+        assert named
+    else:
+        assert not named
