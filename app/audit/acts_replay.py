@@ -9,6 +9,7 @@ from app.audit import imports_replay
 from app.audit.case_rows import Case
 from app.audit.cases_replay import Heard, Replay, names_person, opened, posted
 from app.cases import charging, correcting, terms, watching
+from app.cases.ending import procedures_of
 from app.errors import NoMandateForStage
 from app.procedure import rules
 from app.procedure.loading import rulebook
@@ -133,6 +134,10 @@ def transferred(replay: Replay, heard: Heard) -> None:
         replay.find("PROCEDURE_BROKEN", heard, "it was not that party's to hand over")
     if members["to"] not in allowed or role in replay.registers.holders(heard.day):
         replay.find("PROCEDURE_BROKEN", heard, "that party does not succeed to the role")
+    if members["client"] is None and (
+        role in case.row["successors"] or case.row["procedure"] not in procedures_of(role)
+    ):
+        replay.find("PROCEDURE_BROKEN", heard, "the role is none of this case's, or was handed over before")
     move = rules.moved(rulebook(), case.state(), (), (), was=case.row["status"])
     changes = {"successors": {**case.row["successors"], role: members["to"]}}
     replay.follow(heard, move, changes, acts=members["client"] is not None)

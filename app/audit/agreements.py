@@ -21,6 +21,10 @@ TWO_OPERATORS = 2
 ADMIN = "admin:write"
 RECOVERABLE = {"client.registered", "key.registered", "party.resumed"}
 TAKING = {"client.suspended", "party.suspended", "key.suspended", "key.retired", "grant.set"}
+PROGRAM = {  # what the operator's program writes, in nobody's name
+    "calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened", "key.epoch_ended", "log.restored",
+    "operators.recovered",
+}  # fmt: skip
 Members = Mapping[str, Any]
 Facts = Mapping[str, Any]
 
@@ -45,8 +49,7 @@ class Agreements:
 
     def add(self, index: int, members: Members) -> None:
         type_, facts = members["type"], members.get("facts") or {}
-        if type_ in SIGNED:
-            self._signed(index, members)
+        self._in_whose_name(index, members)
         if type_ == "ledger.founded":
             self._founded(index, members, facts)
         elif type_ == "change.proposed":
@@ -59,6 +62,17 @@ class Agreements:
             self._erased(index, members)
         elif type_ in GIVING:
             self._given(index, members, facts)
+
+    def _in_whose_name(self, index: int, members: Members) -> None:
+        if members["type"] in SIGNED:
+            self._signed(index, members)
+        elif members["type"] in PROGRAM:
+            self._by_program(index, members)
+
+    def _by_program(self, index: int, members: Members) -> None:
+        named = any(members[name] is not None for name in ("client", "actor", "sig")) or "signed" in members
+        if named and self.environment == PRODUCTION:
+            self._find("NOT_AGREED", index, "the operator's program writes it: no client, no person, and unsigned")
 
     def _signed(self, index: int, members: Members) -> None:
         """Step 10: an act of an operator has its signature, wherever this ledger asks for one."""

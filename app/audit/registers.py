@@ -12,9 +12,11 @@ from app.audit.signed_entries import SignedEntries
 from app.audit.snapshot import Snapshot
 from app.cases import part_schemas
 from app.clock import day_of
+from app.ledger.origin import CASES, LOGS
 from app.ledger.parts import unb64u
 from app.ledger.report import NOT_CHECKED, Report
 from app.ledger.verify_leaves import PRODUCTION
+from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 from app.reference import calendar
 from app.reference.calendar import days_hash
@@ -49,6 +51,7 @@ class Registers:
     began: date | None = None
     agreements: Agreements = field(init=False)
     turned: dict[tuple[str, str], datetime] = field(default_factory=dict)  # when a client was suspended, or resumed
+    newest_epoch: int = 0
     _index: int = 0
     _at: datetime = START
 
@@ -139,12 +142,17 @@ class Registers:
         if self.calendar == calendar.VERSION and facts["sha256"] != days_hash(calendar.snapshot()[1]):
             says = "its days off are not those of the package that it names"
             self.report.find("projections", "CALENDAR_WRONG", f"calendar {facts['version']}", says, index=self._index)
+        if self.calendar != calendar.VERSION and self.agreements.environment == PRODUCTION:
+            why = f"this program does not know the days off of {self.calendar}, and nobody signed them"
+            self.report.skip("projections", NOT_CHECKED, why)
         self.calendars[facts["version"]] = facts["sha256"]
         row = {"version": facts["version"], "known_until": date.fromisoformat(facts["known_until"])}
         self._put("calendar_version", row, entry)
 
     def procedure(self, facts: Facts, entry: UUID) -> None:
         self.procedures[facts["code"]] = facts["sha256"]
+        if facts["code"] not in rulebook().procedures:
+            self.report.skip("projections", NOT_CHECKED, f"this program does not know the procedure {facts['code']}")
         self._put("loaded_procedure", {"code": facts["code"], "sha256": facts["sha256"]}, entry)
 
     def schema(self, facts: Facts, entry: UUID) -> None:
@@ -162,11 +170,26 @@ class Registers:
             self.report.find("schemas", "SCHEMA_WRONG", place, "a newer one was registered before", index=self._index)
 
     def epoch_opened(self, facts: Facts, entry: UUID) -> None:
+        if facts["epoch"] != self.newest_epoch + 1:
+            self._not_so(f"key_epoch {facts['epoch']}", f"the newest epoch is {self.newest_epoch}")
+        self.newest_epoch = max(self.newest_epoch, facts["epoch"])
         self._put("key_epoch", {"epoch": facts["epoch"]}, entry)
 
     def epoch_ended(self, facts: Facts, entry: UUID) -> None:
         del entry
+        if (facts["epoch"],) not in self.rows["key_epoch"] or facts["epoch"] == self.newest_epoch:
+            self._not_so(f"key_epoch {facts['epoch']}", "only an older epoch that is there can end")
         self.rows["key_epoch"].pop((facts["epoch"],), None)
+
+    def restored(self, facts: Facts, entry: UUID) -> None:
+        """Nobody signs it: the report lists it."""
+        del entry
+        if facts["log"] not in LOGS or not 0 <= facts["from"] <= facts["to"]:
+            self._not_so("log.restored", "no log was ever so long, or there is none of this name")
+        self.report.says["restored"] = self.report.says.get("restored", 0) + 1
+
+    def _not_so(self, place: str, says: str) -> None:
+        self.report.find("standing", "NOT_REGISTERED", place, says, log=CASES, index=self._index)
 
     def moved(self, facts: Facts, entry: UUID) -> None:
         if self.agreements.environment == PRODUCTION:
@@ -233,6 +256,7 @@ READERS: dict[str, Callable[[Registers, Facts, UUID], None]] = {
     "schema.registered": Registers.schema,
     "key.epoch_opened": Registers.epoch_opened,
     "key.epoch_ended": Registers.epoch_ended,
+    "log.restored": Registers.restored,
     "clock.started": Registers.moved,
     "clock.moved": Registers.moved,
 }

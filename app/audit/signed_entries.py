@@ -83,6 +83,8 @@ class SignedEntries:
                 raise ValueError(f"its {name.removeprefix('client_')} was suspended")
 
     def was_known(self, members: Members, name: str, id_: str) -> bool:
-        """Every process hears of a change of the registers within five seconds, and not at once."""
+        """Every process hears of a change of the registers within five seconds, and not at once. Who acts after it in the log, and dates
+        that long before it, is not excused.
+        """
         turned = self.registers.turned.get((name, id_))
-        return turned is None or datetime.fromisoformat(members["received_at"]) - turned > HEARD_WITHIN
+        return turned is None or abs(datetime.fromisoformat(members["received_at"]) - turned) > HEARD_WITHIN

@@ -164,6 +164,9 @@ def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mappi
         if members["party"] not in leaves.operators:
             says = f"{members['party']} is no operator, and no client of it is named"
             report.find("standing", "NOT_THE_OPERATOR", "party", says, log=leaves.log, index=index)
+        if members["actor"] is not None:
+            says = "it names a person, and no client that the person used"
+            report.find("standing", "CLIENT_UNKNOWN", "actor", says, log=leaves.log, index=index)
         return
     if "facts" in members and members["party"] not in leaves.operators:
         says = f"{members['party']} is no operator, and keeps a register"

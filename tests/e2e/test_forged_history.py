@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -579,31 +579,18 @@ def test_two_operators_let_no_agency_off_signing(ledger: Ledger) -> None:
     assert found(report) >= {"POLICY_WEAKENED", "SIGNATURE_MISSING"}, "\n".join(lines(report))
     kid = jwks.public(new_key())["kid"]
     with forging(ledger) as forger:
-        path = "/v1/admin/parties/bkn/fingerprints"
+        path = "/v1/admin/parties/bkn/anchors"
         agreed(forger, {"party": "bkn", "key": kid}, *both(ledger, path, {"key": kid}), kind="party.anchored")
         report = verdict(ledger, forger)
     assert "NOT_AGREED" in found(report), "\n".join(lines(report))
 
 
 def test_an_entry_that_is_dated_back_is_told_without_a_witness(ledger: Ledger) -> None:
-    with forging(ledger) as forger:
-        forger.entry(
-            "procedure.loaded",
-            "operator",
-            None,
-            facts={"code": "sbt_2024", "sha256": "A" * 43},
-            received_at="2026-01-01T00:00:00.000000Z",
-        )
-        assert "BACKDATED" in found(verdict(ledger, forger))
-    with forging(ledger) as forger:
-        forger.entry(
-            "procedure.loaded",
-            "operator",
-            None,
-            facts={"code": "sbt_2024", "sha256": "A" * 43},
-            received_at="2999-01-01T00:00:00.000000Z",
-        )
-        assert "FUTURE_DATED" in found(verdict(ledger, forger))
+    for at, code in (("2026-01-01", "BACKDATED"), ("2999-01-01", "FUTURE_DATED")):
+        with forging(ledger) as forger:
+            facts = {"code": "sbt_2024", "sha256": "A" * 43}
+            forger.entry("procedure.loaded", "operator", None, facts=facts, received_at=f"{at}T00:00:00.000000Z")
+            assert code in found(verdict(ledger, forger))
 
 
 def test_a_body_that_claims_to_be_masked_shows_its_mask(ledger: Ledger) -> None:
@@ -655,6 +642,116 @@ def test_the_days_off_of_a_package_are_those_of_the_package(ledger: Ledger) -> N
     with forging(ledger) as forger:
         forger.entry("calendar.loaded", "operator", None, facts=days)
         assert "CALENDAR_WRONG" in found(verdict(ledger, forger))
+
+
+OF_THE_PROGRAM: list[tuple[str, dict[str, Any]]] = [
+    ("log.restored", {"log": "cases", "from": 0, "to": 99}),
+    ("procedure.loaded", {"code": "sbt_2030", "sha256": "A" * 43}),
+    ("calendar.loaded", {"version": "SKB-2026", "known_until": "2060-12-31", "days": 0, "sha256": "A" * 43}),
+    ("key.epoch_opened", {"epoch": 2}),
+]
+
+
+@pytest.mark.parametrize(("type_", "facts"), OF_THE_PROGRAM, ids=[type_ for type_, _ in OF_THE_PROGRAM])
+def test_what_the_operators_program_writes_is_in_nobodys_name(
+    ledger: Ledger, type_: str, facts: dict[str, Any]
+) -> None:
+    """Neither under an operator's client, nor with a signature of random bytes, nor with a person's pseudonym."""
+    shown = {"base": "x", "signature": "AAAA", "body": "{}"}
+    for client, more in (
+        ("operator-2", {}),
+        (None, {"actor": "AAAA"}),
+        (None, {"sig": sha256(b"x"), "signed": shown}),
+        ("operator-2", {"sig": sha256(b"x"), "signed": shown, "actor": "AAAA"}),
+    ):
+        with forging(ledger) as forger:
+            forger.entry(type_, "operator", client, facts=facts, **more)
+            assert "NOT_AGREED" in found(verdict(ledger, forger)), (client, more)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("key.epoch_ended", {"epoch": 7})],
+        [("key.epoch_ended", {"epoch": -1})],
+        [("key.epoch_ended", {"epoch": 1})],
+        [("key.epoch_opened", {"epoch": 7}), ("key.epoch_ended", {"epoch": 7})],
+        [("key.epoch_opened", {"epoch": 2}), ("key.epoch_ended", {"epoch": 2})],
+        [("log.restored", {"log": "nothing", "from": 0, "to": 3})],
+        [("log.restored", {"log": "cases", "from": 9, "to": -3})],
+    ],
+)
+def test_epochs_and_restorations_that_never_were_are_told(ledger: Ledger, entries: list[tuple[str, Any]]) -> None:
+    with forging(ledger) as forger:
+        for type_, facts in entries:
+            forger.entry(type_, "operator", None, facts=facts)
+        assert "NOT_REGISTERED" in found(verdict(ledger, forger))
+
+
+def test_days_off_and_procedures_that_the_verifier_does_not_know_are_not_called_sound(ledger: Ledger) -> None:
+    """Under a name of its own a calendar would move due dates, and nobody signed it."""
+    with forging(ledger) as forger:
+        version, until = "SKB-2026", date(2060, 12, 31)
+        facts = {"version": version, "known_until": until.isoformat(), "days": 0, "sha256": calendar.days_hash([])}
+        entry = forger.entry("calendar.loaded", "operator", None, facts=facts)
+        put = "INSERT INTO calendar_version (version, known_until, entry_id) VALUES (%s, %s, %s)"
+        forger.session.execute(put, [version, until, entry])
+        report = verdict(ledger, forger)
+    assert report.exit_code == 2, "\n".join(lines(report))
+    with forging(ledger) as forger:
+        facts = {"code": "sbt_2030", "sha256": "A" * 43}
+        entry = forger.entry("procedure.loaded", "operator", None, facts=facts)
+        put = "INSERT INTO loaded_procedure (code, sha256, entry_id) VALUES (%s, %s, %s)"
+        forger.session.execute(put, [*facts.values(), entry])
+        report = verdict(ledger, forger)
+    assert report.exit_code == 2, "\n".join(lines(report))
+
+
+def test_a_role_that_is_none_of_the_cases_is_not_handed_over(ledger: Ledger) -> None:
+    handed = {"role": "kasn", "from": "kasn", "to": "bkn"}
+    with forging(ledger) as forger:
+        forger.entry("case.transferred", "operator", None, **(forger.after(ledger.case) | handed))
+        report = verdict(ledger, forger)
+    assert "PROCEDURE_BROKEN" in found(report), "\n".join(lines(report))
+
+
+def test_what_the_watcher_writes_names_no_person(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        row = forger.session.execute(
+            "SELECT stage, round, due_on FROM stage WHERE case_id = %s AND status = 'open'", [ledger.case]
+        ).fetchone()
+        assert row is not None
+        said = {"stage": row[0], "round": row[1], "due_on": row[2].isoformat(), "actor": "AAAA"}
+        forger.entry("deadline.passed", "operator", None, **(forger.after(ledger.case) | said))
+        assert "names a person" in told(verdict(ledger, forger), "CLIENT_UNKNOWN")
+
+
+def test_whom_the_register_suspends_does_not_act_dated_back(ledger: Ledger) -> None:
+    """After its suspension in the log, and as if minutes before it."""
+    one, two = ledger.signer("operator-1"), ledger.signer("operator-2")
+    with forging(ledger) as forger:
+        act(
+            forger,
+            "client.suspended",
+            "operator-2",
+            {"client": "operator-1"},
+            request(two, "/v1/admin/clients/operator-1/suspensions"),
+        )
+        signed = request(one, "/v1/admin/parties/bkn/suspensions")
+        raw = base64.urlsafe_b64decode(signed["signature"] + "==")
+        before = instant(datetime.now(UTC) - timedelta(seconds=170))
+        sig = sha256(raw + signed["base"].encode())
+        forger.entry(
+            "party.suspended",
+            "operator",
+            "operator-1",
+            facts={"party": "bkn"},
+            signed=signed,
+            sig=sig,
+            received_at=before,
+        )
+        report = verdict(ledger, forger)
+    assert "its client was suspended" in told(report, "SIGNATURE_WRONG"), "\n".join(lines(report))
 
 
 def test_an_erasure_by_two_operators_leaves_a_sound_ledger(ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,13 @@ from tests.walks import body_for, first_body
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    with _founded(tmp_path_factory.mktemp("production")) as found:
+        yield found
+
+
+@contextmanager
+def _founded(folder: Path) -> Iterator[Production]:
     """As docs and README say it: keys, tables, registers."""
-    folder: Path = tmp_path_factory.mktemp("production")
     with production(folder) as found:
         found.good("keys", "init")
         found.good("db", "migrate")
@@ -132,8 +138,13 @@ def _never_below_two(one: Any, two: Any) -> None:
     assert narrowed.status_code in (409, 422), narrowed.text
 
 
-def test_two_founding_operators_give_the_registers_back(founded: Production, tmp_path: Path) -> None:
+def test_two_founding_operators_give_the_registers_back(tmp_path: Path) -> None:
     """Offline, with the founding keys, and on record: the new operators act, and the ledger verifies."""
+    with _founded(tmp_path / "production") as found:
+        _given_back(found, tmp_path)
+
+
+def _given_back(founded: Production, tmp_path: Path) -> None:
     founded.start()
     founded.stop()
     one, two = (str(founded.folder / name) for name in ("operator-1", "operator-2"))
