@@ -1,5 +1,6 @@
 """Connections of a process, kept in pools. One that the server has ended is not taken; one that keeps no settings is told."""
 
+import asyncio
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,9 +23,7 @@ PID = b"SELECT pg_backend_pid()"
 TIMEOUTS = ("3s", "15s")
 POOL = 10  # connections a process keeps for writing, and as many for reading
 POOL_PATIENCE = 5.0
-OPEN_SECONDS = (
-    12.0  # for each of the two pools: who waits for the service to start hears within half a minute why it does not
-)
+OPEN_SECONDS = 12.0  # for each of the two pools: within half a minute it is told why the service does not start
 
 
 def pool(url: str, options: str, size: int) -> Pool:
@@ -45,14 +44,19 @@ async def taken(pool: Pool) -> AsyncIterator[AsyncConnection[Any]]:
     """A connection that the server has not ended. (The pool's own check waits a second after each dead one it meets.)"""
     connection = await pool.getconn()
     while not _is_alive(connection):
-        await connection.close()
-        await pool.putconn(connection)  # replaced by a new one
+        await asyncio.shield(_given_back(pool, connection))
         connection = await pool.getconn()
     try:
         async with connection:
             yield connection
     finally:
         await pool.putconn(connection)
+
+
+async def _given_back(pool: Pool, dead: AsyncConnection[Any]) -> None:
+    """The pool makes a new one; it would wait for this one for ever, were the request ended here."""
+    await dead.close()
+    await pool.putconn(dead)
 
 
 def _is_alive(connection: AsyncConnection[Any]) -> bool:

@@ -212,10 +212,13 @@ class Database:
     @asynccontextmanager
     async def noting(self, who: Who) -> AsyncIterator[Session]:
         """What is sent in the block is one transaction in one round trip; it is known to be there when the block has ended."""
-        async with taken(self.writers) as connection, connection.pipeline():
-            session = Session(connection)
-            await session.be(who)
-            yield session
+        try:
+            async with taken(self.writers) as connection, connection.pipeline():
+                session = Session(connection)
+                await session.be(who)
+                yield session
+        except (Error, PoolTimeout) as error:
+            raise self._answerable(error) from error
 
 
 @asynccontextmanager

@@ -76,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.on_refusal = [remember_refusal]
     app.state.after_commit = _nobody_waits
+    app.state.readiness = health.Readiness()
     app.state.jobs = set()  # imports that run in this process
     for router in ROUTERS:
         app.router.routes.extend(_flat(router))  # flat: an included router is matched twice

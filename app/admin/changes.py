@@ -26,11 +26,12 @@ from app.admin import checks
 from app.admin.bodies import ChangeView, StandingView
 from app.admin.requests import IMMEDIATE, PROPOSED, Chosen
 from app.cases import erasing
-from app.cases.act import KeyHeader
+from app.cases.act import KeyHeader, guesses_measured
 from app.cases.entering import append_fitting
 from app.database import SERVICE, Session, Statement, Together
 from app.errors import ChangeDecided, IdempotencyKeyReused, NotFound, SecondOperatorNeeded
 from app.ledger.append import Appended
+from app.vault.keys import VaultKeys
 
 NAMES = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")
 C = Change.__table__.c
@@ -63,6 +64,7 @@ class Desk:
     response: Response
     sandbox: bool
     signed: Signed | None
+    vault: VaultKeys
 
     def by(self) -> By:
         """The operator, with the signature of this request."""
@@ -80,12 +82,12 @@ async def _desk(request: Request, response: Response) -> AsyncIterator[Desk]:
     caller: Caller = request.state.caller
     policy.require_operator(caller)
     response.headers["Cache-Control"] = "no-store"
-    async with request.app.state.database.writing(caller.who) as session:
+    async with guesses_measured(request), request.app.state.database.writing(caller.who) as session:
         await session.run(ALONE, lock=LOCK)
         await spend_now(session, request.state.signed)
         _, known = await read(session)
         sandbox, signed = request.app.state.settings.sandbox, request.state.signed
-        yield Desk(session, caller, Trail(request), known, response, sandbox, signed)
+        yield Desk(session, caller, Trail(request), known, response, sandbox, signed, request.app.state.vault)
     request.app.state.after_commit()
     request.app.state.standing.forget()
 
@@ -117,7 +119,7 @@ async def propose(desk: Desk, key: KeyHeader, kind: str, body: BaseModel | None 
 async def _require_possible(desk: Desk, kind: str, facts: Facts) -> None:
     """Asked at the proposal and again at the approval: what has become impossible since is refused."""
     if kind == ERASURE:
-        await desk.as_service(erasing.require_possible(desk.session, facts))
+        await desk.as_service(erasing.require_possible(desk.session, desk.vault, facts))
         return
     checks.require_possible(kind, facts, desk.known, sandbox=desk.sandbox)
 
@@ -185,7 +187,7 @@ async def _approve(desk: Desk, change: UUID, kind: str, facts: Facts, by: By) ->
     await _decided(desk, change, "approved", by)
     own = replace(by, signed=None)  # the approval is what was signed; these entries follow from it
     if kind == ERASURE:
-        await desk.as_service(erasing.erase(desk.session, facts, own))
+        await desk.as_service(erasing.erase(desk.session, desk.vault, facts, own))
         return
     for type_, said in entries_of(kind, facts):
         await record(desk.session, type_, said, own)

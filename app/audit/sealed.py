@@ -8,7 +8,8 @@ from typing import Any
 from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
 from app.ledger.report import Report
-from app.vault.keys import KeyDestroyedError, VaultKeys, normal
+from app.vault.keys import KeyDestroyedError, VaultKeys
+from app.vault.persons import forms
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 
 OLD_SIGNATURE = (
@@ -120,11 +121,8 @@ class Sealed:
         self.doubtful.add(members["case"])
 
     def _person(self, members: Mapping[str, Any], subject: Mapping[str, Any] | None) -> None:
-        for kind, value in (subject or {}).items():
-            if value and normal(kind, value):
-                self.persons[members["case"], kind, value] = self.persons.get(
-                    (members["case"], kind, value), members["id"]
-                )
+        for kind, plain in forms(subject or {}):
+            self.persons.setdefault((members["case"], kind, plain), members["id"])
 
     def order(self, index: int, members: Mapping[str, Any], *, closed: bool) -> None:
         """An entry that orders an erasure: of keys of its own case and person alone, and of a subject when the case is closed."""
@@ -207,8 +205,8 @@ class Sealed:
         wanted = {}
         for epoch in epochs:
             try:
-                for (case, kind, value), entry in self.persons.items():
-                    wanted[case, kind, self.vault.index(epoch, kind, value)] = (entry, epoch)
+                for (case, kind, plain), entry in self.persons.items():
+                    wanted[case, kind, self.vault.digest(epoch, kind, plain)] = (entry, epoch)
             except KeyDestroyedError:
                 self.report.find("payloads", "KEY_MISSING", f"epoch {epoch}", "its keys are not in the key folder")
         return wanted

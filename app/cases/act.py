@@ -11,8 +11,9 @@ from fastapi import Depends, Header, Request, Response
 from app.access.caller import Caller
 from app.access.signed import Signed
 from app.access.trail import Trail, recorded
-from app.cases import locking
+from app.cases import locking, naming
 from app.database import Session
+from app.errors import ValidationFailed
 from app.http.limits import IDENTITY, WRITE
 from app.language import language
 from app.ledger.canonical import canonical
@@ -68,6 +69,17 @@ async def _look(request: Request, response: Response, accept_language: LanguageH
 
 
 @asynccontextmanager
+async def guesses_measured(request: Request) -> AsyncIterator[None]:
+    """A refusal that tells whose name or number a text holds counts as an identity that was looked up. Its transaction has ended by then."""
+    try:
+        yield
+    except ValidationFailed as refused:
+        if any(flaw.code == naming.TOLD for flaw in refused.flaws):
+            await request.app.state.limits.charge(request.state.caller.client_id, IDENTITY)
+        raise
+
+
+@asynccontextmanager
 async def _acting(request: Request, response: Response, key: UUID, if_match: str | None) -> AsyncIterator[Act]:
     asked = canonical(await request.json())
     async with acting(request, response, key, asked, if_match) as act:
@@ -83,7 +95,7 @@ async def acting(
     state = request.app.state
     same = locking.Request(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
-    async with state.database.writing(caller.who) as session:
+    async with guesses_measured(request), state.database.writing(caller.who) as session:
         yield Act(
             session,
             caller,

@@ -11,21 +11,26 @@ from uuid import UUID
 
 from app import clock
 from app.access.registration import By
+from app.cases import naming
+from app.cases.locking import FOUND_BY
 from app.cases.projecting import TOUCH_CASE
 from app.cases.refusals import ErasureNotPossible
 from app.database import Session, Statement, Together
 from app.errors import Flaw, ValidationFailed
 from app.ledger.append import Appended, Link, append
+from app.vault.keys import VaultKeys
 from app.vault.seal import SUBJECT
 
-LOCK = Statement("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
+LOCK = Statement(f"SELECT c.*, {FOUND_BY} FROM cases c WHERE c.id = :case_id FOR UPDATE OF c")
 KEYS = Statement("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
 ERASE = Statement("SELECT erase_person(:entry)")
 MOST_DIGITS = 14  # a NIK has 16, a NIP 18: neither fits in, however it is written
 
 
-async def require_possible(session: Session, order: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-    """The case, locked, and the keys that would go. 409 where there is nothing to erase, or the case is not over."""
+async def require_possible(session: Session, vault: VaultKeys, order: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+    """The case, locked, and the keys that would go. 409 where there is nothing to erase, or the case is not over; 422 where the number of
+    the document, which stays in the log for ever, names the person.
+    """
     _require_no_number(order["authority"])
     case_id, person = UUID(order["case_id"]), order["person"]
     cases = await session.run(LOCK, case_id=case_id)
@@ -36,12 +41,14 @@ async def require_possible(session: Session, order: Mapping[str, Any]) -> tuple[
         raise ErasureNotPossible(why="not_there_or_erased_before")
     if person == SUBJECT and cases[0].closed_at is None:
         raise ErasureNotPossible(why="case_open")
+    known = naming.of_case(vault, cases[0].found_by or ())
+    naming.require_unnamed({"/authority": order["authority"]}, known)
     return cases[0], keys
 
 
-async def erase(session: Session, order: Mapping[str, Any], by: By) -> None:
+async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by: By) -> None:
     """`order`: case_id, person, authority and document, as two operators agreed."""
-    case, keys = await require_possible(session, order)
+    case, keys = await require_possible(session, vault, order)
     says = {"erases": {"person": order["person"], "keys": [str(key.id) for key in keys]}, "why": None}
     entry = await _append(session, case, says | {n: order[n] for n in ("person", "authority", "document")}, by)
     await session.run(ERASE, entry=entry.id)

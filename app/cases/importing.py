@@ -62,7 +62,7 @@ async def import_case(act: Act, line: ImportedCase, batch: Together, began: date
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
     bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
     texts = [naming.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
-    preparing.require_unnamed(line, dict(ChainMap(*texts)))
+    preparing.require_unnamed(line, dict(ChainMap(*texts)), *map(naming.of_post, bodies))
     first = procedure.stages[line.posts[0].stage]
     preparing.require_identified(line, first, line.posts[0].outcome)
     posts = _past(procedure, line, bodies)

@@ -21,6 +21,7 @@ from app.http import paging
 from app.procedure.deadlines import ZONE
 from app.procedure.loading import rulebook
 from app.vault.keys import normal
+from app.vault.persons import BARE
 from app.vault.seal import digests
 
 Filter = Annotated[str | None, Query(max_length=64)]
@@ -114,7 +115,7 @@ async def search(look: Look, body: SearchBody, limit: int, cursor: str | None) -
         flaw = Flaw("/name", "INVALID", "Nama harus memuat huruf atau angka.", "A name holds letters or digits.")
         raise ValidationFailed(flaw)
     epochs = [row.epoch for row in await look.session.run(EPOCHS)]
-    wanted = [digest for _, digest in digests(look.vault, epochs, person)]
+    wanted = [digest for kind, digest in digests(look.vault, epochs, person) if kind != BARE]
     given, path = {"person": wanted[-1].hex()}, "/v1/cases/search"
     before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
     rows = await look.session.run(

@@ -20,9 +20,9 @@ from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
 # not coalesce: row-level security takes that for leaky, and would read every key there is instead of asking the index
 OF_WHICH = "(CASE WHEN r.case_id IS NULL THEN CAST(:case_id AS uuid) ELSE r.case_id END)"
 KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
-NAMES = (
+FOUND_BY = (
     "(SELECT jsonb_agg(jsonb_build_object('epoch', b.epoch, 'digest', encode(b.digest, 'hex'))) FROM blind_index b"
-    " WHERE b.case_id = c.id AND b.kind = 'name') AS names"
+    " WHERE b.case_id = c.id AND b.kind <> 'name') AS found_by"
 )
 EPOCH = (
     "(SELECT max(epoch) FROM key_epoch) AS epoch,"
@@ -38,7 +38,7 @@ LOCK = Statement(
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, c.*,
           (SELECT s.version FROM cases s WHERE s.id = c.id) AS snapshot_version,
           (SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages,
-          {NAMES}, {KEYS.format(OF_WHICH)}, {EPOCH}
+          {FOUND_BY}, {KEYS.format(OF_WHICH)}, {EPOCH}
         FROM k
         LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
         LEFT JOIN entry r ON r.id = i.entry_id

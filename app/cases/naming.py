@@ -1,20 +1,31 @@
 """Fields that are not sealed name nobody: no long number, and not the person the case is about. They are shown to masked parties for good."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any
 
+from app import clock
 from app.errors import Flaw, ValidationFailed
+from app.procedure.identity import NIK_DIGITS, NIP_DIGITS, nik_flaw, nip_flaw
 from app.procedure.loading import rulebook
-from app.vault.keys import VaultKeys, normal
+from app.vault import persons
+from app.vault.keys import VaultKeys
 
+TOLD = "PERSONAL_DATA"  # code of the flaw
 LONGEST_RUN = 15  # digits: a NIK has 16, a NIP 18
 JOINS = {"Zs", "Zl", "Zp", "Cf", "Cc", "Pd", "Mn", "Me"}  # between two digits: spaces, dashes and what is not seen
-DOTS = ".·,'_"
-MOST_WORDS = 8  # of a name, with its titles
-SHORTEST_WORD = 3  # letters: what is shorter is a title, or an initial
-TITLES = {"drs", "dra", "prof", "haji", "hajah"}
-Names = Callable[[str], bool]
+SIGNS = ".·,'’‘_|:•\u3164\u2800"
+ITEM = re.compile(r"/\d+$")
+# What is written of digits and is no number of a person: days, years that stand alone, sums of money
+DAY = r"(?<!\d)(?<!\d[-./])\d{1,2}([-./])\d{1,2}\1(?:19|20)\d\d(?!\d)"
+DATES = re.compile(DAY)
+PLAIN = re.compile(
+    DAY + r"|(?<!\d)(?:19|20)\d\d[-./]\d{1,2}[-./]\d{1,2}(?!\d)|(?<!\d)(?:19|20)\d\d(?!\d)"
+    r"|(?<![\d.])\d{1,3}(?:\.\d{3}){1,4}(?:,\d\d)?(?![\d.])"
+)
+Known = Callable[[str, str], bool]  # kind and plain value, as persons.forms() has them: whether they are this person's
 
 
 def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
@@ -29,53 +40,97 @@ def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
 
 
 def require_no_numbers(texts: Mapping[str, str]) -> None:
-    """No run of 16 digits or more, however it is spaced."""
-    _refuse(pointer for pointer, text in texts.items() if _longest_run(text) > LONGEST_RUN)
+    """No run of 16 digits or more, and nothing that could be a NIP or NIK, however it is spaced."""
+    _refuse(pointer for pointer, text in _whole(texts).items() if _has_number(text))
 
 
-def require_unnamed(texts: Mapping[str, str], names: Names) -> None:
-    """`names`: whether a few words, as normal() leaves them, are the person's name."""
-    _refuse(pointer for pointer, text in texts.items() if any(map(names, _windows(text))))
+def require_unnamed(texts: Mapping[str, str], *known: Known) -> None:
+    """Neither name nor number of these persons, however it is written; not over several items of a list either."""
+    whole = _whole(texts)
+    _refuse(
+        pointer for pointer, text in whole.items() if any(one(*form) for one in known for form in persons.said(text))
+    )
 
 
-def of_person(name: str | None) -> Names:
-    """The name as it was sent, and without its titles."""
-    if not name:
-        return lambda _: False
-    plain = [word for word in normal("name", name.partition(",")[0]).split() if word not in TITLES]
-    bare = " ".join(word for word in plain if len(word) >= SHORTEST_WORD)
-    return {form for form in (normal("name", name), bare) if form}.__contains__
+def of_person(person: Mapping[str, str | None]) -> Known:
+    """`person`: nip, nik and name, as they were sent."""
+    found = set(persons.forms(person))
+    return lambda kind, plain: (kind, plain) in found
 
 
-def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Names:
-    """The name by which the case is found. `rows`: epoch and digest (hexadecimal) of the index: the name itself is not opened."""
-    known: dict[int, set[bytes]] = {}
+def of_post(body: Mapping[str, Any]) -> Known:
+    """Whom a post names."""
+    return of_person({"nip": body.get("subject_nip"), "name": body.get("subject_name")})
+
+
+def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Known:
+    """By which the case is found. `rows`: epoch and digest (hexadecimal) of the index: the person's part is not opened."""
+    found: dict[int, set[bytes]] = {}
     for row in rows:
-        known.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
-    return lambda words: any(vault.digest(epoch, "name", words) in digests for epoch, digests in known.items())
+        found.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
+    return lambda kind, plain: any(vault.digest(epoch, kind, plain) in digests for epoch, digests in found.items())
 
 
-def _longest_run(text: str) -> int:
+def _whole(texts: Mapping[str, str]) -> dict[str, str]:
+    """Each text, and each list as one."""
+    lists: dict[str, str] = {}
+    for pointer, text in texts.items():
+        if ITEM.search(pointer):
+            place = ITEM.sub("", pointer)
+            lists[place] = f"{lists[place]} {text}" if place in lists else text
+    return {**texts, **lists}
+
+
+def _has_number(text: str) -> bool:
+    plain = "".join(_digit(c) for c in text)
+    return _longest_run(PLAIN.sub("x", plain)) > LONGEST_RUN or any(map(_could_be_a_persons, _windows(plain)))
+
+
+def _digit(character: str) -> str:
+    """Every digit there is, of any script, in a ring or brackets, as 0-9."""
+    value = unicodedata.digit(character, None)
+    return character if value is None else str(value)
+
+
+def _joins(character: str) -> bool:
+    return character in SIGNS or unicodedata.category(character) in JOINS
+
+
+def _longest_run(plain: str) -> int:
     longest = run = 0
-    for character in unicodedata.normalize("NFKC", text):
+    for character in plain:
         if character.isdecimal():
             run += 1
-        elif character not in DOTS and unicodedata.category(character) not in JOINS:
+        elif not _joins(character):
             run = 0
         longest = max(longest, run)
     return longest
 
 
-def _windows(text: str) -> Iterator[str]:
-    words = normal("name", text).split()
-    for start in range(len(words)):
-        for end in range(start + 1, min(start + MOST_WORDS, len(words)) + 1):
-            yield " ".join(words[start:end])
+def _windows(plain: str) -> Iterator[str]:
+    """Groups of digits that stand beside each other and make up 16 or 18 together."""
+    groups: list[str] = []
+    for part in re.findall(r"\d+|\D+", DATES.sub("x", plain)):
+        if part.isdecimal():
+            groups.append(part)
+            for found in accumulate(reversed(groups), lambda later, earlier: earlier + later):
+                if len(found) > NIP_DIGITS:
+                    break
+                yield found
+        elif not all(map(_joins, part)):
+            groups = []
+
+
+def _could_be_a_persons(number: str) -> bool:
+    today = clock.today()
+    if len(number) == NIP_DIGITS:
+        return any(nip_flaw(number, kind, today) is None for kind in ("pns", "pppk"))
+    return len(number) == NIK_DIGITS and nik_flaw(number) is None
 
 
 def _refuse(pointers: Iterable[str]) -> None:
     text_id = "Bagian ini tidak disegel: jangan memuat nama, NIP atau NIK terlapor, atau deret 16 angka atau lebih."
     text_en = "This member is not sealed: leave out the person's name, NIP and NIK, and any run of 16 digits or more."
-    flaws = [Flaw(pointer, "PERSONAL_DATA", text_id, text_en) for pointer in pointers]
+    flaws = [Flaw(pointer, TOLD, text_id, text_en) for pointer in pointers]
     if flaws:
         raise ValidationFailed(*flaws)

@@ -71,9 +71,7 @@ def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:
 
 def require_unnamed(act: Act, case: Any, body: Mapping[str, Any]) -> None:
     """What the summary shows names neither the case's person nor the one that this post names."""
-    texts = naming.unsealed(body)
-    naming.require_unnamed(texts, naming.of_case(act.vault, case.names or ()))
-    naming.require_unnamed(texts, naming.of_person(body.get("subject_name")))
+    naming.require_unnamed(naming.unsealed(body), naming.of_case(act.vault, case.found_by or ()), naming.of_post(body))
 
 
 async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:

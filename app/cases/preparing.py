@@ -37,15 +37,16 @@ def prepared(new: NewCase, stage: str, outcome: str, body: StageBody) -> Prepare
     require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
-    require_unnamed(new, naming.unsealed(stored))
+    require_unnamed(new, naming.unsealed(stored), naming.of_post(stored))
     return Prepared(new, procedure, first, outcome, stored)
 
 
-def require_unnamed(new: NewCase, texts: Mapping[str, str]) -> None:
-    """Neither the report's number nor what the summary of a post shows names the person."""
-    shown = {**texts, "/report/report_number": new.report.report_number}
-    naming.require_no_numbers(shown)
-    naming.require_unnamed(shown, naming.of_person(new.subject.name))
+def require_unnamed(new: NewCase, texts: Mapping[str, str], *known: naming.Known) -> None:
+    """Neither the report's number nor what the summary of a post shows names the person, nor one whom a post names."""
+    number, subject = {"/report/report_number": new.report.report_number}, new.subject
+    naming.require_no_numbers(number)
+    person = naming.of_person({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
+    naming.require_unnamed({**texts, **number}, person, *known)
 
 
 def governing(new: NewCase) -> Procedure:

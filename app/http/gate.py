@@ -20,7 +20,7 @@ SINGLE = {
     b"x-purpose", b"x-request-id", b"x-signature-base",
 }  # fmt: skip
 REFUSED_METHODS = {"TRACE", "TRACK", "CONNECT"}
-EXEMPT = ("/health/",)  # a load balancer must hear how it is just then
+EXEMPT = {"/health/live", "/health/ready"}  # a load balancer must hear how it is just then
 Answer = Callable[[Scope, DomainError], ASGIApp]
 
 
@@ -48,7 +48,7 @@ class Gate:
 
     def _too_many(self, scope: Scope) -> DomainError | None:
         """Before it collapses: who waits in a line that grows is served by nobody."""
-        return Overloaded() if self.places.full and not scope["path"].startswith(EXEMPT) else None
+        return Overloaded() if self.places.full and scope["path"] not in EXEMPT else None
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False

@@ -1,18 +1,21 @@
 """A large body on its way to disk: never whole in memory, hashed while it arrives. The file has no name, and is gone with its last handle."""
 
 import asyncio
+import errno
 import hashlib
+import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app.errors import BodyTooLarge, InvalidJson
+from app.errors import BodyTooLarge, InvalidJson, Overloaded
 
+log = logging.getLogger("sbt.http")
 SLICE = 1024 * 1024  # bytes that are gathered before a thread writes them
 
 
@@ -39,15 +42,35 @@ def closed_when_refused(request: Request) -> Iterator[None]:
 
 async def spool(request: Request, most: int) -> Upload:
     """The body, as long as it is no larger than `most` bytes."""
-    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - whoever works on it closes it
+    with _room():
+        file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - whoever works on it closes it
     try:
-        return await _written(request, file, most)
+        with _room():
+            return await _written(request, file, most)
     except ClientDisconnect:
-        file.close()
+        _close(file)
         raise InvalidJson from None
     except BaseException:
-        file.close()
+        _close(file)
         raise
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """A full disk is no error of whoever sends: 503, come again."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        log.error("no room for an upload in %s", tempfile.gettempdir())  # noqa: TRY400 - the trace would say no more
+        raise Overloaded from None
+
+
+def _close(file: BinaryIO) -> None:
+    """What could not be written is tried once more by close(), and given up."""
+    with suppress(OSError):
+        file.close()
 
 
 async def _written(request: Request, file: BinaryIO, most: int) -> Upload:
@@ -62,4 +85,5 @@ async def _written(request: Request, file: BinaryIO, most: int) -> Upload:
             await asyncio.to_thread(file.write, bytes(slice_))
             slice_.clear()
     await asyncio.to_thread(file.write, bytes(slice_))
+    await asyncio.to_thread(file.flush)
     return Upload(file, size, digest.digest())

@@ -81,12 +81,8 @@ class VaultKeys:
         except (InvalidTag, ValueError):
             raise KeyDestroyedError("the wrapped key does not open") from None
 
-    def index(self, epoch: int, kind: str, value: str) -> bytes:
-        """Under which a person is found. Without the epoch's index key nothing can be guessed from it."""
-        return self.digest(epoch, kind, normal(kind, value))
-
     def digest(self, epoch: int, kind: str, plain: str) -> bytes:
-        """The same of a value that normal() has seen already."""
+        """Under which a person is found. Without the epoch's index key nothing can be guessed from it. `plain`: as persons.forms() has it."""
         return hmac.digest(self._epoch(epoch)[1], f"{kind}\x1f{plain}".encode(), "sha256")
 
 

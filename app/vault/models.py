@@ -55,7 +55,9 @@ class BlindIndex(Base):
     __table_args__ = (Index("blind_index_digest_idx", "digest"),)
 
     case_id: Mapped[UUID] = mapped_column(primary_key=True, comment="The case.")
-    kind: Mapped[str] = mapped_column(primary_key=True, comment="nip, nik or name.")
+    kind: Mapped[str] = mapped_column(
+        primary_key=True, comment="nip, nik, name or bare (the name without titles and spaces)."
+    )
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True, comment="HMAC-SHA256 of kind and value.")
     epoch: Mapped[int] = mapped_column(ForeignKey("key_epoch.epoch"), comment="Whose index key made it.")
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="The entry that named the person.")

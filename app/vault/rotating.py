@@ -11,7 +11,7 @@ from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
 from app.vault.models import DataKey
 from app.vault.opening import COLUMNS, JOINED, open_row
-from app.vault.seal import open_key, place_of
+from app.vault.seal import digests, open_key, place_of
 
 D = DataKey.__table__.c
 BATCH = 500
@@ -110,6 +110,6 @@ async def _index(session: Session, vault: VaultKeys, epoch: int, row: Any) -> No
     person = open_row(vault, row)
     if person is None:  # erased since the row was read; its index rows went with the key
         return
-    digest = vault.index(epoch, row.kind, person.fields[row.kind])
-    values = {"case_id": row.of_case, "kind": row.kind, "digest": digest, "epoch": epoch, "entry_id": row.entry_id}
-    await session.run(PUT_INDEX, **values, key_id=row.key_id)
+    values = {"case_id": row.of_case, "epoch": epoch, "entry_id": row.entry_id, "key_id": row.key_id}
+    for kind, digest in digests(vault, [epoch], person.fields):
+        await session.run(PUT_INDEX, **values, kind=kind, digest=digest)

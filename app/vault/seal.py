@@ -15,8 +15,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.database import Statement, Together
 from app.ledger.canonical import canonical
 from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u
-from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys, normal
+from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys
 from app.vault.models import BlindIndex, DataKey, Payload
+from app.vault.persons import forms
 
 SUBJECT, REPORTER, NOBODY, SIGNATURE = "subject", "reporter", "nobody", "signature"
 # An erasure takes the subject's key, or the reporter's. What a party signed stays checkable: it holds digests, and has a key of its own.
@@ -121,9 +122,5 @@ def index_person(
 
 def digests(keys: VaultKeys, epochs: Iterable[int], person: Mapping[str, str | None]) -> list[tuple[str, bytes]]:
     """Of everything that is known of a person, in every epoch that is alive."""
-    return [
-        (kind, keys.index(epoch, kind, value))
-        for epoch in epochs
-        for kind, value in person.items()
-        if value and normal(kind, value)
-    ]
+    found = list(forms(person))
+    return [(kind, keys.digest(epoch, kind, plain)) for epoch in epochs for kind, plain in found]

@@ -88,6 +88,13 @@ def _persons() -> None:
         existing_nullable=False,
         comment="subject, reporter, content, summary, text, request, mask or signature.",
     )
+    op.alter_column(
+        "blind_index",
+        "kind",
+        existing_type=sa.String(),
+        existing_nullable=False,
+        comment="nip, nik, name or bare (the name without titles and spaces).",
+    )
     op.execute(f"ALTER POLICY payload_seen ON payload USING ({PART})")
 
 

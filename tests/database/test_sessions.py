@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 from psycopg import errors as pg
 
-from app import database, starting
+from app import database, health, starting
 from app.database import NOBODY, Database
 from app.settings import Settings
 from app.starting import UnsafeError
@@ -131,7 +131,9 @@ def test_a_full_disk_is_told_as_come_again_and_the_service_is_not_ready(api: Hou
     try:
         answer = api.send("bkn", "/v1/cases", first_body("sbt_2024"))
         assert refusal(answer) == (503, "OVERLOADED") and answer.headers["Retry-After"]
-        ready = api.http.get("/health/ready")
+        with patch.object(health, "KEPT_SECONDS", 0.0):
+            api.app.state.readiness.until = 0.0
+            ready = api.http.get("/health/ready")
         assert (ready.status_code, ready.json()["reason"]) == (503, "DISK_FULL")
     finally:
         api.superuser("DROP FUNCTION full_disk() CASCADE")

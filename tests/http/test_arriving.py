@@ -1,22 +1,26 @@
 """Slow bodies hold up nobody but who sends them; what a client breaks off is no error of ours; public documents are made once and measured."""
 
+import errno
 import logging
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from unittest.mock import patch
+from io import BytesIO
+from unittest.mock import Mock, patch
 from uuid import uuid4
 
 import pytest
 
+from app import health
 from app.http import arriving
 from tests.house import House
-from tests.http.test_gate import crowded
+from tests.http.test_gate import crowded, places_of
 from tests.http.test_limits import measures
 from tests.walks import first_body
 
+PATIENT = "slow=100/1000"
 DOORS = [
     ("/oauth2/token", "application/x-www-form-urlencoded", None),
     ("/log/cases/cosignatures", "text/plain", None),
@@ -44,7 +48,12 @@ def dripping(api: House, door: tuple[str, str, str | None], many: int) -> Iterat
 @pytest.mark.parametrize("door", DOORS, ids=[path for path, _, _ in DOORS])
 def test_bodies_on_their_way_take_nobodys_place(api: House, door: tuple[str, str, str | None]) -> None:
     """Four places, thirty slow bodies: everybody else is served, and they themselves are told to hurry."""
-    with crowded(api, 4), patch.object(arriving, "QUIET_SECONDS", 2.0), dripping(api, door, 30) as slow:
+    with (
+        measures(api, PATIENT),
+        crowded(api, 4),
+        patch.object(arriving, "QUIET_SECONDS", 2.0),
+        dripping(api, door, 30) as slow,
+    ):
         time.sleep(0.3)
         begun_at = time.monotonic()
         for party in ("auditor", "kasn"):
@@ -56,12 +65,40 @@ def test_bodies_on_their_way_take_nobodys_place(api: House, door: tuple[str, str
 
 @pytest.mark.parametrize("door", DOORS, ids=[path for path, _, _ in DOORS])
 def test_nobody_has_more_than_so_many_bodies_on_their_way(api: House, door: tuple[str, str, str | None]) -> None:
+    """The one that is awaited longest is late then, and nobody else is."""
     api.token("kemendagri")
-    with patch.object(arriving, "MOST_OF_ONE", 3), dripping(api, door, 3):
+    with measures(api, PATIENT), patch.object(arriving, "MOST_OF_ONE", 3), dripping(api, door, 3) as slow:
         time.sleep(0.3)
-        with begun(api, *door) as further:
-            assert further.recv(65536).startswith(b"HTTP/1.1 429")
+        with begun(api, *door):
+            assert slow[0].recv(65536).startswith(b"HTTP/1.1 408")
+            slow[1].settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                slow[1].recv(65536)
         assert api.send("kemendagri", "/v1/cases", {}).status_code != 429, "another client is not limited by it"
+
+
+def test_bodies_of_all_together_are_bounded(api: House) -> None:
+    bkn, kasn = ("/v1/cases", "application/json", "bkn"), ("/v1/cases", "application/json", "kasn")
+    with measures(api, PATIENT), patch.object(arriving, "MOST_OF_ALL", 3), dripping(api, bkn, 3) as slow:
+        time.sleep(0.3)
+        with begun(api, *kasn) as further:
+            assert slow[0].recv(65536).startswith(b"HTTP/1.1 408")
+            further.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                further.recv(65536)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=[path for path, _, _ in DOORS])
+def test_whoever_hangs_up_leaves_nothing_behind(api: House, door: tuple[str, str, str | None]) -> None:
+    """Before the body is late, and while others are awaited: every place and every awaited body is given back."""
+    places = places_of(api)
+    with measures(api, PATIENT), dripping(api, door, 5):
+        time.sleep(0.3)
+        assert len(places.awaited) == 5
+    ends = time.monotonic() + 3
+    while time.monotonic() < ends and (places.awaited or places.inside):
+        time.sleep(0.05)
+    assert (places.inside, places.awaited) == (0, {})
 
 
 def test_bodies_that_did_not_arrive_count_against_who_sent_them(api: House) -> None:
@@ -72,6 +109,51 @@ def test_bodies_that_did_not_arrive_count_against_who_sent_them(api: House) -> N
                 assert slow.recv(65536).split(b" ")[1] == expected
         assert api.get("bkn", "/v1/me").status_code == 200, "what has no body goes on"
         assert api.send("kasn", "/v1/cases", {}).status_code != 429
+
+
+def test_a_body_that_is_broken_off_before_it_is_late_counts_as_well(api: House) -> None:
+    door = DOORS[2]
+    with measures(api, "slow=0.1/2"), patch.object(arriving, "PROMPT_SECONDS", 0.2):
+        for _ in range(3):
+            with begun(api, *door):
+                time.sleep(0.4)
+            time.sleep(0.2)
+        with begun(api, *door) as further:
+            assert further.recv(65536).split(b" ")[1] == b"429"
+
+
+def test_a_body_that_is_broken_off_at_once_counts_for_nothing(api: House) -> None:
+    with measures(api, "slow=0.1/2"):
+        for _ in range(5):
+            begun(api, *DOORS[2]).close()
+        time.sleep(0.2)
+        with begun(api, *DOORS[2]) as further:
+            further.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                further.recv(65536)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_full_disk_for_uploads_is_told_as_come_again(api: House, *, begins: bool) -> None:
+    """Where the file is made, and where it is written."""
+    full = OSError(errno.ENOSPC, "no space left")
+    file = BytesIO()
+    file.flush = Mock(side_effect=full)  # type: ignore[method-assign]
+    made = {"side_effect": full} if begins else {"return_value": file}
+    with patch("tempfile.TemporaryFile", **made):
+        answer = api.http.post(
+            "/v1/imports",
+            content=b"{}\n",
+            headers=api.headers("bkn", Idempotency_Key=str(uuid4())) | {"Content-Type": "application/x-ndjson"},
+        )
+    assert (answer.status_code, answer.json()["code"]) == (503, "OVERLOADED"), answer.text
+
+
+def test_many_who_ask_whether_the_service_is_ready_cost_the_database_one_look(api: House) -> None:
+    api.app.state.readiness.until = 0.0
+    with patch.object(health, "_asked", wraps=health._asked) as asked:
+        assert {api.http.get("/health/ready").status_code for _ in range(20)} == {200}
+    assert asked.call_count == 1
 
 
 @pytest.mark.parametrize("door", DOORS, ids=[path for path, _, _ in DOORS])

@@ -19,6 +19,7 @@ import pytest
 from starlette.middleware.cors import CORSMiddleware
 
 from app.http import arriving, gate, protocol
+from app.http.arriving import Places
 from app.http.limits import Limits
 from app.main import create_app
 from app.settings import Settings
@@ -146,14 +147,19 @@ def test_a_file_that_arrives_slowly_but_steadily_earns_its_time() -> None:
 @contextmanager
 def crowded(api: House, most: int) -> Iterator[None]:
     """So many may be inside at once."""
-    layer: Any = api.app.middleware_stack
-    while not isinstance(layer, gate.Gate):
-        layer = layer.app
-    before, layer.places.most = layer.places.most, most
+    places = places_of(api)
+    before, places.most = places.most, most
     try:
         yield
     finally:
-        layer.places.most = before
+        places.most = before
+
+
+def places_of(api: House) -> Places:
+    layer: Any = api.app.middleware_stack
+    while not isinstance(layer, gate.Gate):
+        layer = layer.app
+    return layer.places
 
 
 def test_when_too_much_is_going_on_the_rest_is_told_so_at_once(api: House) -> None:
