@@ -15,6 +15,7 @@ from tests.cases.test_corrections import correction
 from tests.cases.test_imports import imported, line
 from tests.cases.test_many import report
 from tests.house import House
+from tests.http.test_limits import measures
 from tests.replaying import check_replay
 from tests.walks import body_for, first_body
 
@@ -208,6 +209,27 @@ def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() ->
     """Looked up, that is: what costs is a digest of each window."""
     for text in ("\ufdfa" * 4000, "ab " * 1333, "a " * 2000, "1" * 4000):
         assert sum(1 for _ in persons.said(text)) < 40_000
+
+
+def test_guessing_names_through_what_is_refused_is_measured(api: House) -> None:
+    case = api.open(subject__name=NAME)
+    stage, owner = "verifikasi_satgas", api.turn(case, "verifikasi_satgas")
+    path = f"/v1/cases/{case.id}/stages/{stage}"
+    body = body_for("sbt_2024", stage, "lolos")
+    body["body"]["summary_text"] = NAME
+    with measures(api, "identity=0.1/2"):
+        codes = [api.send(owner, path, body, If_Match=case.etag).status_code for _ in range(4)]
+        assert codes == [422, 422, 429, 429]
+        body["body"]["summary_text"] = "Tanpa nama."
+        assert api.send(owner, path, body, If_Match=case.etag).status_code == 201, "what names nobody costs nothing"
+
+
+@pytest.mark.parametrize("authority", ["SK/Budi-Hartono-Merak/2025", "SK.Budihartono.Merak"])
+def test_an_erasure_whose_document_names_the_person_is_refused(api: House, authority: str) -> None:
+    case = api.open(subject__name=NAME)
+    api.send("bkn", f"/v1/cases/{case.id}/withdrawals", {"reason": "Laporan ganda."}, If_Match=case.etag)
+    assert flaws(api.erase(case.id, authority=authority)) == {"/authority"}
+    assert api.erase(case.id).status_code == 201
 
 
 def test_after_the_opening_a_name_is_found_without_its_titles(api: House) -> None:

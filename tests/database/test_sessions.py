@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,8 +84,12 @@ def copied(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.parametrize(
+    ("require", "setting"),
+    [(starting.require_safe, "SBT_DATABASE_URL"), (starting.require_safe_worker, "SBT_WORKER_DATABASE_URL")],
+)
 def test_a_session_that_keeps_no_settings_is_not_served_on(
-    api: House, tmp_path_factory: pytest.TempPathFactory
+    api: House, require: Callable[[Database, Settings], Awaitable[None]], setting: str
 ) -> None:
     """Timeouts and the read-only mode would be gone, and nobody would notice."""
     (sockets,) = api.superuser("SELECT current_setting('unix_socket_directories') AS folder")
@@ -95,14 +99,14 @@ def test_a_session_that_keeps_no_settings_is_not_served_on(
         found = Database.connect(url, size=2)
         await found.open()
         try:
-            await starting.require_safe(found, Settings(environment="sandbox"))
+            await require(found, Settings(environment="sandbox"))
         finally:
             await found.close()
 
     asyncio.run(start(api.urls.app))
     with pooler(server) as port:
         url = f"{api.urls.app.partition('?')[0]}?host=127.0.0.1&port={port}&sslmode=disable&gssencmode=disable"
-        with pytest.raises(UnsafeError, match="Connect to PostgreSQL itself"):
+        with pytest.raises(UnsafeError, match=f"^{setting}.*Connect to PostgreSQL itself"):
             asyncio.run(start(url))
 
 
