@@ -16,6 +16,7 @@ import pytest
 
 from app import embedded, roles
 from app.audit.witness import begin, witness_key
+from app.health import KEPT_SECONDS
 from app.ledger import note
 from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.seal import open_key
@@ -178,6 +179,7 @@ def test_a_quorum_of_witnesses_makes_receipts_witnessed(service: Service, tmp_pa
     receipt = integrated(service, entry)
     assert receipt.headers["receipt-standing"] == "witnessed"
     assert all(f"— {party} " in receipt.text for party in parties[:3])
+    time.sleep(KEPT_SECONDS)
     assert HTTP.get(f"{service.base}/health/ready").json()["ledger"]["standing"] == "witnessed"
     lied = receipt.text.partition("\n\n")[2].replace("localhost/sbt/cases\n", "localhost/sbt/cases\n1", 1)
     for body in (lied, "", "x", receipt.text):
