@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any, Self
 
 from fastapi import Depends, Request
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
@@ -96,10 +96,18 @@ class Session:
         """The rows, their members named by the columns."""
         return await self.execute(statement.sql, statement.values(values))
 
+    async def one_by_one(self, *asked: tuple[Statement, Mapping[str, Any]]) -> list[list[Any]]:
+        """The rows of each. One round trip, and a snapshot for each statement: a later one sees what an earlier one has waited for."""
+        async with self._connection.pipeline():
+            cursors = [self._connection.cursor() for _ in asked]
+            for cursor, (statement, values) in zip(cursors, asked, strict=True):
+                await cursor.execute(statement.sql.encode(), statement.values(values))
+        return [await _rows(cursor) for cursor in cursors]
+
     async def execute(self, sql: str, values: list[Any]) -> list[Any]:
         cursor = self._connection.cursor()
         await cursor.execute(sql.encode(), values)
-        return await cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
+        return await _rows(cursor)
 
     async def value(self, statement: Statement, **values: Any) -> Any:
         """The first column of the first row, or None."""
@@ -114,6 +122,10 @@ class Session:
             return
         async with self._connection.transaction():
             yield
+
+
+async def _rows(cursor: AsyncCursor[Any]) -> list[Any]:
+    return await cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
 
 
 class Together:

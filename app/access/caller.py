@@ -154,7 +154,7 @@ class Needs:
 
 def _further_pages(request: Request) -> int:
     """A list of 200 weighs as much as four of 50."""
-    asked = request.query_params.get("limit", "")
+    asked = request.query_params.get("limit", "") if request.scope["query_string"] else ""
     pages = (
         math.ceil(int(asked) / DEFAULT_LIMIT) if asked.isascii() and asked.isdigit() and len(asked) < MOST_DIGITS else 1
     )

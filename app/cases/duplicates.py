@@ -44,11 +44,10 @@ async def require_new(act: Act, new: NewCase, epoch: int) -> None:
     """
     numbers = {"nip": new.subject.nip, "nik": new.subject.nik}
     newest = sorted(digest for _, digest in digests(act.vault, [epoch], numbers))
-    for digest in newest:
-        await act.session.run(LOCK, digest=digest)
+    *_, known = await act.session.one_by_one(*((LOCK, {"digest": digest}) for digest in newest), (EPOCHS, {}))
     if not newest or new.duplicate_override is not None:
         return
-    epochs = [row.epoch for row in await act.session.run(EPOCHS)]
+    epochs = [row.epoch for row in known]
     found = [digest for _, digest in digests(act.vault, epochs, numbers)]
     incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
     rows = await act.session.run(SAME, digests=found, **incident, **seen_by(act.caller))

@@ -82,13 +82,15 @@ def _whole(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _has_number(text: str) -> bool:
-    plain = "".join(_digit(c) for c in text)
+    plain = "".join(map(_digit, text))
+    if sum(map(str.isdecimal, plain)) <= LONGEST_RUN:
+        return False
     return _longest_run(PLAIN.sub("x", plain)) > LONGEST_RUN or any(map(_could_be_a_persons, _windows(plain)))
 
 
 def _digit(character: str) -> str:
     """Every digit there is, of any script, in a ring or brackets, as 0-9."""
-    value = unicodedata.digit(character, None)
+    value = None if character.isalpha() else unicodedata.digit(character, None)
     return character if value is None else str(value)
 
 

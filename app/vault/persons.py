@@ -60,7 +60,9 @@ def said(text: str) -> Iterator[tuple[str, str]]:
             for word in spoken[start : start + MOST_WORDS]:
                 form += word
                 yield BARE, form
-    found = "".join(str(unicodedata.digit(c)) for c in text if unicodedata.digit(c, None) is not None)
+    found = "".join(
+        str(unicodedata.digit(c)) for c in text if not c.isalpha() and unicodedata.digit(c, None) is not None
+    )
     for kind, digits in DIGITS.items():
         for start in range(len(found) - digits + 1):
             yield kind, found[start : start + digits]
