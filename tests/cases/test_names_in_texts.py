@@ -1,0 +1,159 @@
+"""Names and numbers of persons in a text: what is taken for one, however it is written, and what is not."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.cases import naming
+from app.errors import ValidationFailed
+from app.procedure.loading import rulebook
+from app.vault import persons
+from tests.walks import body_for
+
+NAME = "Drs. Budi Hartono Merak, M.Si."
+NIP = "199001012015031007"
+PARTED = [*"/|:•’\u3164\u2800,;x", " / ", " nomor "]  # between two digits of a number
+OTHERS = [  # numbers of somebody else
+    "1985 0722 2009 0410 02",
+    "19850722 200904 1 002",
+    "1985-07-22-2009-04-1-002",
+    "1985.07.22.2009.04.1.002",
+    "".join(chr(0x2460 + int(d) - 1) if d != "0" else "\u24ea" for d in "198507222009041002"),
+    "".join(f"{chr(0x2474 + int(d) - 1)}" for d in "1111222233334444"),
+    "3174|0507|2285|0003",
+]
+NUMBERLESS = [
+    "Klarifikasi 2024-10-10 sampai 2024-11-11",
+    "Klarifikasi 12-10-2024 sampai 10-11-2024, 12-10-2024 10-11-2024",
+    "Pemilu 2009, 2014, 2019, 2024 dan 2029",
+    "2014 2019 2024 2029",
+    "Rp 1.500.000, Rp 2.300.000 dan Rp 12.500.000",
+    "1.500.000 2.300.000 12.500.000",
+    "800.1.6.2/9188/2025 dan B-1234/KASN/10/2024",
+]
+
+
+def fields_of_words() -> list[tuple[str, str, str, str]]:
+    """Every member that a summary shows in its author's words: procedure, stage, outcome, member."""
+    found: dict[tuple[str, str], tuple[str, str, str, str]] = {}
+    for procedure in rulebook().procedures.values():
+        for stage in procedure.stages.values():
+            if procedure.code == "skb_2020" or stage.opened_by_case:
+                continue
+            body = body_for(procedure.code, stage.code, next(iter(stage.outcomes)))["body"]
+            for pointer in naming.unsealed(body, ""):
+                name = pointer.split("/")[1]
+                found.setdefault((stage.model, name), (procedure.code, stage.code, next(iter(stage.outcomes)), name))
+    return sorted(found.values())
+
+
+def test_there_are_such_members_and_the_check_finds_each() -> None:
+    names = {name for *_, name in fields_of_words()}
+    assert names >= {"letter_number", "summary_text"} | {"addressee"}
+    fields = rulebook().vocabulary.fields
+    for name, field in fields.items():
+        if field.summary and field.type.strip("[]") in ("string", "text"):
+            value: Any = [NIP] if field.type.startswith("[") else NIP
+            with pytest.raises(ValidationFailed):
+                naming.require_no_numbers(naming.unsealed({name: value}))
+
+
+@given(
+    st.lists(st.sampled_from("0123456789"), min_size=16, max_size=20),
+    st.sampled_from([" ", "", ".", "-", "\u2009", "\u2011", "'"]),
+)
+def test_a_long_number_is_one_however_it_is_spaced(digits: list[str], space: str) -> None:
+    with pytest.raises(ValidationFailed):
+        naming.require_no_numbers({"/x": f"a {space.join(digits)} b"})
+
+
+@given(st.lists(st.sampled_from("0123456789"), max_size=15))
+def test_a_shorter_one_is_none(digits: list[str]) -> None:
+    assert passes(f"{' '.join(digits)}/2025/{''.join(digits)}")
+
+
+def passes(text: str) -> bool:
+    try:
+        naming.require_no_numbers({"/x": text})
+    except ValidationFailed:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_a_number_that_could_be_anybodys_is_one_however_it_is_written(text: str) -> None:
+    assert not passes(f"Saudara {text}, pegawai.")
+
+
+@pytest.mark.parametrize("text", NUMBERLESS)
+def test_days_years_money_and_numbers_of_letters_are_nobodys_number(text: str) -> None:
+    assert passes(text)
+
+
+@pytest.mark.parametrize("sign", PARTED)
+def test_the_persons_own_number_is_found_whatever_parts_its_digits(sign: str) -> None:
+    known = naming.of_person({"nip": NIP, "nik": "6472011203900001"})
+    for number in (NIP, "6472011203900001"):
+        with pytest.raises(ValidationFailed):
+            naming.require_unnamed({"/x": f"nomor {sign.join(number)}"}, known)
+
+
+def test_a_name_over_several_items_of_a_list_is_one() -> None:
+    known = naming.of_person({"nip": NIP, "name": NAME})
+    for items in (["Budi", "Hartono", "Merak"], [NIP[:9], NIP[9:]]):
+        with pytest.raises(ValidationFailed) as refused:
+            naming.require_unnamed({f"/x/{n}": item for n, item in enumerate(items)}, known)
+        assert [f.pointer for f in refused.value.flaws] == ["/x"]
+
+
+@pytest.mark.parametrize("name", ["Terlapor", "ASN", "Oknum PNS", "Terlapor 1", "Tidak diketahui", "", None])
+def test_what_stands_for_a_name_that_nobody_knows_is_no_name(name: str | None) -> None:
+    naming.require_unnamed(
+        {"/x": "Terlapor, seorang ASN (oknum PNS), tidak diketahui."}, naming.of_person({"name": name})
+    )
+    assert not persons.bare(name)
+
+
+def test_a_long_name_and_one_of_short_words_are_found() -> None:
+    for name in ("Siti Nur Aisyah Putri Dewi Lestari Ayu Kartika Sari Wulan Ningsih", "Li Na", "Al Amin bin Said"):
+        with pytest.raises(ValidationFailed):
+            naming.require_unnamed({"/x": f"Laporan tentang {name} hari ini"}, naming.of_person({"name": name}))
+
+
+def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() -> None:
+    """Looked up, that is: what costs is a digest of each window."""
+    for text in ("\ufdfa" * 4000, "ab " * 1333, "a " * 2000, "1" * 4000):
+        assert sum(1 for _ in persons.said(text)) < 40_000
+
+
+def test_what_is_sealed_may_name_the_person() -> None:
+    """The grounds, the person's own members, and days and codes: none of them is looked through."""
+    body = {"reason": NIP, "subject_nip": NIP, "subject_name": NAME, "decided_on": "2024-10-10", "criminal_track": True}
+    assert naming.unsealed(body) == {}
+    shown = {"letter_number": "B-1", "articles": ["9", "10"], "summary_text": "x"}
+    pointers = {"/body/letter_number", "/body/articles/0", "/body/articles/1", "/body/summary_text"}
+    assert set(naming.unsealed({**body, **shown})) == pointers
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("Dr. Ani Budi, S.H.", "surat Ani Budi", True),
+        ("Dr. Ani Budi, S.H.", "surat Budi", False),
+        ("Prof. Drs. H. Ali Umar", "Ali Umar", True),
+        ("Prof. Drs. H. Ali Umar", "Prof. Drs.", False),
+        ("Wahyu", "laporan Wahyu", True),
+        ("Al", "laporan Al", True),
+        (None, "laporan", False),
+        ("", "laporan", False),
+    ],
+)
+def test_a_name_is_found_with_and_without_its_titles_and_not_in_parts(name: str | None, text: str, named: bool) -> None:  # noqa: FBT001 - a column of the table
+    try:
+        naming.require_unnamed({"/x": text}, naming.of_person({"name": name}))
+    except ValidationFailed:
+        assert named
+    else:
+        assert not named
