@@ -37,7 +37,7 @@ def prepared(new: NewCase, stage: str, outcome: str, body: StageBody) -> Prepare
     require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
-    require_unnamed(new, naming.unsealed(stored), naming.of_post(stored))
+    require_unnamed(new, naming.unsealed(stored))
     return Prepared(new, procedure, first, outcome, stored)
 
 

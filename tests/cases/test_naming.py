@@ -85,6 +85,23 @@ def test_an_older_case_names_nobody_either(api: House) -> None:
     assert "PERSONAL_DATA" in str(refused) and "/posts/8/body/summary_text" in str(refused)
 
 
+def test_whom_a_post_names_stands_in_none_of_its_texts(api: House) -> None:
+    """Somebody else than the case's person, or one who was not known before: in a letter, in an older case."""
+    case = api.walked("penyampaian_ppk")
+    letter = body_for("sbt_2024", "penyampaian_ppk", "disampaikan")
+    letter["body"] |= {"subject_nip": NIP, "subject_name": NAME}
+    path, owner = f"/v1/cases/{case.id}/stages/penyampaian_ppk", api.turn(case, "penyampaian_ppk")
+    for member, text in (("addressee", "Sdr. Budi Hartono Merak"), ("letter_number", f"B/{'/'.join(NIP)}")):
+        sent = api.send(owner, path, letter | {"body": letter["body"] | {member: text}}, If_Match=case.etag)
+        assert flaws(sent) == {f"/body/{member}"}, text
+    older = line()
+    post = next(p for p in older["posts"] if "subject_name" in p["body"])
+    post["body"] |= {"subject_name": NAME}
+    older["posts"][-1]["body"]["summary_text"] = "Surat kepada Budi Hartono Merak."
+    (refused,) = imported(api, [older])
+    assert "PERSONAL_DATA" in str(refused) and f"/posts/{len(older['posts']) - 1}/body/summary_text" in str(refused)
+
+
 def test_words_that_are_only_alike_and_numbers_of_letters_pass(api: House) -> None:
     texts = ("800.1.6.2/9188/2025", "B-1234/KASN/10/2024 tanggal 2024-10-10", "Merak", "Budi Hartati")
     for text in texts:
