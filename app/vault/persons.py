@@ -1,5 +1,6 @@
 """The forms of a person's name and numbers: by which a case is found, and by which a text that names the person is known."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
@@ -8,25 +9,12 @@ from app.vault.keys import normal
 BARE = "bare"  # kind of the blind index: a name without titles, short words, marks and spaces
 SHORTEST_WORD = 3  # letters: what is shorter is a title, or an initial
 MOST_WORDS = 12  # of a name
-SPELT = 3  # letters one by one, from which on they are one word
+SPELT = re.compile(r"\b\w(?: \w){2,}\b")  # a word, letter by letter
 TITLES = {"drs", "dra", "prof", "haji", "hajah"}
-PLACEHOLDERS = {
-    "terlapor",
-    "asn",
-    "pns",
-    "pppk",
-    "asnterlapor",
-    "pnsterlapor",
-    "oknum",
-    "oknumasn",
-    "oknumpns",
-    "anonim",
-    "tanpanama",
-    "tidakdiketahui",
-    "belumdiketahui",
-    "namatidakdiketahui",
-    "namabelumdiketahui",
-}  # fmt: skip - in the place of a name, where nobody knows it
+PLACEHOLDERS = {  # where nobody knows the name
+    "terlapor", "asn", "pns", "pppk", "asnterlapor", "pnsterlapor", "oknum", "oknumasn", "oknumpns", "anonim", "tanpanama",
+    "tidakdiketahui", "belumdiketahui", "namatidakdiketahui", "namabelumdiketahui",
+}  # fmt: skip
 FILLERS = {"\u115f", "\u1160", "\u2800"}  # letters and signs that show nothing
 LONGEST_FORM = 4  # letters that one character may stand for
 DIGITS = {"nip": 18, "nik": 16}
@@ -70,17 +58,7 @@ def said(text: str) -> Iterator[tuple[str, str]]:
 
 def words(text: str) -> list[str]:
     """Letters and digits alone, in lower case, without marks and what is not seen; letters that stand one by one are one word."""
-    found: list[str] = []
-    alone = 0
-    for word in _plain(text).split():
-        alone = alone + 1 if len(word) == 1 else 0
-        if alone == SPELT:
-            found[-2:] = [found[-2] + found[-1] + word]
-        elif alone > SPELT:
-            found[-1] += word
-        else:
-            found.append(word)
-    return found
+    return SPELT.sub(lambda letters: letters[0].replace(" ", ""), " ".join(_plain(text).split())).split()
 
 
 def _plain(text: str) -> str:
