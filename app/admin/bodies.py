@@ -67,6 +67,14 @@ class ErasureBody(Body):
     document: Sha256
 
 
+class Approval(Body):
+    """`sha256`: of the change's `kind` and `facts`, as `GET /v1/admin/changes/{change}` shows them: of the RFC 8785 JSON of an object with just
+    these two members. Who approves signs what is approved.
+    """
+
+    sha256: Sha256
+
+
 class KeyOfClient(Body):
     """A key that a new client comes with."""
 

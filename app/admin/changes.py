@@ -23,13 +23,13 @@ from app.access.signed import Signed
 from app.access.standing import KnownClient, KnownKey, KnownParty, Snapshot, read
 from app.access.trail import Trail, recording
 from app.admin import checks
-from app.admin.bodies import ChangeView, StandingView
-from app.admin.requests import IMMEDIATE, PROPOSED, Chosen
+from app.admin.bodies import Approval, ChangeView, StandingView
+from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, change_hash
 from app.cases import erasing
 from app.cases.act import KeyHeader, guesses_measured
 from app.cases.entering import append_fitting
 from app.database import SERVICE, Session, Statement, Together
-from app.errors import ChangeDecided, IdempotencyKeyReused, NotFound, SecondOperatorNeeded
+from app.errors import ChangeDecided, Flaw, IdempotencyKeyReused, NotFound, SecondOperatorNeeded, ValidationFailed
 from app.ledger.append import Appended
 from app.vault.keys import VaultKeys
 
@@ -51,6 +51,12 @@ STATUS = {None: "pending", "approved": "in_force", "refused": "refused"}
 ACCEPTED, CREATED = 202, 201
 ERASURE = "subject.erased"
 Facts = Mapping[str, Any]
+OTHER = Flaw(
+    "/sha256",
+    "ANOTHER_CHANGE",
+    "Ini bukan perubahan yang tercatat: bacalah `kind` dan `facts`-nya lagi, lalu kirim SHA-256 dari keduanya.",
+    "This is not the change on record: read its `kind` and `facts` again, and send the SHA-256 of both.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +166,22 @@ async def _replayed(desk: Desk, change: UUID) -> ChangeView:
     return await _answer(desk, change)
 
 
-async def decide(desk: Desk, change: UUID, *, approved: bool) -> ChangeView:
+async def decide(desk: Desk, change: UUID, approval: Approval | None) -> ChangeView:
     """By another operator than the one that proposed it, who may only take it back; what has become impossible since is refused. Who has
-    decided just that and asks again is told so.
+    decided just that and asks again is told so. `approval`: None refuses.
     """
     rows = await desk.session.run(ONE, id=change)
     if not rows:
         raise NotFound
-    row, decision = rows[0], "approved" if approved else "refused"
+    row, decision = rows[0], APPROVED if approval else REFUSED
+    if approval is not None and approval.sha256 != change_hash(row.kind, row.facts):
+        raise ValidationFailed(OTHER)
     if (row.decision, row.decided_by) == (decision, desk.caller.client_id):
         return await _replayed(desk, change)
     if row.decision is not None:
         raise ChangeDecided
     by = replace(desk.by(), change=change)
-    if not approved:
+    if approval is None:
         await _decided(desk, change, decision, by)
         return await _answer(desk, change)
     if row.proposed_by == by.client:
@@ -184,7 +192,7 @@ async def decide(desk: Desk, change: UUID, *, approved: bool) -> ChangeView:
 
 
 async def _approve(desk: Desk, change: UUID, kind: str, facts: Facts, by: By) -> None:
-    await _decided(desk, change, "approved", by)
+    await _decided(desk, change, APPROVED, by)
     own = replace(by, signed=None)  # the approval is what was signed; these entries follow from it
     if kind == ERASURE:
         await desk.as_service(erasing.erase(desk.session, desk.vault, facts, own))

@@ -2,6 +2,7 @@
 compares what was signed with what stands there.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,8 +24,9 @@ from app.admin.bodies import (
     NewParty,
     PolicyBody,
 )
-from app.ledger.canonical import instant
+from app.ledger.canonical import canonical, instant
 
+APPROVED, REFUSED = "approved", "refused"
 LIFE = timedelta(days=365)  # of a key that names no end
 Facts = dict[str, Any]
 Params = Mapping[str, str]
@@ -109,4 +111,9 @@ IMMEDIATE: dict[str, AdminRequest] = {
     "client.suspended": AdminRequest("/v1/admin/clients/{client}/suspensions", None, _named("client")),
     "key.suspended": AdminRequest("/v1/admin/keys/{key}/suspensions", None, _named("key")),
 }
-DECIDED = {"approved": "/v1/admin/changes/{change}/approvals", "refused": "/v1/admin/changes/{change}/refusals"}
+DECIDED = {APPROVED: "/v1/admin/changes/{change}/approvals", REFUSED: "/v1/admin/changes/{change}/refusals"}
+
+
+def change_hash(kind: str, facts: Mapping[str, Any]) -> str:
+    """What an approval names: hexadecimal SHA-256 of the RFC 8785 JSON of kind and facts."""
+    return hashlib.sha256(canonical({"kind": kind, "facts": dict(facts)})).hexdigest()

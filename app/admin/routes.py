@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from app.access.caller import Caller, needs
 from app.admin.bodies import (
     Anchor,
+    Approval,
     ChangeView,
     ErasureBody,
     Grant,
@@ -157,12 +158,12 @@ DECIDED: Any = {
 
 
 @router.post("/changes/{change}/approvals", operation_id="approve_change", **DECIDED)
-async def approve_change(change: UUID, _: Operator, desk: AtDesk, __: KeyHeader) -> ChangeView:
-    """Put a change in force that another operator proposed. Asked again by who approved it: the same answer."""
-    return await decide(desk, change, approved=True)
+async def approve_change(change: UUID, body: Approval, _: Operator, desk: AtDesk, __: KeyHeader) -> ChangeView:
+    """Put a change in force that another operator proposed; the approval names what is approved. Asked again by who approved it: the same answer."""
+    return await decide(desk, change, body)
 
 
 @router.post("/changes/{change}/refusals", operation_id="refuse_change", **DECIDED)
 async def refuse_change(change: UUID, _: Operator, desk: AtDesk, __: KeyHeader) -> ChangeView:
     """Refuse a change, or take one's own back. Asked again by who did: the same answer."""
-    return await decide(desk, change, approved=False)
+    return await decide(desk, change, None)

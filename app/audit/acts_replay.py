@@ -1,17 +1,17 @@
 """Replays what is no post: receipts, extensions, pauses, corrections, withdrawals, reopenings, transfers, passed deadlines, erasures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
 from app.access import policy
 from app.audit import imports_replay
 from app.audit.case_rows import Case
-from app.audit.cases_replay import Heard, Replay, names_person, opened, posted
-from app.cases import charging, correcting, terms, watching
+from app.audit.cases_replay import Heard, Replay, names_person, opened, posted, same_person
+from app.cases import charging, correcting, posting, terms, watching
 from app.cases.ending import procedures_of
 from app.errors import NoMandateForStage
-from app.procedure import rules
+from app.procedure import rules, views
 from app.procedure.loading import rulebook
 from app.procedure.roles import succeeding_parties
 from app.procedure.state import CaseState, StageState
@@ -71,13 +71,15 @@ def corrected(replay: Replay, heard: Heard) -> None:
         replay.may(heard, says, lambda c: policy.require_named(c, [policy.OPENER], case.place()))
     else:
         replay.mandated(heard)
-    facts = replay.facts(heard, heard.parts.get("content"), heard.summary, heard.parts.get("text", {}))
+    facts = replay.shown(heard)
     state = case.state()
     was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
     replay.may(heard, "did not post that round", lambda c: policy.require_author(c, was.posted_by))
     charging.require_sanction(case, state.before(was), stage.outcomes[was.outcome or ""], facts)
     if heard.summary["agency_code"] != case.row["agency_code"]:
         replay.find("SUMMARY_DIFFERS", heard, "a correction moves nobody to another employer")
+    _changed(replay, heard, was, facts)
+    _renamed(replay, heard, was)
     after = correcting.corrected(state, was, facts, members["changed"])
     relying = rules.relying(rulebook(), state, was)
     flagged = correcting.flagged(replay.caller(heard), case.row["procedure"], case.place(), relying)
@@ -86,6 +88,27 @@ def corrected(replay: Replay, heard: Heard) -> None:
     changes = {"subject_entry_id": heard.entry.id} if names_person(members) else {}
     calendar = replay.calendar(heard)
     replay.follow(heard, correcting.redated(after, _texts(case), calendar, was=case.row["status"]), changes)
+
+
+def _changed(replay: Replay, heard: Heard, was: StageState, facts: Mapping[str, Any]) -> None:
+    """Which members are other than before: it can be told of those that a summary shows. A receipt may have been recorded since."""
+    vocabulary, before = rulebook().vocabulary, was.facts or {}
+    told = set(views.in_summary(vocabulary, dict.fromkeys(vocabulary.fields, ""))) - {terms.RECEIVED}
+    if {name for name in told if before.get(name) != facts.get(name)} != told & set(heard.members["changed"]):
+        replay.find("SUMMARY_DIFFERS", heard, "it changed other members than it says")
+
+
+def _renamed(replay: Replay, heard: Heard, was: StageState) -> None:
+    """Whom the case is about changes with the post that named the person, and with no other."""
+    case, members = replay.case(heard), heard.members
+    if heard.content is None:
+        return
+    stage = rulebook().procedures[case.row["procedure"]].stages[was.stage]
+    effective = posting.effective_members(stage, posting.Post(was.stage, was.outcome or "", {**heard.content}))
+    row = case.stages[was.stage, was.round]
+    names = row["content_entry_id"] == case.row["subject_entry_id"] != case.row["entry_id"]
+    renames = names and {*correcting.IDENTITY} & {*members["changed"]} and effective.get("subject_nip") is not None
+    same_person(replay, heard, posting.named(effective) if renames else None)
 
 
 def _flag(case: Case, heard: Heard, was: StageState, relying: list[StageState], after: CaseState) -> None:

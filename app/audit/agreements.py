@@ -64,22 +64,24 @@ class Agreements:
             self._given(index, members, facts)
 
     def _in_whose_name(self, index: int, members: Members) -> None:
-        if members["type"] in SIGNED:
+        """Registers are kept by operators: by the client that signed, or, unsigned, by what follows from it; by no person."""
+        signed = members["type"] in SIGNED
+        if signed:
             self._signed(index, members)
-        elif members["type"] in PROGRAM:
-            self._by_program(index, members)
-
-    def _by_program(self, index: int, members: Members) -> None:
-        named = any(members[name] is not None for name in ("client", "actor", "sig")) or "signed" in members
-        if named and self.environment == PRODUCTION:
-            self._find("NOT_AGREED", index, "the operator's program writes it: no client, no person, and unsigned")
+        if self.environment != PRODUCTION or "facts" not in members:
+            return
+        shown = not signed and (members["sig"] is not None or "signed" in members)
+        if shown or members["actor"] is not None:
+            self._find("NOT_AGREED", index, "it shows a person, or a signature that nobody asked for")
+        if members["type"] in PROGRAM and members["client"] is not None:
+            self._find("NOT_AGREED", index, "the operator's program writes it, and no client")
 
     def _signed(self, index: int, members: Members) -> None:
         """Step 10: an act of an operator has its signature, wherever this ledger asks for one."""
         if members["sig"] is not None:
             self.report.count("signatures")
             try:
-                require_operator_signed(self.entries, members, self.public_url)
+                require_operator_signed(self.entries, members, self.public_url, self._decides(members))
                 self._require_scope(members)
             except (ValueError, KeyError, TypeError) as error:
                 self._find("SIGNATURE_WRONG", index, str(error), "signatures")
@@ -88,6 +90,10 @@ class Agreements:
         elif self.environment == PRODUCTION:
             why = "this ledger is older than signed acts of operators: some have no signature"
             self.report.skip("signatures", NOT_CHECKED, why)
+
+    def _decides(self, members: Members) -> dict[str, Any] | None:
+        """The change that a decision is about."""
+        return self.rows.get((UUID(members["facts"]["change"]),)) if members["type"] == "change.decided" else None
 
     def _require_scope(self, members: Members) -> None:
         client = self.registers.rows["client"].get((members["client"],), {})
@@ -151,11 +157,14 @@ class Agreements:
         self.report.says["fingerprints_after_the_founding"] = ", ".join(sorted(later))
 
     def _erased(self, index: int, members: Members) -> None:
-        """An erasure, or its refusal, under the document that two operators agreed on."""
+        """An erasure, under the document that two operators agreed on. Refusals are of ledgers that were older than that."""
         if self.rules < SIGNED_RULES and "change" not in members:
             if self.environment == PRODUCTION:
                 why = "this ledger is older than erasures by two operators: some were ordered by one"
                 self.report.skip("signatures", NOT_CHECKED, why)
+            return
+        if members["type"] != "subject.erased":
+            self._find("NOT_AGREED", index, "what two operators agreed on is done, or was never possible")
             return
         order = {"case_id": members["case"], **{n: members.get(n) for n in ("person", "authority", "document")}}
         self._require_agreed(index, members.get("change"), members, ("subject.erased", order))

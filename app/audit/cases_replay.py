@@ -12,7 +12,7 @@ from app.access.standing import Snapshot as Known
 from app.audit.case_rows import Case, case_row, day_of, plain
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
-from app.cases import charging, projecting, showing
+from app.cases import charging, posting, projecting, showing
 from app.errors import DomainError
 from app.ledger.append import Appended
 from app.ledger.canonical import instant
@@ -48,6 +48,11 @@ class Heard:
     @property
     def summary(self) -> Mapping[str, Any]:
         return self.parts["summary"]
+
+    @property
+    def content(self) -> Mapping[str, Any] | None:
+        """None where the person was erased."""
+        return self.parts.get("content")
 
 
 @dataclass
@@ -100,6 +105,10 @@ class Replay:
         differing = sorted(name for name, value in says.items() if not same(heard.members.get(name), value))
         if differing:
             self.find("PROCEDURE_BROKEN", heard, f"the procedure says otherwise of: {', '.join(differing)}")
+
+    def shown(self, heard: Heard) -> dict[str, Any]:
+        """What the summary of a post shows."""
+        return self.facts(heard, heard.content, heard.summary, heard.parts.get("text", {}))
 
     def facts(
         self, heard: Heard, content: Mapping[str, Any] | None, summary: Mapping[str, Any], words: Mapping[str, Any]
@@ -236,7 +245,7 @@ def opened(replay: Replay, heard: Heard) -> None:
     """case.opened: the procedure of the day, the right to open, the charge that fits; the first stage, posted at once."""
     members, summary = heard.members, heard.summary
     procedure = rulebook().procedures[members["procedure"]]
-    facts = replay.facts(heard, heard.parts.get("content"), summary, heard.parts.get("text", {}))
+    facts = replay.shown(heard)
     received = date.fromisoformat(members["received_on"])
     if procedure.import_only or not procedure.in_force_on(received):
         replay.find("PROCEDURE_BROKEN", heard, "another procedure was in force on that day")
@@ -281,13 +290,13 @@ def posted(replay: Replay, heard: Heard) -> None:
     """stage.posted: whose turn it was, the round that was open, what follows from the outcome."""
     members, summary, case = heard.members, heard.summary, replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
-    facts = replay.facts(heard, heard.parts.get("content"), summary, heard.parts.get("text", {}))
+    facts = replay.shown(heard)
     replay.mandated(heard)
     running(replay, heard)
     state = case.state()
     charging.require_sanction(case, state, stage.outcomes[members["outcome"]], facts)
-    if heard.parts.get("content") is not None:  # of an erased person's case nobody can tell any more why
-        charging.require_phase_of_post(case, state, heard.parts["content"])
+    if heard.content is not None:  # of an erased person's case nobody can tell any more why
+        charging.require_phase_of_post(case, state, heard.content)
     state = replace(state, agency_code=summary["agency_code"])
     move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
     row = projecting.posted_row(facts, members["outcome"], members["party"], members["seq"], heard.entry)
@@ -295,7 +304,28 @@ def posted(replay: Replay, heard: Heard) -> None:
     changes = {"subject_entry_id": heard.entry.id, "identified": True} if names_person(members) else {}
     if summary["identified"] != (case.row["identified"] or bool(changes)):
         replay.find("SUMMARY_DIFFERS", heard, "it says otherwise whether the person is known")
+    if heard.content is not None:
+        _identified(
+            replay,
+            heard,
+            posting.effective_members(stage, posting.Post(stage.code, members["outcome"], {**heard.content})),
+        )
     replay.follow(heard, move, changes)
+
+
+def _identified(replay: Replay, heard: Heard, effective: Mapping[str, Any]) -> None:
+    """Who the person is, and whose employee, is what the post says, and nothing else."""
+    case = replay.case(heard)
+    if heard.summary["agency_code"] != (posting.new_employer(case, effective) or case.row["agency_code"]):
+        replay.find("SUMMARY_DIFFERS", heard, "the post names another employer")
+    same_person(replay, heard, posting.named(effective) if posting.identifies(case, effective) else None)
+
+
+def same_person(replay: Replay, heard: Heard, named: Mapping[str, Any] | None) -> None:
+    """`named`: whom the content names as the case's person; None: nobody."""
+    person = heard.parts.get("subject")
+    if names_person(heard.members) != (named is not None) or (person is not None and dict(person) != named):
+        replay.find("SUMMARY_DIFFERS", heard, "another person is sealed than the one that the post names")
 
 
 def names_person(members: Members) -> bool:

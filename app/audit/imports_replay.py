@@ -1,5 +1,6 @@
 """Replays an imported case: all its posts once more, one after the other, in the one entry that brought them."""
 
+from collections.abc import Mapping
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -52,7 +53,17 @@ def _posts(replay: Replay, heard: Heard, procedure: Procedure) -> list[PastPost]
         named = facts.get("subject_agency_code") if post["names"] else None
         employer = (facts.get("new_agency_code") if "new_agency_code" in needed else None) or named
         found.append(PastPost(post["stage"], post["outcome"], facts, post["names"], employer))
+    _same_person(replay, heard, [body for post, body in zip(found, bodies, strict=True) if post.names and body])
     return found
+
+
+def _same_person(replay: Replay, heard: Heard, naming: list[Mapping[str, Any]]) -> None:
+    """The person of the case is the one whom a post named, where one did."""
+    person = heard.parts.get("subject")
+    for body in naming:
+        told = {"nip": body.get("subject_nip"), "name": body.get("subject_name") or (person or {}).get("name")}
+        if person is not None and {name: person[name] for name in told} != told:
+            replay.find("SUMMARY_DIFFERS", heard, "another person is sealed than the one that a post names")
 
 
 def _deciders(replay: Replay, heard: Heard) -> Deciders:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from app.access import signed_base
 from app.access.signed_base import SignedBase
 from app.admin.changes import NAMES
-from app.admin.requests import DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen
+from app.admin.requests import APPROVED, DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen, change_hash
 from app.audit.signed_entries import Members, SignedEntries
 from app.ledger.parts import unb64u
 
@@ -18,9 +18,11 @@ CLOCKS = timedelta(minutes=5)  # between the moment that was signed and the one 
 SIGNED = {"change.proposed", "change.decided", *IMMEDIATE}
 
 
-def require_operator_signed(entries: SignedEntries, members: Members, public_url: str | None) -> None:
+def require_operator_signed(
+    entries: SignedEntries, members: Members, public_url: str | None, proposed: Mapping[str, Any] | None
+) -> None:
     """ValueError where an act of an operator is not what it signed. `members`: of an entry whose type is in SIGNED; `public_url`: the
-    ledger's own, as it was founded.
+    ledger's own, as it was founded; `proposed`: kind and facts of the change that is decided.
     """
     shown = members.get("signed")
     if shown is None:
@@ -35,8 +37,16 @@ def require_operator_signed(entries: SignedEntries, members: Members, public_url
             raise ValueError("it is of another request")
     elif members["type"] == "change.decided":
         _require_address(base, DECIDED[facts["decision"]].format(change=facts["change"]), public_url)
+        if facts["decision"] == APPROVED:
+            _require_approved(shown["body"], proposed)
     else:
         _require_request(base, IMMEDIATE[members["type"]], facts, shown["body"], public_url)
+
+
+def _require_approved(body: str, proposed: Mapping[str, Any] | None) -> None:
+    """Whoever could show one change and put another on record would have an approval of either."""
+    if proposed is None or json.loads(body).get("sha256") != change_hash(proposed["kind"], proposed["facts"]):
+        raise ValueError("another change was approved")
 
 
 def _require_address(base: SignedBase, path: str, public_url: str | None) -> None:

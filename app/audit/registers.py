@@ -52,6 +52,9 @@ class Registers:
     agreements: Agreements = field(init=False)
     turned: dict[tuple[str, str], datetime] = field(default_factory=dict)  # when a client was suspended, or resumed
     newest_epoch: int = 0
+    restorations: list[tuple[str, int, int]] = field(
+        default_factory=list
+    )  # which log, up to which size; the entry that says so
     _index: int = 0
     _at: datetime = START
 
@@ -129,7 +132,14 @@ class Registers:
         self._stands("mandate", key, entry, valid_to=date.fromisoformat(facts["valid_to"]))
 
     def stands_suspended(self, name: str, key: str, entry: UUID, *, to: bool) -> None:
-        self.turned[name, key] = self._at
+        row = self.rows[name].get((key,))
+        if (
+            row is not None and row["suspended"] == to
+        ):  # said again, it would give whoever is suspended its ten seconds anew
+            says = "it stood so before, and nothing may be said twice"
+            self.report.find("standing", "SAID_TWICE", f"{name} {key}", says, log=CASES, index=self._index)
+        else:
+            self.turned[name, key] = self._at
         self._stands(name, (key,), entry, suspended=to)
 
     def mandate(self, facts: Facts, entry: UUID) -> None:
@@ -184,8 +194,9 @@ class Registers:
     def restored(self, facts: Facts, entry: UUID) -> None:
         """Nobody signs it: the report lists it."""
         del entry
-        if facts["log"] not in LOGS or not 0 <= facts["from"] <= facts["to"]:
-            self._not_so("log.restored", "no log was ever so long, or there is none of this name")
+        if facts["log"] not in LOGS or not 0 <= facts["from"] < facts["to"]:
+            self._not_so("log.restored", "there is no log of this name, or nothing was restored")
+        self.restorations.append((facts["log"], facts["to"], self._index))
         self.report.says["restored"] = self.report.says.get("restored", 0) + 1
 
     def _not_so(self, place: str, says: str) -> None:
@@ -212,10 +223,18 @@ class Registers:
 
     def compare(self, report: Report, seen: Snapshot) -> None:
         self.agreements.close()
+        self._restored()
         table(report, seen, "change", ("id",), self.agreements.rows)
         for name, key in KEYS.items():
             table(report, seen, name, key, self.rows[name])
         self._holidays(report, seen)
+
+    def _restored(self) -> None:
+        looks = len(self.rows["access"])
+        for log, to, index in self.restorations:
+            if to > (index if log == CASES else looks):
+                says = f"the log {log} was never so long"
+                self.report.find("standing", "NOT_REGISTERED", "log.restored", says, log=CASES, index=index)
 
     def _holidays(self, report: Report, seen: Snapshot) -> None:
         found: dict[str, list[dict[str, Any]]] = {}

@@ -204,11 +204,11 @@ class Sealed:
     def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[str, int]]:
         wanted = {}
         for epoch in epochs:
-            try:
-                for (case, kind, plain), entry in self.persons.items():
-                    wanted[case, kind, self.vault.digest(epoch, kind, plain)] = (entry, epoch)
-            except KeyDestroyedError:
+            if not self.vault.holds(epoch):
                 self.report.find("payloads", "KEY_MISSING", f"epoch {epoch}", "its keys are not in the key folder")
+                continue
+            for (case, kind, plain), entry in self.persons.items():
+                wanted[case, kind, self.vault.digest(epoch, kind, plain)] = (entry, epoch)
         return wanted
 
 

@@ -63,10 +63,12 @@ class Signatures:
         base = self.entries.read(members, part["base"], unb64u(part["signature"]), longest=longest, **kind)
         body = _body(members, parts)
         self._fits(members, base, body, of_many=of_many)
-        if body is not None and type_ in ADDRESS:
-            require_said(members, body, parts)
-        elif body is None:
+        if body is None:
             self._without_words(members)
+        elif type_ in ADDRESS:
+            require_said(members, body, parts)
+        else:
+            raise ValueError("of a file nothing is kept as it was signed")
 
     def _without_words(self, members: Members) -> None:
         """The signature is good, and what was signed cannot be compared with what stands here: an erased person's words are said, all others

@@ -62,9 +62,14 @@ def _opened(members: Members, said: Any, parts: Parts) -> None:
     _same(leaf, members, "case")
     person = {name: getattr(new.subject, name) for name in ("nip", "nik", "name")}
     told = {name: value for name, value in outline(new).items() if name not in DERIVED}
-    for part, signed in (("subject", person), ("content", account(new)), ("summary", told)):
+    reporter = new.report.reporter.model_dump(mode="json", exclude_none=True) if new.report.reporter else {}
+    if bool(reporter) != any(part["name"] == "reporter" for part in members["parts"]):
+        raise ValueError("it has a reporter, and none was signed, or the other way round")
+    for part, signed in (("subject", person), ("content", account(new)), ("summary", told), ("reporter", reporter)):
         if part in parts:
             _same(signed, parts[part], part)
+    if "reporter" in parts and set(parts["reporter"]) != set(reporter):
+        raise ValueError("another reporter was signed")
 
 
 def _reasoned(*names: str) -> Callable[[Members, Any, Parts], None]:

@@ -16,7 +16,7 @@ from app.cases.bodies import Body
 from app.cases.contents import contents
 from app.cases.entering import Step, Writing, see, take
 from app.cases.locking import require_version, state_of
-from app.cases.posting import Post, effective_members, require_fit, require_unnamed
+from app.cases.posting import Post, effective_members, named, require_fit, require_unnamed
 from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
 from app.cases.showing import owner_now, standpoint
@@ -170,7 +170,7 @@ def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
     )
     if not correction.row["names"] or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
         return {}
-    writing.parts.name({"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")})
+    writing.parts.name(named(effective))
     return {"subject_entry_id": writing.entry_id}
 
 

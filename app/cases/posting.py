@@ -77,17 +77,17 @@ def require_unnamed(act: Act, case: Any, body: Mapping[str, Any]) -> None:
 async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:
     writing, case = Writing(act, locked), locked.row
     facts, effective = views.in_summary(rulebook().vocabulary, post.body), effective_members(found, post)
-    employer, named = new_employer(case, effective) or case.agency_code, identifies(case, effective)
+    employer, identified = new_employer(case, effective) or case.agency_code, identifies(case, effective)
     state = replace(state, agency_code=employer)
     move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, act.caller.party)
     writing.parts.seal("content", found.model, post.body)
     writing.parts.seal(
-        "summary", found.model, {**facts, "agency_code": employer, "identified": case.identified or named}
+        "summary", found.model, {**facts, "agency_code": employer, "identified": case.identified or identified}
     )
     writing.parts.say(post.body)
     changes: dict[str, Any] = {}
-    if named:  # where the person is read from afterwards; the case becomes findable by it
-        writing.parts.name({"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")})
+    if identified:  # where the person is read from afterwards; the case becomes findable by it
+        writing.parts.name(named(effective))
         changes = {"identified": True, "subject_entry_id": writing.entry_id}
     turn = _turn(case, post.stage)
     says = {
@@ -125,6 +125,11 @@ def new_employer(case: Any, body: Mapping[str, Any]) -> str | None:
 def identifies(case: Any, body: Mapping[str, Any]) -> bool:
     """The first post with a NIP in a case without a number. A later letter that names another person changes nobody."""
     return not case.identified and body.get("subject_nip") is not None
+
+
+def named(effective: Mapping[str, Any]) -> dict[str, Any]:
+    """The person as a post names one."""
+    return {"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")}
 
 
 async def refuse_first_stage(act: Act, case_id: UUID, stage: str, _: dict[str, Any]) -> Written:

@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import typer
 
+from app.admin.requests import change_hash
 from app.commands.credentials import (
     FRESH,
     Client,
@@ -129,8 +130,12 @@ def approve(
 ) -> None:
     """Put a change in force that another operator proposed."""
     desk = desk_of(as_, url)
-    typer.echo(json.dumps(desk.get(f"/v1/admin/changes/{change}")["facts"], indent=1))
-    show_change(desk.post(f"/v1/admin/changes/{change}/approvals", None, uuid4()))
+    shown = desk.get(f"/v1/admin/changes/{change}")
+    typer.echo(json.dumps({name: shown[name] for name in ("kind", "facts")}, indent=1))
+    body = {
+        "sha256": change_hash(shown["kind"], shown["facts"])
+    }  # of what stands above: another change is not approved by it
+    show_change(desk.post(f"/v1/admin/changes/{change}/approvals", body, uuid4()))
 
 
 @app.command()

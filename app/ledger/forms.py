@@ -95,6 +95,17 @@ PAUSE = {"from": "y", "until": "y"}
 FLAG = {"stage": "s", "round": "i", "owner": "s"}
 WAS = {"stage": "s", "round": "i", "due_on": "y?", "calendar": "s"}
 PAST = {"stage": "s", "round": "i", "outcome": "s", "party": "s"}
+POSTING, GROUNDS = {"content", "summary"}, {"content"}
+NEEDED = {  # parts that an entry of a type cannot be without: one that is missing was not erased, but never there
+    "case.opened": {"subject", *POSTING},
+    "case.imported": {"subject", *POSTING},
+    "stage.posted": POSTING,
+    "stage.corrected": POSTING,
+    "stage.extended": GROUNDS,
+    "stage.paused": GROUNDS,
+    "case.withdrawn": GROUNDS,
+    "case.reopened": GROUNDS,
+}
 LISTED = (("flags", FLAG), ("was", WAS), ("posts", PAST))
 
 
@@ -139,7 +150,15 @@ def _of_cases(members: Mapping[str, Any]) -> str | None:
         return "changed"
     for name, form in LISTED:
         inner += [(row, form, name) for row in members.get(name, ())]
-    return next((found for row, form, where in inner if (found := _fits(row, form, where))), None)
+    return next((found for row, form, where in inner if (found := _fits(row, form, where))), None) or _of_parts(members)
+
+
+def _of_parts(members: Mapping[str, Any]) -> str | None:
+    """Each part is there, once, and is of a schema of its own kind (`opening_content.Report` is of `content`)."""
+    names = [part["name"] for part in members["parts"]]
+    kinds = [part["schema"]["name"].partition(".")[0].rpartition("_")[2] for part in members["parts"]]
+    needed = NEEDED.get(members["type"], set())
+    return None if needed <= set(names) and len(set(names)) == len(names) and names == kinds else "parts"
 
 
 def _fits(row: Any, form: Mapping[str, str], where: str) -> str | None:

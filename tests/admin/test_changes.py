@@ -29,7 +29,8 @@ CHANGES: list[tuple[str, Any]] = [
     ("mandates/ends", {"role": "bkn", "party": "bkn", "valid_from": "2022-01-01", "valid_to": "2030-01-01"}),
     *((f"{what}/suspensions", None) for what in ("parties/bkn", "clients/bkn-sandbox", "keys/x")),
     *((f"{what}/resumptions", None) for what in ("parties/bkn", "clients/bkn-sandbox", "keys/x")),
-    *((f"changes/0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11/{what}", None) for what in ("approvals", "refusals")),
+    ("changes/0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11/approvals", {"sha256": "0" * 64}),
+    ("changes/0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11/refusals", None),
 ]  # fmt: skip
 
 

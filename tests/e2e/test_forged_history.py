@@ -23,12 +23,14 @@ from app.access.registration import key_facts
 from app.access.signatures import Sent
 from app.access.signing import SigningClient
 from app.admin.changes import NAMES
+from app.admin.requests import change_hash
 from app.audit.database import verify_snapshot
 from app.audit.log_rows import Trust
 from app.audit.signatures import _body
 from app.audit.snapshot import Snapshot
 from app.ledger import origin
 from app.ledger.canonical import canonical, instant
+from app.ledger.forms import flaw
 from app.ledger.parts import b64u, sha256
 from app.ledger.report import Report, lines
 from app.ledger.signer import Signer
@@ -36,7 +38,7 @@ from app.ledger.verify_leaves import schema_hash
 from app.reference import calendar
 from tests.access.credentials import new_key
 from tests.e2e.production import Production, production
-from tests.e2e.test_production import asked, at_home
+from tests.e2e.test_production import approved, asked, at_home
 from tests.walks import first_body
 
 ORIGIN = "sbt.example/log"
@@ -83,10 +85,10 @@ def _granted_and_taken(home: Production) -> None:
     scopes = home.client("bkn").config.scopes
     for wanted in (scopes[:1], scopes):
         change = asked(one, "POST", "/v1/admin/grants", {"client_id": client, "scopes": wanted}).json()
-        assert asked(two, "POST", f"/v1/admin/changes/{change['id']}/approvals").status_code == 201
+        assert approved(two, change).status_code == 201
     assert asked(one, "POST", "/v1/admin/parties/kasn/suspensions").status_code == 201
     change = asked(one, "POST", "/v1/admin/parties/kasn/resumptions").json()
-    assert asked(two, "POST", f"/v1/admin/changes/{change['id']}/approvals").status_code == 201
+    assert approved(two, change).status_code == 201
     assert asked(one, "POST", "/v1/admin/parties/kasn/suspensions").status_code == 201
 
 
@@ -148,6 +150,14 @@ def forging(ledger: Ledger) -> Iterator[Forger]:
             yield Forger(session, ledger.home.client("bkn").config.client_id)
         finally:
             session.rollback()
+
+
+def opening(forger: Forger) -> dict[str, Any]:
+    """The leaf of the case that is there."""
+    row = forger.session.execute("SELECT leaf FROM entry WHERE type = 'case.opened' LIMIT 1").fetchone()
+    assert row is not None
+    found: dict[str, Any] = json.loads(row[0])
+    return found
 
 
 def verdict(ledger: Ledger, forger: Forger, party: str | None = None) -> Report:
@@ -290,14 +300,24 @@ def agreed(
     key = uuid4()
     change = str(uuid5(NAMES, f"operator-1 {key}"))
     act(forger, "change.proposed", "operator-1", {"change": change, "kind": kind, "facts": facts}, proposal(key))
-    act(forger, "change.decided", "operator-2", {"change": change, "decision": "approved"}, approval(change))
+    act(
+        forger,
+        "change.decided",
+        "operator-2",
+        {"change": change, "decision": "approved"},
+        approval(change, hashed(kind, facts)),
+    )
     own = {n: v for n, v in facts.items() if n != "keys"} | {"change": change}
     forger.entry(kind, "operator", "operator-2", facts=own)
     for one in facts.get("keys", ()):
         forger.entry("key.registered", "operator", "operator-2", facts=one | {"change": change})
 
 
-def nobody(_: Any) -> None:
+def hashed(kind: str, facts: dict[str, Any]) -> dict[str, str]:
+    return {"sha256": change_hash(kind, facts)}
+
+
+def nobody(*_: Any) -> None:
     return None
 
 
@@ -323,7 +343,7 @@ def test_random_bytes_are_no_operators_signature(ledger: Ledger) -> None:
             forger,
             facts,
             lambda key: random(request(signer, "/v1/admin/clients", body, key)),
-            lambda change: random(request(signer, APPROVAL.format(change))),
+            lambda change, body: random(request(signer, APPROVAL.format(change), body)),
         )
         assert "SIGNATURE_WRONG" in found(verdict(ledger, forger))
 
@@ -336,7 +356,7 @@ def test_one_operators_key_approves_nothing_in_the_others_name(ledger: Ledger) -
             forger,
             facts,
             lambda key: request(one, "/v1/admin/clients", body, key),
-            lambda change: request(one, APPROVAL.format(change)),
+            lambda change, body: request(one, APPROVAL.format(change), body),
         )
         report = verdict(ledger, forger)
     assert "SIGNATURE_WRONG" in found(report), "\n".join(lines(report))
@@ -344,7 +364,9 @@ def test_one_operators_key_approves_nothing_in_the_others_name(ledger: Ledger) -
 
 def both(ledger: Ledger, path: str, body: Any) -> tuple[Any, Any]:
     one, two = ledger.signer("operator-1"), ledger.signer("operator-2")
-    return (lambda key: request(one, path, body, key)), (lambda change: request(two, APPROVAL.format(change)))
+    return (lambda key: request(one, path, body, key)), (
+        lambda change, body: request(two, APPROVAL.format(change), body)
+    )
 
 
 def test_two_operators_together_give_an_agency_no_key_without_its_consent(ledger: Ledger) -> None:
@@ -513,7 +535,7 @@ def test_a_client_without_the_scope_of_an_operator_approves_nothing(ledger: Ledg
             forger,
             {"party": "bkn", "signatures": "required"},
             lambda key: request(one, "/v1/admin/parties/bkn/policies", body, key),
-            lambda change: request(two, APPROVAL.format(change)),
+            lambda change, body: request(two, APPROVAL.format(change), body),
             kind="party.policy_set",
         )
         report = verdict(ledger, forger)
@@ -558,7 +580,8 @@ def test_what_two_operators_agreed_on_is_put_on_record_whole(ledger: Ledger) -> 
         change = str(uuid5(NAMES, f"operator-1 {key}"))
         said = {"change": change, "kind": "client.registered", "facts": facts}
         act(forger, "change.proposed", "operator-1", said, proposal(key))
-        act(forger, "change.decided", "operator-2", {"change": change, "decision": "approved"}, approval(change))
+        approved = approval(change, hashed("client.registered", facts))
+        act(forger, "change.decided", "operator-2", {"change": change, "decision": "approved"}, approved)
         assert "NOT_DONE" in found(verdict(ledger, forger))
 
 
@@ -574,6 +597,7 @@ def test_two_operators_let_no_agency_off_signing(ledger: Ledger) -> None:
         )
         asked_ = {"idempotency": {"key": str(uuid4()), "fingerprint": b64u(secrets.token_bytes(32))}}
         closed = {"status": "dibatalkan", "open": [], "skips": []}
+        closed["parts"] = [part for part in opening(forger)["parts"] if part["name"] == "content"]
         forger.entry("case.withdrawn", "bkn", forger.client, **(forger.after(ledger.case) | closed | asked_))
         report = verdict(ledger, forger)
     assert found(report) >= {"POLICY_WEAKENED", "SIGNATURE_MISSING"}, "\n".join(lines(report))
@@ -614,7 +638,7 @@ def test_what_was_signed_for_another_service_stands_for_nothing_here(ledger: Led
             forger,
             facts,
             lambda key: request(one, "/v1/admin/parties/bkn/policies", body, key),
-            lambda change: request(two, APPROVAL.format(change)),
+            lambda change, body: request(two, APPROVAL.format(change), body),
             kind="party.policy_set",
         )
         report = verdict(ledger, forger)
@@ -679,6 +703,9 @@ def test_what_the_operators_program_writes_is_in_nobodys_name(
         [("key.epoch_opened", {"epoch": 2}), ("key.epoch_ended", {"epoch": 2})],
         [("log.restored", {"log": "nothing", "from": 0, "to": 3})],
         [("log.restored", {"log": "cases", "from": 9, "to": -3})],
+        [("log.restored", {"log": "cases", "from": 0, "to": 10**6})],
+        [("log.restored", {"log": "access", "from": 0, "to": 10**12})],
+        [("log.restored", {"log": "cases", "from": 3, "to": 3})],
     ],
 )
 def test_epochs_and_restorations_that_never_were_are_told(ledger: Ledger, entries: list[tuple[str, Any]]) -> None:
@@ -754,6 +781,85 @@ def test_whom_the_register_suspends_does_not_act_dated_back(ledger: Ledger) -> N
     assert "its client was suspended" in told(report, "SIGNATURE_WRONG"), "\n".join(lines(report))
 
 
+def test_an_approval_is_of_one_change_and_of_no_other(ledger: Ledger) -> None:
+    """One that the second operator was shown stands for nothing beside what was put on record."""
+    one, two = ledger.signer("operator-1"), ledger.signer("operator-2")
+    shown = {"role": "bkn", "party": "bkn", "valid_from": "2031-01-01", "valid_to": None}
+    kept = shown | {"role": "kasn"}
+    with forging(ledger) as forger:
+        agreed(
+            forger,
+            kept,
+            lambda key: request(one, "/v1/admin/mandates", kept, key),
+            lambda change, _: request(two, APPROVAL.format(change), hashed("mandate.granted", shown)),
+            kind="mandate.granted",
+        )
+        assert "another change was approved" in told(verdict(ledger, forger), "SIGNATURE_WRONG")
+
+
+def test_a_suspension_that_is_said_again_revives_nobody(ledger: Ledger) -> None:
+    """Within ten seconds of a suspension a process may not have heard of it; said once more, it would give that time anew."""
+    one, two = ledger.signer("operator-1"), ledger.signer("operator-2")
+    with forging(ledger) as forger:
+        for _ in range(2):
+            signed = request(two, "/v1/admin/clients/operator-1/suspensions")
+            act(forger, "client.suspended", "operator-2", {"client": "operator-1"}, signed)
+            later(forger, minutes=2)
+        act(
+            forger, "party.suspended", "operator-1", {"party": "bkn"}, request(one, "/v1/admin/parties/bkn/suspensions")
+        )
+        report = verdict(ledger, forger)
+    assert "SAID_TWICE" in found(report), "\n".join(lines(report))
+
+
+def test_an_erasure_that_two_operators_agreed_on_is_not_refused_by_a_row(ledger: Ledger) -> None:
+    order = {"case_id": ledger.case, "person": "subject", "authority": "PPID-18/2026", "document": "0" * 64}
+    key = uuid4()
+    change = str(uuid5(NAMES, f"operator-1 {key}"))
+    proposal, approval = both(ledger, "/v1/admin/erasures", order)
+    with forging(ledger) as forger:
+        said = {"change": change, "kind": "subject.erased", "facts": order}
+        act(forger, "change.proposed", "operator-1", said, proposal(key))
+        decided = {"change": change, "decision": "approved"}
+        act(forger, "change.decided", "operator-2", decided, approval(change, hashed("subject.erased", order)))
+        same = {name: order[name] for name in ("person", "authority", "document")}
+        refused = {**same, "erases": {"person": "subject", "keys": ["x"]}, "why": "Ditolak.", "change": change}
+        forger.entry("erasure.refused", "operator", "operator-2", **(forger.after(ledger.case) | refused))
+        report = verdict(ledger, forger)
+    assert found(report) >= {"NOT_AGREED", "NOT_DONE"}, "\n".join(lines(report))
+
+
+def test_what_follows_from_a_change_shows_no_person_and_no_signature(ledger: Ledger) -> None:
+    facts = {"role": "bkn", "party": "bkn", "valid_from": "2031-01-01", "valid_to": None}
+    shown = {"base": "x", "signature": "AAAA", "body": "{}"}
+    for more in ({"actor": "AAAA"}, {"sig": sha256(b"x"), "signed": shown}):
+        with forging(ledger) as forger:
+            key = uuid4()
+            change = str(uuid5(NAMES, f"operator-1 {key}"))
+            proposal, approval = both(ledger, "/v1/admin/mandates", facts)
+            said = {"change": change, "kind": "mandate.granted", "facts": facts}
+            act(forger, "change.proposed", "operator-1", said, proposal(key))
+            decided = {"change": change, "decision": "approved"}
+            act(forger, "change.decided", "operator-2", decided, approval(change, hashed("mandate.granted", facts)))
+            forger.entry("mandate.granted", "operator", "operator-2", facts=facts | {"change": change}, **more)
+            assert "shows a person" in told(verdict(ledger, forger), "NOT_AGREED"), more
+
+
+def test_a_part_that_was_never_there_is_not_taken_for_an_erased_one(ledger: Ledger) -> None:
+    """A post without its content would be what its summary says; a part of another's schema would be nobody's."""
+    with forging(ledger) as forger:
+        whole = opening(forger)
+    assert flaw("cases", whole) is None
+    for name in ("subject", "content", "summary"):
+        assert flaw("cases", whole | {"parts": [p for p in whole["parts"] if p["name"] != name]}) == "parts"
+    assert flaw("cases", whole | {"parts": [*whole["parts"], whole["parts"][0]]}) == "parts"
+    renamed = [
+        {**p, "schema": {**p["schema"], "name": "summary.Report"}} if p["name"] == "content" else p
+        for p in whole["parts"]
+    ]
+    assert flaw("cases", whole | {"parts": renamed}) == "parts"
+
+
 def test_an_erasure_by_two_operators_leaves_a_sound_ledger(ledger: Ledger) -> None:
     """Through the service, with the order's document; then the strictest reader finds nothing. The last test: the case is gone."""
     home = ledger.home
@@ -771,8 +877,8 @@ def test_an_erasure_by_two_operators_leaves_a_sound_ledger(ledger: Ledger) -> No
     order = {"case_id": case, "person": "subject", "authority": "PPID-17/2026", "document": "0" * 64}
     change = asked(home.client("operator-1"), "POST", "/v1/admin/erasures", order)
     assert change.status_code == 202, change.text
-    approved = asked(home.client("operator-2"), "POST", f"/v1/admin/changes/{change.json()['id']}/approvals")
-    assert approved.status_code == 201, approved.text
+    done = approved(home.client("operator-2"), change.json())
+    assert done.status_code == 201, done.text
     home.stop()
     with forging(ledger) as forger:
         for party in (None, "bkn"):

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from app import embedded, roles
+from app.admin.requests import change_hash
 from tests.e2e.production import Production, image_command, production
 from tests.e2e.service import ROOT
 from tests.house import HTTP
@@ -41,6 +42,12 @@ def asked(who: Any, method: str, path: str, body: Any = None, **headers: str) ->
     made = {"Content-Type": "application/json"} if raw else {}
     answer: httpx.Response = who.send(method, path, raw, made | {n.replace("_", "-"): v for n, v in headers.items()})
     return answer
+
+
+def approved(who: Any, change: dict[str, Any]) -> httpx.Response:
+    """As whoever approves does: of what it was shown."""
+    body = {"sha256": change_hash(change["kind"], change["facts"])}
+    return asked(who, "POST", f"/v1/admin/changes/{change['id']}/approvals", body)
 
 
 def at_home(found: Production, folder: str) -> None:
@@ -96,15 +103,18 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     )
     with pytest.raises(SystemExit, match="invalid_client"):
         founded.client("bkn").token()
-    alone = asked(one, "POST", f"/v1/admin/changes/{change}/approvals")
+    shown = asked(two, "GET", f"/v1/admin/changes/{change}").json()
+    alone = approved(one, shown)
     assert (alone.status_code, alone.json()["code"]) == (403, "SECOND_OPERATOR_NEEDED")
     assert "In force" in founded.good("client", "approve", change, "--as", str(two.folder))
-    again = asked(two, "POST", f"/v1/admin/changes/{change}/approvals")
+    again = approved(two, shown)
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true"), (
         "whoever was not answered asks again"
     )
     for late, verb in ((one, "approvals"), (one, "refusals"), (two, "refusals")):
-        other = asked(late, "POST", f"/v1/admin/changes/{change}/{verb}")
+        other = (
+            approved(late, shown) if verb == "approvals" else asked(late, "POST", f"/v1/admin/changes/{change}/{verb}")
+        )
         assert (other.status_code, other.json()["code"]) == (409, "CHANGE_DECIDED")
     other = asked(one, "POST", "/v1/admin/mandates", {"role": "kasn", "party": "bkn", "valid_from": "2090-01-01"})
     assert (other.status_code, other.json()["status"]) == (202, "pending")
@@ -112,7 +122,7 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     assert refused.json()["status"] == "refused"
     again = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
-    late = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/approvals")
+    late = approved(two, other.json())
     assert (late.status_code, late.json()["code"]) == (409, "CHANGE_DECIDED")
     assert asked(one, "GET", "/v1/admin/changes?status=pending").json()["data"] == []
     mine = founded.client("bkn")
