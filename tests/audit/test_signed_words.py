@@ -38,6 +38,21 @@ def test_what_was_signed_is_what_stands_there() -> None:
     require_said(OPENED, json.dumps(SENT), {})  # of an erased person nothing is left to compare
 
 
+def test_a_reporter_is_the_one_that_was_signed() -> None:
+    sent = SENT | {"report": SENT["report"] | {"reporter": {"name": "Pelapor Asli"}}}
+    known = OPENED | {"parts": [*OPENED["parts"], {"name": "reporter"}]}
+    require_said(known, json.dumps(sent), PARTS | {"reporter": {"name": "Pelapor Asli"}})
+    for members, parts in (
+        (known, PARTS | {"reporter": {"name": "Orang Lain"}}),
+        (known, PARTS | {"reporter": {"name": "Pelapor Asli", "contact": "x"}}),
+        (OPENED, PARTS),
+    ):
+        with pytest.raises(ValueError, match="reporter"):
+            require_said(members, json.dumps(sent), parts)
+    with pytest.raises(ValueError, match="reporter"):
+        require_said(known, json.dumps(SENT), PARTS)
+
+
 @pytest.mark.parametrize(
     ("where", "other"),
     [

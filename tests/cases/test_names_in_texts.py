@@ -23,6 +23,7 @@ OTHERS = [  # numbers of somebody else
     "".join(chr(0x2460 + int(d) - 1) if d != "0" else "\u24ea" for d in "198507222009041002"),
     "".join(f"{chr(0x2474 + int(d) - 1)}" for d in "1111222233334444"),
     "3174|0507|2285|0003",
+    "31740 51207 1999 03",  # a NIK, although a year seems to stand in it
 ]
 NUMBERLESS = [
     "Klarifikasi 2024-10-10 sampai 2024-11-11",
@@ -120,6 +121,19 @@ def test_a_long_name_and_one_of_short_words_are_found() -> None:
     for name in ("Siti Nur Aisyah Putri Dewi Lestari Ayu Kartika Sari Wulan Ningsih", "Li Na", "Al Amin bin Said"):
         with pytest.raises(ValidationFailed):
             naming.require_unnamed({"/x": f"Laporan tentang {name} hari ini"}, naming.of_person({"name": name}))
+
+
+def test_a_name_without_its_titles() -> None:
+    of_13 = "satu dua tiga empat lima enam tujuh delapan sembilan sepuluh sebelas duabelas tigabelas"
+    for name, bare in (
+        ("Ani Budi, Sarjana Hukum", "anibudi"),
+        (", Ani", "ani"),
+        ("\ufdfa Ani", "ani"),
+        ("A. B. C. Nasution", "abcnasution"),
+        ("A. B. Nasution", "nasution"),
+        (of_13, of_13.rpartition(" ")[0].replace(" ", "")),
+    ):
+        assert persons.bare(name) == bare, name
 
 
 def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() -> None:
