@@ -7,7 +7,8 @@ from typing import Any
 from app.access import policy
 from app.audit import imports_replay
 from app.audit.case_rows import Case
-from app.audit.cases_replay import Heard, Replay, names_person, opened, posted, same_person
+from app.audit.cases_replay import Heard, Replay
+from app.audit.posts_replay import names_person, opened, posted, same_person
 from app.cases import charging, correcting, posting, terms, watching
 from app.cases.ending import procedures_of
 from app.errors import NoMandateForStage

@@ -7,7 +7,8 @@ from typing import Any
 
 from app.access import policy
 from app.audit.case_rows import Case, case_row
-from app.audit.cases_replay import Heard, Replay, empty, fits_phase
+from app.audit.cases_replay import Heard, Replay
+from app.audit.posts_replay import empty, fits_phase
 from app.cases import charging
 from app.cases.past import Deciders, PastPost, walked
 from app.cases.projecting import in_leaf

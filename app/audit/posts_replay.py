@@ -1,0 +1,119 @@
+"""Replays openings and posts: whose turn it was, what follows from the outcome, and that person and employer are those that were named."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from app.access import policy
+from app.audit.case_rows import Case, case_row, plain
+from app.audit.cases_replay import Heard, Members, Replay
+from app.cases import charging, posting, projecting, showing
+from app.errors import DomainError
+from app.ledger.canonical import instant
+from app.procedure import rules
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure
+from app.procedure.state import CaseState
+
+
+def opened(replay: Replay, heard: Heard) -> None:
+    """case.opened: the procedure of the day, the right to open, the charge that fits; the first stage, posted at once."""
+    members, summary = heard.members, heard.summary
+    procedure = rulebook().procedures[members["procedure"]]
+    facts = replay.shown(heard)
+    received = date.fromisoformat(members["received_on"])
+    if procedure.import_only or not procedure.in_force_on(received):
+        replay.find("PROCEDURE_BROKEN", heard, "another procedure was in force on that day")
+    replay.may(
+        heard,
+        "could open no case on that day",
+        lambda caller: policy.require_may_open(caller, procedure.stages[members["stage"]]),
+    )
+    fits_phase(replay, heard)
+    before = rules.open_first(empty(procedure, members, summary), members["stage"])
+    move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1, members["party"])
+    replay.cases[members["case"]] = case = Case(case_row(members, summary, received, heard.entry))
+    first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
+    due = projecting.due_of(procedure, move.case, first, replay.calendar(heard))
+    said = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
+    replay.said(heard, said)
+    row = projecting.opened_row(case.row["id"], move.case, projecting.Dated(first, due), heard.entry)
+    posted_ = projecting.posted_row(dict(facts), members["outcome"], members["party"], 1, heard.entry)
+    case.stages[members["stage"], 1] = plain(row | posted_)
+    replay.follow(heard, move)
+
+
+def fits_phase(replay: Replay, heard: Heard) -> None:
+    """A charge of the other phase stands only with a reason on record."""
+    summary, overridden = heard.summary, "phase_override" in heard.members.get("overrides", ())
+    day = date.fromisoformat(summary["occurred_on"])
+    why = "a reason is on record" if overridden else None
+    try:
+        charging.require_phase(heard.members["election"], summary["contest"], day, summary["violations"], "", why)
+    except DomainError:
+        replay.find("PROCEDURE_BROKEN", heard, "the charge does not fit the phase of the incident")
+
+
+def empty(procedure: Procedure, members: Members, summary: Mapping[str, Any]) -> CaseState:
+    """The case before its first stage."""
+    regime = str(rulebook().catalogue.codes("elections")[members["election"]]["regime"])
+    received = date.fromisoformat(members["received_on"])
+    return CaseState(procedure.code, regime, summary["report_kind"], received, summary["agency_code"], ())
+
+
+def posted(replay: Replay, heard: Heard) -> None:
+    """stage.posted: whose turn it was, the round that was open, what follows from the outcome."""
+    members, summary, case = heard.members, heard.summary, replay.case(heard)
+    stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
+    facts = replay.shown(heard)
+    replay.mandated(heard)
+    running(replay, heard)
+    state = case.state()
+    charging.require_sanction(case, state, stage.outcomes[members["outcome"]], facts)
+    if heard.content is not None:  # of an erased person's case nobody can tell any more why
+        charging.require_phase_of_post(case, state, heard.content)
+    state = replace(state, agency_code=summary["agency_code"])
+    move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
+    row = projecting.posted_row(facts, members["outcome"], members["party"], members["seq"], heard.entry)
+    case.stages[members["stage"], members["round"]].update(plain(row))
+    changes = {"subject_entry_id": heard.entry.id, "identified": True} if names_person(members) else {}
+    if summary["identified"] != (case.row["identified"] or bool(changes)):
+        replay.find("SUMMARY_DIFFERS", heard, "it says otherwise whether the person is known")
+    if heard.content is not None:
+        _identified(
+            replay,
+            heard,
+            posting.effective_members(stage, posting.Post(stage.code, members["outcome"], {**heard.content})),
+        )
+    replay.follow(heard, move, changes)
+
+
+def _identified(replay: Replay, heard: Heard, effective: Mapping[str, Any]) -> None:
+    """Who the person is, and whose employee, is what the post says, and nothing else."""
+    case = replay.case(heard)
+    if heard.summary["agency_code"] != (posting.new_employer(case, effective) or case.row["agency_code"]):
+        replay.find("SUMMARY_DIFFERS", heard, "the post names another employer")
+    same_person(replay, heard, posting.named(effective) if posting.identifies(case, effective) else None)
+
+
+def same_person(replay: Replay, heard: Heard, named: Mapping[str, Any] | None) -> None:
+    """`named`: whom the content names as the case's person; None: nobody."""
+    person = heard.parts.get("subject")
+    if names_person(heard.members) != (named is not None) or (person is not None and dict(person) != named):
+        replay.find("SUMMARY_DIFFERS", heard, "another person is sealed than the one that the post names")
+
+
+def names_person(members: Members) -> bool:
+    return any(part["name"] == "subject" for part in members["parts"])
+
+
+def running(replay: Replay, heard: Heard) -> None:
+    """The round that is posted is the one that was open, since when it was open, and whose it was."""
+    case = replay.case(heard)
+    stage = rulebook().procedures[case.row["procedure"]].stages[heard.members["stage"]]
+    row = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")
+    owner = showing.owner_now(replay.caller(heard), stage, case.place())
+    due = row["due_on"].isoformat() if row["due_on"] else None
+    said = {"round": row["round"], "opened_at": instant(row["opened_at"]), "due_on": due, "owner": owner}
+    replay.said(heard, said)
