@@ -182,12 +182,12 @@ class Sealed:
             case, place = str(row.case_id), f"blind_index {row.case_id} {row.kind}"
             if case in self.doubtful:
                 continue
-            entry, epoch = wanted.get((case, row.kind, row.digest), ("", 0))
+            entry, epoch, plain = wanted.get((case, row.kind, row.digest), ("", 0, ""))
             if (entry, epoch) != (str(row.entry_id), row.epoch):
                 self.report.find("projections", "INDEX_DIFFERS", place, "no entry names this person")
-            there.add((case, row.kind, entry))
-        for (case, kind, _), entry in self.persons.items():
-            if (case, kind, entry) not in there and case not in self.doubtful:
+            there.add((case, row.kind, plain))
+        for case, kind, plain in self.persons:
+            if (case, kind, plain) not in there and case not in self.doubtful:
                 self.report.find(
                     "projections", "ROW_MISSING", f"blind_index {case} {kind}", "the person cannot be found"
                 )
@@ -198,17 +198,18 @@ class Sealed:
         found = self._digests([epoch])
         return [
             {"case_id": case, "kind": kind, "digest": digest, "epoch": epoch, "entry_id": entry}
-            for (case, kind, digest), (entry, _) in found.items()
+            for (case, kind, digest), (entry, _, _) in found.items()
         ]
 
-    def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[str, int]]:
+    def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[str, int, str]]:
+        """Entry, epoch and plain value of each row that may be there."""
         wanted = {}
         for epoch in epochs:
             if not self.vault.holds(epoch):
                 self.report.find("payloads", "KEY_MISSING", f"epoch {epoch}", "its keys are not in the key folder")
                 continue
             for (case, kind, plain), entry in self.persons.items():
-                wanted[case, kind, self.vault.digest(epoch, kind, plain)] = (entry, epoch)
+                wanted[case, kind, self.vault.digest(epoch, kind, plain)] = (entry, epoch, plain)
         return wanted
 
 

@@ -12,16 +12,17 @@ from uuid import UUID
 from app import clock
 from app.access.registration import By
 from app.cases import naming
-from app.cases.locking import FOUND_BY
 from app.cases.projecting import TOUCH_CASE
 from app.cases.refusals import ErasureNotPossible
 from app.database import Session, Statement, Together
 from app.errors import Flaw, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.vault.keys import VaultKeys
+from app.vault.opening import COLUMNS, JOINED, open_row
 from app.vault.seal import SUBJECT
 
-LOCK = Statement(f"SELECT c.*, {FOUND_BY} FROM cases c WHERE c.id = :case_id FOR UPDATE OF c")
+LOCK = Statement("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
+PERSONS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part IN ('subject', 'reporter')")
 KEYS = Statement("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
 ERASE = Statement("SELECT erase_person(:entry)")
 MOST_DIGITS = 14  # a NIK has 16, a NIP 18: neither fits in, however it is written
@@ -41,8 +42,9 @@ async def require_possible(session: Session, vault: VaultKeys, order: Mapping[st
         raise ErasureNotPossible(why="not_there_or_erased_before")
     if person == SUBJECT and cases[0].closed_at is None:
         raise ErasureNotPossible(why="case_open")
-    known = naming.of_case(vault, cases[0].found_by or ())
-    naming.require_unnamed({"/authority": order["authority"]}, known)
+    parts = [open_row(vault, row) for row in await session.run(PERSONS, case_id=case_id)]
+    known = (naming.of_person({n: opened.fields.get(n) for n in ("nip", "nik", "name")}) for opened in parts if opened)
+    naming.require_unnamed({"/authority": order["authority"]}, *known)
     return cases[0], keys
 
 

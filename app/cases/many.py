@@ -61,10 +61,10 @@ def item_key(key: UUID, n: int) -> UUID:
 async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened:
     """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
     _require_each_once(persons)
-    cases = []
+    cases, everybody = [], [preparing.of_subject(person.case) for person in persons]
     for n, person in enumerate(persons):
         with _placed(n, person):
-            cases.append(preparing.prepared(person.case, stage, person.outcome, person.body))
+            cases.append(preparing.prepared(person.case, stage, person.outcome, person.body, *everybody))
     policy.require_may_open(act.caller, cases[0].stage)
     await duplicates.lock(act, [case.new for case in cases])
     await spend_now(act.session, act.signed)

@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, takewhile
 from typing import Any
 
 from app import clock
@@ -17,13 +17,14 @@ TOLD = "PERSONAL_DATA"  # code of the flaw
 LONGEST_RUN = 15  # digits: a NIK has 16, a NIP 18
 JOINS = {"Zs", "Zl", "Zp", "Cf", "Cc", "Pd", "Mn", "Me"}  # between two digits: spaces, dashes and what is not seen
 SIGNS = ".·,'’‘_|:•\u3164\u2800"
+PAUSE = re.compile(r"[,:•|]\s")  # between two numbers of a list, not within one
 ITEM = re.compile(r"/\d+$")
-# What is written of digits and is no number of a person: days, years that stand alone, sums of money
-DAY = r"(?<!\d)(?<!\d[-./])\d{1,2}([-./])\d{1,2}\1(?:19|20)\d\d(?!\d)"
+# What is written of digits and is no number of a person: days, hours, years that stand alone, sums of money, telephones
+DAY = r"(?<!\d)(?<!\d[-./])\d{1,2}([-./])\d{1,2}\1(?:(?:19|20)\d\d|\d\d(?![-./]?\d))(?!\d)"
 DATES = re.compile(DAY)
 PLAIN = re.compile(
     DAY + r"|(?<!\d)(?:19|20)\d\d[-./]\d{1,2}[-./]\d{1,2}(?!\d)|(?<!\d)(?:19|20)\d\d(?!\d)"
-    r"|(?<![\d.])\d{1,3}(?:\.\d{3}){1,4}(?:,\d\d)?(?![\d.])"
+    r"|(?<!\d)[012]?\d[.:][0-5]\d(?!\d)|(?<![\d.])\d{1,3}(?:\.\d{3}){1,4}(?:,\d\d)?(?![\d.])|(?<!\d)(?:\+62|0)8\d{7,11}(?!\d)"
 )
 Known = Callable[[str, str], bool]  # kind and plain value, as persons.forms() has them: whether they are this person's
 
@@ -41,15 +42,23 @@ def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
 
 def require_no_numbers(texts: Mapping[str, str]) -> None:
     """No run of 16 digits or more, and nothing that could be a NIP or NIK, however it is spaced."""
-    _refuse(pointer for pointer, text in _whole(texts).items() if _has_number(text))
+    _refuse(pointer for pointer, text in texts.items() if _has_number(text))
 
 
 def require_unnamed(texts: Mapping[str, str], *known: Known) -> None:
     """Neither name nor number of these persons, however it is written; not over several items of a list either."""
-    whole = _whole(texts)
+    lists = _lists(texts)
+    if not _names(lists.values(), known):
+        return
     _refuse(
-        pointer for pointer, text in whole.items() if any(one(*form) for one in known for form in persons.said(text))
+        [p for p, text in texts.items() if _names([text], known)]
+        or [p for p, text in lists.items() if _names([text], known)]
     )
+
+
+def _names(texts: Iterable[str], known: Sequence[Known]) -> bool:
+    said = persons.said(texts)
+    return any(one(*form) for one in known for form in said)
 
 
 def of_person(person: Mapping[str, str | None]) -> Known:
@@ -71,21 +80,21 @@ def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Known:
     return lambda kind, plain: any(vault.digest(epoch, kind, plain) in digests for epoch, digests in found.items())
 
 
-def _whole(texts: Mapping[str, str]) -> dict[str, str]:
-    """Each text, and each list as one."""
-    lists: dict[str, str] = {}
+def _lists(texts: Mapping[str, str]) -> dict[str, str]:
+    """Each text, and the items of a list as one."""
+    found: dict[str, str] = {}
     for pointer, text in texts.items():
-        if ITEM.search(pointer):
-            place = ITEM.sub("", pointer)
-            lists[place] = f"{lists[place]} {text}" if place in lists else text
-    return {**texts, **lists}
+        place = ITEM.sub("", pointer)
+        found[place] = f"{found[place]} {text}" if place in found else text
+    return found
 
 
 def _has_number(text: str) -> bool:
     plain = "".join(map(_digit, text))
     if sum(map(str.isdecimal, plain)) <= LONGEST_RUN:
         return False
-    return _longest_run(PLAIN.sub("x", plain)) > LONGEST_RUN or any(map(_could_be_a_persons, _windows(plain)))
+    longest = max((len("".join(groups)) for groups in _runs(PLAIN.sub("x", plain))), default=0)
+    return longest > LONGEST_RUN or any(map(_could_be_a_persons, _windows(DATES.sub("x", plain))))
 
 
 def _digit(character: str) -> str:
@@ -94,40 +103,36 @@ def _digit(character: str) -> str:
     return character if value is None else str(value)
 
 
+def _runs(plain: str) -> list[list[str]]:
+    """Groups of digits between which stands what joins the digits of one number."""
+    runs: list[list[str]] = [[]]
+    for part in re.findall(r"\d+|\D+", plain):
+        if part.isdecimal():
+            runs[-1].append(part)
+        elif PAUSE.search(part) or not all(map(_joins, part)):
+            runs.append([])
+    return runs
+
+
 def _joins(character: str) -> bool:
     return character in SIGNS or unicodedata.category(character) in JOINS
 
 
-def _longest_run(plain: str) -> int:
-    longest = run = 0
-    for character in plain:
-        if character.isdecimal():
-            run += 1
-        elif not _joins(character):
-            run = 0
-        longest = max(longest, run)
-    return longest
-
-
 def _windows(plain: str) -> Iterator[str]:
-    """Groups of digits that stand beside each other and make up 16 or 18 together."""
-    groups: list[str] = []
-    for part in re.findall(r"\d+|\D+", DATES.sub("x", plain)):
-        if part.isdecimal():
-            groups.append(part)
-            for found in accumulate(reversed(groups), lambda later, earlier: earlier + later):
-                if len(found) > NIP_DIGITS:
-                    break
-                yield found
-        elif not all(map(_joins, part)):
-            groups = []
+    """Groups of a run that make up no more than a number of a person together."""
+    for groups in _runs(plain):
+        for start in range(len(groups)):
+            yield from takewhile(lambda found: len(found) <= NIP_DIGITS, accumulate(groups[start:]))
 
 
 def _could_be_a_persons(number: str) -> bool:
     today = clock.today()
     if len(number) == NIP_DIGITS:
         return any(nip_flaw(number, kind, today) is None for kind in ("pns", "pppk"))
-    return len(number) == NIK_DIGITS and nik_flaw(number) is None
+    known = rulebook().catalogue.codes("provinces")
+    return (
+        len(number) == NIK_DIGITS and nik_flaw(number) is None and number[:2] in known
+    )  # a NIK begins with a province
 
 
 def _refuse(pointers: Iterable[str]) -> None:

@@ -24,8 +24,8 @@ class Prepared:
     body: dict[str, Any]
 
 
-def prepared(new: NewCase, stage: str, outcome: str, body: StageBody) -> Prepared:
-    """All that is wrong with what was sent is said before anybody is looked up."""
+def prepared(new: NewCase, stage: str, outcome: str, body: StageBody, *others: naming.Known) -> Prepared:
+    """All that is wrong with what was sent is said before anybody is looked up. `others`: further persons of the same report."""
     stored = body.stored()
     procedure = governing(new)
     first = _first(procedure, stage)
@@ -37,16 +37,20 @@ def prepared(new: NewCase, stage: str, outcome: str, body: StageBody) -> Prepare
     require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
-    require_unnamed(new, naming.unsealed(stored))
+    require_unnamed(new, naming.unsealed(stored), *others)
     return Prepared(new, procedure, first, outcome, stored)
 
 
 def require_unnamed(new: NewCase, texts: Mapping[str, str], *known: naming.Known) -> None:
-    """Neither the report's number nor what the summary of a post shows names the person, nor one whom a post names."""
-    number, subject = {"/report/report_number": new.report.report_number}, new.subject
+    """Neither the report's number nor what the summary of a post shows names the person, the reporter, or whom a post names."""
+    number = {"/report/report_number": new.report.report_number}
     naming.require_no_numbers(number)
-    person = naming.of_person({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
-    naming.require_unnamed({**texts, **number}, person, *known)
+    reporter = naming.of_person({"name": new.report.reporter.name if new.report.reporter else None})
+    naming.require_unnamed({**texts, **number}, of_subject(new), reporter, *known)
+
+
+def of_subject(new: NewCase) -> naming.Known:
+    return naming.of_person({"nip": new.subject.nip, "nik": new.subject.nik, "name": new.subject.name})
 
 
 def governing(new: NewCase) -> Procedure:

@@ -1,6 +1,7 @@
 """Bodies on their way: one that stands still, or drips, is not waited for, takes nobody's place, and counts against who sends it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from starlette.types import Message, Receive, Scope
@@ -38,7 +39,8 @@ class Places:
         )
         for one in late:
             del self.awaited[one]
-            one.reschedule(asyncio.get_running_loop().time())
+            with suppress(RuntimeError):  # it is late by itself just now
+                one.reschedule(asyncio.get_running_loop().time())
         self.awaited[limit] = who
         self.inside -= 1
 

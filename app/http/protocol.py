@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with patience: a connection that sends its headers too slowly, or too many of them, is closed."""
+"""uvicorn's HTTP/1.1 protocol with patience, and an end to it: for slow or large headers, too many requests ahead, answers nobody reads."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_SECONDS = 10.0
 LARGEST_HEAD = 32 * 1024  # bytes of request line and headers: what the gate then refuses politely is half of it
+MOST_AHEAD = 8  # requests of a connection that wait behind the one that is answered (RFC 9112, 9.3.2: pipelining)
+UNREAD_SECONDS = 20.0  # in which whoever asked has read some of the answer
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -24,8 +26,14 @@ def options(proxies: Sequence[str], *, debug: bool = False) -> dict[str, Any]:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """The clock runs from the first byte of a request, and from the opening of the connection, until the headers are whole."""
+    """The clock runs from the first byte of a request, and from the opening of the connection, until the headers are whole; and while an
+    answer is not read.
+    """
 
+    _unread: asyncio.TimerHandle | None = None
+    _next_waits = (
+        False  # a request that came ahead is not begun while nobody reads the answer before it: it would hold a place
+    )
     _waiting: asyncio.TimerHandle | None = None
     _head = 0
     _whole = False
@@ -37,6 +45,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()
+        self._read_on()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -55,12 +64,37 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._whole, self._between = True, False
         self._arrived()
+        if len(self.pipeline) >= MOST_AHEAD:
+            raise ValueError("too many requests ahead")  # the parser stops, and the connection ends
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._between = True
         self._arrived()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._next_waits = bool(self.pipeline) and self.flow.write_paused
+        if self._next_waits:
+            return
+        super().on_response_complete()
+        if self.pipeline:  # uvicorn reads on after each answer, as if nothing waited
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_on()
+        if self._next_waits:
+            self.on_response_complete()
+
+    def _read_on(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _expect(self) -> None:
         self._head = 0

@@ -93,7 +93,7 @@ def _persons() -> None:
         "kind",
         existing_type=sa.String(),
         existing_nullable=False,
-        comment="nip, nik, name or bare (the name without titles and spaces).",
+        comment="nip, nik, name or bare (words of the name, without titles and spaces).",
     )
     op.execute(f"ALTER POLICY payload_seen ON payload USING ({PART})")
 

@@ -1,0 +1,86 @@
+"""Requests ahead of their answers, and answers that nobody reads: they cost whoever sends them, and nobody else."""
+
+import re
+import socket
+import time
+from contextlib import ExitStack, suppress
+from unittest.mock import patch
+
+from app.http import protocol
+from tests.house import House
+from tests.http.test_gate import crowded, places_of
+from tests.http.test_limits import measures
+
+
+def connected(api: House, *, small: bool = False) -> socket.socket:
+    host, port = api.base.removeprefix("http://").split(":")
+    found = socket.socket()
+    if small:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    found.settimeout(10)
+    found.connect((host, int(port)))
+    return found
+
+
+def asked(path: str, times: int) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * times
+
+
+def answers(found: socket.socket, many: int) -> bytes:
+    """What came until there were so many, or the connection ended."""
+    whole = b""
+    while whole.count(b"HTTP/1.1 ") < many:
+        piece = found.recv(65536)
+        if not piece:
+            break
+        whole += piece
+    return whole
+
+
+def rest(found: socket.socket) -> bytes:
+    """What still comes until the connection ends."""
+    whole = b""
+    with suppress(ConnectionError):
+        while piece := found.recv(65536):
+            whole += piece
+    return whole
+
+
+def test_a_few_requests_ahead_are_answered_in_their_order(api: House) -> None:
+    with connected(api) as found:
+        found.sendall(asked("/health/live", protocol.MOST_AHEAD - 1) + asked("/x", 1))
+        whole = answers(found, protocol.MOST_AHEAD)
+    assert re.findall(rb"HTTP/1.1 (\d+)", whole) == [b"200"] * (protocol.MOST_AHEAD - 1) + [b"404"]
+
+
+def test_more_requests_ahead_end_the_connection(api: House) -> None:
+    """Each would be kept in memory until it is answered: one socket could fill it."""
+    with connected(api) as found:
+        try:
+            found.sendall(asked("/health/live", 20_000))
+            whole = answers(found, 20_000)
+        except ConnectionError:
+            whole = b""
+    assert whole.count(b"HTTP/1.1 ") <= protocol.MOST_AHEAD + 2
+    begun = time.monotonic()
+    assert api.get("bkn", "/v1/me").status_code == 200 and time.monotonic() - begun < 1
+
+
+def test_whoever_does_not_read_holds_no_place_and_is_let_go(api: House) -> None:
+    with measures(api, ""), crowded(api, 4), patch.object(protocol, "UNREAD_SECONDS", 1.5), ExitStack() as stack:
+        silent = [stack.enter_context(connected(api, small=True)) for _ in range(20)]
+        for found in silent:
+            found.sendall(asked("/openapi.json", 5))
+        time.sleep(0.7)
+        assert places_of(api).inside == 0
+        assert {api.get(party, "/v1/me").status_code for party in ("auditor", "kasn", "bkn")} == {200}
+        time.sleep(1.5)
+        assert rest(silent[0]).count(b"HTTP/1.1 200") < 5, "what was on its way; then the end"
+
+
+def test_whoever_reads_slowly_gets_every_answer(api: House) -> None:
+    with measures(api, ""), connected(api, small=True) as found:
+        found.sendall(asked("/openapi.json", 3))
+        time.sleep(0.5)
+        found.settimeout(10)
+        assert answers(found, 3).count(b"HTTP/1.1 200") == 3
