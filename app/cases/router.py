@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 
 from app.access.caller import Caller, needs
 from app.cases import ending, listing, looking, posting, queues, reading, terms
-from app.cases.act import Looking, Writing
+from app.cases.act import InSteps, Looking, Writing
 from app.cases.bulk_routes import add_reports, add_stage_posts
 from app.cases.due_schemas import DeadlineList, Worklist
 from app.cases.listing import Filters
@@ -117,6 +117,7 @@ async def list_deadlines(
 async def search_cases(
     body: SearchBody,
     _: Annotated[Caller, needs("cases:read.identity")],
+    __: InSteps,
     look: Looking,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,

@@ -1,8 +1,13 @@
 """What is not sealed names nobody: at every door, in every field, however the number is spaced or the name is spelt."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
+
 import httpx
 import pytest
 
+from app.cases import act
 from app.procedure.loading import rulebook
 from tests.cases.test_corrections import correction
 from tests.cases.test_imports import imported, line
@@ -109,6 +114,32 @@ def test_words_that_are_only_alike_and_numbers_of_letters_pass(api: House) -> No
         assert api.send("bkn", "/v1/cases", body).status_code == 201, text
 
 
+def test_how_long_a_search_takes_does_not_tell_whom_it_found(api: House) -> None:
+    """Cases in which the caller may not know who it is are looked at, and cost time. No connection is held while the answer waits."""
+    with patch.object(act, "STEP_SECONDS", 1.0), ThreadPoolExecutor() as pool:
+        begun = time.monotonic()
+        asked = pool.submit(api.send, "bkn", "/v1/cases/search", {"nip": NIP}, X_Purpose="penanganan")
+        time.sleep(0.6)
+        stats = api.app.state.database.readers.get_stats()
+        assert stats["pool_available"] == stats["pool_size"]
+        assert asked.result().status_code == 200
+        assert 1.0 <= time.monotonic() - begun < 1.9
+
+
+def test_a_reporter_and_the_other_persons_of_a_report_are_named_nowhere_either(api: House) -> None:
+    reporter = {"name": "Siti Aminah Kenari"}
+    for member, pointer in (
+        ("report__report_number", "/report/report_number"),
+        ("body__summary_text", "/body/summary_text"),
+    ):
+        body = first_body("sbt_2024", report__reporter=reporter, **{member: "LP/Siti Aminah Kenari/2024"})
+        assert flaws(api.send("bkn", "/v1/cases", body)) == {pointer}
+    sent = report({}, {})
+    sent["persons"][1]["subject"] |= {"name": NAME}
+    sent["persons"][0]["body"] = sent["body"] | {"summary_text": f"Bersama {NAME}."}
+    assert flaws(api.send("bkn", "/v1/reports", sent)) == {"/persons/0/body/summary_text"}
+
+
 def test_guessing_names_through_what_is_refused_is_measured(api: House) -> None:
     case = api.open(subject__name=NAME)
     stage, owner = "verifikasi_satgas", api.turn(case, "verifikasi_satgas")
@@ -124,9 +155,10 @@ def test_guessing_names_through_what_is_refused_is_measured(api: House) -> None:
 
 @pytest.mark.parametrize("authority", ["SK/Budi-Hartono-Merak/2025", "SK.Budihartono.Merak"])
 def test_an_erasure_whose_document_names_the_person_is_refused(api: House, authority: str) -> None:
-    case = api.open(subject__name=NAME)
+    case = api.open(subject__name=NAME, report__reporter={"name": "Siti Aminah Kenari"})
     api.send("bkn", f"/v1/cases/{case.id}/withdrawals", {"reason": "Laporan ganda."}, If_Match=case.etag)
     assert flaws(api.erase(case.id, authority=authority)) == {"/authority"}
+    assert flaws(api.erase(case.id, "PPID/Siti-Aminah-Kenari/2025", "reporter")) == {"/authority"}
     assert api.erase(case.id).status_code == 201
 
 
