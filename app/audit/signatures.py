@@ -65,10 +65,8 @@ class Signatures:
         self._fits(members, base, body, of_many=of_many)
         if body is None:
             self._without_words(members)
-        elif type_ in ADDRESS:
-            require_said(members, body, parts)
         else:
-            raise ValueError("of a file nothing is kept as it was signed")
+            require_said(members, body, parts)
 
     def _without_words(self, members: Members) -> None:
         """The signature is good, and what was signed cannot be compared with what stands here: an erased person's words are said, all others

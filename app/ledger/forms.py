@@ -95,16 +95,22 @@ PAUSE = {"from": "y", "until": "y"}
 FLAG = {"stage": "s", "round": "i", "owner": "s"}
 WAS = {"stage": "s", "round": "i", "due_on": "y?", "calendar": "s"}
 PAST = {"stage": "s", "round": "i", "outcome": "s", "party": "s"}
-POSTING, GROUNDS = {"content", "summary"}, {"content"}
-NEEDED = {  # parts that an entry of a type cannot be without: one that is missing was not erased, but never there
-    "case.opened": {"subject", *POSTING},
-    "case.imported": {"subject", *POSTING},
-    "stage.posted": POSTING,
-    "stage.corrected": POSTING,
-    "stage.extended": GROUNDS,
-    "stage.paused": GROUNDS,
-    "case.withdrawn": GROUNDS,
-    "case.reopened": GROUNDS,
+POSTING, GROUNDS, ASKING = {"content", "summary"}, {"content"}, {"request", "signature"}
+# Of each type the parts without which it is none (one that is missing was not erased, but never there), and those that it may have beside them.
+PARTS_OF: dict[str, tuple[set[str], set[str]]] = {
+    "case.opened": ({"subject", *POSTING}, {"text", "reporter", "mask", *ASKING}),
+    "case.imported": (
+        {"subject", *POSTING},
+        {"text", "reporter", "signature"},
+    ),  # of a file nothing is kept as it was signed
+    "stage.posted": (POSTING, {"text", "subject", *ASKING}),
+    "stage.corrected": (POSTING, {"text", "subject", *ASKING}),
+    "stage.received": (set(), ASKING),
+    "stage.extended": (GROUNDS, ASKING),
+    "stage.paused": (GROUNDS, ASKING),
+    "case.withdrawn": (GROUNDS, ASKING),
+    "case.reopened": (GROUNDS, ASKING),
+    "case.transferred": (set(), GROUNDS | ASKING),
 }
 LISTED = (("flags", FLAG), ("was", WAS), ("posts", PAST))
 
@@ -157,8 +163,9 @@ def _of_parts(members: Mapping[str, Any]) -> str | None:
     """Each part is there, once, and is of a schema of its own kind (`opening_content.Report` is of `content`)."""
     names = [part["name"] for part in members["parts"]]
     kinds = [part["schema"]["name"].partition(".")[0].rpartition("_")[2] for part in members["parts"]]
-    needed = NEEDED.get(members["type"], set())
-    return None if needed <= set(names) and len(set(names)) == len(names) and names == kinds else "parts"
+    needed, allowed = PARTS_OF.get(members["type"], (set(), set()))
+    whole = needed <= set(names) <= needed | allowed and len(set(names)) == len(names)
+    return None if whole and names == kinds else "parts"
 
 
 def _fits(row: Any, form: Mapping[str, str], where: str) -> str | None:

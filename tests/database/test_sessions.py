@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -15,6 +16,7 @@ from psycopg import errors as pg
 
 from app import database, health, starting
 from app.database import NOBODY, Database
+from app.errors import Overloaded
 from app.settings import Settings
 from app.starting import UnsafeError
 from tests.house import HTTP, House, refusal
@@ -41,6 +43,54 @@ def test_connections_that_the_database_cut_cost_nobody_a_request(api: House) -> 
             form = {"grant_type": "client_credentials"}
             asked = (client["client_id"], client["client_secret"])
             assert HTTP.post(f"{api.base}/oauth2/token", data=form, auth=asked).status_code == 200
+
+
+def test_a_request_that_ends_while_a_dead_connection_is_given_back_takes_none_along(api: House) -> None:
+    """The pool would be smaller by one from then on."""
+
+    async def take() -> None:
+        found = Database.connect(api.urls.app, size=1)
+        await found.open()
+        give_back = found.writers.putconn
+
+        async def slowly(connection: Any) -> None:
+            await asyncio.sleep(0.2)
+            await give_back(connection)
+
+        async def ask() -> None:
+            async with found.recording() as session:
+                await session.execute("SELECT 1", [])
+
+        try:
+            await ask()
+            await asyncio.to_thread(api.superuser, CUT)
+            await asyncio.sleep(0.2)
+            with patch.object(found.writers, "putconn", slowly):
+                asking = asyncio.create_task(ask())
+                await asyncio.sleep(0.1)
+                asking.cancel()
+                await asyncio.sleep(0.3)
+            async with asyncio.timeout(3):
+                await ask()
+        finally:
+            await found.close()
+
+    asyncio.run(take())
+
+
+def test_a_full_disk_under_the_trail_is_known_as_well(api: House) -> None:
+    async def note() -> None:
+        found = Database.connect(api.urls.app, size=1)
+        await found.open()
+        try:
+            with pytest.raises(Overloaded):
+                async with found.noting(NOBODY):
+                    raise pg.DiskFull
+            assert not found.has_room
+        finally:
+            await found.close()
+
+    asyncio.run(note())
 
 
 @contextmanager

@@ -858,6 +858,19 @@ def test_a_part_that_was_never_there_is_not_taken_for_an_erased_one(ledger: Ledg
         for p in whole["parts"]
     ]
     assert flaw("cases", whole | {"parts": renamed}) == "parts"
+    brought = {name: whole[name] for name in set(whole) - {"stage", "round", "outcome", "due_on"}} | {"posts": []}
+    fitting = [p for p in whole["parts"] if p["name"] != "request"]
+    assert flaw("cases", brought | {"type": "case.imported", "parts": fitting}) is None
+    assert flaw("cases", brought | {"type": "case.imported"}) == "parts", "of a file nothing is kept as it was signed"
+
+
+def test_an_epoch_whose_keys_nobody_has_is_told(ledger: Ledger) -> None:
+    """In a ledger without cases too: the next person would be sealed for nobody."""
+    with forging(ledger) as forger:
+        entry = forger.entry("key.epoch_opened", "operator", None, facts={"epoch": 2})
+        forger.session.execute("INSERT INTO key_epoch (epoch, entry_id) VALUES (2, %s)", [entry])
+        says = told(verdict(ledger, forger), "KEY_MISSING")
+    assert "not in the key folder" in says
 
 
 def test_an_erasure_by_two_operators_leaves_a_sound_ledger(ledger: Ledger) -> None:
