@@ -21,6 +21,7 @@ from app.procedure.roles import Mandate
 
 SANDBOX_MARK = "sbts_"  # sandbox only; what a secret scanner looks for
 OFF, OPTIONAL, REQUIRED = "off", "optional", "required"  # whether a party signs its writes
+REVISION = "calendar.revised"  # a change whose entry is a calendar.loaded
 AUTH, SIGN = "auth", "sign"  # what a key is for
 Facts = Mapping[str, Any]
 
@@ -167,6 +168,8 @@ WRITERS: dict[str, Callable[[Together, Facts, UUID], None]] = {
 
 def entries_of(kind: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
     """What a change puts on record when it is approved: a client comes with its keys, a new key may retire the one before it."""
+    if kind == REVISION:  # the days follow from the calendar in force: the rest is what was agreed on
+        return [("calendar.loaded", {name: facts[name] for name in ("version", "known_until")})]
     own = dict(facts)
     more: list[tuple[str, dict[str, Any]]] = [("key.registered", key) for key in own.pop("keys", ())]
     if "replaces" in own:

@@ -67,6 +67,24 @@ class ErasureBody(Body):
     document: Sha256
 
 
+class DayOff(Body):
+    """A day that does not count any more: a public holiday, or joint leave (`government`)."""
+
+    day: Day
+    category: Literal["public", "government"]
+    name_id: String
+    name_en: String
+
+
+class CalendarRevision(Body):
+    """What a decree adds to the calendar in force and takes away, before the package knows of it."""
+
+    version: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+_\-]{0,63}$")]
+    known_until: Day
+    add: list[DayOff] = Field(default_factory=list, max_length=400)
+    remove: list[Day] = Field(default_factory=list, max_length=400)
+
+
 class Approval(Body):
     """`sha256`: of the change's `kind` and `facts`, as `GET /v1/admin/changes/{change}` shows them: of the RFC 8785 JSON of an object with just
     these two members. Who approves signs what is approved.

@@ -17,7 +17,7 @@ from app import clock
 from app.access import policy
 from app.access.caller import Caller
 from app.access.models import Change
-from app.access.registration import By, entries_of, record
+from app.access.registration import REVISION, By, entries_of, record
 from app.access.signatures import spend_now
 from app.access.signed import Signed
 from app.access.standing import KnownClient, KnownKey, KnownParty, Snapshot, read
@@ -31,6 +31,8 @@ from app.cases.entering import append_fitting
 from app.database import SERVICE, Session, Statement, Together
 from app.errors import ChangeDecided, Flaw, IdempotencyKeyReused, NotFound, SecondOperatorNeeded, ValidationFailed
 from app.ledger.append import Appended
+from app.reference import calendar
+from app.reference.calendar import Revision
 from app.vault.keys import VaultKeys
 
 NAMES = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")
@@ -127,6 +129,9 @@ async def _require_possible(desk: Desk, kind: str, facts: Facts) -> None:
     if kind == ERASURE:
         await desk.as_service(erasing.require_possible(desk.session, desk.vault, facts))
         return
+    if kind == REVISION:
+        await calendar.require_revisable(desk.session, Revision.of(facts))
+        return
     checks.require_possible(kind, facts, desk.known, sandbox=desk.sandbox)
 
 
@@ -196,6 +201,10 @@ async def _approve(desk: Desk, change: UUID, kind: str, facts: Facts, by: By) ->
     own = replace(by, signed=None)  # the approval is what was signed; these entries follow from it
     if kind == ERASURE:
         await desk.as_service(erasing.erase(desk.session, desk.vault, facts, own))
+        return
+    if kind == REVISION:
+        revision = Revision.of(facts)
+        await calendar.revise(desk.session, revision, by=own.party, client=own.client, change=str(own.change))
         return
     for type_, said in entries_of(kind, facts):
         await record(desk.session, type_, said, own)

@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.access import jwks
-from app.access.registration import key_facts
+from app.access.registration import REVISION, key_facts
 from app.admin.bodies import (
     Anchor,
+    CalendarRevision,
     ErasureBody,
     Grant,
     KeyOfClient,
@@ -103,6 +104,7 @@ PROPOSED: dict[str, AdminRequest] = {
     "key.resumed": AdminRequest("/v1/admin/keys/{key}/resumptions", None, _named("key")),
     "mandate.granted": AdminRequest("/v1/admin/mandates", NewMandate, _whole),
     "mandate.ended": AdminRequest("/v1/admin/mandates/ends", MandateEnd, _whole),
+    REVISION: AdminRequest("/v1/admin/calendars", CalendarRevision, _whole),
     "subject.erased": AdminRequest("/v1/admin/erasures", ErasureBody, _whole),
 }
 # What takes power away: one operator is enough.

@@ -9,6 +9,7 @@ from app.access.caller import Caller, needs
 from app.admin.bodies import (
     Anchor,
     Approval,
+    CalendarRevision,
     ChangeView,
     ErasureBody,
     Grant,
@@ -102,6 +103,14 @@ async def grant_mandate(body: NewMandate, _: Operator, desk: AtDesk, key: KeyHea
 async def end_mandate(body: MandateEnd, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
     """The last day of a mandate; not before today. Its open cases are then handed over by `sbt mandate transfer`."""
     return await propose(desk, key, "mandate.ended", body)
+
+
+@router.post("/calendars", operation_id="revise_calendar", **ANSWERS)
+async def revise_calendar(body: CalendarRevision, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+    """A decree on joint leave, before the package knows of it. The services take it over within seconds; the watcher then writes an entry for
+    every case whose due dates it moves.
+    """
+    return await propose(desk, key, "calendar.revised", body)
 
 
 @router.post(

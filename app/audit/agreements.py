@@ -62,6 +62,9 @@ class Agreements:
             self._erased(index, members)
         elif type_ in GIVING:
             self._given(index, members, facts)
+        elif "change" in facts and type_ == "calendar.loaded":
+            own = {name: facts[name] for name in ("version", "known_until")}
+            self._require_agreed(index, facts["change"], members, (type_, own))
 
     def _in_whose_name(self, index: int, members: Members) -> None:
         """Registers are kept by operators: by the client that signed, or, unsigned, by what follows from it; by no person."""
@@ -73,7 +76,7 @@ class Agreements:
         shown = not signed and (members["sig"] is not None or "signed" in members)
         if shown or members["actor"] is not None:
             self._find("NOT_AGREED", index, "it shows a person, or a signature that nobody asked for")
-        if members["type"] in PROGRAM and members["client"] is not None:
+        if members["type"] in PROGRAM and members["client"] is not None and "change" not in members["facts"]:
             self._find("NOT_AGREED", index, "the operator's program writes it, and no client")
 
     def _signed(self, index: int, members: Members) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from app.ledger.verify_leaves import PRODUCTION
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 from app.reference import calendar
-from app.reference.calendar import days_hash
+from app.reference.calendar import Revision, days_hash
 
 Facts = Mapping[str, Any]
 START = datetime.min.replace(tzinfo=UTC)
@@ -52,6 +53,7 @@ class Registers:
     agreements: Agreements = field(init=False)
     turned: dict[tuple[str, str], datetime] = field(default_factory=dict)  # when a client was suspended, or resumed
     newest_epoch: int = 0
+    revisions: dict[str, tuple[str, Facts]] = field(default_factory=dict)  # of which calendar, and what was agreed on
     restorations: list[tuple[str, int, int]] = field(
         default_factory=list
     )  # which log, up to which size; the entry that says so
@@ -148,11 +150,15 @@ class Registers:
         self._put("mandate", {**row, "valid_from": date.fromisoformat(facts["valid_from"])}, entry)
 
     def loaded(self, facts: Facts, entry: UUID) -> None:
-        self.calendar = facts["version"]
-        if self.calendar == calendar.VERSION and facts["sha256"] != days_hash(calendar.snapshot()[1]):
-            says = "its days off are not those of the package that it names"
-            self.report.find("projections", "CALENDAR_WRONG", f"calendar {facts['version']}", says, index=self._index)
-        if self.calendar != calendar.VERSION and self.agreements.environment == PRODUCTION:
+        """Of a release of the package, whose days are known; or one that two operators revised."""
+        before, self.calendar = self.calendar, facts["version"]
+        known = _released(self.calendar)
+        if known is not None and facts["sha256"] != known:
+            self._calendar_wrong(self.calendar, "its days off are not those of the package that it names")
+        elif known is None and "change" in facts:
+            change = self.agreements.rows.get((UUID(facts["change"]),), {})
+            self.revisions[self.calendar] = (str(before), change.get("facts", {}))
+        elif known is None and self.agreements.environment == PRODUCTION:
             why = f"this program does not know the days off of {self.calendar}, and nobody signed them"
             self.report.skip("projections", NOT_CHECKED, why)
         self.calendars[facts["version"]] = facts["sha256"]
@@ -245,6 +251,23 @@ class Registers:
             if self.calendars.get(version) != days_hash(found.get(version, [])):
                 says = "its days off are not those that were loaded"
                 report.find("projections", "ROW_DIFFERS", f"holiday {version}", says)
+        for version, (before, agreed) in self.revisions.items():
+            if not agreed or Revision.of(agreed).applied(_bare(found.get(before, []))) != _bare(found.get(version, [])):
+                self._calendar_wrong(version, "its days off are not those that two operators agreed on")
+
+    def _calendar_wrong(self, version: str, says: str) -> None:
+        self.report.find("projections", "CALENDAR_WRONG", f"calendar {version}", says, log=CASES, index=self._index)
+
+
+@cache
+def _released(version: str) -> str | None:
+    """The hash of the days of a release of the package; None for what is none that this program knows."""
+    return days_hash(calendar.snapshot()[1]) if version == calendar.VERSION else calendar.RELEASES.get(version)
+
+
+def _bare(days: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = ("day", "category", "name_id", "name_en")
+    return sorted(({name: row[name] for name in names} for row in days), key=lambda row: row["day"])
 
 
 def _suspends(name: str, fact: str, *, to: bool) -> Callable[[Registers, Facts, UUID], None]:

@@ -65,7 +65,7 @@ FACTS: dict[str, dict[str, str]] = {
     "mandate.ended": {"role": "s", "party": "s", "valid_from": "y", "valid_to": "y", **AGREED},
     "change.proposed": {"change": "u", "kind": "s", "facts": "d"},
     "change.decided": {"change": "u", "decision": "s"},
-    "calendar.loaded": {"version": "s", "known_until": "y", "days": "i", "sha256": "s"},
+    "calendar.loaded": {"version": "s", "known_until": "y", "days": "i", "sha256": "s", **AGREED},
     "procedure.loaded": {"code": "s", "sha256": "s"},
     "schema.registered": {"name": "s", "version": "i", "sha256": "s", "text": "d"},
     "key.epoch_opened": {"epoch": "i"},

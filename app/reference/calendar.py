@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 import holidays
 from sqlalchemy import bindparam, insert
 
 from app import clock
 from app.database import Database, Session, Statement, Together
-from app.errors import DomainError
+from app.errors import DomainError, Flaw, ValidationFailed
 from app.ledger.append import append
 from app.ledger.canonical import canonical
 from app.ledger.parts import sha256
@@ -26,6 +26,8 @@ FOLLOW_SECONDS = 2.0
 FIRST_YEAR, LAST_YEAR = 2010, 2060
 PACKAGE = "holidays-"
 VERSION = f"{PACKAGE}{version('holidays')}"
+# Of each release of the package that a ledger may have been counted by: the hash of its days. A verifier of a later release knows them by it.
+RELEASES = {"holidays-0.109": "Jkl19IHsYeb5rLmhJu6lytNyX38qgEznqgsv8WlvFB8"}
 VERSIONS = Statement(
     "SELECT v.version, v.known_until FROM calendar_version v LEFT JOIN sequenced s ON s.entry_id = v.entry_id"
     " LEFT JOIN pending p ON p.entry_id = v.entry_id ORDER BY s.leaf_index NULLS LAST, p.arrived"
@@ -75,10 +77,25 @@ async def ensure(session: Session, *, by: str) -> None:
     await _store(session, VERSION, known_until, days, by=by)
 
 
-async def _store(session: Session, version: str, known_until: date, days: list[dict[str, Any]], *, by: str) -> None:
+async def _store(
+    session: Session,
+    version: str,
+    known_until: date,
+    days: list[dict[str, Any]],
+    *,
+    by: str,
+    client: str | None = None,
+    **more: str,
+) -> None:
     batch = Together()
-    facts = {"version": version, "known_until": known_until.isoformat(), "days": len(days), "sha256": days_hash(days)}
-    entry = append(batch, type_="calendar.loaded", party=by, received_at=clock.now(), facts=facts)
+    facts = {
+        "version": version,
+        "known_until": known_until.isoformat(),
+        "days": len(days),
+        "sha256": days_hash(days),
+        **more,
+    }
+    entry = append(batch, type_="calendar.loaded", party=by, client=client, received_at=clock.now(), facts=facts)
     await batch.send(session)
     await session.run(INSERT_VERSION, version=version, known_until=known_until, entry_id=entry.id)
     rows = [{**day, "version": version, "day": day["day"].isoformat()} for day in days]
@@ -94,26 +111,58 @@ class Revision:
     add: list[dict[str, Any]]
     remove: list[date]
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """As a change of the registers has it, with days as text."""
+        add = [{**row, "day": date.fromisoformat(row["day"])} for row in facts["add"]]
+        return cls(
+            facts["version"], date.fromisoformat(facts["known_until"]), add, [*map(date.fromisoformat, facts["remove"])]
+        )
 
-class RevisionError(Exception):
-    """What cannot be loaded; the message says why."""
+    def applied(self, days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The days off of a calendar, with those of the decree and without those that it takes away."""
+        gone, found = set(self.remove), {row["day"]: dict(row) for row in days}
+        found = {day: row for day, row in found.items() if day not in gone} | {row["day"]: row for row in self.add}
+        return [found[day] for day in sorted(found)]
 
 
-async def revise(session: Session, revision: Revision, *, by: str) -> None:
-    """A new calendar: the one in force, with days added and taken away. Open deadlines are counted anew by the watcher."""
+async def require_revisable(session: Session, revision: Revision) -> list[dict[str, Any]]:
+    """The days of the calendar in force. 422 for a name that is taken, a shorter calendar, and days that are none off."""
     calendars = await load(session)
+    current = calendars.current
     if revision.version in calendars.known:
-        raise RevisionError(f"the calendar {revision.version} is there already: give the new one a name of its own")
-    if revision.known_until < calendars.current.known_until:
-        raise RevisionError(f"joint leave is known until {calendars.current.known_until} already")
-    days = {r.day: r._asdict() for r in await session.run(ROWS, version=calendars.current.version)}
-    unknown = [day.isoformat() for day in revision.remove if day not in days]
+        raise ValidationFailed(
+            Flaw("/version", "TAKEN", "Nama ini sudah dipakai: beri nama lain.", "This name is taken: give another.")
+        )
+    if revision.known_until < current.known_until:
+        known = current.known_until
+        text_id, text_en = (
+            f"Cuti bersama sudah diketahui sampai {known}.",
+            f"Joint leave is known until {known} already.",
+        )
+        raise ValidationFailed(Flaw("/known_until", "TOO_EARLY", text_id, text_en))
+    days = [row._asdict() for row in await session.run(ROWS, version=current.version)]
+    known_days = {row["day"] for row in days}
+    text_id, text_en = (
+        "Hari ini bukan hari libur dalam kalender yang berlaku.",
+        "This day is no day off in the calendar in force.",
+    )
+    unknown = [
+        Flaw(f"/remove/{n}", "UNKNOWN_DAY", text_id, text_en)
+        for n, day in enumerate(revision.remove)
+        if day not in known_days
+    ]
     if unknown:
-        raise RevisionError(f"no days off in {calendars.current.version}: {', '.join(unknown)}")
-    for day in revision.remove:
-        del days[day]
-    days |= {row["day"]: row for row in revision.add}
-    await _store(session, revision.version, revision.known_until, [days[d] for d in sorted(days)], by=by)
+        raise ValidationFailed(*unknown)
+    return days
+
+
+async def revise(session: Session, revision: Revision, *, by: str, client: str | None = None, **more: str) -> None:
+    """A new calendar: the one in force, with days added and taken away. Open deadlines are counted anew by the watcher. `more`: further
+    facts of its entry.
+    """
+    days = revision.applied(await require_revisable(session, revision))
+    await _store(session, revision.version, revision.known_until, days, by=by, client=client, **more)
 
 
 class Calendars:

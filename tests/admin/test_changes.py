@@ -26,6 +26,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("keys", {"client_id": "bkn-sandbox", "purpose": "auth", "jwk": jwk_of(new_key())}),
     ("grants", {"client_id": "bkn-sandbox", "scopes": ["cases:read"]}),
     ("mandates", {"role": "bkn", "party": "bkn", "valid_from": "2030-01-01"}),
+    ("calendars", {"version": "decree-1", "known_until": "2060-12-31"}),
     ("mandates/ends", {"role": "bkn", "party": "bkn", "valid_from": "2022-01-01", "valid_to": "2030-01-01"}),
     *((f"{what}/suspensions", None) for what in ("parties/bkn", "clients/bkn-sandbox", "keys/x")),
     *((f"{what}/resumptions", None) for what in ("parties/bkn", "clients/bkn-sandbox", "keys/x")),

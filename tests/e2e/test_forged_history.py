@@ -72,6 +72,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         home.good("client", "approve", told.partition("sbt client approve ")[2].split()[0], "--as", two)
         at_home(home, "bkn")
         _granted_and_taken(home)
+        _calendar_revised(home)
         opened = asked(home.client("bkn"), "POST", "/v1/cases", first_body("sbt_2024", report__reporter=None))
         assert opened.status_code == 201, opened.text
         home.stop()
@@ -90,6 +91,22 @@ def _granted_and_taken(home: Production) -> None:
     change = asked(one, "POST", "/v1/admin/parties/kasn/resumptions").json()
     assert approved(two, change).status_code == 201
     assert asked(one, "POST", "/v1/admin/parties/kasn/suspensions").status_code == 201
+
+
+def _calendar_revised(home: Production) -> None:
+    decree = home.folder / "decree.yaml"
+    decree.write_text(DECREE)
+    told = home.good("calendar", "revise", str(decree), "--as", str(home.folder / "operator-1"))
+    change = told.partition("sbt client approve ")[2].split()[0]
+    home.good("client", "approve", change, "--as", str(home.folder / "operator-2"))
+
+
+DECREE = """
+version: skb-2060
+known_until: 2060-12-31
+add: [{day: 2060-03-01, category: government, name_id: Cuti bersama, name_en: Joint leave}]
+remove: []
+"""
 
 
 class Forger:
@@ -732,6 +749,44 @@ def test_days_off_and_procedures_that_the_verifier_does_not_know_are_not_called_
         forger.session.execute(put, [*facts.values(), entry])
         report = verdict(ledger, forger)
     assert report.exit_code == 2, "\n".join(lines(report))
+
+
+def test_the_days_off_that_two_operators_agreed_on_are_those_of_the_calendar(ledger: Ledger) -> None:
+    """Neither other days under what was agreed, nor the same agreement once more."""
+    with forging(ledger) as forger:
+        row = forger.session.execute(
+            "SELECT leaf FROM entry WHERE leaf LIKE '%skb-2060%' AND type = 'calendar.loaded'"
+        ).fetchone()
+        assert row is not None
+        facts = json.loads(row[0])["facts"]
+        forger.entry("calendar.loaded", "operator", "operator-2", facts=facts)
+        assert found(verdict(ledger, forger)) >= {"NOT_AGREED", "SAID_TWICE"}
+    body = {"version": "skb-2061", "known_until": "2060-12-31", "add": [], "remove": []}
+    key = uuid4()
+    change = str(uuid5(NAMES, f"operator-1 {key}"))
+    proposal, approval = both(ledger, "/v1/admin/calendars", body)
+    with forging(ledger) as forger:
+        act(
+            forger,
+            "change.proposed",
+            "operator-1",
+            {"change": change, "kind": "calendar.revised", "facts": body},
+            proposal(key),
+        )
+        decided = {"change": change, "decision": "approved"}
+        act(forger, "change.decided", "operator-2", decided, approval(change, hashed("calendar.revised", body)))
+        facts = {
+            "version": "skb-2061",
+            "known_until": "2060-12-31",
+            "days": 0,
+            "sha256": calendar.days_hash([]),
+            "change": change,
+        }
+        entry = forger.entry("calendar.loaded", "operator", "operator-2", facts=facts)
+        put = "INSERT INTO calendar_version (version, known_until, entry_id) VALUES (%s, %s, %s)"
+        forger.session.execute(put, ["skb-2061", date(2060, 12, 31), entry])
+        report = verdict(ledger, forger)
+    assert "two operators agreed on" in told(report, "CALENDAR_WRONG"), "\n".join(lines(report))
 
 
 def test_a_role_that_is_none_of_the_cases_is_not_handed_over(ledger: Ledger) -> None:
