@@ -71,7 +71,7 @@ def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: Snapshot)
     its_own = {c.id for c in known.clients.values() if c.party == party.code}
     ever = [k for k in known.keys.values() if k.client_id in its_own and k.purpose == SIGN]
     if ever:
-        return {k.kid: (k.x, k.y) for k in ever if k.good_for(SIGN)}
+        return {k.kid: (k.x, k.y) for k in ever if k.good_for(SIGN) and not known.clients[k.client_id].suspended}
     return {k["key"]: (k["x"], k["y"]) for k in fresh if k["purpose"] == SIGN and k["key"] == party.fingerprint}
 
 

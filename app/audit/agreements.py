@@ -206,7 +206,8 @@ class Agreements:
         mine = {key["id"] for key in rows["client"].values() if key["party"] == party}
         ever = [key for key in rows["client_key"].values() if key["client_id"] in mine and key["purpose"] == SIGN]
         if ever:
-            good = [key for key in ever if not key["suspended"] and key["expires_at"] > at]
+            out = {key for (key,), client in rows["client"].items() if client["suspended"]}
+            good = [k for k in ever if not k["suspended"] and k["expires_at"] > at and k["client_id"] not in out]
             return {key["kid"]: (key["x"], key["y"]) for key in good} | (
                 {} if asked else {key["key"]: (key["x"], key["y"]) for key in fresh}
             )

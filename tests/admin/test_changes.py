@@ -11,6 +11,7 @@ import pytest
 
 from app import clock
 from app.access import jwks
+from app.access.consent import sign_consent
 from app.access.standing import KnownKey
 from app.admin.checks import require_possible
 from app.errors import ValidationFailed
@@ -178,6 +179,21 @@ def test_an_older_key_never_ends_in_the_past_nor_later_than_it_did(api: House) -
         else:
             with pytest.raises(ValidationFailed):
                 require_possible("key.registered", facts, known, sandbox=True)
+
+
+def test_in_production_a_key_needs_the_consent_of_a_client_that_is_not_suspended(api: House) -> None:
+    mine, public = registered(api, "bkn"), jwks.public(new_key())
+    assert api.get("bkn", "/v1/me").status_code == 200  # the registers are read
+    known = api.app.state.standing._snapshot
+    facts = {"client": mine.client_id, "purpose": "auth", "key": public["kid"], "x": public["x"], "y": public["y"],
+             "expires_at": (clock.real() + timedelta(days=30)).isoformat()}  # fmt: skip
+    consented = facts | {"consent": sign_consent(mine.sign, mine.client_id, [public["kid"]])}
+    require_possible("key.registered", consented, known, sandbox=False)
+    ended = known.clients | {mine.client_id: replace(known.clients[mine.client_id], suspended=True)}
+    for given, registers in ((facts, known), (consented, replace(known, clients=ended))):
+        with pytest.raises(ValidationFailed) as refused:
+            require_possible("key.registered", given, registers, sandbox=False)
+        assert [f.code for f in refused.value.flaws] == ["CONSENT_REQUIRED"]
 
 
 def test_rotation_lets_the_older_key_go_on_for_its_overlap(api: House) -> None:

@@ -396,6 +396,16 @@ def test_two_operators_together_give_an_agency_no_key_without_its_consent(ledger
         assert found(report) - {"ROW_MISSING"} == codes, "\n".join(lines(report))
 
 
+def test_a_key_of_a_suspended_client_consents_to_nothing(ledger: Ledger) -> None:
+    one, bkn = ledger.signer("operator-1"), jwks.read_pem((ledger.bkn / "sign.pem").read_bytes())
+    body, facts = intruder("bkn", bkn)
+    with forging(ledger) as forger:
+        path = f"/v1/admin/clients/{forger.client}/suspensions"
+        act(forger, "client.suspended", "operator-1", {"client": forger.client}, request(one, path))
+        agreed(forger, facts, *both(ledger, "/v1/admin/clients", body))
+        assert "NOT_CONSENTED" in found(verdict(ledger, forger))
+
+
 def test_an_agency_without_a_fingerprint_on_record_has_no_first_key(ledger: Ledger) -> None:
     body, facts = intruder("bawaslu")
     with forging(ledger) as forger:
