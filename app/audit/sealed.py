@@ -9,9 +9,10 @@ from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
 from app.ledger.report import Report
 from app.vault.keys import KeyDestroyedError, VaultKeys
-from app.vault.persons import forms
+from app.vault.persons import forms, mentioned
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 
+MENTIONING = {"stage.posted", "stage.corrected"}
 OLD_SIGNATURE = (
     1  # version of the signature part that was sealed under the subject's key, with the body that was signed
 )
@@ -39,6 +40,7 @@ class Sealed:
     opened: dict[str, OpenKey | None] = field(default_factory=dict)
     used: dict[str, tuple[str, str]] = field(default_factory=dict)
     persons: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    mentions: dict[tuple[str, str, str], str] = field(default_factory=dict)  # names that posts give: they may be found
     gone: list[Gone] = field(default_factory=list)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
@@ -65,7 +67,7 @@ class Sealed:
                 found[part["name"]] = fields
         for name in set(payloads) - {part["name"] for part in members["parts"]}:
             self._find("PAYLOAD_EXTRA", index, members, name, "its entry names no such part")
-        self._person(members, found.get("subject"))
+        self._person(members, found)
         return found
 
     def _part(self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: Any) -> dict[str, Any] | None:
@@ -120,9 +122,12 @@ class Sealed:
         self.report.find("payloads", code, place, says, log="cases", index=index)
         self.doubtful.add(members["case"])
 
-    def _person(self, members: Mapping[str, Any], subject: Mapping[str, Any] | None) -> None:
-        for kind, plain in forms(subject or {}):
+    def _person(self, members: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> None:
+        for kind, plain in forms(parts.get("subject", {})):
             self.persons.setdefault((members["case"], kind, plain), members["id"])
+        if members["type"] in MENTIONING and not any(part["name"] == "subject" for part in members["parts"]):
+            for kind, plain in mentioned(parts.get("content", {})):
+                self.mentions.setdefault((members["case"], kind, plain), members["id"])
 
     def order(self, index: int, members: Mapping[str, Any], *, closed: bool) -> None:
         """An entry that orders an erasure: of keys of its own case and person alone, and of a subject when the case is closed."""
@@ -208,7 +213,7 @@ class Sealed:
             if not self.vault.holds(epoch):
                 self.report.find("payloads", "KEY_MISSING", f"epoch {epoch}", "its keys are not in the key folder")
                 continue
-            for (case, kind, plain), entry in self.persons.items():
+            for (case, kind, plain), entry in {**self.mentions, **self.persons}.items():
                 wanted[case, kind, self.vault.digest(epoch, kind, plain)] = (entry, epoch, plain)
         return wanted
 

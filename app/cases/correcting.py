@@ -169,6 +169,7 @@ def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
         correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
     )
     if not correction.row["names"] or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
+        writing.parts.mention(correction.body)
         return {}
     writing.parts.name(named(effective))
     return {"subject_entry_id": writing.entry_id}

@@ -89,6 +89,8 @@ async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post
     if identified:  # where the person is read from afterwards; the case becomes findable by it
         writing.parts.name(named(effective))
         changes = {"identified": True, "subject_entry_id": writing.entry_id}
+    else:
+        writing.parts.mention(post.body)
     turn = _turn(case, post.stage)
     says = {
         "stage": post.stage,

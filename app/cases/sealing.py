@@ -14,7 +14,8 @@ from app.ledger.origin import CASES
 from app.ledger.parts import b64u, unb64u
 from app.procedure import views
 from app.procedure.loading import rulebook
-from app.vault.seal import KEY_OF, SIGNATURE, OpenKey, index_person, new_key, seal
+from app.vault.persons import mentioned
+from app.vault.seal import KEY_OF, SIGNATURE, OpenKey, index_forms, index_person, new_key, seal
 
 
 @dataclass(slots=True)
@@ -71,6 +72,11 @@ class EntryParts:
         mask = secrets.token_bytes(len(body))
         self.seal("request", None, {"body": b64u(_mixed(body, mask)), "masked": True})
         self.seal("mask", None, {"mask": b64u(mask)})
+
+    def mention(self, body: Mapping[str, Any]) -> None:
+        """A name that a post gives and that makes nobody the case's person: no later text may hold it either."""
+        found = mentioned(body)
+        index_forms(self.batch, self.act.vault, self.epoch, self.case_id, self.entry_id, found)
 
     def name(self, person: Mapping[str, str | None]) -> None:
         """Who it is: sealed, and findable."""

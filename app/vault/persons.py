@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 from app.vault.keys import normal
 
@@ -50,6 +51,11 @@ def bare(name: str | None) -> list[str]:
         return [*(one + other for one, other in pairwise(long)), *(["".join(long)] if len(long) > MOST_APART else [])]
     whole, pieces = "".join(long or plain), len(long or plain)
     return [whole if pieces > 1 else _alone(whole)] if len(whole) >= SHORTEST_NAME else []
+
+
+def mentioned(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of the content of a post that makes nobody the case's person, and gives a name all the same: how a text that names that one is known."""
+    return ((kind, plain) for kind, plain in forms({"name": content.get("subject_name")}) if kind == BARE)
 
 
 def said(texts: Iterable[str]) -> set[tuple[str, str]]:

@@ -11,7 +11,8 @@ from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
 from app.vault.models import DataKey
 from app.vault.opening import COLUMNS, JOINED, open_row
-from app.vault.seal import digests, open_key, place_of
+from app.vault.persons import forms, mentioned
+from app.vault.seal import open_key, place_of
 
 D = DataKey.__table__.c
 BATCH = 500
@@ -23,7 +24,9 @@ REWRAP = Statement(
 INDEXED = Statement(
     f"""
     SELECT b.case_id AS of_case, b.kind, {COLUMNS} FROM blind_index b, {JOINED}
-    WHERE b.epoch < :epoch AND p.entry_id = b.entry_id AND p.part = 'subject' AND NOT EXISTS (
+    WHERE b.epoch < :epoch AND p.entry_id = b.entry_id AND p.part = CASE WHEN EXISTS (
+        SELECT 1 FROM payload s WHERE s.entry_id = b.entry_id AND s.part = 'subject'
+    ) THEN 'subject' ELSE 'content' END AND NOT EXISTS (
         SELECT 1 FROM blind_index n WHERE n.case_id = b.case_id AND n.kind = b.kind AND n.entry_id = b.entry_id
         AND n.epoch = :epoch
     ) LIMIT {BATCH}
@@ -111,5 +114,5 @@ async def _index(session: Session, vault: VaultKeys, epoch: int, row: Any) -> No
     if person is None:  # erased since the row was read; its index rows went with the key
         return
     values = {"case_id": row.of_case, "epoch": epoch, "entry_id": row.entry_id, "key_id": row.key_id}
-    for kind, digest in digests(vault, [epoch], person.fields):
-        await session.run(PUT_INDEX, **values, kind=kind, digest=digest)
+    for kind, plain in forms(person.fields) if row.part == "subject" else mentioned(person.fields):
+        await session.run(PUT_INDEX, **values, kind=kind, digest=vault.digest(epoch, kind, plain))

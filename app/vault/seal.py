@@ -116,7 +116,15 @@ def index_person(
     batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, person: Mapping[str, str | None]
 ) -> None:
     """Make a case findable by the numbers and the name of its person (`nip`, `nik`, `name`)."""
-    for kind, digest in digests(keys, [epoch], person):
+    index_forms(batch, keys, epoch, case_id, entry_id, forms(person))
+
+
+def index_forms(
+    batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, found: Iterable[tuple[str, str]]
+) -> None:
+    """`found`: kind and plain value. What is there already stays."""
+    for kind, plain in found:
+        digest = keys.digest(epoch, kind, plain)
         batch.add(INSERT_INDEX, case_id=case_id, kind=kind, digest=digest, epoch=epoch, entry_id=entry_id)
 
 

@@ -1,5 +1,6 @@
 """What is not sealed names nobody: at every door, in every field, however the number is spaced or the name is spelt."""
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
@@ -8,7 +9,11 @@ import httpx
 import pytest
 
 from app.cases import act
+from app.database import Database
 from app.procedure.loading import rulebook
+from app.vault import rotating
+from app.vault.keys import VaultKeys
+from tests.audit.checking import audit
 from tests.cases.test_corrections import correction
 from tests.cases.test_imports import imported, line
 from tests.cases.test_many import report
@@ -105,6 +110,31 @@ def test_whom_a_post_names_stands_in_none_of_its_texts(api: House) -> None:
     older["posts"][-1]["body"]["summary_text"] = "Surat kepada Budi Hartono Merak."
     (refused,) = imported(api, [older])
     assert "PERSONAL_DATA" in str(refused) and f"/posts/{len(older['posts']) - 1}/body/summary_text" in str(refused)
+
+
+def test_a_name_that_a_post_gives_stands_in_no_later_text_and_is_found_under_new_keys(api: House) -> None:
+    """Of a case that was opened when nobody knew the name: the letter gives it. Rotated keys find it as well."""
+    case = api.walked("penyampaian_ppk", subject__name="Terlapor")
+    letter = body_for("sbt_2024", "penyampaian_ppk", "disampaikan")
+    letter["body"] |= {"subject_name": NAME}
+    api.post("bkn", case, "penyampaian_ppk", "disampaikan", letter)
+    answer = body_for("sbt_2024", "tindak_lanjut_ppk", "tidak_ditindaklanjuti")
+    answer["body"]["summary_text"] = "Terlapor Budi Hartono Merak menerima surat."
+    owner, path = api.turn(case, "tindak_lanjut_ppk"), f"/v1/cases/{case.id}/stages/tindak_lanjut_ppk"
+    assert flaws(api.send(owner, path, answer, If_Match=case.etag)) == {"/body/summary_text"}
+    asyncio.run(rotated(api))
+    assert flaws(api.send(owner, path, answer, If_Match=case.etag)) == {"/body/summary_text"}
+    places = [f.place for f in audit(api).findings if case.id in f.place]
+    assert places == []
+
+
+async def rotated(api: House) -> None:
+    found = Database.connect(api.urls.app, size=2)
+    await found.open()
+    try:
+        await rotating.rotate(found, VaultKeys(api.app.state.settings.keys, make=True), by="operator", destroy_old=True)
+    finally:
+        await found.close()
 
 
 def test_words_that_are_only_alike_and_numbers_of_letters_pass(api: House) -> None:
