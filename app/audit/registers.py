@@ -135,9 +135,8 @@ class Registers:
 
     def stands_suspended(self, name: str, key: str, entry: UUID, *, to: bool) -> None:
         row = self.rows[name].get((key,))
-        if (
-            row is not None and row["suspended"] == to
-        ):  # said again, it would give whoever is suspended its ten seconds anew
+        if row is not None and row["suspended"] == to:
+            # said again, it would give whoever is suspended its ten seconds anew
             says = "it stood so before, and nothing may be said twice"
             self.report.find("standing", "SAID_TWICE", f"{name} {key}", says, log=CASES, index=self._index)
         else:

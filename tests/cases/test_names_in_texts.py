@@ -41,6 +41,7 @@ NUMBERLESS = [
     "TPS 001, 002, 003, 004, 005, 006",
     "tanggal 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 Oktober",
     "081234567890 081234567891",
+    "12345 67890 12345 dan 1",
 ]
 
 
@@ -200,6 +201,15 @@ def test_a_title_that_nobody_knows_hides_no_name(name: str) -> None:
 )
 def test_words_that_are_no_name_stand_in_any_text(name: str, text: str) -> None:
     naming.require_unnamed({"/x": text}, naming.of_person({"name": name}))
+
+
+def test_letters_in_rings_and_with_marks_are_letters() -> None:
+    assert persons.words("\u24b7\u24e4\u24d3\u24d8 Ren\u00e9e") == ["budi", "renee"]
+
+
+def test_an_initial_between_two_words_hides_no_name() -> None:
+    with pytest.raises(ValidationFailed):
+        naming.require_unnamed({"/x": "Perkara Adi B. Putra."}, naming.of_person({"name": "Adi Putra"}))
 
 
 def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() -> None:
