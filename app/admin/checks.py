@@ -23,6 +23,7 @@ LONGEST = timedelta(days=730)  # of a key
 LEAST_OPERATORS = 2
 OPERATOR = "operator"
 Facts = Mapping[str, Any]
+Check = Callable[[Facts, Snapshot], None]
 
 
 def require_possible(kind: str, facts: Facts, known: Snapshot, *, sandbox: bool) -> None:
@@ -263,19 +264,30 @@ def _taken(pointer: str) -> ValidationFailed:
     return ValidationFailed(Flaw(pointer, "TAKEN", "Sudah terdaftar.", "It is registered already."))
 
 
+def _resumable(exists: Check, name: str, rows: Callable[[Snapshot], Mapping[str, Any]]) -> Check:
+    """What is not suspended is not resumed: a second resumption, or one by mistake."""
+
+    def check(facts: Facts, known: Snapshot) -> None:
+        exists(facts, known)
+        if not rows(known)[facts[name]].suspended:
+            raise ValidationFailed(Flaw("", "NOT_SUSPENDED", "Tidak sedang ditangguhkan.", "It is not suspended."))
+
+    return check
+
+
 CHECKS: dict[str, Callable[[Facts, Snapshot], None]] = {
     "party.registered": _party,
     "party.policy_set": _of_party,
     "party.anchored": _anchor,
     "party.suspended": _of_party,
-    "party.resumed": _of_party,
+    "party.resumed": _resumable(_of_party, "party", lambda known: known.parties),
     "client.registered": _client,
     "client.suspended": _of_client,
-    "client.resumed": _of_client,
+    "client.resumed": _resumable(_of_client, "client", lambda known: known.clients),
     "grant.set": _grant,
     "key.registered": _key,
     "key.suspended": _of_key,
-    "key.resumed": _of_key,
+    "key.resumed": _resumable(_of_key, "key", lambda known: known.keys),
     "mandate.granted": _mandate,
     "mandate.ended": _mandate_ended,
 }

@@ -167,7 +167,7 @@ class Agreements:
                 self.report.skip("signatures", NOT_CHECKED, why)
             return
         if members["type"] != "subject.erased":
-            self._find("NOT_AGREED", index, "what two operators agreed on is done, or was never possible")
+            self._find("NOT_AGREED", index, "an erasure that two operators agreed on is not refused afterwards")
             return
         order = {"case_id": members["case"], **{n: members.get(n) for n in ("person", "authority", "document")}}
         self._require_agreed(index, members.get("change"), members, ("subject.erased", order))
@@ -208,7 +208,7 @@ class Agreements:
         if ever:
             out = {key for (key,), client in rows["client"].items() if client["suspended"]}
             good = [k for k in ever if not k["suspended"] and k["expires_at"] > at and k["client_id"] not in out]
-            return {key["kid"]: (key["x"], key["y"]) for key in good} | (
+            return {key["kid"]: (key["x"], key["y"]) for key in (good if asked else ever)} | (
                 {} if asked else {key["key"]: (key["x"], key["y"]) for key in fresh}
             )
         known = rows["party"].get((party,))

@@ -135,11 +135,11 @@ class Registers:
 
     def stands_suspended(self, name: str, key: str, entry: UUID, *, to: bool) -> None:
         row = self.rows[name].get((key,))
-        if row is not None and row["suspended"] == to:
+        if row is not None and row["suspended"] and to:
             # said again, it would give whoever is suspended its ten seconds anew
             says = "it stood so before, and nothing may be said twice"
             self.report.find("standing", "SAID_TWICE", f"{name} {key}", says, log=CASES, index=self._index)
-        else:
+        elif row is not None and row["suspended"] != to:
             self.turned[name, key] = self._at
         self._stands(name, (key,), entry, suspended=to)
 
@@ -200,7 +200,7 @@ class Registers:
         """Nobody signs it: the report lists it."""
         del entry
         if facts["log"] not in LOGS or not 0 <= facts["from"] < facts["to"]:
-            self._not_so("log.restored", "there is no log of this name, or nothing was restored")
+            self._not_so("log.restored", "it names no log of ours, or a restoration of nothing")
         self.restorations.append((facts["log"], facts["to"], self._index))
         self.report.says["restored"] = self.report.says.get("restored", 0) + 1
 

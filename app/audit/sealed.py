@@ -1,6 +1,7 @@
 """Step 12: every part of every entry opens to its commitments, or was erased under an entry that orders it, or is missing."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.persons import forms, mentioned
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 
+Form = tuple[str, str, str]  # case, kind and plain value of a name or number
 MENTIONING = {"stage.posted", "stage.corrected"}
 OLD_SIGNATURE = (
     1  # version of the signature part that was sealed under the subject's key, with the body that was signed
@@ -39,8 +41,12 @@ class Sealed:
     keys: dict[str, Any] = field(default_factory=dict)
     opened: dict[str, OpenKey | None] = field(default_factory=dict)
     used: dict[str, tuple[str, str]] = field(default_factory=dict)
-    persons: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    mentions: dict[tuple[str, str, str], str] = field(default_factory=dict)  # names that posts give: they may be found
+    named: dict[Form, set[str]] = field(
+        default_factory=lambda: defaultdict(set)
+    )  # by which entries a case's person is named
+    mentioned: dict[Form, set[str]] = field(
+        default_factory=lambda: defaultdict(set)
+    )  # names that posts give: they may be found
     gone: list[Gone] = field(default_factory=list)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
@@ -124,10 +130,10 @@ class Sealed:
 
     def _person(self, members: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> None:
         for kind, plain in forms(parts.get("subject", {})):
-            self.persons.setdefault((members["case"], kind, plain), members["id"])
+            self.named[members["case"], kind, plain].add(members["id"])
         if members["type"] in MENTIONING and not any(part["name"] == "subject" for part in members["parts"]):
             for kind, plain in mentioned(parts.get("content", {})):
-                self.mentions.setdefault((members["case"], kind, plain), members["id"])
+                self.mentioned[members["case"], kind, plain].add(members["id"])
 
     def order(self, index: int, members: Mapping[str, Any], *, closed: bool) -> None:
         """An entry that orders an erasure: of keys of its own case and person alone, and of a subject when the case is closed."""
@@ -181,40 +187,40 @@ class Sealed:
     def _index(self, seen: Snapshot) -> None:
         """Step 13 for the blind index: each person an entry names can be found, under an epoch that is alive, and nobody else."""
         wanted = self._digests([row.epoch for row in seen.rows("SELECT epoch FROM key_epoch")])
-        there: set[tuple[str, str, str]] = set()
+        there: set[Form] = set()
         for row in seen.stream("SELECT * FROM blind_index"):
             self.report.count("projections")
             case, place = str(row.case_id), f"blind_index {row.case_id} {row.kind}"
             if case in self.doubtful:
                 continue
-            entry, epoch, plain = wanted.get((case, row.kind, row.digest), ("", 0, ""))
-            if (entry, epoch) != (str(row.entry_id), row.epoch):
-                self.report.find("projections", "INDEX_DIFFERS", place, "no entry names this person")
-            there.add((case, row.kind, plain))
-        for case, kind, plain in self.persons:
-            if (case, kind, plain) not in there and case not in self.doubtful:
-                self.report.find(
-                    "projections", "ROW_MISSING", f"blind_index {case} {kind}", "the person cannot be found"
-                )
+            form, epoch = wanted.get((case, row.kind, row.digest), ((case, row.kind, ""), 0))
+            if epoch != row.epoch or str(row.entry_id) not in self.named[form] | self.mentioned[form]:
+                says = "the entry that it is of names no such person, or its epoch is another"
+                self.report.find("projections", "INDEX_DIFFERS", place, says)
+            there.add(form)
+        for case, kind, plain in set(self.named) - there:
+            if self.named[case, kind, plain] and case not in self.doubtful:
+                place = f"blind_index {case} {kind}"
+                self.report.find("projections", "ROW_MISSING", place, "the person cannot be found")
 
     def index_rows(self, seen: Snapshot) -> list[dict[str, Any]]:
         """The rows of the newest epoch that the blind index must hold."""
         epoch = seen.value("SELECT max(epoch) FROM key_epoch")
-        found = self._digests([epoch])
         return [
             {"case_id": case, "kind": kind, "digest": digest, "epoch": epoch, "entry_id": entry}
-            for (case, kind, digest), (entry, _, _) in found.items()
+            for (case, kind, digest), (form, _) in self._digests([epoch]).items()
+            for entry in sorted(self.named[form] | self.mentioned[form])
         ]
 
-    def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[str, int, str]]:
-        """Entry, epoch and plain value of each row that may be there."""
+    def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[Form, int]]:
+        """Of each row that may be there, what it stands for, and its epoch."""
         wanted = {}
         for epoch in epochs:
             if not self.vault.holds(epoch):
                 self.report.find("payloads", "KEY_MISSING", f"epoch {epoch}", "its keys are not in the key folder")
                 continue
-            for (case, kind, plain), entry in {**self.mentions, **self.persons}.items():
-                wanted[case, kind, self.vault.digest(epoch, kind, plain)] = (entry, epoch, plain)
+            for case, kind, plain in {*self.named, *self.mentioned}:
+                wanted[case, kind, self.vault.digest(epoch, kind, plain)] = ((case, kind, plain), epoch)
         return wanted
 
 

@@ -35,8 +35,8 @@ def revise(
         decree = CalendarRevision.model_validate(yaml.load(file.read_text(), yaml.BaseLoader))  # noqa: S506 - text alone, no types
     except (ValidationError, yaml.YAMLError) as error:
         raise SystemExit(f"{file} cannot be read as a decree: {error}") from None
+    typer.echo(f"{decree.version} adds {len(decree.add)} days and takes {len(decree.remove)} away.")
     try:
         show_change(desk_of(as_, url).post("/v1/admin/calendars", decree.model_dump(mode="json"), uuid4()))
     except NeverRegisteredError as error:
         raise SystemExit(str(error)) from None
-    typer.echo(f"{decree.version}: {len(decree.add)} days added, {len(decree.remove)} taken away.")

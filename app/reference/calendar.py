@@ -130,7 +130,7 @@ async def require_revisable(session: Session, revision: Revision) -> list[dict[s
     """The days of the calendar in force. 422 for a name that is taken, a shorter calendar, and days that are none off."""
     calendars = await load(session)
     current = calendars.current
-    if revision.version in calendars.known:
+    if revision.version in calendars.known or revision.version.startswith(PACKAGE):
         raise ValidationFailed(
             Flaw("/version", "TAKEN", "Nama ini sudah dipakai: beri nama lain.", "This name is taken: give another.")
         )

@@ -60,4 +60,6 @@ class BlindIndex(Base):
     )
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True, comment="HMAC-SHA256 of kind and value.")
     epoch: Mapped[int] = mapped_column(ForeignKey("key_epoch.epoch"), comment="Whose index key made it.")
-    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="The entry that named the person.")
+    entry_id: Mapped[UUID] = mapped_column(
+        ForeignKey("entry.id"), primary_key=True, comment="The entry that named the person."
+    )

@@ -22,9 +22,13 @@ TITLES = {
 }  # fmt: skip
 PLACEHOLDERS = {  # where nobody knows the name
     "terlapor", "asn", "pns", "pppk", "asnterlapor", "pnsterlapor", "oknum", "oknumasn", "oknumpns", "anonim", "tanpanama",
-    "pelapor", "pegawai", "pegawainegerisipil", "guru", "camat", "lurah", "bupati", "walikota", "gubernur", "kepaladesa",
+    "pelapor", "identitas",
     "tidakdiketahui", "belumdiketahui", "namatidakdiketahui", "namabelumdiketahui", "tidakdikenal", "belumteridentifikasi",
     "tidakteridentifikasi", "identitasbelumdiketahui", "identitastidakdiketahui",
+}  # fmt: skip
+OFFICES = {  # an office in the place of a name begins with one
+    "kepala", "sekretaris", "camat", "lurah", "bupati", "walikota", "wakil", "gubernur", "kabid", "kasubag", "kasi", "direktur", "ketua",
+    "staf", "pejabat", "oknum", "pegawai", "guru", "dosen", "ajudan", "bendahara", "operator", "admin", "petugas", "aparatur",
 }  # fmt: skip
 FILLERS = {"\u115f", "\u1160", "\u2800"}  # letters and signs that show nothing
 LONGEST_FORM = 4  # letters that one character may stand for
@@ -45,7 +49,7 @@ def bare(name: str | None) -> list[str]:
     """Each two words of a name that stand together, and the whole. None of a name that stands for nobody."""
     plain = [word for word in words(_without_degrees(name or "")) if word not in TITLES]
     long = [word for word in plain if len(word) >= SHORTEST_WORD]
-    if "".join(long) in PLACEHOLDERS or "".join(plain) in PLACEHOLDERS:
+    if (long and long[0] in OFFICES) or "".join(long) in PLACEHOLDERS or "".join(plain) in PLACEHOLDERS:
         return []
     if len(long) > 1:
         return [*(one + other for one, other in pairwise(long)), *(["".join(long)] if len(long) > MOST_APART else [])]

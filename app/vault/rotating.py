@@ -114,5 +114,10 @@ async def _index(session: Session, vault: VaultKeys, epoch: int, row: Any) -> No
     if person is None:  # erased since the row was read; its index rows went with the key
         return
     values = {"case_id": row.of_case, "epoch": epoch, "entry_id": row.entry_id, "key_id": row.key_id}
-    for kind, plain in forms(person.fields) if row.part == "subject" else mentioned(person.fields):
+    found = list(forms(person.fields) if row.part == "subject" else mentioned(person.fields))
+    if row.kind not in {kind for kind, _ in found}:  # it would be met again for ever
+        raise RotatingError(
+            f"a row of the blind index ({row.kind}, case {row.of_case}) follows from no part of its entry"
+        )
+    for kind, plain in found:
         await session.run(PUT_INDEX, **values, kind=kind, digest=vault.digest(epoch, kind, plain))

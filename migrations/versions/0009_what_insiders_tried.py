@@ -88,6 +88,9 @@ def _persons() -> None:
         existing_nullable=False,
         comment="subject, reporter, content, summary, text, request, mask or signature.",
     )
+    # several entries of a case may give the same name: each has its row, and is found under new keys
+    op.drop_constraint("blind_index_pkey", "blind_index", type_="primary")
+    op.create_primary_key("blind_index_pkey", "blind_index", ["case_id", "kind", "digest", "entry_id"])
     op.alter_column(
         "blind_index",
         "kind",

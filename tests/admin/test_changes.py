@@ -196,6 +196,15 @@ def test_in_production_a_key_needs_the_consent_of_a_client_that_is_not_suspended
         assert [f.code for f in refused.value.flaws] == ["CONSENT_REQUIRED"]
 
 
+def test_in_a_sandbox_a_suspended_client_has_new_keys_and_the_verifier_has_nothing_to_say(api: House) -> None:
+    mine, fresh = registered(api, "bkn"), new_key()
+    assert api.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", None).status_code == 201
+    consent = sign_consent(mine.sign, mine.client_id, [jwks.public(fresh)["kid"]])
+    body = {"client_id": mine.client_id, "purpose": "auth", "jwk": jwk_of(fresh), "consent": consent}
+    assert api.send("operator", "/v1/admin/keys", body).status_code == 201
+    assert "NOT_CONSENTED" not in audit(api).codes()
+
+
 def test_rotation_lets_the_older_key_go_on_for_its_overlap(api: House) -> None:
     mine, fresh = registered(api, "bkn"), new_key()
     body = {
@@ -226,6 +235,8 @@ def test_a_suspension_works_at_once_and_is_lifted_by_a_change(api: House, what: 
     assert api.http.get("/v1/me", headers=bearer).status_code in (401, 403)
     assert mine.ask().status_code in (400, 401)
     assert api.send("operator", f"/v1/admin/{what}/{name}/resumptions", None).status_code == 201
+    again = api.send("operator", f"/v1/admin/{what}/{name}/resumptions", None)
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "NOT_SUSPENDED")
     assert api.http.get("/v1/me", headers=bearer).status_code == 200
     assert refusal(api.send("operator", f"/v1/admin/{what}/nobody/suspensions", None))[0] == 404
 

@@ -163,6 +163,8 @@ BARE_NAMES: list[tuple[str | None, list[str]]] = [
     (", ,", []),
     ("Terlapor 1", []),
     ("Kepala Desa", []),
+    ("Sekretaris Daerah", []),
+    ("Camat Sukajadi", []),
     (None, []),
 ]
 

@@ -71,6 +71,7 @@ def test_a_decree_adds_days_and_takes_days_away(api: House) -> None:
         (Revision("decree-1", FAR, [], [date(2024, 10, 16)]), "/remove/0"),
         (Revision("decree-1", date(2020, 1, 1), [], []), "/known_until"),
         (Revision(calendar.VERSION, FAR, [], []), "/version"),
+        (Revision("holidays-9999", FAR, [], []), "/version"),  # the name of a release, whose days others would know
     ],
 )
 def test_what_a_decree_cannot_do_is_said(api: House, revision: Revision, pointer: str) -> None:

@@ -10,7 +10,8 @@ from app.vault import rotating
 from app.vault.keys import VaultKeys
 from app.vault.rotating import RotatingError
 from tests.audit.checking import audit
-from tests.house import House, refusal
+from tests.house import Case, House, refusal
+from tests.walks import body_for
 
 HEADERS = {"X_Purpose": "penanganan"}
 
@@ -53,6 +54,35 @@ def test_between_two_epochs_both_are_searched(api: House) -> None:
     asyncio.run(rotate(api, destroy_old=False))
     after = api.open(subject__name="Bayu Dwi Masa")
     assert found(api, "Bayu Dwi Masa") == {before.id, after.id}
+    assert sealed_findings(api) == []
+
+
+def lettered(api: House, case: Case, name: str) -> None:
+    """A letter that gives the name."""
+    letter = body_for("sbt_2024", "penyampaian_ppk", "disampaikan")
+    letter["body"] |= {"subject_name": name}
+    api.post(api.turn(case, "penyampaian_ppk"), case, "penyampaian_ppk", "disampaikan", letter)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_name_that_a_letter_repeats_is_found_under_new_keys_and_ends_no_rotation(api: House, *, before: bool) -> None:
+    """In one epoch with the opening, or in a later one: each entry has rows of its own."""
+    case = api.walked("penyampaian_ppk", subject__name="Raka Surya Letera")
+    if not before:
+        asyncio.run(rotate(api, destroy_old=False))
+    lettered(api, case, "Raka Surya Letera")
+    assert sealed_findings(api) == []
+    asyncio.run(asyncio.wait_for(rotate(api), 60))
+    assert found(api, "Raka Surya Letera") >= {case.id}
+    assert sealed_findings(api) == []
+
+
+def test_a_case_from_before_its_rows_of_words_has_them_after_a_rotation(api: House) -> None:
+    """As a database of 0.4.0: the letter came before the rotation."""
+    case = api.walked("penyampaian_ppk", subject__name="Tirta Wening Lawas")
+    api.superuser(f"DELETE FROM blind_index WHERE kind = 'bare' AND case_id = '{case.id}'")
+    lettered(api, case, "Tirta Wening Lawas")
+    asyncio.run(asyncio.wait_for(rotate(api), 60))
     assert sealed_findings(api) == []
 
 
