@@ -51,8 +51,8 @@ def bare(name: str | None) -> list[str]:
     long = [word for word in plain if len(word) >= SHORTEST_WORD]
     if (long and long[0] in OFFICES) or "".join(long) in PLACEHOLDERS or "".join(plain) in PLACEHOLDERS:
         return []
-    if len(long) > 1:
-        return [*(one + other for one, other in pairwise(long)), *(["".join(long)] if len(long) > MOST_APART else [])]
+    if len(long) > MOST_APART:
+        return [*(one + other for one, other in pairwise(long)), "".join(long)]
     whole, pieces = "".join(long or plain), len(long or plain)
     return [whole if pieces > 1 else _alone(whole)] if len(whole) >= SHORTEST_NAME else []
 

@@ -97,3 +97,14 @@ def test_it_is_for_the_sandbox_and_for_who_has_a_token(api: House) -> None:
         assert refusal(api.http.post(PATH, headers=api.headers("bkn"))) == (404, "NOT_FOUND")
     finally:
         api.app.state.settings = settings
+
+
+def test_what_a_verifier_would_not_read_is_not_called_accepted(api: House) -> None:
+    mine = registered(api, "bkn")
+    signed = mine.headers(PATH, b"{}")
+    for headers in (
+        signed | {"Content-Digest": "sha-512=:AAAA:"},
+        {n: v for n, v in signed.items() if n != "Content-Digest"},
+    ):
+        checks = {check["check"]: check["ok"] for check in explained(api, headers)["checks"]}
+        assert checks["accepted"] is False, checks

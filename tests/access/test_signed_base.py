@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app import clock
 from app.access import signed_base
+from app.access.signed import Signed
 from app.access.signed_base import UnacceptableError, read_base, require_canonical_path, require_digest, require_in_time
+from app.errors import SignatureInvalid
 
 NONCE = "0123456789abcdef"
 GOOD = f'"@method": POST\n"@target-uri": https://sbt.example/v1/cases\n"@signature-params": ("@method" "@target-uri");created=1728525600;keyid="k";nonce="{NONCE}"'
@@ -74,3 +77,24 @@ def test_an_entry_comes_in_time_after_its_signature_and_a_file_takes_longer() ->
         with pytest.raises(UnacceptableError):
             require_in_time(NOON, NOON + longest + timedelta(milliseconds=1), longest)
     assert signed_base.MAX_AGE + timedelta(seconds=60) < signed_base.DELAY, "a request may take a minute"
+
+
+def test_a_signature_is_of_one_address_of_one_service() -> None:
+    base = read_base(GOOD)
+    assert base.is_of("/v1/cases", "https://sbt.example")
+    assert not base.is_of("/v1/cases", "https://other.example") and not base.is_of("/cases", "https://sbt.example")
+    assert base.is_of("/v1/cases", None) and not base.is_of("/v1/reports", None), "a ledger that names no address"
+
+
+def test_what_comes_too_late_is_told_after_how_long() -> None:
+    with pytest.raises(UnacceptableError) as refused:
+        require_in_time(NOON, NOON + timedelta(hours=1), timedelta(minutes=30))
+    assert "30 minutes" in refused.value.text_en and "30 menit" in refused.value.text_id
+
+
+def test_an_entry_that_is_made_too_late_is_refused_and_says_why() -> None:
+    long_ago = clock.real() - timedelta(days=1)
+    signed = Signed("k", NONCE, b"", "", b"", long_ago, long_ago + timedelta(days=30))
+    with pytest.raises(SignatureInvalid) as refused:
+        signed.require_in_time()
+    assert [flaw.code for flaw in refused.value.flaws] == ["TOO_LATE"]

@@ -150,6 +150,7 @@ BARE_NAMES: list[tuple[str | None, list[str]]] = [
     ("Drs. Budi Hartono Merak", ["budihartono", "hartonomerak", "budihartonomerak"]),
     ("drg. Siti Rahmawati Merak, M.Kes", ["sitirahmawati", "rahmawatimerak", "sitirahmawatimerak"]),
     ("Merak, Budi", ["merakbudi"]),
+    ("Ani Budi, S.Psikologi", ["anibudi"]),
     ("Ani Budi, SKM", ["anibudi"]),
     ("Budi Hartono (Kepala Dinas)", ["budihartono"]),
     ("Budi Hartono alias Bolot", ["budihartono"]),
@@ -207,6 +208,11 @@ def test_words_that_are_no_name_stand_in_any_text(name: str, text: str) -> None:
 
 def test_letters_in_rings_and_with_marks_are_letters() -> None:
     assert persons.words("\u24b7\u24e4\u24d3\u24d8 Ren\u00e9e") == ["budi", "renee"]
+
+
+def test_a_name_in_more_pieces_than_anybody_writes_it_in_is_none() -> None:
+    assert ("bare", "budihartono") in persons.said(["Bu di Har tono"])
+    assert ("bare", "budihartono") not in persons.said(["Bu di Har to no"])
 
 
 def test_an_initial_between_two_words_hides_no_name() -> None:
