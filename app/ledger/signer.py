@@ -31,10 +31,10 @@ class Signer:
     def __init__(self, folder: Path, log: str, *, make: bool) -> None:
         self._file = folder / "log" / f"{log}.json"
         self._key = logkeys.read(folder / "log" / f"{log}.key", origin.of(log), make=make)
-        if not self._file.exists():
-            if not make:
-                raise keyfiles.KeyFolderError(f"{self._file} is not there: what was signed is not known")
-            self._remember(Signed(uuid4(), 0, EMPTY_ROOT))
+        if make:  # two processes that start together agree on the id: whose file is there first
+            keyfiles.read_or_make(self._file, lambda: _text(Signed(uuid4(), 0, EMPTY_ROOT)))
+        elif not self._file.exists():
+            raise keyfiles.KeyFolderError(f"{self._file} is not there: what was signed is not known")
         self.last = self._read()
 
     @property
@@ -46,8 +46,7 @@ class Signer:
         return Signed(UUID(said["log_id"]), said["size"], unb64u(said["root"]))
 
     def _remember(self, signed: Signed) -> None:
-        said = {"log_id": str(signed.log_id), "size": signed.size, "root": b64u(signed.root)}
-        keyfiles.replace(self._file, json.dumps(said).encode())
+        keyfiles.replace(self._file, _text(signed))
 
     def require_follows(self, checkpoint: Checkpoint, proof: list[bytes]) -> None:
         """Only what an RFC 6962 consistency proof connects to the last signed state."""
@@ -70,3 +69,7 @@ class Signer:
             raise ForkError(f"{checkpoint.origin}: size {checkpoint.size} was not remembered")
         text = str(checkpoint)
         return str(Note(text, (sign(text, self._key.private, self._key.verifier),)))
+
+
+def _text(signed: Signed) -> bytes:
+    return json.dumps({"log_id": str(signed.log_id), "size": signed.size, "root": b64u(signed.root)}).encode()

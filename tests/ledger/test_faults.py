@@ -9,6 +9,8 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -18,6 +20,7 @@ from app.access import registration
 from app.access.registration import Organisation
 from app.audit.database import verify_database
 from app.database import SERVICE, Database
+from app.ledger import signer as signer_module
 from app.ledger.guard import QuarantinedError
 from app.ledger.integrating import STEPS, Around
 from app.ledger.merkle import ProofError
@@ -293,3 +296,19 @@ def test_the_database_lets_no_entry_wait_twice_and_nobody_choose_its_place(quiet
                 "INSERT INTO pending (log, entry_id, queued_at) VALUES ('cases', %s, 'infinity')", [waits.entry_id]
             )
     run(quiet)
+
+
+def test_two_processes_that_start_together_agree_on_the_log(tmp_path: Path) -> None:
+    """Each would make the id of the log; the ledger would be quarantined as soon as the second looks."""
+    others: list[Any] = []
+
+    def another_is_faster() -> UUID:
+        if not others:
+            others.append(None)  # the other process makes its own
+            with patch("os.getpid", lambda: 1):
+                others[0] = Signer(tmp_path, "cases", make=True)
+        return uuid4()
+
+    with patch.object(signer_module, "uuid4", another_is_faster):
+        mine = Signer(tmp_path, "cases", make=True)
+    assert mine.last == others[0].last == Signer(tmp_path, "cases", make=False).last
