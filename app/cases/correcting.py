@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import Standpoint
-from app.cases import checks, naming, projecting
+from app.cases import checks, projecting
 from app.cases.act import Act
 from app.cases.bodies import Body
 from app.cases.contents import contents
@@ -50,7 +50,7 @@ async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body:
     """The latest posted round of a stage, or the one named. Its outcome stays: what follows from it has followed."""
     stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
     checks.require_sound(stored)
-    locked = await take(act, case_id, texts=bool(naming.unsealed(stored)))
+    locked = await take(act, case_id)
     if isinstance(locked, Written):
         return locked
     case = see(act, locked, case_id)

@@ -47,9 +47,9 @@ class Step:
     acts: bool = True
 
 
-async def take(act: Act, case_id: UUID, *, texts: bool = False) -> Locked | Written:
-    """The case, locked; or the answer given before, where the key was used for just this. `texts`: as lock_case() has it."""
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request, texts=texts)
+async def take(act: Act, case_id: UUID) -> Locked | Written:
+    """The case, locked; or the answer given before, where the key was used for just this."""
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
     return locked if locked.replay is None else await replayed(act, locked.replay)
 
 

@@ -20,10 +20,9 @@ from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
 # not coalesce: row-level security takes that for leaky, and would read every key there is instead of asking the index
 OF_WHICH = "(CASE WHEN r.case_id IS NULL THEN CAST(:case_id AS uuid) ELSE r.case_id END)"
 KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
-# for who writes a text that must not name the person; nobody else pays for it
 FOUND_BY = (
-    "CASE WHEN CAST(:texts AS boolean) THEN (SELECT jsonb_agg(jsonb_build_object('epoch', b.epoch, 'digest', encode(b.digest, 'hex'))) FROM blind_index b"
-    " WHERE b.case_id = c.id AND b.kind <> 'name') END AS found_by"
+    "(SELECT jsonb_agg(jsonb_build_object('epoch', b.epoch, 'digest', encode(b.digest, 'hex'))) FROM blind_index b"
+    " WHERE b.case_id = c.id AND b.kind <> 'name') AS found_by"
 )
 EPOCH = (
     "(SELECT max(epoch) FROM key_epoch) AS epoch,"
@@ -86,12 +85,8 @@ class Locked:
         return getattr(self.row, "id", None) is not None
 
 
-async def lock_case(
-    session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request, *, texts: bool = False
-) -> Locked:
-    """`texts`: whether the row has `found_by`, by which a text that names the case's person is known."""
-    asked = {"lock": _lock_number(request), "client": request.client, "key": request.key}
-    values = {**asked, "case_id": case_id, "texts": texts}
+async def lock_case(session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request) -> Locked:
+    values = {"lock": _lock_number(request), "client": request.client, "key": request.key, "case_id": case_id}
     row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
     if row.snapshot_version != row.version:  # someone committed meanwhile, perhaps this request's twin: now nobody can
         row = (await session.run(LOCK, **values, **seen_by(caller)))[0]

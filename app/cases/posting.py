@@ -33,7 +33,7 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
     """Record what the owner of an open stage decided, and open what follows."""
     post = Post(stage, outcome, body.stored())
     checks.require_sound(post.body)
-    locked = await take(act, case_id, texts=bool(naming.unsealed(post.body)))
+    locked = await take(act, case_id)
     if isinstance(locked, Written):
         return locked
     case = see(act, locked, case_id)
