@@ -40,9 +40,9 @@ def compare(data: Path, load: Load, cases: int, turns: int) -> list[dict[str, An
     with worktree(EARLIER, data.with_name("before")) as old:
         for _ in range(turns):
             for name, root in (("before", old), ("now", Path.cwd())):
-                with service.running(data, 2, root=root) as found, watching(found, active=name == "now") as seen:
+                with service.running(data, 2, root=root) as found, watching(found) as seen:
                     rates[name].append(load(found, cases))
-                delays += seen.delays()
+                delays += seen.delays() if name == "now" else []
     seconds = {"merge_delay_p50_s": _percentile(delays, 0.5), "merge_delay_p99_s": _percentile(delays, 0.99)}
     return [_shares(what, rates) | seconds for what in rates["now"][0]]
 
@@ -87,7 +87,8 @@ class Watch:
 
 
 @contextmanager
-def watching(found: Service, *, active: bool) -> Iterator[Watch]:
+def watching(found: Service) -> Iterator[Watch]:
+    """Of both: who is watched is slower by it."""
     watch, stop = Watch(), threading.Event()
 
     def look() -> None:
@@ -105,12 +106,10 @@ def watching(found: Service, *, active: bool) -> Iterator[Watch]:
                 time.sleep(0.05)
 
     thread = threading.Thread(target=look, daemon=True)
-    if active:
-        thread.start()
+    thread.start()
     try:
         yield watch
     finally:
         time.sleep(1.0)
         stop.set()
-        if active:
-            thread.join()
+        thread.join()
