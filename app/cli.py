@@ -16,34 +16,35 @@ import typer
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
-from app import embedded, migrating, roles, starting
-from app.access import forgetting
-from app.access.standing import Standing
+from app.access import expiry
+from app.access.registers.register_cache import Standing
 from app.admin import sandbox as sandboxes
-from app.cases.watching import Watcher
+from app.cases.deadlines.watcher import Watcher
 from app.commands import (
-    bringing,
     calendar,
     client,
     founding,
+    import_cases,
     keys,
     log,
     mandate,
     recover,
-    sending,
+    send,
     subject,
     verify,
     witness,
 )
-from app.database import SERVICE, Database, Session
+from app.database import embedded, migrating, roles
+from app.database.sessions import SERVICE, Database, Session
 from app.errors import DomainError
 from app.http.protocol import options
 from app.ledger import origin
 from app.ledger.sequencer import Sequencer
 from app.procedure.loading import rulebook
 from app.reference.calendar import load as load_calendars
+from app.service import preflight
+from app.service.preflight import UnsafeError
 from app.settings import Settings
-from app.starting import UnsafeError
 from app.vault.keys import VaultKeys
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="SBT: one shared ledger of ASN neutrality cases.")
@@ -58,10 +59,10 @@ app.add_typer(mandate.app, name="mandate")
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(client.app, name="client")
 app.add_typer(recover.app, name="recover")
-app.command("import")(bringing.bring)
+app.command("import")(import_cases.bring)
 app.command()(founding.found)
-app.command()(sending.send)
-app.command()(sending.token)
+app.command()(send.send)
+app.command()(send.token)
 app.command()(verify.verify)
 app.command()(witness.witness)
 
@@ -118,7 +119,7 @@ async def _prepare(settings: Settings) -> None:
     assert settings.database_url is not None
     origin.be(settings.log_origin)
     async with _writing(settings.database_url.get_secret_value()) as session:
-        starting.mark_sandbox(settings.keys)
+        preflight.mark_sandbox(settings.keys)
         folder, vault = settings.data_dir / "sandbox", VaultKeys(settings.keys, make=True)
         await sandboxes.prepare(session, vault, folder, clock_start=settings.sandbox_clock_start)
 
@@ -157,8 +158,8 @@ def serve() -> None:
 async def _require_safe(settings: Settings) -> None:
     """Asked once before any worker is started: the message is then the last thing that is said."""
     asked = (
-        ("SBT_DATABASE_URL", settings.database_url, starting.require_safe),
-        ("SBT_WORKER_DATABASE_URL", settings.worker_database_url, starting.require_safe_worker),
+        ("SBT_DATABASE_URL", settings.database_url, preflight.require_safe),
+        ("SBT_WORKER_DATABASE_URL", settings.worker_database_url, preflight.require_safe_worker),
     )
     for name, url, require in asked:
         if url is not None:
@@ -182,7 +183,7 @@ async def _require_safe_at(name: str, url: str, require: Callable[..., Awaitable
 
 def _require_safe_settings(settings: Settings) -> None:
     try:
-        starting.require_safe_settings(settings)
+        preflight.require_safe_settings(settings)
     except UnsafeError as error:
         raise SystemExit(str(error)) from None
 
@@ -232,19 +233,19 @@ async def _watch(url: str, *, sandbox: bool) -> None:
         calendars = await load_calendars(session)
     async with asyncio.TaskGroup() as group:
         group.create_task(Watcher(database, standing, calendars).run())
-        group.create_task(forgetting.run(database))
+        group.create_task(expiry.run(database))
 
 
 @app.command()
 def openapi(path: Path = Path("openapi/openapi.json"), matrix_path: Path = Path("docs/access-matrix.md")) -> None:
     """Write the OpenAPI document as published, and who gets what."""
-    from app import matrix_page
     from app.main import create_app  # every other command does without the routes, and starts in half the time
+    from app.matrix import publishing
 
     document = create_app(Settings(environment="sandbox")).openapi()
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    matrix_path.write_text(matrix_page.page(document))
+    matrix_path.write_text(publishing.page(document))
     typer.echo(f"wrote {path} and {matrix_path}")
 
 

@@ -9,31 +9,36 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
-from app import docs, health, matrix_page, openapi, problems, starting
-from app.access import forgetting, keys, me, oauth, proving, signature_check
-from app.access.standing import Standing
-from app.access.tokens import Tokens
+from app.access import expiry, me
+from app.access.registers.register_cache import Standing
+from app.access.signatures import signature_check
+from app.access.tokens import client_authentication, keys, oauth
+from app.access.tokens.access_tokens import Tokens
 from app.access.trail import remember_refusal
 from app.admin import lists, sandbox_clock
 from app.admin import routes as admin
-from app.cases import checks, import_routes, part_schemas
+from app.cases import checks, part_schemas
 from app.cases import router as cases
-from app.cases.watching import Watcher
-from app.database import SERVICE, Database
+from app.cases.deadlines.watcher import Watcher
+from app.database.sessions import SERVICE, Database
 from app.feed import router as feed
-from app.http.arriving import Places
+from app.http import problems
 from app.http.gate import Gate
 from app.http.limits import Limits, read_measures
+from app.http.request_bodies import Places
 from app.http.request_id import RequestId
+from app.imports import routes
 from app.ledger import origin
 from app.ledger.promise import Receipts
 from app.ledger.sequencer import Sequencer
 from app.ledger.witnesses import read_policy
+from app.matrix import publishing
 from app.procedure.loading import rulebook
 from app.publication import router as publication
 from app.recap import router as recap
 from app.reference import calendar, procedures
 from app.reference import router as reference
+from app.service import docs_page, health, openapi, preflight
 from app.settings import Settings
 from app.vault import epochs
 from app.vault.keys import VaultKeys
@@ -44,20 +49,20 @@ STOP_SECONDS = 5
 # A route is matched in this order: the busy ones first.
 ROUTERS: tuple[APIRouter, ...] = (
     cases.router,
-    import_routes.router,
+    routes.router,
     feed.router,
     publication.router,
     recap.router,
     me.router,
     oauth.router,
-    matrix_page.router,
+    publishing.router,
     reference.router,
     admin.router,
     lists.router,
     sandbox_clock.router,
     signature_check.router,
     health.router,
-    docs.router,
+    docs_page.router,
 )
 
 
@@ -81,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.router.routes.extend(_flat(router))  # flat: an included router is matched twice
     problems.install(app)
-    app.add_exception_handler(proving.OAuthError, oauth.answer_oauth)
+    app.add_exception_handler(client_authentication.OAuthError, oauth.answer_oauth)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"],
@@ -108,7 +113,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         raise RuntimeError("SBT_DATABASE_URL is not set: `sbt run` starts an embedded server, `sbt serve` needs one")
     app.state.database = Database.connect(settings.database_url.get_secret_value())
     await app.state.database.open()
-    await starting.require_safe(app.state.database, settings)
+    await preflight.require_safe(app.state.database, settings)
     origin.be(settings.log_origin)
     if settings.worker_database_url is not None and settings.background:  # before anything is served
         url = settings.worker_database_url.get_secret_value()
@@ -157,7 +162,7 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     watcher = Watcher(app.state.database, app.state.standing, app.state.calendars)
     app.state.after_commit = sequencer.wake
     task, watch = asyncio.create_task(sequencer.run()), asyncio.create_task(watcher.run())
-    forget = asyncio.create_task(forgetting.run(app.state.database))
+    forget = asyncio.create_task(expiry.run(app.state.database))
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from app import embedded, roles
+from app.database import embedded, roles
 from bench import access, before, bringing, ledger, load, service
 from bench.load import Measured, Prepared
 from bench.service import Service, free_port, wait

@@ -15,10 +15,10 @@ import httpx
 import psycopg
 import uvloop
 
-from app import embedded, roles
-from app.access import jwks, keys
-from app.access.signing import SigningClient
-from app.access.tokens import Tokens
+from app.access.signatures.signing import SigningClient
+from app.access.tokens import jwks, keys
+from app.access.tokens.access_tokens import Tokens
+from app.database import embedded, roles
 from bench import load, service
 from bench.load import Measured, Prepared
 from bench.service import Service

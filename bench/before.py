@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from app import embedded, roles
+from app.database import embedded, roles
 from bench import service
 from bench.load import Measured
 from bench.service import Service

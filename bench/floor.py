@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 
-from app.database import Database
+from app.database.sessions import Database
 from bench.rows import rows_of_a_post
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import psycopg
 import uvloop
 
-from app import embedded, migrating, roles
 from app.audit.log_rows import check_tree
 from app.audit.snapshot import snapshot
+from app.database import embedded, migrating, roles
 from app.ledger.integrating import BATCH
-from app.ledger.report import Report
 from app.ledger.sequencer import Sequencer
+from app.verifier.report import Report
 from bench import load, service
 
 AT_ONCE = 100_000

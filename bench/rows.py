@@ -9,8 +9,8 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from app.access.trail import INSERT_ACCESS
-from app.cases.projecting import KEEP_KEY, MOVE_CASE, OPEN_STAGE, POST_STAGE
-from app.database import Statement, joined
+from app.cases.projection import KEEP_KEY, MOVE_CASE, OPEN_STAGE, POST_STAGE
+from app.database.sessions import Statement, joined
 from app.ledger.append import INSERT_ENTRY, INSERT_PENDING
 from app.vault.seal import INSERT_PAYLOAD
 

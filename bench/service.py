@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from app import embedded
+from app.database import embedded
 
 UNLIMITED = ", ".join(f"{c}=100000/1000000" for c in ("read", "write", "bulk", "admin", "token", "stranger"))
 OURS = f"{UNLIMITED}, identity=100000/1000000, public=100000/1000000"  # measures that an earlier commit does not know

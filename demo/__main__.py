@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app import embedded
+from app.database import embedded
 from demo.drive import Driver
 from demo.past import lines
 from demo.plan import PUBLISHED, expected, plan

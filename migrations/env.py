@@ -5,7 +5,7 @@ import os
 from alembic import context
 from sqlalchemy import NullPool, create_engine
 
-from app.tables import METADATA
+from app.service.tables import METADATA
 
 
 def run() -> None:

@@ -19,12 +19,13 @@ import uvicorn
 from fastapi import FastAPI
 from psycopg.rows import namedtuple_row
 
-from app import clock, embedded, migrating, roles
-from app.access import registration, standing
-from app.access.registration import Organisation
+from app import clock
+from app.access.registers import register_cache, registration
+from app.access.registers.registration import Organisation
 from app.admin import sandbox
-from app.cases import watching
-from app.database import SERVICE, Database, Session
+from app.cases.deadlines import watcher
+from app.database import embedded, migrating, roles
+from app.database.sessions import SERVICE, Database, Session
 from app.http.protocol import options
 from app.main import create_app
 from app.procedure.loading import rulebook
@@ -170,7 +171,7 @@ class House:
             await database.open()
             async with database.reading(SERVICE) as session:
                 calendars = await calendar.load(session)
-            written = await watching.Watcher(database, self.app.state.standing, calendars).round()
+            written = await watcher.Watcher(database, self.app.state.standing, calendars).round()
             await database.close()
             return written
 
@@ -231,8 +232,8 @@ def running_house(folder: Path, clock_start: str | None = None) -> Iterator[Hous
 @contextmanager
 def furnished(folder: Path, clock_start: str | None = None) -> Iterator[House]:
     """Database, roles, tables and clients; nobody serves yet."""
-    standing.ahead = _fake_ahead
-    watching.EVERY_SECONDS = 10.0**6  # a test says itself when the watcher looks: watched()
+    register_cache.ahead = _fake_ahead
+    watcher.EVERY_SECONDS = 10.0**6  # a test says itself when the watcher looks: watched()
     with embedded.running(folder / "var", fsync=False) as server:
         urls = roles.init_embedded(server)
         migrating.migrate(urls.owner)

@@ -8,7 +8,7 @@ from app.audit.compare import same
 from app.audit.database import ROWS, Walk
 from app.audit.snapshot import snapshot
 from app.ledger.origin import CASES
-from app.ledger.report import Report
+from app.verifier.report import Report
 from tests.audit.checking import url
 from tests.house import Case, House
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from app.access import signatures
-from app.access.registration import AUTH
-from app.access.standing import Snapshot, Standing
-from app.access.tokens import Claims
-from app.database import Who
+from app.access.registers.register_cache import Snapshot, Standing
+from app.access.registers.registration import AUTH
+from app.access.signatures import signed_requests
+from app.access.tokens.access_tokens import Claims
+from app.database.sessions import Who
 from app.errors import (
     Flaw,
     InsufficientScope,
@@ -136,12 +136,12 @@ class Needs:
         """What writes is signed, as the caller's party has it."""
         caller: Caller = request.state.caller
         try:
-            request.state.signed = signatures.check(request, caller.snapshot, caller.client_id, body)
+            request.state.signed = signed_requests.check(request, caller.snapshot, caller.client_id, body)
         except SignatureInvalid:  # by a key, maybe, that another process registered just now
             newer = await request.app.state.standing.newer(caller.snapshot)
             if newer is caller.snapshot:
                 raise
-            request.state.signed = signatures.check(request, newer, caller.client_id, body)
+            request.state.signed = signed_requests.check(request, newer, caller.client_id, body)
 
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller

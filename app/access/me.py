@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from app import clock
 from app.access.caller import Caller, needs
 from app.access.policy import Standpoint, holder
-from app.access.standing import KnownKey
+from app.access.registers.register_cache import KnownKey
+from app.http.language import language
+from app.http.problems import problems
 from app.http.route import MAX_BODY, GuardedRoute
-from app.language import language
-from app.problems import problems
 from app.procedure.loading import rulebook
 
 SOON = timedelta(days=30)

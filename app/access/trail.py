@@ -9,11 +9,12 @@ from fastapi import Request
 from psycopg import Error
 from sqlalchemy import bindparam, insert
 
-from app import clock, unforeseen
+from app import clock
 from app.access.caller import Caller
 from app.access.models import Access
-from app.database import Statement, Together
+from app.database.sessions import Statement, Together
 from app.errors import AccessNotRecorded, DomainError
+from app.http import last_resort
 from app.ledger.append import append
 from app.ledger.origin import ACCESS
 from app.procedure.loading import stage_codes
@@ -126,5 +127,5 @@ async def write(request: Request, trail: Trail, status: int, code: str | None = 
         async with request.app.state.database.noting(request.state.caller.who) as session:
             await batch.send(session)
     except Exception as error:  # noqa: BLE001 - whatever kept it from being recorded
-        unforeseen.tell(log, "access not recorded", error)
+        last_resort.tell(log, "access not recorded", error)
         raise AccessNotRecorded from None

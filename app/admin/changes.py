@@ -17,18 +17,18 @@ from app import clock
 from app.access import policy
 from app.access.caller import Caller
 from app.access.models import Change
-from app.access.registration import REVISION, By, entries_of, record
-from app.access.signatures import spend_now
-from app.access.signed import Signed
-from app.access.standing import KnownClient, KnownKey, KnownParty, Snapshot, read
+from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, Snapshot, read
+from app.access.registers.registration import REVISION, By, entries_of, record
+from app.access.signatures.signed import Signed
+from app.access.signatures.signed_requests import spend_now
 from app.access.trail import Trail, recording
 from app.admin import checks
 from app.admin.bodies import Approval, ChangeView, StandingView
 from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, change_hash
-from app.cases import erasing
-from app.cases.act import KeyHeader, guesses_measured
-from app.cases.entering import append_fitting
-from app.database import SERVICE, Session, Statement, Together
+from app.cases.context import KeyHeader, guesses_measured
+from app.cases.ending import erasing
+from app.cases.entry import append_fitting
+from app.database.sessions import SERVICE, Session, Statement, Together
 from app.errors import ChangeDecided, Flaw, IdempotencyKeyReused, NotFound, SecondOperatorNeeded, ValidationFailed
 from app.ledger.append import Appended
 from app.reference import calendar

@@ -6,11 +6,11 @@ from types import MappingProxyType
 from typing import Any
 
 from app import clock
-from app.access import jwks
-from app.access.consent import is_consented
-from app.access.jwks import BadKeyError
-from app.access.registration import AUTH, REQUIRED, SIGN
-from app.access.standing import KnownParty, Snapshot
+from app.access.registers.consent import is_consented
+from app.access.registers.register_cache import KnownParty, Snapshot
+from app.access.registers.registration import AUTH, REQUIRED, SIGN
+from app.access.tokens import jwks
+from app.access.tokens.jwks import BadKeyError
 from app.admin.refusals import LastOperators
 from app.cases.checks import unknown_code
 from app.errors import Flaw, UnknownReference, ValidationFailed

@@ -6,8 +6,17 @@ from types import MappingProxyType
 from typing import Any
 
 from app import clock
-from app.access.registration import OFF, OPTIONAL, REQUIRED, By, Organisation, grant_mandate, record, register_party
-from app.database import Session, Statement, Together
+from app.access.registers.registration import (
+    OFF,
+    OPTIONAL,
+    REQUIRED,
+    By,
+    Organisation,
+    grant_mandate,
+    record,
+    register_party,
+)
+from app.database.sessions import Session, Statement, Together
 from app.ledger.append import append
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate

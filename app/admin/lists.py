@@ -10,12 +10,12 @@ from app.access.caller import Caller, needs
 from app.access.trail import recorded
 from app.admin.bodies import ChangeList, ChangeView, Register
 from app.admin.changes import STATUS, view
-from app.database import Statement
+from app.database.sessions import Statement
 from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, NotTheOperator, ValidationFailed
 from app.http import paging
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.problems import problems
 from app.http.route import GuardedRoute
-from app.problems import problems
 
 router = APIRouter(prefix="/v1/admin", route_class=GuardedRoute, tags=["admin"])
 Operator = Annotated[Caller, needs("admin:write")]

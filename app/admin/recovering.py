@@ -5,10 +5,10 @@ from itertools import count
 from typing import Any
 
 from app import clock
-from app.access.consent import is_signed, recovery_text
-from app.access.registration import SIGN, By, record
+from app.access.registers.consent import is_signed, recovery_text
+from app.access.registers.registration import SIGN, By, record
 from app.admin.founding import OPERATOR
-from app.database import Session, Statement, Together
+from app.database.sessions import Session, Statement, Together
 from app.ledger.append import append
 from app.ledger.parts import unb64u
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.access import jwks
-from app.access.registration import REVISION, key_facts
+from app.access.registers.registration import REVISION, key_facts
+from app.access.tokens import jwks
 from app.admin.bodies import (
     Anchor,
     CalendarRevision,

@@ -23,7 +23,7 @@ from app.admin.bodies import (
 )
 from app.admin.changes import AtDesk, decide, propose, take_away
 from app.admin.refusals import LastOperators
-from app.cases.act import KeyHeader
+from app.cases.context import KeyHeader
 from app.cases.refusals import ErasureNotPossible
 from app.errors import (
     AccessNotRecorded,
@@ -41,8 +41,8 @@ from app.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from app.http.problems import problems
 from app.http.route import GuardedRoute
-from app.problems import problems
 
 router = APIRouter(prefix="/v1/admin", route_class=GuardedRoute, tags=["admin"])
 Operator = Annotated[Caller, needs("admin:write")]

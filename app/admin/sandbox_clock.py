@@ -11,15 +11,15 @@ from app import clock
 from app.access import policy
 from app.access.caller import Caller, needs
 from app.access.moves import ClockMove
-from app.access.standing import ahead
+from app.access.registers.register_cache import ahead
 from app.access.trail import Trail, recording
 from app.cases.bodies import Instant
-from app.database import Session, Statement, Together
+from app.database.sessions import Session, Statement, Together
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, NotTheOperator, ValidationFailed
+from app.http.problems import problems
 from app.http.route import GuardedRoute
 from app.ledger.append import append
 from app.ledger.canonical import instant
-from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
 REFUSED: tuple[type[DomainError], ...] = (InsufficientScope, NotFound, NotTheOperator, ValidationFailed)

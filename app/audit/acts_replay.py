@@ -9,8 +9,10 @@ from app.audit import imports_replay
 from app.audit.case_rows import Case
 from app.audit.cases_replay import Heard, Replay
 from app.audit.posts_replay import names_person, opened, posted, same_person
-from app.cases import charging, correcting, posting, terms, watching
-from app.cases.ending import procedures_of
+from app.cases import charging
+from app.cases.deadlines import terms, watcher
+from app.cases.ending.ending import procedures_of
+from app.cases.stages import correcting, posting
 from app.errors import NoMandateForStage
 from app.procedure import rules, views
 from app.procedure.loading import rulebook
@@ -193,7 +195,7 @@ def recounted(replay: Replay, heard: Heard) -> None:
     move = correcting.redated(case.state(), _texts(case), calendar, was=case.row["status"])
     if not move.opened or calendar.version != replay.registers.calendar:
         replay.find("PROCEDURE_BROKEN", heard, "there was nothing to count anew, or by another calendar")
-    replay.said(heard, {"was": watching.dated_before(_texts(case), move)})
+    replay.said(heard, {"was": watcher.dated_before(_texts(case), move)})
     replay.follow(heard, move, acts=False)
 
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.access.consent import is_consented, is_signed, recovery_text
-from app.access.registration import AUTH, GIVING, REQUIRED, SIGN, entries_of
+from app.access.registers.consent import is_consented, is_signed, recovery_text
+from app.access.registers.registration import AUTH, GIVING, REQUIRED, SIGN, entries_of
 from app.audit.operator_acts import SIGNED, require_operator_signed
 from app.audit.signed_entries import KnownRegisters, SignedEntries
 from app.ledger.parts import unb64u
-from app.ledger.report import NOT_CHECKED, Report
-from app.ledger.verify_leaves import BOUND, ERASURES, PRODUCTION, SIGNED_RULES
+from app.verifier.leaves import BOUND, ERASURES, PRODUCTION, SIGNED_RULES
+from app.verifier.report import NOT_CHECKED, Report
 
 OPERATOR = "operator"
 TWO_OPERATORS = 2

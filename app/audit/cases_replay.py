@@ -7,20 +7,20 @@ from typing import Any
 
 from app.access import policy
 from app.access.caller import Caller
-from app.access.standing import KnownClient, KnownParty
-from app.access.standing import Snapshot as Known
+from app.access.registers.register_cache import KnownClient, KnownParty
+from app.access.registers.register_cache import Snapshot as Known
 from app.audit.case_rows import Case, day_of, plain
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
-from app.cases import projecting, showing
+from app.cases import projection, showing
 from app.errors import DomainError
 from app.ledger.append import Appended
 from app.ledger.canonical import instant
-from app.ledger.report import Report
 from app.procedure import rules, views
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.procedure.rules import Move
+from app.verifier.report import Report
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
@@ -174,10 +174,10 @@ class Replay:
     def follow(self, heard: Heard, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True) -> None:
         """Stages that the move opened, dated anew or dropped, and the row of the case; the leaf must have said the same."""
         case, entry = self.case(heard), heard.entry
-        opened = projecting.dated(move, self.calendar(heard), case.stages.values(), heard.day)
+        opened = projection.dated(move, self.calendar(heard), case.stages.values(), heard.day)
         begun = {k: instant(s["opened_at"]) for k, s in case.stages.items() if s["status"] == "open"}
         owners = self.owners(heard, case, move)
-        left = projecting.in_leaf(move, opened, begun, owners, self.calendar(heard))
+        left = projection.in_leaf(move, opened, begun, owners, self.calendar(heard))
         if "calendar" not in heard.members:  # an entry from before a leaf named it
             del left["calendar"]
         self.said(heard, {**{n: case.row[n] for n in ("number", "procedure", "election")}, **left})
@@ -189,13 +189,13 @@ class Replay:
         case.row |= changes or {}
         self.touch(heard, acts=acts)
 
-    def _opened(self, case: Case, move: Move, one: projecting.Dated, entry: Appended) -> None:
-        row = plain(projecting.opened_row(case.row["id"], move.case, one, entry))
+    def _opened(self, case: Case, move: Move, one: projection.Dated, entry: Appended) -> None:
+        row = plain(projection.opened_row(case.row["id"], move.case, one, entry))
         running = case.stages.get((row["stage"], row["round"]))
         if running is None:
             case.stages[row["stage"], row["round"]] = row | dict.fromkeys(UNPOSTED)
         else:
-            running.update({c: row[c] for c in projecting.RECLOCKED})
+            running.update({c: row[c] for c in projection.RECLOCKED})
 
     def _row(self, heard: Heard, case: Case, move: Move) -> None:
         stages, employer = rulebook().procedures[move.case.procedure].stages, move.case.agency_code
@@ -205,8 +205,8 @@ class Replay:
             "agency_code": employer,
             "status": move.status,
             "conditions": rules.conditions(rulebook(), move.case),
-            "open_stages": projecting.open_codes(move.case),
-            "closed_at": projecting.closed_at(move, case.row.get("closed_at"), heard.entry),
+            "open_stages": projection.open_codes(move.case),
+            "closed_at": projection.closed_at(move, case.row.get("closed_at"), heard.entry),
         }
 
     def owners(self, heard: Heard, case: Case, move: Move) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Error
 
 from app.audit.snapshot import Snapshot
-from app.ledger.report import Report
+from app.verifier.report import Report
 
 Expected = dict[tuple[Any, ...], dict[str, Any]]
 

@@ -23,12 +23,12 @@ from app.ledger import origin
 from app.ledger.append import Appended
 from app.ledger.merkle import leaf_hash
 from app.ledger.origin import ACCESS, CASES, LOGS
-from app.ledger.report import NOT_CHECKED, NOT_YET, Report
-from app.ledger.verify import Witnessed, check_order, check_times
-from app.ledger.verify_leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.vault.keys import VaultKeys
+from app.verifier.leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
+from app.verifier.report import NOT_CHECKED, NOT_YET, Report
+from app.verifier.verify import Witnessed, check_order, check_times
 
 Tick = Callable[[str, int], None]
 ROWS = """

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.audit.snapshot import Snapshot
-from app.ledger.report import Report
+from app.verifier.report import Report
 
 FILE = Path(__file__).with_name("guards.txt")
 # Roles of ours; anybody else with a right, a setting or a membership here is named.

@@ -10,8 +10,8 @@ from app.audit.case_rows import Case, case_row
 from app.audit.cases_replay import Heard, Replay
 from app.audit.posts_replay import empty, fits_phase
 from app.cases import charging
-from app.cases.past import Deciders, PastPost, walked
-from app.cases.projecting import in_leaf
+from app.cases.projection import in_leaf
+from app.imports.replay import Deciders, PastPost, walked
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.roles import Mandate

@@ -8,11 +8,11 @@ from typing import Any
 from app.audit.snapshot import Snapshot
 from app.ledger.merkle import EMPTY_ROOT, leaf_hash
 from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_note, signed_at
-from app.ledger.report import Report
 from app.ledger.signer import Signed
 from app.ledger.tiles import WIDTH, Tile
-from app.ledger.verify import Witnessed, check_note
-from app.ledger.verify_tree import TreeCheck
+from app.verifier.report import Report
+from app.verifier.tree import TreeCheck
+from app.verifier.verify import Witnessed, check_note
 
 Tick = Callable[[int], None]
 NOTES = "SELECT size, note, previous FROM published WHERE log = %s ORDER BY size"

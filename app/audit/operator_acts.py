@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from app.access import signed_base
-from app.access.signed_base import SignedBase
+from app.access.signatures import signed_base
+from app.access.signatures.signed_base import SignedBase
 from app.admin.changes import NAMES
 from app.admin.requests import APPROVED, DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen, change_hash
 from app.audit.signed_entries import Members, SignedEntries

@@ -7,15 +7,15 @@ import httpx
 
 from app import clock
 from app.audit.fetching import CannotCheckError, Fetcher
-from app.audit.remembering import Memory
+from app.audit.trust_store import Memory
 from app.ledger.merkle import HASH, leaf_hash
 from app.ledger.note import NoteError, VerifierKey, read_checkpoint, read_note, read_vkey
 from app.ledger.origin import ACCESS, CASES, LOGS
-from app.ledger.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, Report
 from app.ledger.tiles import WIDTH, Tile, number_path, split
-from app.ledger.verify import Witnessed, check_note, check_times
-from app.ledger.verify_leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing, read_bundle
-from app.ledger.verify_tree import TreeCheck, tiles_of
+from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing, read_bundle
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, Report
+from app.verifier.tree import TreeCheck, tiles_of
+from app.verifier.verify import Witnessed, check_note, check_times
 
 Tick = Callable[[int], None]
 LARGEST_LOG = 10**10

@@ -8,7 +8,8 @@ from typing import Any
 from app.access import policy
 from app.audit.case_rows import Case, case_row, plain
 from app.audit.cases_replay import Heard, Members, Replay
-from app.cases import charging, posting, projecting, showing
+from app.cases import charging, projection, showing
+from app.cases.stages import posting
 from app.errors import DomainError
 from app.ledger.canonical import instant
 from app.procedure import rules
@@ -35,11 +36,11 @@ def opened(replay: Replay, heard: Heard) -> None:
     move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1, members["party"])
     replay.cases[members["case"]] = case = Case(case_row(members, summary, received, heard.entry))
     first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
-    due = projecting.due_of(procedure, move.case, first, replay.calendar(heard))
+    due = projection.due_of(procedure, move.case, first, replay.calendar(heard))
     said = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
     replay.said(heard, said)
-    row = projecting.opened_row(case.row["id"], move.case, projecting.Dated(first, due), heard.entry)
-    posted_ = projecting.posted_row(dict(facts), members["outcome"], members["party"], 1, heard.entry)
+    row = projection.opened_row(case.row["id"], move.case, projection.Dated(first, due), heard.entry)
+    posted_ = projection.posted_row(dict(facts), members["outcome"], members["party"], 1, heard.entry)
     case.stages[members["stage"], 1] = plain(row | posted_)
     replay.follow(heard, move)
 
@@ -75,7 +76,7 @@ def posted(replay: Replay, heard: Heard) -> None:
         charging.require_phase_of_post(case, state, heard.content)
     state = replace(state, agency_code=summary["agency_code"])
     move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
-    row = projecting.posted_row(facts, members["outcome"], members["party"], members["seq"], heard.entry)
+    row = projection.posted_row(facts, members["outcome"], members["party"], members["seq"], heard.entry)
     case.stages[members["stage"], members["round"]].update(plain(row))
     changes = {"subject_entry_id": heard.entry.id, "identified": True} if names_person(members) else {}
     if summary["identified"] != (case.row["identified"] or bool(changes)):

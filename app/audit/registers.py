@@ -15,12 +15,12 @@ from app.cases import part_schemas
 from app.clock import day_of
 from app.ledger.origin import CASES, LOGS
 from app.ledger.parts import unb64u
-from app.ledger.report import NOT_CHECKED, Report
-from app.ledger.verify_leaves import PRODUCTION
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 from app.reference import calendar
 from app.reference.calendar import Revision, days_hash
+from app.verifier.leaves import PRODUCTION
+from app.verifier.report import NOT_CHECKED, Report
 
 Facts = Mapping[str, Any]
 START = datetime.min.replace(tzinfo=UTC)

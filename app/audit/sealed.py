@@ -8,10 +8,10 @@ from typing import Any
 
 from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
-from app.ledger.report import Report
 from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.persons import forms, mentioned
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
+from app.verifier.report import Report
 
 Form = tuple[str, str, str]  # case, kind and plain value of a name or number
 MENTIONING = {"stage.posted", "stage.corrected"}

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app.access import signed_base
-from app.access.signed_base import SignedBase
+from app.access.signatures import signed_base
+from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
 from app.audit.signed_entries import SignedEntries
 from app.audit.signed_words import require_said
-from app.cases.many import MOST, item_key
+from app.cases.bulk.bulk import MOST, item_key
 from app.cases.sealing import unmasked
 from app.ledger.parts import unb64u
-from app.ledger.report import NOT_CHECKED, Report
-from app.ledger.verify_leaves import PRODUCTION, SIGNED_RULES
+from app.verifier.leaves import PRODUCTION, SIGNED_RULES
+from app.verifier.report import NOT_CHECKED, Report
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from app.access import signed_base
-from app.access.consent import is_signed
-from app.access.registration import SIGN
-from app.access.signed_base import SignedBase
+from app.access.registers.consent import is_signed
+from app.access.registers.registration import SIGN
+from app.access.signatures import signed_base
+from app.access.signatures.signed_base import SignedBase
 from app.audit.compare import Expected
 from app.ledger.parts import sha256
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.cases.bodies import MODELS
-from app.cases.opening import account, outline, overrides
+from app.cases.opening.opening import account, outline, overrides
 from app.cases.schemas import NewCase, Reasoned
 from app.procedure.loading import rulebook
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row, tuple_row
 
-from app.database import SERVICE
+from app.database.sessions import SERVICE
 
 CHUNK = 4096
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx
 
-from app import clock, keyfiles
+from app import clock
 from app.audit.fetching import CannotCheckError, Fetcher
-from app.audit.remembering import Memory, recall
+from app.audit.trust_store import Memory, recall
+from app.database import key_files
 from app.ledger import logkeys
 from app.ledger.logkeys import NoteKey
 from app.ledger.merkle import EMPTY_ROOT, ProofError, verify_consistency
@@ -45,7 +46,7 @@ class Witness:
     def look(self, log: str) -> Checkpoint:
         """One look at one log, by one process at a time: what another one remembered since is read first."""
         assert self.memory.path is not None
-        with keyfiles.locked(self.memory.path):
+        with key_files.locked(self.memory.path):
             self.memory.reread()
             return self._look(log)
 
@@ -111,7 +112,7 @@ class Witness:
         path = self.memory.path.with_name(f"{self.memory.path.name}.evidence-{log}-{clock.real():%Y%m%dT%H%M%S%f}.json")
         said: dict[str, Any] = {"log": log, "why": why, "vkey": str(self.memory.keys[log]), "proof": proof}
         said |= {"remembered": self.memory.notes[log], "shown": str(note)}
-        keyfiles.replace(path, json.dumps(said, indent=1).encode())
+        key_files.replace(path, json.dumps(said, indent=1).encode())
         return path
 
     def _post(self, log: str, note: Note, at: int) -> None:

@@ -8,10 +8,10 @@ from datetime import date
 from typing import Any
 
 from app import clock
-from app.cases import naming
+from app.cases import unsealed_texts
 from app.cases.bodies import MODELS
 from app.errors import Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
-from app.problems import FLAWS
+from app.http.problems import FLAWS
 from app.procedure.identity import nik_flaw, nip_flaw
 from app.procedure.loading import rulebook
 from app.procedure.model import Rulebook, Stage
@@ -58,7 +58,7 @@ def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
     late = [f"{known_of}/{n}" for n, v in body.items() if _is_late(n, v)]
     if late:
         raise ValidationFailed(*(in_future(pointer) for pointer in late))
-    naming.require_no_numbers(naming.unsealed(body, known_of))
+    unsealed_texts.require_no_numbers(unsealed_texts.unsealed(body, known_of))
     letter, received = body.get("letter_date"), body.get("letter_received_on")
     if letter and received and _day(received) < _day(letter):
         raise ValidationFailed(before_letter(f"{known_of}/letter_received_on"))

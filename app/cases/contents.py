@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from app.database import Session, Statement
+from app.database.sessions import Session, Statement
 from app.vault.keys import VaultKeys
 from app.vault.opening import COLUMNS, JOINED, show_row
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.access.caller import Caller
 from app.cases.visibility import VISIBLE, seen_by
-from app.database import Session, Statement
+from app.database.sessions import Session, Statement
 from app.errors import IdempotencyKeyReused, IfMatchRequired, LedgerQuarantined, RequestInProgress, StaleVersion
 from app.ledger.parts import derive, expand
 from app.procedure.loading import rulebook

@@ -14,7 +14,7 @@ from app import clock
 from app.cases.bodies import MODELS, AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, StageBody, String, Text
 from app.cases.models import PartSchema
 from app.cases.schemas import ProvinceCode, RegencyCode, Reporter
-from app.database import Session, Statement, Together
+from app.database.sessions import Session, Statement, Together
 from app.ledger.append import append
 from app.ledger.canonical import canonical
 from app.ledger.parts import Schema, b64u

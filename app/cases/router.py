@@ -6,11 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 
 from app.access.caller import Caller, needs
-from app.cases import ending, listing, looking, posting, queues, reading, terms
-from app.cases.act import InSteps, Looking, Writing
-from app.cases.bulk_routes import add_reports, add_stage_posts
+from app.cases.bulk.routes import add_reports, add_stage_posts
+from app.cases.context import InSteps, Looking, Writing
+from app.cases.deadlines import queues, terms
 from app.cases.due_schemas import DeadlineList, Worklist
-from app.cases.listing import Filters
+from app.cases.ending import ending
+from app.cases.reading import accesses, lists, one_case
+from app.cases.reading.lists import Filters
 from app.cases.refusals import (
     CaseNotClosed,
     ExtensionNotAllowed,
@@ -33,7 +35,8 @@ from app.cases.schemas import (
     TransferBody,
     Written,
 )
-from app.cases.stage_routes import REFUSED_POST, add_corrections, add_opening, add_stage_routes
+from app.cases.stages import posting
+from app.cases.stages.routes import REFUSED_POST, add_corrections, add_opening, add_stage_routes
 from app.errors import (
     AccessNotRecorded,
     InsufficientScope,
@@ -45,8 +48,8 @@ from app.errors import (
     ValidationFailed,
 )
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.problems import problems
 from app.http.route import GuardedRoute
-from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 Reader = Annotated[Caller, needs("cases:read")]
@@ -58,7 +61,7 @@ REFUSED_LIST = (*REFUSED, InvalidCursor)
 @router.get("/v1/cases/{case_id}", operation_id="read_case", response_model=CaseView, responses=problems(*REFUSED))
 async def read_case(case_id: UUID, _: Reader, look: Looking) -> CaseView:
     """One case: header, stages, whose turn it is and what may be decided. Identity needs its scope, X-Purpose and a part in the case."""
-    case = await reading.show_case(look, case_id)
+    case = await one_case.show_case(look, case_id)
     look.response.headers["ETag"] = f'"{case.version}"'
     return case
 
@@ -79,7 +82,7 @@ async def list_cases(
     cursor: Cursor = None,
 ) -> CaseList:
     """The cases the caller's party sees, newest first."""
-    return await listing.list_cases(look, filters, limit, cursor)
+    return await lists.list_cases(look, filters, limit, cursor)
 
 
 @router.get("/v1/worklist", operation_id="read_worklist", response_model=Worklist, responses=problems(*REFUSED_LIST))
@@ -123,7 +126,7 @@ async def search_cases(
     cursor: Cursor = None,
 ) -> CaseList:
     """The cases of one person, by NIP, NIK or name, exact. X-Purpose is required; what is looked for stands in no URL and no log."""
-    return await listing.search(look, body, limit, cursor)
+    return await lists.search(look, body, limit, cursor)
 
 
 @router.get(
@@ -134,7 +137,7 @@ async def search_cases(
 )
 async def read_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> StageView:
     """The caller's view of a stage: full, summary or status, as the procedure's data decide."""
-    return await reading.show_stage(look, case_id, stage)
+    return await one_case.show_stage(look, case_id, stage)
 
 
 @router.post(
@@ -229,7 +232,7 @@ async def read_history(
     case_id: UUID, _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> History:
     """Every entry of the case in order, with its leaf hash and its place in the log."""
-    return await reading.history(look, case_id, limit, cursor)
+    return await one_case.history(look, case_id, limit, cursor)
 
 
 @router.get(
@@ -242,7 +245,7 @@ async def read_accesses(
     case_id: UUID, _: Auditor, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> AccessList:
     """Who looked at a case, or tried to, newest first. This look is recorded too."""
-    return await looking.accesses(look, case_id, limit, cursor)
+    return await accesses.accesses(look, case_id, limit, cursor)
 
 
 @router.get(
@@ -251,12 +254,12 @@ async def read_accesses(
 async def read_audit_events(
     _: Auditor,
     look: Looking,
-    filters: Annotated[looking.Filters, Depends()],
+    filters: Annotated[accesses.Filters, Depends()],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> AccessList:
     """Reads, posts, refusals, tokens: the whole trail, newest first. This look is recorded too."""
-    return await looking.events(look, filters, limit, cursor)
+    return await accesses.events(look, filters, limit, cursor)
 
 
 @router.post(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app.cases.act import Act
+from app.cases.context import Act
 from app.cases.part_schemas import schemas
-from app.database import Together
+from app.database.sessions import Together
 from app.ledger import origin
 from app.ledger.origin import CASES
 from app.ledger.parts import b64u, unb64u

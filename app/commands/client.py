@@ -20,7 +20,7 @@ from app.commands.credentials import (
     write_config,
 )
 from app.commands.desk import desk_of
-from app.ledger.report import printable
+from app.ledger.terminal import printable
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
 

@@ -10,12 +10,13 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import httpx
 
-from app import clock, keyfiles
-from app.access import jwks, jwts
-from app.access.consent import sign_consent
-from app.access.proving import ASSERTION, TYPE
-from app.access.signing import SigningClient
-from app.ledger.report import printable
+from app import clock
+from app.access.registers.consent import sign_consent
+from app.access.signatures.signing import SigningClient
+from app.access.tokens import jwks, jwts
+from app.access.tokens.client_authentication import ASSERTION, TYPE
+from app.database import key_files
+from app.ledger.terminal import printable
 
 CONFIG = "client.json"
 ATTEMPT = "attempt.json"  # of a registration that was not answered yet
@@ -65,7 +66,7 @@ class Client:
         return granted(self.config.url, form | ({"scope": scope} if scope else {}))
 
     def assertion(self) -> str:
-        pem, me = keyfiles.read(self.key("auth")), self.config.client_id
+        pem, me = key_files.read(self.key("auth")), self.config.client_id
         claims: dict[str, Any] = {"iss": me, "sub": me, "aud": self.config.issuer, "jti": uuid4().hex}
         claims |= {"exp": int(clock.real().timestamp()) + LIVES}
         return jwts.sign(claims, ASSERTION, self.config.kids["auth"], pem.decode())
@@ -113,12 +114,12 @@ def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[st
                 f"{folder} holds the keys of another attempt: say just the same again, or give another folder."
             )
         fresh = FRESH if said.items() >= FRESH.items() else {}
-        keyfiles.replace(note, json.dumps(dict(attempt) | fresh).encode())
+        key_files.replace(note, json.dumps(dict(attempt) | fresh).encode())
     elif attempt is not None:
-        keyfiles.replace(note, json.dumps(attempt).encode())
+        key_files.replace(note, json.dumps(attempt).encode())
     found = {}
     for purpose in PURPOSES:
-        pem = keyfiles.read_or_make(folder / f"{purpose}.pem", jwks.new_pem)
+        pem = key_files.read_or_make(folder / f"{purpose}.pem", jwks.new_pem)
         found[purpose] = jwks.public(jwks.read_pem(pem))
     return found
 
@@ -132,7 +133,7 @@ def free_if_never_registered(folder: Path) -> Iterator[None]:
         yield
     except NeverRegisteredError:
         if json.loads((folder / ATTEMPT).read_text()).items() >= FRESH.items():
-            keyfiles.replace(folder / ATTEMPT, json.dumps(FRESH).encode())
+            key_files.replace(folder / ATTEMPT, json.dumps(FRESH).encode())
             raise
         for name in (*(f"{purpose}.pem" for purpose in PURPOSES), ATTEMPT):
             (folder / name).unlink()
@@ -146,13 +147,13 @@ def registration_key(public: dict[str, str]) -> UUID:
 
 def write_config(folder: Path, config: Config) -> None:
     """From now on it is a client's folder."""
-    keyfiles.replace(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
+    key_files.replace(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
     (folder / ATTEMPT).unlink(missing_ok=True)
 
 
 def consent_of(folder: Path, client_id: str, kids: list[str]) -> dict[str, str]:
     """The word of the party whose signing key lies in the folder."""
-    return sign_consent(jwks.read_pem(keyfiles.read(folder / "sign.pem")), client_id, kids)
+    return sign_consent(jwks.read_pem(key_files.read(folder / "sign.pem")), client_id, kids)
 
 
 def jwk_body(public: dict[str, str]) -> dict[str, Any]:

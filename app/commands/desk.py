@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 
 from app.commands.credentials import Client, Config, NeverRegisteredError, granted
-from app.ledger.report import printable
+from app.ledger.terminal import printable
 from app.settings import Settings
 
 

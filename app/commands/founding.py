@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from app import clock
-from app.access.registration import key_facts
+from app.access.registers.registration import key_facts
 from app.admin import founding
 from app.admin.founding import FoundedError
+from app.commands.command_context import OPERATOR, opened, reached
 from app.commands.credentials import Config, make_keys, write_config
-from app.commands.doing import OPERATOR, opened, reached
-from app.database import SERVICE
-from app.ledger.report import printable
+from app.database.sessions import SERVICE
+from app.ledger.terminal import printable
 from app.procedure.loading import rulebook
 from app.settings import Settings
 

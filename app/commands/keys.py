@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from app.access import keys as token_keys
-from app.commands.doing import OPERATOR, opened, reached, vault
-from app.database import Database
+from app.access.tokens import keys as token_keys
+from app.commands.command_context import OPERATOR, opened, reached, vault
+from app.database.sessions import Database
 from app.ledger import origin
 from app.ledger.origin import LOGS
 from app.ledger.promise import Receipts

@@ -7,20 +7,21 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from app import clock, roles
-from app.audit import restoring
-from app.audit.restoring import Loss, NotRestoredError
-from app.commands.doing import OPERATOR, opened, reached
-from app.database import SERVICE, Together
-from app.keyfiles import KeyFolderError
+from app import clock
+from app.commands.command_context import OPERATOR, opened, reached
+from app.database import roles
+from app.database.key_files import KeyFolderError
+from app.database.sessions import SERVICE, Together
 from app.ledger.append import append
-from app.ledger.one_file import verifier as one_file
 from app.ledger.origin import LOGS
-from app.ledger.report import printable
 from app.ledger.sequencer import LOCK
 from app.ledger.signer import Signer
+from app.ledger.terminal import printable
 from app.publication import exporting
+from app.recovery import restoring
+from app.recovery.restoring import Loss, NotRestoredError
 from app.settings import Settings
+from app.verifier.one_file import verifier as one_file
 
 app = typer.Typer(no_args_is_help=True, help="The log as files, and what to do when it is quarantined.")
 

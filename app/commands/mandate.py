@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from app.access.standing import Standing
-from app.cases import handing_over
-from app.cases.handing_over import HandedOver, NotPassingError
-from app.cases.watching import system
-from app.commands.doing import opened, reached
-from app.database import SERVICE
+from app.access.registers.register_cache import Standing
+from app.cases.deadlines.watcher import system
+from app.cases.ending import succession
+from app.cases.ending.succession import HandedOver, NotPassingError
+from app.commands.command_context import opened, reached
+from app.database.sessions import SERVICE
 from app.reference import calendar
 from app.settings import Settings
 
@@ -48,12 +48,12 @@ def transfer(
 async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> list[HandedOver]:
     async with opened(url) as database:
         author = system(await Standing(database, sandbox=Settings().sandbox).current())
-        handing_over.require_passing(role, author)
+        succession.require_passing(role, author)
         async with database.reading(SERVICE) as session:
-            calendars, count = await calendar.load(session), await handing_over.waiting(session, role)
+            calendars, count = await calendar.load(session), await succession.waiting(session, role)
         done = []
         with typer.progressbar(length=count, label="cases") as bar:
-            async for one in handing_over.hand_over(database, author, calendars.current, role, execute=execute):
+            async for one in succession.hand_over(database, author, calendars.current, role, execute=execute):
                 done.append(one)
                 _write(report, one)
                 bar.update(1)

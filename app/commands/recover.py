@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from app import clock
-from app.access import jwks
-from app.access.consent import recovery_text, signed_text
-from app.access.registration import key_facts
+from app.access.registers.consent import recovery_text, signed_text
+from app.access.registers.registration import key_facts
+from app.access.tokens import jwks
 from app.admin import recovering
 from app.admin.recovering import NotRecoveredError
+from app.commands.command_context import OPERATOR, opened, reached
 from app.commands.credentials import Client, Config, make_keys, write_config
-from app.commands.doing import OPERATOR, opened, reached
-from app.database import SERVICE
+from app.database.sessions import SERVICE
 from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The way back where nobody can act.")

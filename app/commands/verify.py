@@ -14,21 +14,23 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app import reaching
 from app.audit import database as inside
 from app.audit.fetching import CannotCheckError
 from app.audit.log_rows import Trust
 from app.audit.outside import Outside
-from app.audit.remembering import Memory, recall
 from app.audit.snapshot import snapshot
-from app.keyfiles import KeyFolderError
-from app.ledger import origin, verify_bundle
+from app.audit.trust_store import Memory, recall
+from app.database import connect
+from app.database.key_files import KeyFolderError
+from app.ledger import origin
 from app.ledger.note import COSIGNATURE, ED25519, NoteError, read_vkey
 from app.ledger.origin import LOGS
-from app.ledger.report import COULD_NOT, NOT_CHECKED, Report, lines, printable
 from app.ledger.signer import Signer
+from app.ledger.terminal import printable
 from app.ledger.witnesses import Policy, read_policy
 from app.settings import Settings
+from app.verifier import bundle as bundles
+from app.verifier.report import COULD_NOT, NOT_CHECKED, Report, lines
 
 SETTLED = 0.5
 Vkeys = Annotated[
@@ -91,7 +93,7 @@ def _verify(
     """By whichever way was asked for."""
     if bundle is not None:
         keys = [*memory.keys.values(), *policy.keys]
-        return verify_bundle.check(bundle.read_bytes(), keys, policy.quorum or None)
+        return bundles.check(bundle.read_bytes(), keys, policy.quorum or None)
     settings = Settings()
     origin.be(settings.log_origin)
     if url is not None:
@@ -117,7 +119,7 @@ def _outside(url: str, memory: Memory, policy: Policy, token: str | None, party:
 
 
 def _inside(db: str, memory: Memory, policy: Policy, settings: Settings, party: str | None) -> Report:
-    with reaching.database(settings) as found:
+    with connect.database(settings) as found:
         url = found.reader if db == "local" else db
         trust, doubt = _trust(memory, policy, settings, url)
         vault = settings.keys if (settings.keys / "vault").is_dir() else None
@@ -147,7 +149,7 @@ def _trust(memory: Memory, policy: Policy, settings: Settings, url: str) -> tupl
 
 
 @contextmanager
-def _bar(what: str, total: int | None) -> Iterator[verify_bundle.Tick]:
+def _bar(what: str, total: int | None) -> Iterator[bundles.Tick]:
     """Long work shows how far it is; on a terminal only."""
     console = Console(stderr=True, quiet=not os.isatty(2))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -9,10 +9,10 @@ import typer
 
 from app.audit.fetching import CannotCheckError
 from app.audit.witness import ForkSeenError, Witness, begin, witness_key
-from app.keyfiles import KeyFolderError
+from app.database.key_files import KeyFolderError
 from app.ledger.note import NoteError, read_vkey
 from app.ledger.origin import LOGS
-from app.ledger.report import printable
+from app.ledger.terminal import printable
 
 
 def witness(

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from app.cases.act import Look
+from app.cases.context import Look
 from app.cases.visibility import VISIBLE, seen_by
-from app.database import Statement
+from app.database.sessions import Statement
 from app.ledger import published
 from app.ledger.canonical import read_leaf
 from app.ledger.origin import CASES

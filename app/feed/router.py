@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.access.caller import Caller, needs
-from app.cases.act import Looking
+from app.cases.context import Looking
 from app.errors import AccessNotRecorded, InsufficientScope, ValidationFailed
 from app.feed import events
 from app.feed.events import EventList
 from app.http.paging import DEFAULT_LIMIT, Limit
+from app.http.problems import problems
 from app.http.route import GuardedRoute
-from app.problems import problems
 
 router = APIRouter(route_class=GuardedRoute, tags=["feed"])
 After = Annotated[int, Query(ge=-1, lt=2**63, description="`next_after` of the last answer; -1: from the beginning.")]

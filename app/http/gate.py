@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import DomainError, MethodNotAllowed, Overloaded, UnsupportedMediaType
-from app.http import arriving
-from app.http.arriving import Places
-from app.wire_errors import HeadersTooLarge, HeaderTwice, UriTooLong
+from app.http import request_bodies
+from app.http.refusals import HeadersTooLarge, HeaderTwice, UriTooLong
+from app.http.request_bodies import Places
 
 LONGEST_URI = 4096
 MOST_HEADERS = 64
@@ -59,8 +59,8 @@ class Gate:
             await send(message)
 
         try:
-            async with asyncio.timeout(arriving.REQUEST_SECONDS) as limit:
-                await self.app(scope, arriving.Patient(scope, receive, self.places, limit), sending)
+            async with asyncio.timeout(request_bodies.REQUEST_SECONDS) as limit:
+                await self.app(scope, request_bodies.Patient(scope, receive, self.places, limit), sending)
         except TimeoutError:
             if started:
                 raise

@@ -3,7 +3,7 @@
 from sqlalchemy import Double
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database import Base
+from app.database.sessions import Base
 
 
 class RateLimit(Base):

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, insert
 
-from app.database import Statement, Together
+from app.database.sessions import Statement, Together
 from app.ledger import origin
 from app.ledger.canonical import instant, leaf_bytes
 from app.ledger.merkle import leaf_hash

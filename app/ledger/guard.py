@@ -5,9 +5,9 @@ from typing import Any
 
 from app.ledger import origin, storage
 from app.ledger.merkle import EMPTY_ROOT
-from app.ledger.report import printable
 from app.ledger.signer import Signer
 from app.ledger.storage import Connection, Head
+from app.ledger.terminal import printable
 from app.ledger.tiles import edge_from, edge_tiles
 
 log_ = logging.getLogger("sbt.ledger")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app import keyfiles
+from app.database import key_files
 from app.ledger.note import ED25519, VerifierKey, key_of
 
 
@@ -19,8 +19,8 @@ class NoteKey:
 
 def read(path: Path, name: str, *, make: bool, kind: int = ED25519) -> NoteKey:
     """`make`: made where absent (a sandbox, `sbt keys init`); else FileNotFoundError."""
-    raw = keyfiles.read_or_make(path, keyfiles.random_key) if make else keyfiles.read(path)
-    if len(raw) != keyfiles.KEY_BYTES:
-        raise keyfiles.KeyFolderError(f"{path} is no Ed25519 key")
+    raw = key_files.read_or_make(path, key_files.random_key) if make else key_files.read(path)
+    if len(raw) != key_files.KEY_BYTES:
+        raise key_files.KeyFolderError(f"{path} is no Ed25519 key")
     private = Ed25519PrivateKey.from_private_bytes(raw)
     return NoteKey(private, key_of(private, name, kind))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from app.database import Session, Statement
+from app.database.sessions import Session, Statement
 from app.ledger import proofs
 from app.ledger.merkle import HASH, ProofError
 from app.ledger.note import Checkpoint, Note, read_checkpoint, read_note

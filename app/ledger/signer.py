@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from app import keyfiles
+from app.database import key_files
 from app.ledger import logkeys, origin
 from app.ledger.merkle import EMPTY_ROOT, ProofError, verify_consistency
 from app.ledger.note import Checkpoint, Note, VerifierKey, sign
@@ -32,9 +32,9 @@ class Signer:
         self._file = folder / "log" / f"{log}.json"
         self._key = logkeys.read(folder / "log" / f"{log}.key", origin.of(log), make=make)
         if make:  # two processes that start together agree on the id: whose file is there first
-            keyfiles.read_or_make(self._file, lambda: _text(Signed(uuid4(), 0, EMPTY_ROOT)))
+            key_files.read_or_make(self._file, lambda: _text(Signed(uuid4(), 0, EMPTY_ROOT)))
         elif not self._file.exists():
-            raise keyfiles.KeyFolderError(f"{self._file} is not there: what was signed is not known")
+            raise key_files.KeyFolderError(f"{self._file} is not there: what was signed is not known")
         self.last = self._read()
 
     @property
@@ -42,11 +42,11 @@ class Signer:
         return self._key.verifier
 
     def _read(self) -> Signed:
-        said = json.loads(keyfiles.read(self._file))
+        said = json.loads(key_files.read(self._file))
         return Signed(UUID(said["log_id"]), said["size"], unb64u(said["root"]))
 
     def _remember(self, signed: Signed) -> None:
-        keyfiles.replace(self._file, _text(signed))
+        key_files.replace(self._file, _text(signed))
 
     def require_follows(self, checkpoint: Checkpoint, proof: list[bytes]) -> None:
         """Only what an RFC 6962 consistency proof connects to the last signed state."""

@@ -12,16 +12,15 @@ from fastapi import Response
 
 from app.access import policy
 from app.cases import showing
-from app.cases.act import Look
+from app.cases.context import Look
 from app.cases.part_schemas import Fields, Outline, Standing, fields_of
-from app.cases.reading import find
-from app.database import Session, Statement
+from app.cases.reading.one_case import find
+from app.database.sessions import Session, Statement
 from app.errors import NotFound
 from app.ledger import proofs, published
 from app.ledger.append import Appended
 from app.ledger.canonical import read_leaf
 from app.ledger.merkle import leaf_hash
-from app.ledger.one_file import verifier
 from app.ledger.origin import CASES
 from app.ledger.parts import b64u, commitments, salt
 from app.ledger.promise import Receipts
@@ -34,6 +33,7 @@ from app.procedure.views import FULL, STATUS, view_of
 from app.publication.receipts import covering
 from app.vault.opening import COLUMNS, JOINED, show_row
 from app.vault.seal import Opened
+from app.verifier.one_file import verifier
 
 ENTRIES = Statement(
     """

@@ -5,7 +5,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
-from app.database import NOBODY, Statement
+from app.database.sessions import NOBODY, Statement
 from app.errors import DomainError, Flaw, NotFound, ValidationFailed
 from app.http.route import read_whole
 from app.ledger import published

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.database import SERVICE, Database, Session, Statement
+from app.database.sessions import SERVICE, Database, Session, Statement
 from app.ledger import published
 from app.ledger.merkle import HASH
 from app.ledger.origin import CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path
-from app.ledger.verify_tree import tiles_of
+from app.verifier.tree import tiles_of
 
 Tick = Callable[[int], None]
 SEALED = Statement(

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from app.access import policy
 from app.access.caller import Caller
 from app.access.trail import recorded
-from app.database import Session, Statement
+from app.database.sessions import Session, Statement
 from app.errors import NotFound
 from app.ledger import proofs, published
 from app.ledger.append import Appended

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from app.access.caller import Caller, needs
-from app.cases.act import Looking
-from app.database import ReadSession, Statement
+from app.cases.context import Looking
+from app.database.sessions import ReadSession, Statement
 from app.errors import AccessNotRecorded, BodyTooLarge, InsufficientScope, NotFound, ValidationFailed
+from app.http.problems import problems
 from app.http.route import GuardedRoute
-from app.ledger.one_file import verifier
 from app.ledger.promise import WITHIN
-from app.problems import problems
 from app.publication import bundle, cosigning, receipts, serving
+from app.verifier.one_file import verifier
 
 router = APIRouter(route_class=GuardedRoute, tags=["ledger"])
 HEADS = Statement("SELECT name, origin, vkey FROM log ORDER BY name")

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.access.caller import Caller, needs
-from app.cases.act import Looking
+from app.cases.context import Looking
 from app.errors import InsufficientScope, UnknownReference, ValidationFailed
+from app.http.problems import problems
 from app.http.route import GuardedRoute
-from app.problems import problems
 from app.recap import statistics
 from app.recap.statistics import Statistics
 

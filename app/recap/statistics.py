@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from app import clock
-from app.cases.act import Look
 from app.cases.checks import unknown_code
+from app.cases.context import Look
 from app.cases.visibility import VISIBLE, seen_by
-from app.database import Session, Statement
+from app.database.sessions import Session, Statement
 from app.errors import UnknownReference
 from app.procedure.loading import rulebook
 from app.procedure.model import Measure

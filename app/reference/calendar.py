@@ -13,7 +13,7 @@ import holidays
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database import Database, Session, Statement, Together
+from app.database.sessions import Database, Session, Statement, Together
 from app.errors import DomainError, Flaw, ValidationFailed
 from app.ledger.append import append
 from app.ledger.canonical import canonical

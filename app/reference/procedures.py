@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database import Session, Statement, Together
+from app.database.sessions import Session, Statement, Together
 from app.ledger.append import append
 from app.procedure.loading import rulebook
 from app.reference.models import LoadedProcedure

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BeforeValidator
 
-from app.database import ReadSession, Statement
+from app.database.sessions import ReadSession, Statement
 from app.errors import NotFound, catalogue
 from app.http.conditional import Published, cached
 from app.http.days import day_text
+from app.http.problems import problems, slug
 from app.http.route import GuardedRoute
-from app.problems import problems, slug
 from app.procedure.charges import valid_on
 from app.procedure.loading import rulebook
 from app.procedure.model import Clock, Field, Outcome, Procedure, Stage, When

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app import keyfiles
+from app.database import key_files
 from app.ledger.parts import derive
 
 NONCE = 12
@@ -30,13 +30,13 @@ class VaultKeys:
 
     def _read(self, name: str) -> bytes:
         path = self._folder / name
-        return keyfiles.read_or_make(path, keyfiles.random_key) if self._make else keyfiles.read(path)
+        return key_files.read_or_make(path, key_files.random_key) if self._make else key_files.read(path)
 
     def _epoch(self, epoch: int) -> tuple[AESGCM, bytes]:
         if epoch not in self._epochs:
             try:
-                kek = keyfiles.read(self._file("kek", epoch))
-                index = keyfiles.read(self._file("index", epoch))
+                kek = key_files.read(self._file("kek", epoch))
+                index = key_files.read(self._file("index", epoch))
             except FileNotFoundError:
                 raise KeyDestroyedError(f"the keys of epoch {epoch} are not in {self._folder}") from None
             self._epochs[epoch] = (AESGCM(kek), index)
@@ -51,13 +51,13 @@ class VaultKeys:
     def make_epoch(self, epoch: int) -> None:
         """The files of an epoch; made already by a run that did not end: then those."""
         for kind in ("kek", "index"):
-            keyfiles.read_or_make(self._file(kind, epoch), keyfiles.random_key)
+            key_files.read_or_make(self._file(kind, epoch), key_files.random_key)
 
     def destroy_epoch(self, epoch: int) -> None:
         """Overwritten, then unlinked: whoever has an old dump has nothing to open it with. Backups of SBT_KEY_DIR must go too."""
         self._epochs.pop(epoch, None)
         for kind in ("kek", "index"):
-            keyfiles.destroy(self._file(kind, epoch))
+            key_files.destroy(self._file(kind, epoch))
 
     def epochs_on_disk(self) -> set[int]:
         return {int(path.stem) for path in (self._folder / "kek").glob("*.key")}
@@ -72,7 +72,7 @@ class VaultKeys:
         return hmac.new(self._actor, f"{party}\x1f{actor}".encode(), hashlib.sha256).digest()
 
     def wrap(self, epoch: int, key: bytes, place: bytes) -> bytes:
-        nonce = keyfiles.random_key()[:NONCE]
+        nonce = key_files.random_key()[:NONCE]
         return nonce + self._epoch(epoch)[0].encrypt(nonce, key, place)
 
     def unwrap(self, epoch: int, wrapped: bytes, place: bytes) -> bytes:

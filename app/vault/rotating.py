@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import bindparam, update
 
 from app import clock
-from app.database import SERVICE, Database, Session, Statement, Together
+from app.database.sessions import SERVICE, Database, Session, Statement, Together
 from app.ledger.append import append
 from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys

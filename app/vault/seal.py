@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.database import Statement, Together
+from app.database.sessions import Statement, Together
 from app.ledger.canonical import canonical
 from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u
 from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys

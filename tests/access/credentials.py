@@ -11,9 +11,9 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.access import jwks, jwts
-from app.access.proving import ASSERTION, TYPE
-from app.access.signing import SigningClient
+from app.access.signatures.signing import SigningClient
+from app.access.tokens import jwks, jwts
+from app.access.tokens.client_authentication import ASSERTION, TYPE
 from tests.house import House
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import embedded, roles
-from app.access import jwks, proving
-from app.access.jwts import BadJwtError
-from app.access.proving import ASSERTION, FARTHEST, LEEWAY, TYPE, OAuthError
-from app.access.registration import AUTH, SIGN
-from app.access.standing import KnownClient, KnownKey, KnownParty, Snapshot
+from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, Snapshot
+from app.access.registers.registration import AUTH, SIGN
+from app.access.tokens import client_authentication, jwks
+from app.access.tokens.client_authentication import ASSERTION, FARTHEST, LEEWAY, TYPE, OAuthError
+from app.access.tokens.jwts import BadJwtError
 from app.clock import real
+from app.database import embedded, roles
 from tests.access.credentials import KeyClient, assertion, b64, jwk_of, new_key, registered
 from tests.house import House, refusal
 
@@ -194,7 +194,7 @@ KNOWN = snapshot()
 
 def accepted(text: str) -> bool:
     try:
-        proving.read(text, KNOWN, ISSUER)
+        client_authentication.read(text, KNOWN, ISSUER)
     except OAuthError as error:
         if (error.error, error.status) != ("invalid_client", 401):
             raise
@@ -240,10 +240,10 @@ def test_both_accept_a_good_assertion() -> None:
 def test_the_times_of_an_assertion_hold_to_the_second(changes: dict[str, Any], *, holds: bool) -> None:
     claims = good() | {"exp": AT + 60} | changes
     if holds:
-        proving._require(claims, "mine", ISSUER, AT)
+        client_authentication._require(claims, "mine", ISSUER, AT)
     else:
         with pytest.raises(BadJwtError):
-            proving._require(claims, "mine", ISSUER, AT)
+            client_authentication._require(claims, "mine", ISSUER, AT)
 
 
 def test_a_jti_is_a_character_at_least_and_128_at_most() -> None:

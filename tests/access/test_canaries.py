@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app import matrix
-from app.procedure import situations as lives
+from app.matrix import cells
+from app.matrix import situations as lives
+from app.matrix.situations import Situation, situations
 from app.procedure.loading import rulebook
-from app.procedure.situations import Situation, situations
-from app.tables import METADATA
+from app.service.tables import METADATA
 from tests.access.credentials import registered
 from tests.access.test_matrix import DOCUMENT, NAME
 from tests.house import PPK_EMPLOYER, Case, House
@@ -105,9 +105,9 @@ def asking(house: House) -> Callable[..., httpx.Response]:
 
     def ask(method: str, party: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         mine = {n.replace("_", "-"): v for n, v in headers.items()}
-        if party == matrix.SUSPENDED:
+        if party == cells.SUSPENDED:
             mine |= {"Authorization": f"Bearer {token}"}
-        elif party != matrix.STRANGER:
+        elif party != cells.STRANGER:
             mine |= house.headers(NAME.get(party, party))
         return house.http.request(method, path, json=body, headers=mine)
 
@@ -128,14 +128,14 @@ def unzipped(answer: httpx.Response) -> str:
 def may_hear(party: str, found: Planted, operation: str, stage: str = "") -> set[str]:
     """As the matrix has it."""
     case = found.situation
-    if party in (matrix.STRANGER, matrix.SUSPENDED) or not lives.sees(party, case):
+    if party in (cells.STRANGER, cells.SUSPENDED) or not lives.sees(party, case):
         return set()
-    shown = matrix.expected(next(o for o in matrix.operations(DOCUMENT) if o.name == "read_case"), party, case).shows
+    shown = cells.expected(next(o for o in cells.operations(DOCUMENT) if o.name == "read_case"), party, case).shows
     person = {canary("subject-name-of-opening")} if "/subject/name" in shown else set()
     reporter = {canary("reporter-name"), canary("reporter-address"), "KENARI"} if "/report/reporter" in shown else set()
     account = {canary("account")} if "/incident/account" in shown else set()
     fields = {
-        code: {canary(n) for n in matrix.stage_members(party, case.stages[code], case) if n in found.stages[code]}
+        code: {canary(n) for n in cells.stage_members(party, case.stages[code], case) if n in found.stages[code]}
         for code in found.stages
     }
     return {
@@ -148,7 +148,7 @@ def may_hear(party: str, found: Planted, operation: str, stage: str = "") -> set
 def reads(found: Planted) -> Iterator[tuple[str, str, str]]:
     """Every GET there is: operation, stage, address."""
     case = found.case.id
-    for operation in matrix.operations(DOCUMENT):
+    for operation in cells.operations(DOCUMENT):
         if operation.method != "GET":
             continue
         if operation.name == "read_stage":
@@ -164,7 +164,7 @@ def reads(found: Planted) -> Iterator[tuple[str, str, str]]:
         )
 
 
-@pytest.mark.parametrize("party", matrix.parties())
+@pytest.mark.parametrize("party", cells.parties())
 def test_a_canary_is_heard_where_the_matrix_lets_it_and_nowhere_else(
     sung: Planted, asking: Callable[..., httpx.Response], party: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,11 +185,11 @@ def test_a_canary_is_heard_where_the_matrix_lets_it_and_nowhere_else(
 
 
 def shows(party: str, found: Planted) -> tuple[str, ...]:
-    read = next(o for o in matrix.operations(DOCUMENT) if o.name == "read_case")
-    return matrix.expected(read, party, found.situation).shows
+    read = next(o for o in cells.operations(DOCUMENT) if o.name == "read_case")
+    return cells.expected(read, party, found.situation).shows
 
 
-@pytest.mark.parametrize("party", matrix.parties())
+@pytest.mark.parametrize("party", cells.parties())
 def test_a_search_tells_a_canary_to_nobody(
     sung: Planted, asking: Callable[..., httpx.Response], party: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app import matrix
-from app.procedure.situations import Situation, sees, situations, view
+from app.matrix import cells
+from app.matrix.situations import Situation, sees, situations, view
 from app.procedure.views import FULL
-from app.tables import METADATA
+from app.service.tables import METADATA
 from tests.access.test_canaries import SONG, Planted, heard, reads, unzipped
 from tests.access.test_matrix import DOCUMENT, NAME
 from tests.house import Case, House, refusal
@@ -18,7 +18,7 @@ from tests.walks import body_for
 
 BAWASLU = {"penerimaan": "bawaslu", "kajian_awal": "bawaslu"}
 TASK_FORCE = {"pelaporan_publik": "bkn", "verifikasi_satgas": "bkn"}
-READERS = [p for p in matrix.parties() if p not in (matrix.STRANGER, matrix.SUSPENDED)]
+READERS = [p for p in cells.parties() if p not in (cells.STRANGER, cells.SUSPENDED)]
 
 
 @dataclass

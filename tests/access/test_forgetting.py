@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.access import forgetting
-from app.database import Database
+from app.access import expiry
+from app.database.sessions import Database
 from app.errors import Overloaded
 from tests.access.credentials import registered
 from tests.house import House
@@ -20,7 +20,7 @@ def forgotten(api: House) -> None:
     async def forget() -> None:
         database = Database.connect(api.urls.app, size=1)
         await database.open()
-        await forgetting.forget(database)
+        await expiry.forget(database)
         await database.close()
 
     asyncio.run(forget())
@@ -59,11 +59,11 @@ def test_whatever_stops_it_once_does_not_stop_it_for_good(
             raise error
 
     async def watched() -> None:
-        running = asyncio.create_task(forgetting.run(Database.connect("postgresql://nobody", size=1)))
+        running = asyncio.create_task(expiry.run(Database.connect("postgresql://nobody", size=1)))
         await asyncio.wait_for(done.wait(), 10)
         running.cancel()
 
-    monkeypatch.setattr(forgetting, "forget", forget)
-    monkeypatch.setattr(forgetting, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(expiry, "forget", forget)
+    monkeypatch.setattr(expiry, "EVERY_SECONDS", 0.01)
     asyncio.run(watched())
     assert met == []

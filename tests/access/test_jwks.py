@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from app.access import jwks
-from app.access.jwks import BadKeyError
+from app.access.tokens import jwks
+from app.access.tokens.jwks import BadKeyError
 from tests.access.credentials import b64, new_key
 
 GOOD = jwks.public(new_key())

@@ -9,11 +9,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.access import jwks, jwts, keys
-from app.access.jwts import LONGEST, BadJwtError
-from app.access.tokens import LEEWAY, LIFETIME, require_current
+from app.access.tokens import jwks, jwts, keys
+from app.access.tokens.access_tokens import LEEWAY, LIFETIME, require_current
+from app.access.tokens.jwts import LONGEST, BadJwtError
+from app.database.key_files import KeyFolderError
 from app.errors import TokenExpired, TokenInvalid
-from app.keyfiles import KeyFolderError
 
 AT = 1_730_000_000
 NOW = datetime.fromtimestamp(AT, UTC)

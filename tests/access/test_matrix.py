@@ -10,8 +10,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app import matrix
-from app.matrix import (
+from app.matrix import cells
+from app.matrix import situations as lives
+from app.matrix.cells import (
     ACCOUNT,
     CONFLICT,
     FORBIDDEN,
@@ -23,15 +24,14 @@ from app.matrix import (
     Cell,
     Operation,
 )
-from app.procedure import situations as lives
+from app.matrix.situations import Situation, situations
 from app.procedure.loading import rulebook
-from app.procedure.situations import Situation, situations
 from tests.access.credentials import registered
 from tests.house import PPK_EMPLOYER, Case, House
 from tests.walks import body_for, first_body
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi" / "openapi.json").read_text())
-OPERATIONS = matrix.operations(DOCUMENT)
+OPERATIONS = cells.operations(DOCUMENT)
 NIK = itertools.count(1)
 STALE = '"9999"'
 REFUSED_STALE = 412
@@ -59,7 +59,7 @@ class World:
     jobs: dict[str, str]
 
     def bearer(self, party: str) -> dict[str, str]:
-        return {} if party == matrix.STRANGER else {"Authorization": f"Bearer {self.tokens[party]}"}
+        return {} if party == cells.STRANGER else {"Authorization": f"Bearer {self.tokens[party]}"}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def world(house: House) -> World:
     house.at("2025-07-01")
     jobs = {party: _job(house, party) for party in {m.situation.opened_by for m in made}}
     gone = registered(house, "kemenpanrb")
-    tokens = {p: house.token(NAME.get(p, p)) for p in matrix.parties() if p not in (matrix.STRANGER, matrix.SUSPENDED)}
-    tokens[matrix.SUSPENDED] = gone.token()
+    tokens = {p: house.token(NAME.get(p, p)) for p in cells.parties() if p not in (cells.STRANGER, cells.SUSPENDED)}
+    tokens[cells.SUSPENDED] = gone.token()
     assert house.send("operator", f"/v1/admin/clients/{gone.client_id}/suspensions", None).status_code == 201
     return World(house, made, tokens, jobs)
 
@@ -123,7 +123,7 @@ def _job(api: House, party: str) -> str:
 
 def path_of(operation: Operation, made: Made, world: World) -> str:
     values = {
-        "case_id": made.case.id, "stage": matrix.stage_of(operation, made.situation), "entry": made.entry,
+        "case_id": made.case.id, "stage": cells.stage_of(operation, made.situation), "entry": made.entry,
         "job": world.jobs[made.situation.opened_by], "log": "cases", "level": "0", "path": "000.p/1", "name": "violations",
         "party": "nobody", "client": "nobody", "kid": "nobody", "change": str(uuid4()),
     }  # fmt: skip
@@ -133,7 +133,7 @@ def path_of(operation: Operation, made: Made, world: World) -> str:
 def body_of(operation: Operation, made: Made) -> Any:
     """A body that is sound, so that only rights decide."""
     name, case = operation.name, made.situation
-    code = matrix.stage_of(operation, case)
+    code = cells.stage_of(operation, case)
     if name.startswith(("post_", "correct_")):
         procedure = (
             case.procedure if code in case.stages else next(p.code for p in rulebook().current() if code in p.stages)
@@ -200,19 +200,19 @@ def answers(operation: Operation, cell: Cell) -> set[int]:
 
 def on_a_case(operation: Operation, case: Situation) -> bool:
     """Whether its answer may differ from case to case. A stage of another procedure is asked of the first case."""
-    if operation.name.startswith(("post_", "correct_")) and matrix.stage_of(operation, case) not in case.stages:
+    if operation.name.startswith(("post_", "correct_")) and cells.stage_of(operation, case) not in case.stages:
         return False
     return "{case_id}" in operation.path or operation.name in ("read_import", "read_import_lines", "read_receipt")
 
 
-@pytest.mark.parametrize("party", matrix.parties())
+@pytest.mark.parametrize("party", cells.parties())
 def test_every_operation_answers_a_party_as_the_matrix_says(world: World, party: str) -> None:
     wrong = []
     for made in world.made:
         for operation in OPERATIONS:
             if made is not world.made[0] and not on_a_case(operation, made.situation):
                 continue
-            cell = matrix.expected(operation, party, made.situation)
+            cell = cells.expected(operation, party, made.situation)
             fresh = operation.name.startswith("post_") and cell.status == CONFLICT
             answer = ask(world, party, operation, made, If_Match=made.case.etag if fresh else STALE)
             wanted = {CONFLICT} if fresh else answers(operation, cell)
@@ -235,7 +235,7 @@ def shown(seen: Any) -> set[str]:
     return found
 
 
-READERS = [p for p in matrix.parties() if p not in (matrix.STRANGER, matrix.SUSPENDED)]
+READERS = [p for p in cells.parties() if p not in (cells.STRANGER, cells.SUSPENDED)]
 
 
 @pytest.mark.parametrize("party", READERS)
@@ -243,7 +243,7 @@ def test_a_case_shows_a_party_exactly_the_members_the_matrix_says(world: World, 
     read = next(o for o in OPERATIONS if o.name == "read_case")
     purpose = "audit" if party == "auditor" else "penanganan"
     for made in world.made:
-        cell = matrix.expected(read, party, made.situation)
+        cell = cells.expected(read, party, made.situation)
         if cell.status != OK:
             continue
         with_purpose = ask(world, party, read, made, X_Purpose=purpose).json()
@@ -262,7 +262,7 @@ def test_a_stage_shows_a_party_exactly_the_members_the_matrix_says(world: World,
             headers = world.bearer(party) | {"X-Purpose": purpose}
             seen = world.api.http.get(f"/v1/cases/{made.case.id}/stages/{code}", headers=headers).json()
             last = [r for r in seen["rounds"] if r["status"] == "posted"][-1]["body"] or {}
-            wanted = set(matrix.stage_members(party, made.situation.stages[code], made.situation)) & set(body)
+            wanted = set(cells.stage_members(party, made.situation.stages[code], made.situation)) & set(body)
             assert {n for n, v in last.items() if v is not None} == wanted, (made.situation.name, code)
 
 
@@ -287,23 +287,23 @@ def test_lists_and_searches_show_a_party_the_cases_it_sees_and_no_other(world: W
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
     names = {o.name for o in OPERATIONS}
     for name in names:
-        assert matrix.rule_of(name)
-    assert set(matrix.RULES) <= names, "a rule for a route that is gone"
+        assert cells.rule_of(name)
+    assert set(cells.RULES) <= names, "a rule for a route that is gone"
     with pytest.raises(LookupError):
-        matrix.rule_of("made_up")
+        cells.rule_of("made_up")
 
 
 def test_every_state_is_in_the_matrix_for_somebody() -> None:
-    found = {matrix.state(party, case) for party in matrix.parties() for case in situations()}
+    found = {cells.state(party, case) for party in cells.parties() for case in situations()}
     assert found == {"own", "others", "closed", "transferred", "not_theirs", "erased"}
     for party in ("bawaslu", "bkn", "kemendagri", "kemenpanrb", "ppk"):
-        assert "own" in {matrix.state(party, case) for case in situations()}, party
+        assert "own" in {cells.state(party, case) for case in situations()}, party
 
 
 def test_the_matrix_is_published_with_a_row_for_every_operation_and_party(api: House) -> None:
     answer = api.http.get("/v1/reference/access-matrix")
     assert answer.status_code == 200 and answer.headers["etag"] and "max-age" in answer.headers["cache-control"]
     rows = answer.json()["data"]
-    assert {(r["operation"], r["party"]) for r in rows} == {(o.name, p) for o in OPERATIONS for p in matrix.parties()}
+    assert {(r["operation"], r["party"]) for r in rows} == {(o.name, p) for o in OPERATIONS for p in cells.parties()}
     again = api.http.get("/v1/reference/access-matrix", headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304

@@ -12,8 +12,8 @@ import jwt as pyjwt
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.access import keys
-from app.access.tokens import Tokens
+from app.access.tokens import keys
+from app.access.tokens.access_tokens import Tokens
 from app.errors import TokenInvalid
 
 ISSUER = "https://sbt.example"

@@ -15,7 +15,7 @@ import pytest
 from http_message_signatures import HTTPMessageSigner
 from http_message_signatures.algorithms import ECDSA_P256_SHA256
 
-from app.access.signing import COVERED, Message, OneKey
+from app.access.signatures.signing import COVERED, Message, OneKey
 from tests.access.credentials import KeyClient, b64, registered
 from tests.house import House, refusal
 from tests.replaying import check_replay, replayed

@@ -5,9 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app import clock
-from app.access import signed_base
-from app.access.signed import Signed
-from app.access.signed_base import UnacceptableError, read_base, require_canonical_path, require_digest, require_in_time
+from app.access.signatures import signed_base
+from app.access.signatures.signed import Signed
+from app.access.signatures.signed_base import (
+    UnacceptableError,
+    read_base,
+    require_canonical_path,
+    require_digest,
+    require_in_time,
+)
 from app.errors import SignatureInvalid
 
 NONCE = "0123456789abcdef"

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from app import clock
-from app.access import standing
-from app.access.standing import FRESH_SECONDS, HASTE_SECONDS, Standing
-from app.database import Database
+from app.access.registers import register_cache
+from app.access.registers.register_cache import FRESH_SECONDS, HASTE_SECONDS, Standing
+from app.database.sessions import Database
 from app.errors import Overloaded
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.house import FAKE, House, refusal
@@ -27,7 +27,7 @@ def elsewhere(api: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Mo
     assert api.get("bkn", "/v1/me").status_code == 200
     with monkeypatch.context() as other:
         other.setattr(api.app.state.standing, "forget", lambda: None)
-        other.setattr(standing, "FRESH_SECONDS", 1000.0)
+        other.setattr(register_cache, "FRESH_SECONDS", 1000.0)
         yield other
     api.app.state.standing.forget()
 
@@ -79,7 +79,7 @@ def test_who_was_suspended_by_another_process_ends_when_the_registers_are_read_a
     bearer = {"Authorization": f"Bearer {mine.token()}"}
     assert api.http.get("/v1/me", headers=bearer).status_code == 200
     assert api.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", {}).status_code == 201
-    elsewhere.setattr(standing, "FRESH_SECONDS", 0.05)
+    elsewhere.setattr(register_cache, "FRESH_SECONDS", 0.05)
     time.sleep(0.1)
     assert refusal(api.http.get("/v1/me", headers=bearer)) == (403, "PARTY_SUSPENDED")
 
@@ -95,10 +95,10 @@ def test_knowledge_that_cannot_be_renewed_is_nothing_to_go_by_after_four_seconds
 
     elsewhere.setattr(registers, "_read_anew", away)
     assert api.get("bkn", "/v1/me").status_code == 200
-    elsewhere.setattr(registers, "_as_of", time.monotonic() - standing.OLDEST_SECONDS)
+    elsewhere.setattr(registers, "_as_of", time.monotonic() - register_cache.OLDEST_SECONDS)
     for _ in range(2):
         assert refusal(api.get("bkn", "/v1/me")) == (503, "OVERLOADED")
-    assert standing.OLDEST_SECONDS < 5
+    assert register_cache.OLDEST_SECONDS < 5
 
 
 def test_what_was_being_read_while_something_was_changed_is_read_again(
@@ -106,7 +106,7 @@ def test_what_was_being_read_while_something_was_changed_is_read_again(
 ) -> None:
     """A reading that began before a change does not know of it, and may end after it."""
     began, changed, readings = asyncio.Event(), asyncio.Event(), []
-    read = standing.read
+    read = register_cache.read
 
     async def slow(session: Any) -> Any:
         found = await read(session)
@@ -126,7 +126,7 @@ def test_what_was_being_read_while_something_was_changed_is_read_again(
         assert await reader is readings[-1][1]
         await database.close()
 
-    monkeypatch.setattr(standing, "read", slow)
+    monkeypatch.setattr(register_cache, "read", slow)
     asyncio.run(meanwhile())
     assert len(readings) == 2
 
@@ -169,7 +169,7 @@ def test_strangers_do_not_make_the_registers_be_read_more_than_five_times_a_seco
 def test_whoever_is_known_does_not_make_the_registers_be_read_at_each_request(
     api: House, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "HASTE_SECONDS", 0.0)
+    monkeypatch.setattr(register_cache, "HASTE_SECONDS", 0.0)
     token = api.token("bkn") if by == "secret" else registered(api, "bkn").token()
 
     def known() -> None:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jose import jwt
 
-from app.access import keys
-from app.access.tokens import LIFETIME, Tokens
+from app.access.tokens import keys
+from app.access.tokens.access_tokens import LIFETIME, Tokens
 from app.errors import TokenInvalid
 from tests.house import House, refusal
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from app import roles
 from app.access.policy import Sight
+from app.database import roles
 from tests.house import PPK_EMPLOYER, Case, House
 from tests.walks import first_body
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from app import clock
-from app.access import jwks
-from app.access.consent import sign_consent
-from app.access.standing import KnownKey
+from app.access.registers.consent import sign_consent
+from app.access.registers.register_cache import KnownKey
+from app.access.tokens import jwks
 from app.admin.checks import require_possible
 from app.errors import ValidationFailed
 from tests.access.credentials import jwk_of, new_key, registered

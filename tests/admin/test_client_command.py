@@ -10,7 +10,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.access import jwks
+from app.access.tokens import jwks
 from app.commands import client
 from app.commands.credentials import Client, make_keys
 from tests.house import House

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app import embedded, roles
+from app.database import embedded, roles
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user needs no other way")
 

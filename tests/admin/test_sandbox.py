@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 from pydantic import ValidationError
 
-from app.keyfiles import KeyFolderError, read
+from app.database.key_files import KeyFolderError, read
 from app.settings import Settings
 from tests.e2e.service import Service
 from tests.house import House, refusal

@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from app.ledger.one_file import verifier
+from app.verifier.one_file import verifier
 from tests.house import House
 
 ROOT = Path(__file__).parents[2]

@@ -3,13 +3,13 @@
 import time
 from pathlib import Path
 
-from app import embedded, roles
 from app.audit.database import verify_database
 from app.audit.log_rows import Trust
+from app.database import embedded, roles
 from app.ledger.note import VerifierKey
 from app.ledger.origin import LOGS
-from app.ledger.report import Report
 from app.ledger.signer import Signer
+from app.verifier.report import Report
 from tests.house import House
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from app import clock
-from app.access import registration
-from app.access.registration import Organisation
+from app.access.registers import registration
+from app.access.registers.registration import Organisation
 from app.audit.log_rows import Trust
 from app.audit.witness import Witness, begin
-from app.database import SERVICE, Database
+from app.database.sessions import SERVICE, Database
 from app.ledger.witnesses import read_policy
 from app.vault import rotating
 from app.vault.keys import VaultKeys

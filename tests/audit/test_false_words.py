@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from app import clock
-from app.cases import correcting, posting
 from app.cases.sealing import EntryParts
+from app.cases.stages import correcting, posting
 from demo.bodies import body_for as past_body
 from tests.audit.checking import audit
 from tests.cases.test_corrections import WHY, correction

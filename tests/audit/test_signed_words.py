@@ -7,15 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from app.access import signed_base
-from app.access.signed_base import SignedBase
+from app.access.signatures import signed_base
+from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
 from app.audit.signatures import ADDRESS, OF_MANY, Signatures
 from app.audit.signed_words import SAYS, require_said
-from app.cases.many import item_key
-from app.cases.opening import account, outline, overrides
+from app.cases.bulk.bulk import item_key
+from app.cases.opening.opening import account, outline, overrides
 from app.cases.schemas import NewCase
-from app.ledger.report import Report
+from app.verifier.report import Report
 from tests.walks import first_body
 
 SENT = first_body("sbt_2024", report__reporter=None)

@@ -21,9 +21,9 @@ from app.audit.log_rows import Trust
 from app.audit.snapshot import Snapshot
 from app.ledger import logkeys
 from app.ledger.note import Checkpoint, Note, key_of, sign
-from app.ledger.report import Report, lines
 from app.ledger.tiles import Edge
-from app.tables import METADATA
+from app.service.tables import METADATA
+from app.verifier.report import Report, lines
 from tests.audit.checking import url
 from tests.audit.conftest import Lived
 

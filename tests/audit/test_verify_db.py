@@ -1,6 +1,6 @@
 """What `sbt verify --db` says of an honest ledger: nothing but that it is sound."""
 
-from app.ledger.report import lines
+from app.verifier.report import lines
 from tests.audit.checking import audit
 from tests.house import House
 

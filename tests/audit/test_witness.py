@@ -10,10 +10,10 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app import keyfiles
 from app.audit.fetching import CannotCheckError
 from app.audit.witness import FRESH_SECONDS, ForkSeenError, Witness, begin
-from app.database import SERVICE, Database
+from app.database import key_files
+from app.database.sessions import SERVICE, Database
 from app.ledger import note
 from app.ledger.note import newest_cosigners
 from app.ledger.witnesses import read_policy
@@ -23,7 +23,7 @@ from tests.house import House
 
 
 def _hold(path: str, seconds: float) -> None:
-    with keyfiles.locked(Path(path)):
+    with key_files.locked(Path(path)):
         Path(f"{path}.held").touch()
         time.sleep(seconds)
 
@@ -34,7 +34,7 @@ def test_two_witnesses_on_one_state_file_take_turns(tmp_path: Path) -> None:
     other.start()
     while not Path(f"{state}.held").exists():
         time.sleep(0.01)
-    with keyfiles.locked(state):
+    with key_files.locked(state):
         other.join(30)  # it let go, and ends
     assert other.exitcode == 0
 

@@ -1,6 +1,6 @@
 """Taken back, opened again, handed over: what happens to a case as a whole."""
 
-from app.cases.ending import passing_on
+from app.cases.ending.ending import passing_on
 from tests.cases.test_terms import act, fresh, steps
 from tests.house import House, refusal
 from tests.replaying import check_replay

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import psycopg
 
-from app import embedded, roles
+from app.database import embedded, roles
 from tests.house import House, refusal
 from tests.http.test_limits import measures
 from tests.replaying import check_replay

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cases import naming
+from app.cases import unsealed_texts
 from app.errors import ValidationFailed
 from app.procedure.loading import rulebook
 from app.vault import persons
@@ -53,7 +53,7 @@ def fields_of_words() -> list[tuple[str, str, str, str]]:
             if procedure.code == "skb_2020" or stage.opened_by_case:
                 continue
             body = body_for(procedure.code, stage.code, next(iter(stage.outcomes)))["body"]
-            for pointer in naming.unsealed(body, ""):
+            for pointer in unsealed_texts.unsealed(body, ""):
                 name = pointer.split("/")[1]
                 found.setdefault((stage.model, name), (procedure.code, stage.code, next(iter(stage.outcomes)), name))
     return sorted(found.values())
@@ -67,7 +67,7 @@ def test_there_are_such_members_and_the_check_finds_each() -> None:
         if field.summary and field.type.strip("[]") in ("string", "text"):
             value: Any = [NIP] if field.type.startswith("[") else NIP
             with pytest.raises(ValidationFailed):
-                naming.require_no_numbers(naming.unsealed({name: value}))
+                unsealed_texts.require_no_numbers(unsealed_texts.unsealed({name: value}))
 
 
 @given(
@@ -76,7 +76,7 @@ def test_there_are_such_members_and_the_check_finds_each() -> None:
 )
 def test_a_long_number_is_one_however_it_is_spaced(digits: list[str], space: str) -> None:
     with pytest.raises(ValidationFailed):
-        naming.require_no_numbers({"/x": f"a {space.join(digits)} b"})
+        unsealed_texts.require_no_numbers({"/x": f"a {space.join(digits)} b"})
 
 
 @given(st.lists(st.sampled_from("0123456789"), max_size=15))
@@ -86,7 +86,7 @@ def test_a_shorter_one_is_none(digits: list[str]) -> None:
 
 def passes(text: str) -> bool:
     try:
-        naming.require_no_numbers({"/x": text})
+        unsealed_texts.require_no_numbers({"/x": text})
     except ValidationFailed:
         return False
     return True
@@ -104,45 +104,47 @@ def test_days_years_money_and_numbers_of_letters_are_nobodys_number(text: str) -
 
 @pytest.mark.parametrize("sign", PARTED)
 def test_the_persons_own_number_is_found_whatever_parts_its_digits(sign: str) -> None:
-    known = naming.of_person({"nip": NIP, "nik": "6472011203900001"})
+    known = unsealed_texts.of_person({"nip": NIP, "nik": "6472011203900001"})
     for number in (NIP, "6472011203900001"):
         with pytest.raises(ValidationFailed):
-            naming.require_unnamed({"/x": f"nomor {sign.join(number)}"}, known)
+            unsealed_texts.require_unnamed({"/x": f"nomor {sign.join(number)}"}, known)
 
 
 def test_a_name_over_several_items_of_a_list_is_one() -> None:
-    known = naming.of_person({"nip": NIP, "name": NAME})
+    known = unsealed_texts.of_person({"nip": NIP, "name": NAME})
     for items in (["Budi", "Hartono", "Merak"], [NIP[:9], NIP[9:]]):
         with pytest.raises(ValidationFailed) as refused:
-            naming.require_unnamed({f"/x/{n}": item for n, item in enumerate(items)}, known)
+            unsealed_texts.require_unnamed({f"/x/{n}": item for n, item in enumerate(items)}, known)
         assert [f.pointer for f in refused.value.flaws] == ["/x"]
 
 
 @pytest.mark.parametrize("name", ["Terlapor", "ASN", "Oknum PNS", "Terlapor 1", "Tidak diketahui", "", None])
 def test_what_stands_for_a_name_that_nobody_knows_is_no_name(name: str | None) -> None:
-    naming.require_unnamed(
-        {"/x": "Terlapor, seorang ASN (oknum PNS), tidak diketahui."}, naming.of_person({"name": name})
+    unsealed_texts.require_unnamed(
+        {"/x": "Terlapor, seorang ASN (oknum PNS), tidak diketahui."}, unsealed_texts.of_person({"name": name})
     )
     assert not persons.bare(name)
 
 
 def test_the_items_of_a_list_are_numbers_of_their_own() -> None:
     articles = {f"/body/articles/{n}": article for n, article in enumerate(["280", "281", "282", "283", "490", "494"])}
-    naming.require_no_numbers(articles)
-    naming.require_unnamed(articles, naming.of_person({"nip": NIP}))
+    unsealed_texts.require_no_numbers(articles)
+    unsealed_texts.require_unnamed(articles, unsealed_texts.of_person({"nip": NIP}))
 
 
 def test_a_list_that_names_somebody_leaves_the_others_alone() -> None:
     texts = {"/a/0": "Budi", "/a/1": "Hartono", "/b/0": "x", "/c": "y"}
     with pytest.raises(ValidationFailed) as refused:
-        naming.require_unnamed(texts, naming.of_person({"name": NAME}))
+        unsealed_texts.require_unnamed(texts, unsealed_texts.of_person({"name": NAME}))
     assert [f.pointer for f in refused.value.flaws] == ["/a"]
 
 
 def test_a_long_name_and_one_of_short_words_are_found() -> None:
     for name in ("Siti Nur Aisyah Putri Dewi Lestari Ayu Kartika Sari Wulan Ningsih", "Li Na", "Al Amin bin Said"):
         with pytest.raises(ValidationFailed):
-            naming.require_unnamed({"/x": f"Laporan tentang {name} hari ini"}, naming.of_person({"name": name}))
+            unsealed_texts.require_unnamed(
+                {"/x": f"Laporan tentang {name} hari ini"}, unsealed_texts.of_person({"name": name})
+            )
 
 
 BARE_NAMES: list[tuple[str | None, list[str]]] = [
@@ -186,7 +188,7 @@ def test_a_name_without_its_titles(name: str | None, bare: list[str]) -> None:
 )
 def test_a_title_that_nobody_knows_hides_no_name(name: str) -> None:
     with pytest.raises(ValidationFailed):
-        naming.require_unnamed({"/x": "Perkara Siti Rahmawati."}, naming.of_person({"name": name}))
+        unsealed_texts.require_unnamed({"/x": "Perkara Siti Rahmawati."}, unsealed_texts.of_person({"name": name}))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_a_title_that_nobody_knows_hides_no_name(name: str) -> None:
     ],
 )
 def test_words_that_are_no_name_stand_in_any_text(name: str, text: str) -> None:
-    naming.require_unnamed({"/x": text}, naming.of_person({"name": name}))
+    unsealed_texts.require_unnamed({"/x": text}, unsealed_texts.of_person({"name": name}))
 
 
 def test_letters_in_rings_and_with_marks_are_letters() -> None:
@@ -217,7 +219,7 @@ def test_a_name_in_more_pieces_than_anybody_writes_it_in_is_none() -> None:
 
 def test_an_initial_between_two_words_hides_no_name() -> None:
     with pytest.raises(ValidationFailed):
-        naming.require_unnamed({"/x": "Perkara Adi B. Putra."}, naming.of_person({"name": "Adi Putra"}))
+        unsealed_texts.require_unnamed({"/x": "Perkara Adi B. Putra."}, unsealed_texts.of_person({"name": "Adi Putra"}))
 
 
 def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() -> None:
@@ -229,10 +231,10 @@ def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() ->
 def test_what_is_sealed_may_name_the_person() -> None:
     """The grounds, the person's own members, and days and codes: none of them is looked through."""
     body = {"reason": NIP, "subject_nip": NIP, "subject_name": NAME, "decided_on": "2024-10-10", "criminal_track": True}
-    assert naming.unsealed(body) == {}
+    assert unsealed_texts.unsealed(body) == {}
     shown = {"letter_number": "B-1", "articles": ["9", "10"], "summary_text": "x"}
     pointers = {"/body/letter_number", "/body/articles/0", "/body/articles/1", "/body/summary_text"}
-    assert set(naming.unsealed({**body, **shown})) == pointers
+    assert set(unsealed_texts.unsealed({**body, **shown})) == pointers
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_what_is_sealed_may_name_the_person() -> None:
 )
 def test_a_name_is_found_with_and_without_its_titles_and_not_in_parts(name: str | None, text: str, named: bool) -> None:  # noqa: FBT001 - a column of the table
     try:
-        naming.require_unnamed({"/x": text}, naming.of_person({"name": name}))
+        unsealed_texts.require_unnamed({"/x": text}, unsealed_texts.of_person({"name": name}))
     except ValidationFailed:
         assert named
     else:

@@ -8,8 +8,8 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from app.cases import act
-from app.database import Database
+from app.cases import context
+from app.database.sessions import Database
 from app.procedure.loading import rulebook
 from app.vault import rotating
 from app.vault.keys import VaultKeys
@@ -146,7 +146,7 @@ def test_words_that_are_only_alike_and_numbers_of_letters_pass(api: House) -> No
 
 def test_how_long_a_search_takes_does_not_tell_whom_it_found(api: House) -> None:
     """Cases in which the caller may not know who it is are looked at, and cost time. No connection is held while the answer waits."""
-    with patch.object(act, "STEP_SECONDS", 1.0), ThreadPoolExecutor() as pool:
+    with patch.object(context, "STEP_SECONDS", 1.0), ThreadPoolExecutor() as pool:
         begun = time.monotonic()
         asked = pool.submit(api.send, "bkn", "/v1/cases/search", {"nip": NIP}, X_Purpose="penanganan")
         time.sleep(0.6)

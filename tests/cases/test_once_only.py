@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
-from app import embedded, roles
 from app.cases import locking
+from app.database import embedded, roles
 from tests.house import Case, House, refusal
 from tests.walks import body_for, first_body
 

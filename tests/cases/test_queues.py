@@ -7,7 +7,7 @@ import pytest
 
 from app.access.caller import Caller
 from app.access.policy import Standpoint, poster
-from app.cases.queues import turns
+from app.cases.deadlines.queues import turns
 from app.procedure.loading import rulebook
 from tests.cases.test_terms import BECAUSE, act
 from tests.house import House, refusal

@@ -6,7 +6,7 @@ import httpx
 import psycopg
 import pytest
 
-from app import embedded, roles
+from app.database import embedded, roles
 from app.http.route import MAX_BODY
 from tests.cases.test_corrections import correction
 from tests.house import House, refusal

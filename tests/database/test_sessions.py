@@ -14,11 +14,12 @@ from unittest.mock import patch
 import pytest
 from psycopg import errors as pg
 
-from app import database, health, starting
-from app.database import NOBODY, Database
+from app.database import sessions
+from app.database.sessions import NOBODY, Database
 from app.errors import Overloaded
+from app.service import health, preflight
+from app.service.preflight import UnsafeError
 from app.settings import Settings
-from app.starting import UnsafeError
 from tests.house import HTTP, House, refusal
 from tests.walks import first_body
 
@@ -136,7 +137,7 @@ def copied(source: socket.socket, target: socket.socket) -> None:
 
 @pytest.mark.parametrize(
     ("require", "setting"),
-    [(starting.require_safe, "SBT_DATABASE_URL"), (starting.require_safe_worker, "SBT_WORKER_DATABASE_URL")],
+    [(preflight.require_safe, "SBT_DATABASE_URL"), (preflight.require_safe_worker, "SBT_WORKER_DATABASE_URL")],
 )
 def test_a_session_that_keeps_no_settings_is_not_served_on(
     api: House, require: Callable[[Database, Settings], Awaitable[None]], setting: str
@@ -162,11 +163,11 @@ def test_a_session_that_keeps_no_settings_is_not_served_on(
 
 def test_a_reader_cannot_write_whatever_its_session_was_told(api: House) -> None:
     async def write() -> None:
-        with patch.object(database, "READ_ONLY", ""):
+        with patch.object(sessions, "READ_ONLY", ""):
             found = Database.connect(api.urls.app, size=1)
         await found.open()
         try:
-            async with found.reading(database.SERVICE) as session:
+            async with found.reading(sessions.SERVICE) as session:
                 await session.execute("DELETE FROM rate_limit", [])
         finally:
             await found.close()
@@ -191,7 +192,7 @@ def test_a_full_disk_is_told_as_come_again_and_the_service_is_not_ready(api: Hou
         assert (ready.status_code, ready.json()["reason"]) == (503, "DISK_FULL")
     finally:
         api.superuser("DROP FUNCTION full_disk() CASCADE")
-    with patch.object(database, "FULL_SECONDS", 0.0):
+    with patch.object(sessions, "FULL_SECONDS", 0.0):
         assert api.http.get("/health/ready").status_code == 200
     api.app.state.database.full.clear()
     assert api.send("bkn", "/v1/cases", first_body("sbt_2024")).status_code == 201

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from app import embedded, roles
 from app.commands.credentials import Client
+from app.database import embedded, roles
 from tests.e2e.service import PATIENCE, ROOT
 from tests.house import HTTP, free_port
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 
-from app import embedded, roles
+from app.database import embedded, roles
 from tests.house import HTTP, free_port
 
 ROOT = Path(__file__).parents[2]

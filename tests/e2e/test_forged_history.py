@@ -16,26 +16,26 @@ import pytest
 from http_message_signatures.resolvers import HTTPSignatureComponentResolver
 from http_sf.compat import Dictionary
 
-from app import embedded, roles
-from app.access import jwks
-from app.access.consent import recovery_text, sign_consent, signed_text
-from app.access.registration import key_facts
-from app.access.signatures import Sent
-from app.access.signing import SigningClient
+from app.access.registers.consent import recovery_text, sign_consent, signed_text
+from app.access.registers.registration import key_facts
+from app.access.signatures.signed_requests import Sent
+from app.access.signatures.signing import SigningClient
+from app.access.tokens import jwks
 from app.admin.changes import NAMES
 from app.admin.requests import change_hash
 from app.audit.database import verify_snapshot
 from app.audit.log_rows import Trust
 from app.audit.signatures import _body
 from app.audit.snapshot import Snapshot
+from app.database import embedded, roles
 from app.ledger import origin
 from app.ledger.canonical import canonical, instant
-from app.ledger.forms import flaw
 from app.ledger.parts import b64u, sha256
-from app.ledger.report import Report, lines
 from app.ledger.signer import Signer
-from app.ledger.verify_leaves import schema_hash
 from app.reference import calendar
+from app.verifier.forms import flaw
+from app.verifier.leaves import schema_hash
+from app.verifier.report import Report, lines
 from tests.access.credentials import new_key
 from tests.e2e.production import Production, production
 from tests.e2e.test_production import approved, asked, at_home

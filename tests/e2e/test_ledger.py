@@ -14,10 +14,10 @@ import httpx
 import psycopg
 import pytest
 
-from app import embedded, roles
 from app.audit.witness import begin, witness_key
-from app.health import KEPT_SECONDS
+from app.database import embedded, roles
 from app.ledger import note
+from app.service.health import KEPT_SECONDS
 from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.seal import open_key
 from tests.e2e.service import ROOT, Service

@@ -12,8 +12,8 @@ import httpx
 import psycopg
 import pytest
 
-from app import embedded, roles
 from app.admin.requests import change_hash
+from app.database import embedded, roles
 from tests.e2e.production import Production, image_command, production
 from tests.e2e.service import ROOT
 from tests.house import HTTP

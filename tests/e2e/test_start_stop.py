@@ -111,7 +111,7 @@ def named(service: Service) -> Any:
     import psycopg
     from psycopg.rows import namedtuple_row
 
-    from app import embedded, roles
+    from app.database import embedded, roles
 
     def query(statement: str, *values: Any) -> list[Any]:
         socket = embedded.socket_folder(service.data.resolve())

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import pytest
 
-from app import health
-from app.http import arriving
+from app.http import request_bodies
+from app.service import health
 from tests.house import House
 from tests.http.test_gate import crowded, places_of
 from tests.http.test_limits import measures
@@ -58,7 +58,7 @@ def test_bodies_on_their_way_take_nobodys_place(api: House, door: tuple[str, str
     with (
         measures(api, PATIENT),
         crowded(api, 4),
-        patch.object(arriving, "QUIET_SECONDS", 2.0),
+        patch.object(request_bodies, "QUIET_SECONDS", 2.0),
         dripping(api, door, 30) as slow,
     ):
         time.sleep(0.3)
@@ -74,7 +74,7 @@ def test_bodies_on_their_way_take_nobodys_place(api: House, door: tuple[str, str
 def test_nobody_has_more_than_so_many_bodies_on_their_way(api: House, door: tuple[str, str, str | None]) -> None:
     """The one that is awaited longest is late then, and nobody else is."""
     api.token("kemendagri")
-    with measures(api, PATIENT), patch.object(arriving, "MOST_OF_ONE", 3), dripping(api, door, 3) as slow:
+    with measures(api, PATIENT), patch.object(request_bodies, "MOST_OF_ONE", 3), dripping(api, door, 3) as slow:
         time.sleep(0.3)
         with begun(api, *door):
             assert slow[0].recv(65536).startswith(b"HTTP/1.1 408")
@@ -86,7 +86,7 @@ def test_nobody_has_more_than_so_many_bodies_on_their_way(api: House, door: tupl
 
 def test_bodies_of_all_together_are_bounded(api: House) -> None:
     bkn, kasn = ("/v1/cases", "application/json", "bkn"), ("/v1/cases", "application/json", "kasn")
-    with measures(api, PATIENT), patch.object(arriving, "MOST_OF_ALL", 3), dripping(api, bkn, 3) as slow:
+    with measures(api, PATIENT), patch.object(request_bodies, "MOST_OF_ALL", 3), dripping(api, bkn, 3) as slow:
         time.sleep(0.3)
         with begun(api, *kasn) as further:
             assert slow[0].recv(65536).startswith(b"HTTP/1.1 408")
@@ -110,7 +110,7 @@ def test_whoever_hangs_up_leaves_nothing_behind(api: House, door: tuple[str, str
 
 def test_bodies_that_did_not_arrive_count_against_who_sent_them(api: House) -> None:
     door = DOORS[2]
-    with measures(api, "slow=0.1/2"), patch.object(arriving, "QUIET_SECONDS", 0.2):
+    with measures(api, "slow=0.1/2"), patch.object(request_bodies, "QUIET_SECONDS", 0.2):
         for expected in (b"408", b"408", b"408", b"429"):
             with begun(api, *door) as slow:
                 assert slow.recv(65536).split(b" ")[1] == expected
@@ -120,7 +120,7 @@ def test_bodies_that_did_not_arrive_count_against_who_sent_them(api: House) -> N
 
 def test_a_body_that_is_broken_off_before_it_is_late_counts_as_well(api: House) -> None:
     door = DOORS[2]
-    with measures(api, "slow=0.1/2"), patch.object(arriving, "PROMPT_SECONDS", 0.2):
+    with measures(api, "slow=0.1/2"), patch.object(request_bodies, "PROMPT_SECONDS", 0.2):
         for _ in range(3):
             with begun(api, *door):
                 time.sleep(0.4)

@@ -18,9 +18,9 @@ import httpx
 import pytest
 from starlette.middleware.cors import CORSMiddleware
 
-from app.http import arriving, gate, protocol
-from app.http.arriving import Places
+from app.http import gate, protocol, request_bodies
 from app.http.limits import Limits
+from app.http.request_bodies import Places
 from app.main import create_app
 from app.settings import Settings
 from tests.house import House, refusal
@@ -93,7 +93,7 @@ def test_headers_that_drip_are_not_waited_for(api: House) -> None:
 
 def test_a_body_that_stands_still_is_408_and_holds_nobody_up(api: House) -> None:
     head = f"POST /v1/cases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token('bkn')}\r\nContent-Type: application/json\r\n"
-    with patch.object(arriving, "QUIET_SECONDS", 0.3):
+    with patch.object(request_bodies, "QUIET_SECONDS", 0.3):
         answer = raw(api, f"{head}Content-Length: 100\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 408") and b"BODY_TOO_SLOW" in answer and b"connection: close" in answer.lower()
     (request,) = re.findall(rb"(?i)x-request-id: (\S+)", answer)
@@ -103,7 +103,10 @@ def test_a_body_that_stands_still_is_408_and_holds_nobody_up(api: House) -> None
 def test_a_body_that_drips_is_not_waited_for_either(api: House) -> None:
     head = f"POST /v1/cases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token('bkn')}\r\nContent-Type: application/json\r\n"
     host, port = api.base.removeprefix("http://").split(":")
-    with patch.object(arriving, "BODY_SECONDS", 0.5), socket.create_connection((host, int(port)), timeout=5) as found:
+    with (
+        patch.object(request_bodies, "BODY_SECONDS", 0.5),
+        socket.create_connection((host, int(port)), timeout=5) as found,
+    ):
         found.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode())
         for _ in range(20):
             try:
@@ -132,15 +135,15 @@ def test_a_file_that_arrives_slowly_but_steadily_earns_its_time() -> None:
             "client": ("192.0.2.1", 1),
             "app": SimpleNamespace(state=SimpleNamespace(limits=Limits(unused, {}))),
         }
-        async with asyncio.timeout(arriving.REQUEST_SECONDS) as limit:
-            patient = arriving.Patient(scope, receive, arriving.Places(1), limit)
+        async with asyncio.timeout(request_bodies.REQUEST_SECONDS) as limit:
+            patient = request_bodies.Patient(scope, receive, request_bodies.Places(1), limit)
             while True:
                 message = await patient()
                 size += len(message["body"])
                 if not message["more_body"]:
                     return size
 
-    with patch.object(arriving, "BODY_SECONDS", 0.05), patch.object(arriving, "REQUEST_SECONDS", 0.1):
+    with patch.object(request_bodies, "BODY_SECONDS", 0.05), patch.object(request_bodies, "REQUEST_SECONDS", 0.1):
         assert asyncio.run(whole()) == 16 * 65536
 
 
@@ -166,7 +169,7 @@ def test_when_too_much_is_going_on_the_rest_is_told_so_at_once(api: House) -> No
     """A case that somebody holds keeps its posters waiting; those beyond the limit are told within a moment, and health still answers."""
     import psycopg
 
-    from app import embedded, roles
+    from app.database import embedded, roles
 
     case = api.open()
     url = roles.plain(api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE))
@@ -187,10 +190,10 @@ def test_when_too_much_is_going_on_the_rest_is_told_so_at_once(api: House) -> No
 def test_a_request_that_takes_too_long_is_ended(api: House) -> None:
     import psycopg
 
-    from app import embedded, roles
+    from app.database import embedded, roles
 
     url = roles.plain(api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE))
-    with patch.object(arriving, "REQUEST_SECONDS", 0.5), psycopg.connect(url) as holder:
+    with patch.object(request_bodies, "REQUEST_SECONDS", 0.5), psycopg.connect(url) as holder:
         holder.execute("LOCK TABLE cases IN ACCESS EXCLUSIVE MODE")
         begun = time.monotonic()
         answer = api.get("bkn", "/v1/cases")
@@ -232,7 +235,7 @@ def test_nothing_a_caller_writes_stands_in_the_log(api: House, text: str, caplog
     for name in ("X-Actor", "X-Purpose", "X-Request-Id", "User-Agent", "Authorization"):
         value = "".join(c if c.isprintable() else "." for c in text)
         api.http.get("/v1/me", headers={**api.headers("bkn"), name: value})
-    with patch("app.cases.listing.chosen", side_effect=RuntimeError(text)):
+    with patch("app.cases.reading.lists.chosen", side_effect=RuntimeError(text)):
         assert api.get("bkn", "/v1/cases").status_code == 500
     ours = [r.getMessage() + str(r.exc_text) for r in caplog.records if r.name.startswith(OURS)]
     assert ours, "the 500 is in the log"

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.database import Database
+from app.database.sessions import Database
 from app.errors import RateLimited
 from app.http.limits import Limits, Measure, address, read_measures
 from app.main import create_app

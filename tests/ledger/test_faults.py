@@ -15,20 +15,20 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from app import roles
-from app.access import registration
-from app.access.registration import Organisation
+from app.access.registers import registration
+from app.access.registers.registration import Organisation
 from app.audit.database import verify_database
-from app.database import SERVICE, Database
+from app.database import roles
+from app.database.sessions import SERVICE, Database
 from app.ledger import signer as signer_module
 from app.ledger.guard import QuarantinedError
 from app.ledger.integrating import STEPS, Around
 from app.ledger.merkle import ProofError
 from app.ledger.note import Checkpoint
-from app.ledger.report import lines
 from app.ledger.sequencer import Sequencer
 from app.ledger.signer import ForkError, Signer
 from app.ledger.storage import Connection
+from app.verifier.report import lines
 from tests.audit.checking import trust, url
 from tests.house import House, furnished
 from tests.ledger_check import check_log

@@ -8,8 +8,8 @@ import pytest
 from psycopg import errors as pg
 from psycopg.rows import namedtuple_row
 
-from app import roles
-from app.database import SERVICE, Database, Statement
+from app.database import roles
+from app.database.sessions import SERVICE, Database, Statement
 from app.ledger import sequencer
 from tests.house import House
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from app.ledger.report import NOT_CHECKED, NOT_VISIBLE, Report, lines, printable, printable_lines
+from app.ledger.terminal import printable, printable_lines
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, Report, lines
 
 HOSTILE = [
     "x\x1b[2K\rresult: sound",

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from app.ledger import merkle, proofs, tiles
 from app.ledger.merkle import ProofError
-from app.ledger.report import Report
 from app.ledger.tiles import Edge, Tile
-from app.ledger.verify_tree import TreeCheck, tiles_of
+from app.verifier.report import Report
+from app.verifier.tree import TreeCheck, tiles_of
 from tests.ledger_check import naive_root
 
 SOAK = os.environ.get("SBT_SOAK") == "1"

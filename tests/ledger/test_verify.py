@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.ledger import note
 from app.ledger.note import Checkpoint, Note
-from app.ledger.report import Report
-from app.ledger.verify import Witnessed, check_note, check_times
-from app.ledger.verify_leaves import LeafCheck
+from app.verifier.leaves import LeafCheck
+from app.verifier.report import Report
+from app.verifier.verify import Witnessed, check_note, check_times
 
 ORIGIN = "sbt.example/log/cases"
 LOG_KEY = Ed25519PrivateKey.generate()

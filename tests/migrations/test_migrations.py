@@ -5,8 +5,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine
 
-from app import embedded, migrating, roles
-from app.tables import METADATA
+from app.database import embedded, migrating, roles
+from app.service.tables import METADATA
 from tests.house import House
 
 

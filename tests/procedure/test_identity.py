@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from app.cases.number import case_number, check_character
+from app.cases.opening.number import case_number, check_character
 from app.procedure.identity import nik_flaw, nip_flaw
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from app.ledger import verify_bundle
 from app.ledger.note import NoteError, VerifierKey
-from app.ledger.one_file import verifier
-from app.ledger.report import lines
+from app.verifier import bundle
+from app.verifier.one_file import verifier
+from app.verifier.report import lines
 from tests.cases.test_imports import imported, line
 from tests.cases.test_terms import act, fresh
 from tests.house import Case, House, refusal
@@ -63,7 +63,7 @@ def test_one_file_and_nothing_else_checks_it(api: House, case: Case, tmp_path: P
     boasting = files(raw)
     policy = json.loads(boasting["policy.json"])
     boasting["policy.json"] = json.dumps({**policy, "quorum": 0}).encode()
-    assert verify_bundle.check(packed(boasting), [vkey(api, "cases")]).says["standing"] == "log-signed"
+    assert bundle.check(packed(boasting), [vkey(api, "cases")]).says["standing"] == "log-signed"
 
 
 def test_the_one_file_needs_no_package_but_cryptography() -> None:
@@ -197,10 +197,10 @@ def test_a_bundle_that_was_changed_is_told_apart(
 ) -> None:
     content = files(bundle_of(api, "bkn", case, X_Purpose="penanganan"))
     key: VerifierKey = vkey(api, "cases")
-    honest = verify_bundle.check(packed(content), [key])
+    honest = bundle.check(packed(content), [key])
     assert honest.exit_code == 0, "\n".join(lines(honest))
     alter(content)
-    found = verify_bundle.check(packed(content), [key])
+    found = bundle.check(packed(content), [key])
     assert code in found.codes() and found.exit_code == 1
 
 
@@ -208,15 +208,15 @@ def test_no_corruption_of_a_bundle_ends_in_a_trace(api: House, case: Case) -> No
     raw, key = bundle_of(api, "bkn", case), vkey(api, "cases")
     for place in range(0, len(raw), max(1, len(raw) // 150)):
         broken = raw[:place] + bytes([raw[place] ^ 0x41]) + raw[place + 1 :]
-        with contextlib.suppress(verify_bundle.NoBundleError, NoteError):
-            verify_bundle.check(broken, [key])
+        with contextlib.suppress(bundle.NoBundleError, NoteError):
+            bundle.check(broken, [key])
 
 
 @pytest.mark.parametrize("text", [b"[]", b"null", b"1", b"{", b'{"subject": [1]}', b'{"subject": null}', b"[" * 5000])
 def test_fields_of_any_shape_are_a_finding(api: House, case: Case, text: bytes) -> None:
     content = files(bundle_of(api, "bkn", case))
     content["entries/0001.fields.json"] = text
-    assert "FIELD_WRONG" in verify_bundle.check(packed(content), [vkey(api, "cases")]).codes()
+    assert "FIELD_WRONG" in bundle.check(packed(content), [vkey(api, "cases")]).codes()
 
 
 def test_a_file_that_is_there_twice_is_a_finding(api: House, case: Case) -> None:
@@ -226,12 +226,12 @@ def test_a_file_that_is_there_twice_is_a_finding(api: House, case: Case) -> None
             archive.writestr(name, text)
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("README.txt", b"Another.")
-    assert "NAME_TWICE" in verify_bundle.check(out.getvalue(), [vkey(api, "cases")]).codes()
+    assert "NAME_TWICE" in bundle.check(out.getvalue(), [vkey(api, "cases")]).codes()
 
 
 def test_a_quorum_that_was_asked_for_and_is_not_met_is_not_sound(api: House, case: Case) -> None:
     raw = bundle_of(api, "bkn", case)
-    report = verify_bundle.check(raw, [vkey(api, "cases")], 1)
+    report = bundle.check(raw, [vkey(api, "cases")], 1)
     assert report.exit_code == 2 and report.statuses["witnesses"] == "not_checked"
 
 
@@ -256,8 +256,8 @@ NONE = [
 
 @pytest.mark.parametrize("raw", NONE)
 def test_what_is_no_bundle_cannot_be_checked(raw: bytes) -> None:
-    with pytest.raises(verify_bundle.NoBundleError):
-        verify_bundle.check(raw, [])
+    with pytest.raises(bundle.NoBundleError):
+        bundle.check(raw, [])
 
 
 def test_every_kind_of_entry_goes_into_a_bundle(api: House) -> None:
@@ -278,7 +278,7 @@ def test_every_kind_of_entry_goes_into_a_bundle(api: House) -> None:
         assert act(api, "bkn", back, path, {"reason": "Alasan contoh.", **sent}).status_code == 201
     for case, party in ((old, "bawaslu"), (back, "bkn")):
         raw = bundle_of(api, party, case, X_Purpose="penanganan")
-        report = verify_bundle.check(raw, [vkey(api, "cases")])
+        report = bundle.check(raw, [vkey(api, "cases")])
         assert report.findings == [], "\n".join(lines(report))
         shown = b"".join(files(raw).values())
         assert (b"Alasan contoh." in shown) == (case is back)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.database import SERVICE, Database, Session
+from app.database.sessions import SERVICE, Database, Session
 from app.errors import ValidationFailed
 from app.procedure.deadlines import Calendar
 from app.reference import calendar

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.database import Database
+from app.database.sessions import Database
 from app.vault import rotating
 from app.vault.keys import VaultKeys
 from app.vault.rotating import RotatingError

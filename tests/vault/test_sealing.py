@@ -9,7 +9,7 @@ import pytest
 from psycopg import errors as pg
 
 from app.cases.part_schemas import VERSIONS, schemas, text_hash, texts
-from app.database import Together
+from app.database.sessions import Together
 from app.ledger.canonical import canonical
 from app.vault.keys import KeyDestroyedError, VaultKeys, normal
 from app.vault.seal import OpenKey, new_key, open_key, seal, unseal
@@ -92,7 +92,7 @@ def test_nobody_erases_without_an_entry_that_orders_it(api: House) -> None:
     """Not even the application: the function demands the entry."""
     import psycopg
 
-    from app import roles
+    from app.database import roles
 
     case = api.open()
     (entry,) = api.superuser("SELECT entry_id FROM cases WHERE id = %s", case.id)

@@ -1,0 +1,149 @@
+"""What every request needs to know of clients, parties and mandates, kept in the process and read anew every two seconds.
+
+A suspended client or party and a revoked token stop working within that time in every process (at most 5 s are allowed).
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from app import clock
+from app.database.sessions import Database, Session, Statement
+from app.procedure.roles import Mandate
+
+FRESH_SECONDS = 2.0
+HASTE_SECONDS = 0.2
+OLDEST_SECONDS = 4.0  # what was read longer ago is nothing to go by, whatever keeps it from being read anew
+PARTIES = Statement("SELECT code, kind, agency_code, signatures, suspended, fingerprint FROM party")
+CLIENTS = Statement("SELECT id, party, secret_hash, scopes, suspended FROM client")
+KEYS = Statement("SELECT kid, client_id, purpose, x, y, expires_at, suspended FROM client_key")
+MANDATES = Statement("SELECT role, party, valid_from, valid_to FROM mandate")
+REVOKED = Statement("SELECT jti FROM revoked_token WHERE expires_at > now()")
+LAST_MOVE = Statement('SELECT ahead FROM clock_move ORDER BY "to" DESC LIMIT 1')
+
+
+@dataclass(frozen=True, slots=True)
+class KnownParty:
+    code: str
+    kind: str
+    agency_code: str | None
+    signatures: str
+    suspended: bool
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownClient:
+    id: str
+    party: str
+    secret_hash: bytes | None
+    scopes: frozenset[str]
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A public key of a client. `purpose`: auth or sign."""
+
+    kid: str
+    client_id: str
+    purpose: str
+    x: str
+    y: str
+    expires_at: datetime
+    suspended: bool
+
+    def good_for(self, purpose: str) -> bool:
+        return self.purpose == purpose and not self.suspended and clock.real() < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One reading of all of it. `holders`: role to party, by the mandates in force on `today`."""
+
+    parties: Mapping[str, KnownParty]
+    clients: Mapping[str, KnownClient]
+    keys: Mapping[str, KnownKey]
+    mandates: tuple[Mandate, ...]
+    revoked: frozenset[str]
+    ppk_employers: frozenset[str]
+
+    today: date
+    holders: Mapping[str, str]
+
+
+class Standing:
+    """The newest reading, at most FRESH_SECONDS old."""
+
+    def __init__(self, database: Database, *, sandbox: bool) -> None:
+        """`sandbox`: its time may be moved. In production no row moves it."""
+        self._database, self._sandbox = database, sandbox
+        self._read_at = self._as_of = float("-inf")
+        self._snapshot: Snapshot | None = None
+        self._begun = self._newest = 0  # readings, by number
+
+    async def current(self) -> Snapshot:
+        snapshot, now = self._snapshot, time.monotonic()
+        too_old = snapshot is None or now - self._as_of > OLDEST_SECONDS or snapshot.today != clock.today()
+        if too_old or now - self._read_at > FRESH_SECONDS:
+            self._read_at = now  # one reader at a time; the others go on with what is known, while it is not too old
+            try:
+                snapshot = await self._read_anew()
+            except BaseException:
+                self._read_at = float("-inf")
+                raise
+        assert snapshot is not None
+        return snapshot
+
+    async def newer(self, known: Snapshot) -> Snapshot:
+        """For who names what is not known: another process may have registered it just now. `known` itself where it was read
+        a moment ago, so that strangers cause five readings a second at most.
+        """
+        if self._snapshot is known and time.monotonic() - self._read_at > HASTE_SECONDS:
+            self._read_at = float("-inf")
+        return await self.current()
+
+    async def _read_anew(self) -> Snapshot:
+        self._begun += 1
+        mine, begun = self._begun, time.monotonic()
+        async with self._database.reading() as session, session.snapshot():
+            further, found = await read(session)
+        if mine > self._newest:  # neither a later reading nor a change came between: else time would run back
+            self._newest, self._snapshot, self._as_of = mine, found, begun
+            clock.shift(further if self._sandbox else timedelta(0))
+        return self._snapshot or await self._read_anew()
+
+    def forget(self) -> None:
+        """Read anew at the next request: something was changed in this process. What is being read just now is not kept."""
+        self._newest, self._snapshot = self._begun, None
+
+
+async def read(session: Session) -> tuple[timedelta, Snapshot]:
+    """How far the ledger's time is ahead, and who stands how on that day."""
+    parties = [KnownParty(*r) for r in await session.run(PARTIES)]
+    keys = [KnownKey(*r) for r in await session.run(KEYS)]
+    clients = [
+        KnownClient(r.id, r.party, r.secret_hash, frozenset(r.scopes), r.suspended) for r in await session.run(CLIENTS)
+    ]
+    mandates = [Mandate(r.role, r.party, r.valid_from, r.valid_to) for r in await session.run(MANDATES)]
+    revoked = frozenset(r.jti for r in await session.run(REVOKED))
+    further = await ahead(session)
+    today = clock.day_of(clock.real() + further)
+    with_client = {c.party for c in clients if not c.suspended}
+    employers = {p.agency_code for p in parties if p.kind == "ppk" and p.code in with_client}
+    return further, Snapshot(
+        {p.code: p for p in parties},
+        {c.id: c for c in clients},
+        {k.kid: k for k in keys},
+        tuple(mandates),
+        revoked,
+        frozenset(filter(None, employers)),
+        today,
+        {m.role: m.party for m in mandates if m.on(today)},
+    )
+
+
+async def ahead(session: Session) -> timedelta:
+    """How far a sandbox's time is ahead of the machine's: its last move says."""
+    return await session.value(LAST_MOVE) or timedelta(0)

@@ -1,0 +1,161 @@
+"""Signed posts (RFC 9421, Content-Digest of RFC 9530): who signed a request, or why it does not count. What was signed is kept with the entry."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi import Request
+from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver
+from http_message_signatures.algorithms import ECDSA_P256_SHA256
+from http_sf.compat import Dictionary
+
+from app.access.registers.register_cache import KnownKey, Snapshot
+from app.access.registers.registration import OFF, REQUIRED, SIGN
+from app.access.signatures import signed_base
+from app.access.signatures.signed import Signed, invalid
+from app.access.signatures.signed_base import MAX_AGE, SignedBase, UnacceptableError
+from app.access.signatures.signing import COVERED, IF_MATCH
+from app.access.tokens import jwks
+from app.database.sessions import Session, Statement, Together
+from app.errors import DigestMismatch, SignatureInvalid, SignatureRequired
+
+LONGEST_HEADER = 4096
+USE_ONCE = Statement("INSERT INTO used_once (kid, value, expires_at) VALUES (:kid, :value, :expires_at)")
+ONCE = (*(name for name in COVERED if not name.startswith("@")), IF_MATCH, "signature", "signature-input")
+
+
+def spend(batch: Together, signed: Signed | None) -> None:
+    """Used once, in the transaction of what was signed: 401 for whoever sends it again."""
+    if signed is not None and not signed.spent:
+        batch.add(USE_ONCE, kid=signed.kid, value=signed.nonce, expires_at=signed.expires_at)
+
+
+async def spend_now(session: Session, signed: Signed | None) -> None:
+    batch = Together()
+    spend(batch, signed)
+    if signed is not None:
+        await batch.send(session)
+
+
+class KeysOf(HTTPSignatureKeyResolver):
+    """The keys of one client that may sign now."""
+
+    def __init__(self, known: Snapshot, client_id: str) -> None:
+        self._known, self._client_id = known, client_id
+
+    def resolve_public_key(self, key_id: str) -> ec.EllipticCurvePublicKey | None:
+        found = key_of(self._known, self._client_id, key_id)
+        return jwks.point(found.x, found.y) if found else None
+
+
+def key_of(known: Snapshot, client_id: str, kid: str) -> KnownKey | None:
+    """The key's client must be the token's: with another client of the party somebody else would have signed than asks."""
+    key = known.keys.get(kid)
+    if key is None or not key.good_for(SIGN) or known.clients[key.client_id].suspended:
+        return None
+    return key if key.client_id == client_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The request as the library reads it: the address is the one the world knows, never what a proxy or a Host header says."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
+def sent(request: Request) -> Sent:
+    query = request.scope["query_string"].decode("latin-1")
+    url = request.app.state.settings.public + request.scope["raw_path"].decode("latin-1")
+    return Sent(request.method, f"{url}?{query}" if query else url, request.headers)
+
+
+def check(request: Request, known: Snapshot, client_id: str, body: bytes) -> Signed | None:
+    """By the policy of the party: 401 where a signature is missing or no good; None where none is asked for."""
+    policy = known.parties[known.clients[client_id].party].signatures
+    if "signature-input" not in request.headers and "signature" not in request.headers:
+        if policy == REQUIRED:
+            raise SignatureRequired
+        return None
+    return None if policy == OFF else verify(request, known, client_id, body)
+
+
+def verify(request: Request, known: Snapshot, client_id: str, body: bytes) -> Signed:
+    message = sent(request)
+    if any(len(request.headers.getlist(name)) > 1 for name in ONCE):
+        raise SignatureInvalid
+    try:
+        found = _verified(message, known, client_id)
+    except SignatureInvalid:
+        raise
+    except Exception:  # noqa: BLE001 - whatever the library makes of hostile headers: it is no signature
+        raise SignatureInvalid from None
+    try:
+        base = accepted(request, base_of(found), known, body)
+    except UnacceptableError as error:
+        raise invalid(error) from None
+    if not hasattr(request.state, "upload"):
+        _require_digest(message, body)
+    signature, ends = _signature(message, found.label), base.created + MAX_AGE + HTTPMessageVerifier.max_clock_skew
+    return Signed(base.kid, base.nonce, signature, base.text, body, base.created, ends)
+
+
+def accepted(request: Request, text: str, known: Snapshot, body: bytes) -> SignedBase:
+    """UnacceptableError for what the verifier would denounce later, although the signature is good. Another body: DigestMismatch."""
+    base = signed_base.read_base(text)
+    signed_base.require_canonical_path(request.scope["raw_path"].decode("latin-1"))
+    signed_base.require_in_force(base.created, known.keys[base.kid].expires_at)
+    try:
+        upload = getattr(request.state, "upload", None)
+        sha256 = upload.sha256 if upload else hashlib.sha256(body).digest()
+        signed_base.require_digest(base.lines["content-digest"], sha256)
+    except UnacceptableError as error:
+        if error.code == "OTHER_BODY":
+            raise DigestMismatch from None
+        raise
+    return base
+
+
+def covered(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What a signature covers: no less, so that nothing can be changed; no more, so that the base, which is kept, holds no token."""
+    left_out = () if "content-type" in headers else ("content-type",)  # of a request without a body
+    more = (IF_MATCH,) if IF_MATCH in headers else ()
+    return (*(name for name in COVERED if name not in left_out), *more)
+
+
+def _verified(message: Sent, known: Snapshot, client_id: str) -> Any:
+    """Exactly one signature, over exactly what it must cover, under a nonce. Whatever else is raised says that it is none."""
+    if (
+        max(len(message.headers.get(n, "")) for n in ("signature", "signature-input", "content-digest"))
+        > LONGEST_HEADER
+    ):
+        raise SignatureInvalid
+    verifier = HTTPMessageVerifier(signature_algorithm=ECDSA_P256_SHA256, key_resolver=KeysOf(known, client_id))
+    (found,) = verifier.verify(message, max_age=MAX_AGE)
+    wanted = {f'"{name}"' for name in covered(message.headers)}
+    if set(found.covered_components) - {'"@signature-params"'} != wanted:
+        raise SignatureInvalid
+    return found
+
+
+def base_of(found: Any) -> str:
+    """RFC 9421 section 2.5."""
+    return "\n".join(f"{name}: {value}" for name, value in found.covered_components.items())
+
+
+def _require_digest(message: Sent, body: bytes) -> None:
+    verifier = HTTPMessageVerifier.content_digest_class
+    try:
+        verifier.verify(message.headers["content-digest"], body)
+    except Exception:  # noqa: BLE001 - malformed, of another algorithm, or of another body: the same to the caller
+        raise DigestMismatch from None
+
+
+def _signature(message: Sent, label: str) -> bytes:
+    found = Dictionary()
+    found.parse(message.headers["signature"].encode())
+    raw: bytes = found[label].value
+    return raw

@@ -1,0 +1,140 @@
+"""A client proves who it is at the token endpoint: by an assertion that its registered key signed; in the sandbox a secret does as well."""
+
+import base64
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import unquote_plus
+
+from fastapi import Request
+
+from app import clock
+from app.access.registers.register_cache import KnownClient, Snapshot
+from app.access.registers.registration import AUTH, hash_secret
+from app.access.tokens import jwts, keys
+from app.access.tokens.jwts import BadJwtError
+from app.database.sessions import Statement
+
+TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION = "client-authentication+jwt"  # RFC 7523 as updated by RFC 10070
+FARTHEST = 300  # seconds an assertion may live from now on
+LEEWAY = 5
+MOST_JTI = 128
+UNAUTHORIZED = 401
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+USE_ONCE = Statement(
+    "INSERT INTO used_once (kid, value, expires_at) VALUES (:kid, :value, :expires_at) ON CONFLICT DO NOTHING RETURNING true"
+)
+
+
+class OAuthError(Exception):
+    """RFC 6749 section 5.2."""
+
+    def __init__(
+        self, error: str, description: str, status: int = 400, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        super().__init__(error)
+        self.error, self.description, self.status, self.headers = error, description, status, dict(headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The client, and the key it proved itself with; no key: a sandbox secret."""
+
+    client: KnownClient
+    key: str
+    snapshot: Snapshot
+
+
+def _refused() -> OAuthError:
+    """One answer for whatever is wrong: a stranger learns nothing of clients and keys."""
+    return OAuthError("invalid_client", "Unknown client, or not proven.", UNAUTHORIZED)
+
+
+async def client(request: Request, form: Mapping[str, str]) -> Proven:
+    """By exactly one way (RFC 6749 section 2.3)."""
+    by_key = "client_assertion" in form or "client_assertion_type" in form
+    if by_key and "authorization" in request.headers:
+        raise OAuthError("invalid_request", "Prove who you are in one way, not in two.")
+    snapshot: Snapshot = await request.app.state.standing.current()
+    proven = await _by_key(request, form, snapshot) if by_key else _by_secret(request, snapshot)
+    if form.get("client_id", proven.client.id) != proven.client.id:
+        raise _refused()
+    if proven.client.suspended or proven.snapshot.parties[proven.client.party].suspended:
+        raise OAuthError("unauthorized_client", "The client or its party is suspended.")
+    return proven
+
+
+async def _by_key(request: Request, form: Mapping[str, str], snapshot: Snapshot) -> Proven:
+    if form.get("client_assertion_type") != TYPE or "client_assertion" not in form:
+        raise OAuthError("invalid_request", f"Send client_assertion with client_assertion_type={TYPE}.")
+    found, claims = await _read(request, form["client_assertion"], snapshot)
+    ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY)
+    async with request.app.state.database.recording() as session:
+        if not await session.value(USE_ONCE, kid=found.key, value=claims["jti"], expires_at=ends):
+            raise _refused()
+    return found
+
+
+async def _read(request: Request, assertion: str, snapshot: Snapshot) -> tuple[Proven, dict[str, Any]]:
+    """By what is known here, and where that does not do by what is known now."""
+    issuer = request.app.state.settings.issuer_url
+    try:
+        return read(assertion, snapshot, issuer)
+    except OAuthError:
+        newer = await request.app.state.standing.newer(snapshot)
+        if newer is snapshot:
+            raise
+        return read(assertion, newer, issuer)
+
+
+def read(assertion: str, snapshot: Snapshot, issuer: str) -> tuple[Proven, dict[str, Any]]:
+    """Who signed an assertion, and its claims; invalid_client for any other text. That its jti is new is asked of the database."""
+    named: list[str] = []
+
+    def find(kid: str) -> Any:
+        key = snapshot.keys.get(kid) if isinstance(kid, str) else None
+        if key is None or not key.good_for(AUTH):
+            return None
+        named.append(kid)
+        return keys.prepared(key.x, key.y)
+
+    try:
+        claims = jwts.signed_claims(assertion, ASSERTION, find)
+        owner = snapshot.keys[named[0]].client_id
+        _require(claims, owner, issuer, clock.real().timestamp())
+    except (BadJwtError, KeyError, IndexError):
+        raise _refused() from None
+    return Proven(snapshot.clients[owner], named[0], snapshot), claims
+
+
+def _require(claims: Mapping[str, Any], owner: str, issuer: str, now: float) -> None:
+    """`aud` is the issuer as one string, nothing else; it ends soon; what may be left out is an integer where it is there."""
+    jwts.require_types(claims, ("iss", "sub", "aud", "jti"), ("exp",))
+    if (claims["iss"], claims["sub"], claims["aud"]) != (owner, owner, issuer):
+        raise BadJwtError
+    if not now < claims["exp"] <= now + FARTHEST + LEEWAY or not 0 < len(claims["jti"]) <= MOST_JTI:
+        raise BadJwtError
+    for name in ("iat", "nbf"):
+        if name in claims and (type(claims[name]) is not int or claims[name] > now + LEEWAY):
+            raise BadJwtError
+
+
+def _by_secret(request: Request, snapshot: Snapshot) -> Proven:
+    """HTTP Basic; sandbox only."""
+    if not request.app.state.settings.sandbox:
+        raise OAuthError("invalid_client", "Use private_key_jwt: secrets work in the sandbox only.", UNAUTHORIZED)
+    kind, _, encoded = request.headers.get("authorization", "").partition(" ")
+    try:
+        user, _, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except ValueError:
+        raise _refused() from None
+    found = snapshot.clients.get(unquote_plus(user))
+    known = found.secret_hash if found and found.secret_hash else bytes(32)
+    fits = hmac.compare_digest(known, hash_secret(unquote_plus(secret)))
+    if kind.lower() != "basic" or found is None or found.secret_hash is None or not fits:
+        raise _refused()
+    return Proven(found, "", snapshot)

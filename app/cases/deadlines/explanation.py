@@ -1,0 +1,128 @@
+"""Until when, and why: a due date with its rule, its start, every day that was skipped, and what happens when it runs out."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from app import clock
+from app.access.policy import Standpoint
+from app.cases.context import Look
+from app.cases.due_schemas import DueView, Flag, Follows, SkippedDay, Span
+from app.cases.locking import stage_state
+from app.cases.showing import owner_now
+from app.errors import Overloaded
+from app.procedure import rules
+from app.procedure.deadlines import ZONE, Calendar, clock_of, standing
+from app.procedure.loading import rulebook
+from app.procedure.model import Clock, Extension
+from app.procedure.state import CaseState, StageState
+
+UNITS = {"working_day": ("hari kerja", "working days"), "calendar_day": ("hari kalender", "calendar days")}
+NO_TERM = ("Tanpa batas waktu dalam prosedur.", "The procedure gives no term.")
+TEXT = (
+    "{value} {unit} sejak {start}; hari ke-1 adalah hari berikutnya, {skipped} hari tidak dihitung; jatuh tempo {on}.",
+    "{value} {unit} from {start}; day 1 is the day after, {skipped} days do not count; due on {on}.",
+)
+
+
+def explain(look: Look, state: CaseState, row: Mapping[str, Any]) -> DueView:
+    """`row`: of a stage, as JSON; its due date was counted by the calendar that it names."""
+    stage, said = stage_state(row), row["due"]
+    rule = clock_of(rulebook().procedures[state.procedure], state, stage)
+    calendar = look.calendars.known.get(said["calendar"])
+    if calendar is None:  # loaded a moment ago, in another process: known here in a second
+        raise Overloaded
+    start, on = _day(said["start"]), _day(row["due_on"])
+    skipped = _skipped(look, calendar, stage, rule, start, on) if start and on else []
+    return DueView(
+        on=on,
+        text=_text(look, rule, stage, start, on, len(skipped)),
+        start=start,
+        started_by=said["started_by"],
+        value=said["value"],
+        unit=said["unit"],
+        zone=ZONE,
+        certainty=said["certainty"],
+        unit_certainty=rule.unit_certainty if rule else None,
+        start_certainty="assumed" if _stood_in(said) else rule.start_certainty if rule else None,
+        reason=rule.reason if rule else None,
+        source=[rulebook().vocabulary.sources[s] for s in _sources(state, stage, rule)],
+        extended=stage.extended,
+        may_extend_by=_longer(look, rule.extension) if rule and rule.extension and not stage.extended else None,
+        paused=Span(since=stage.paused[0], until=stage.paused[1]) if stage.paused else None,
+        skipped=skipped,
+        calendar=said["calendar"],
+        provisional=said["provisional"],
+    )
+
+
+def _stood_in(said: Mapping[str, Any]) -> bool:
+    """No receipt is on record: so many days after the letter's date stand in for it."""
+    return str(said["started_by"]).endswith(":no_receipt")
+
+
+def _sources(state: CaseState, stage: StageState, rule: Clock | None) -> tuple[str, ...]:
+    """Of the rule itself, or of its stage, where the figure is printed and not assumed."""
+    if rule is None or rule.source or rule.certainty == "assumed":
+        return rule.source if rule else ()
+    return rulebook().procedures[state.procedure].stages[stage.stage].source
+
+
+def _skipped(
+    look: Look, calendar: Calendar, stage: StageState, rule: Clock | None, start: date, on: date
+) -> list[SkippedDay]:
+    unit = rule.unit if rule and rule.unit else "calendar_day"
+    if stage.extended and rule and rule.extension and rule.extension.total:
+        unit = rule.extension.unit
+    return [SkippedDay(day=day, name=_said(look, why)) for day, why in calendar.skipped(start, on, unit, stage.paused)]
+
+
+def _text(look: Look, rule: Clock | None, stage: StageState, start: date | None, on: date | None, skipped: int) -> str:
+    if rule is None or rule.value is None or rule.unit is None or start is None:
+        return _said(look, NO_TERM)
+    longer, value, unit = rule.extension, str(rule.value), rule.unit
+    if stage.extended and longer:
+        value = str(longer.total) if longer.total else f"{rule.value} + {longer.adds}"
+        unit = longer.unit
+    return _said(look, TEXT).format(value=value, unit=_said(look, UNITS[unit]), start=start, on=on, skipped=skipped)
+
+
+def _longer(look: Look, longer: Extension) -> str:
+    unit = _said(look, UNITS[longer.unit])
+    if longer.total:
+        return _said(look, (f"menjadi {longer.total} {unit}", f"to {longer.total} {unit}"))
+    return _said(look, (f"ditambah {longer.adds} {unit}", f"by {longer.adds} {unit}"))
+
+
+def _said(look: Look, both: tuple[str, str]) -> str:
+    return both[1] if look.language == "en" else both[0]
+
+
+def when_overdue(look: Look, state: CaseState, row: Mapping[str, Any], place: Standpoint) -> list[Follows]:
+    """What the clock would open if it ran out now."""
+    if row["due_on"] is None or row["passed_entry_id"] is not None:
+        return []
+    move = rules.overdue(rulebook(), state, row["stage"], clock.today())
+    stages = rulebook().procedures[state.procedure].stages
+    return [Follows(stage=s.stage, owner=owner_now(look.caller, stages[s.stage], place)) for s in move.opened]
+
+
+def state_now(look: Look, row: Mapping[str, Any]) -> str:
+    """running, due_soon, overdue or paused, of an open stage; met, once it is posted."""
+    if row["status"] != "open":
+        return "met"
+    return standing(_day(row["due_on"]), stage_state(row).paused, clock.today(), soon(look.calendars.current))
+
+
+def soon(calendar: Calendar) -> date:
+    """The last day that counts as near."""
+    value, unit = rulebook().vocabulary.due_soon
+    return calendar.count(clock.today(), value, unit)
+
+
+def flags(row: Mapping[str, Any]) -> list[Flag]:
+    return [Flag(**flag) for flag in row["flags"]]
+
+
+def _day(value: str | date | None) -> date | None:
+    return date.fromisoformat(value) if isinstance(value, str) else value

@@ -1,0 +1,273 @@
+"""What waits: the worklist of a party with its ageing, and every deadline with its explanation. Keyset order, fixed and unique."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from app import clock
+from app.access import policy
+from app.access.caller import Caller
+from app.access.policy import Standpoint
+from app.cases.bodies import Day
+from app.cases.checks import unknown_code
+from app.cases.context import Look
+from app.cases.deadlines.explanation import explain, flags, soon, state_now
+from app.cases.due_schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
+from app.cases.visibility import VISIBLE, seen_by
+from app.database.sessions import Statement
+from app.errors import UnknownReference
+from app.http import paging
+from app.procedure import deadlines
+from app.procedure.loading import rulebook, stage_codes
+from app.procedure.state import CaseState
+
+STATES = {
+    "paused": "s.status = 'open' AND :today BETWEEN s.paused_from AND s.paused_until",
+    "overdue": "s.status = 'open' AND s.due_on < :today AND NOT {paused}",
+    "due_soon": "s.status = 'open' AND s.due_on BETWEEN :today AND :soon AND NOT {paused}",
+    "running": "s.status = 'open' AND (s.due_on IS NULL OR s.due_on > :soon) AND NOT {paused}",
+    "met": "s.status = 'posted'",
+}
+# what a party must act on, or answer: an earlier stage that a post of its relied on was corrected
+WAITS = "(s.status = 'open' OR (s.status = 'posted' AND s.flags <> '[]'))"
+PAUSED = "coalesce(:today BETWEEN s.paused_from AND s.paused_until, false)"
+COLUMNS = (
+    "c.id, c.number, c.procedure, c.election, c.report_kind, c.received_on, c.agency_code, c.province, c.status,"
+    " c.version, c.conditions, c.opened_by, c.successors, to_jsonb(s) AS stage"
+)
+AGE = "(CAST(:today AS date) - s.opened_on)"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFilters:
+    """The filters of GET /v1/worklist."""
+
+    agency: Annotated[
+        str | None, Query(max_length=64, description="Whose turn it is: a party code; the caller's own unless named.")
+    ] = None
+    agency_code: Annotated[str | None, Query(max_length=64, description="The employer.")] = None
+    province: Annotated[str | None, Query(max_length=64)] = None
+    election: Annotated[str | None, Query(max_length=64)] = None
+    stage: Annotated[str | None, Query(max_length=64)] = None
+    state: Annotated[str | None, Query(max_length=64, description="One or several, with commas.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineFilters(WorkFilters):
+    """The filters of GET /v1/deadlines."""
+
+    procedure: Annotated[str | None, Query(max_length=64)] = None
+    due_from: Day | None = None
+    due_to: Day | None = None
+
+
+CLAUSES = {
+    "agency_code": "c.agency_code = :agency_code",
+    "province": "c.province = :province",
+    "election": "c.election = :election",
+    "stage": "s.stage = :stage",
+    "procedure": "c.procedure = :procedure",
+    "due_from": "s.due_on >= :due_from",
+    "due_to": "s.due_on <= :due_to",
+}
+
+
+def chosen(look: Look, filters: WorkFilters) -> dict[str, Any]:
+    """The filters that were given; an unknown code is 422, not an empty list."""
+    names = (*CLAUSES, "agency", "state")
+    given = {n: getattr(filters, n) for n in names if getattr(filters, n, None) is not None}
+    catalogue = rulebook().catalogue
+    known: dict[str, Any] = {
+        "province": catalogue.codes("provinces"),
+        "election": catalogue.codes("elections"),
+        "stage": stage_codes(),
+        "procedure": rulebook().procedures,
+        "agency": look.caller.snapshot.parties,
+        "state": STATES,
+    }
+    unknown = [n for n, v in given.items() if n in known and not set(_codes(n, v)) <= set(known[n])]
+    if unknown:
+        raise UnknownReference(*(unknown_code(f"/query/{n}") for n in unknown))
+    return given
+
+
+def _codes(name: str, value: Any) -> list[str]:
+    return str(value).split(",") if name == "state" else [str(value)]
+
+
+def _where(look: Look, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The clauses of the filters, and the values that they and the states need."""
+    clauses = [VISIBLE, *(CLAUSES[name] for name in given if name in CLAUSES)]
+    values = {name: value for name, value in given.items() if name in CLAUSES} | seen_by(look.caller)
+    if "state" in given:
+        wanted = (STATES[state].format(paused=PAUSED) for state in _codes("state", given["state"]))
+        clauses.append(f"({' OR '.join(f'({one})' for one in wanted)})")
+    values |= {"today": clock.today(), "soon": soon(look.calendars.current)}
+    return clauses, values
+
+
+async def worklist(look: Look, filters: WorkFilters, limit: int, cursor: str | None) -> Worklist:
+    """Open stages whose turn is the caller's (or the named party's), and posts of theirs that relied on what was corrected since;
+    due first, those without a term last.
+    """
+    given = chosen(look, filters)
+    clauses, values = _where(look, given)
+    turn, more = turns(look.caller, given.get("agency", look.caller.party))
+    clauses += [WAITS, f"({turn})"]
+    values |= more
+    buckets = await _buckets(look, clauses, values)
+    if cursor is not None:
+        values |= _after(cursor, "/v1/worklist", given)
+        place_after = "(coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage, :after_round)"
+        clauses.append(f"(coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round) > {place_after}")
+    rows = await _rows(look, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round", limit)
+    shown = [_item(look, row) for row in rows[:limit]]
+    page = _page(look, "/v1/worklist", given, shown, limit, more=len(rows) > limit)
+    return Worklist(data=shown, buckets=buckets, page=page)
+
+
+def _after(cursor: str, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The last line of the page before, by what both lists are ordered by."""
+    kinds = (paging.a_day, paging.an_id, paging.a_code, paging.a_number)
+    found = paging.decode(cursor, path, given, *kinds)
+    return dict(zip(("due", "after_case", "after_stage", "after_round"), found, strict=True))
+
+
+def _page(
+    look: Look, path: str, given: Mapping[str, Any], shown: Sequence[WorkItem | Deadline], limit: int, *, more: bool
+) -> paging.Page:
+    """The lines are on record as shown; the last of them is where the next page begins."""
+    look.trail.shows(*dict.fromkeys(line.case_id for line in shown))
+    last = shown[-1] if more else None
+    place = [last.due_on, last.case_id, last.stage, last.round] if last else None
+    return paging.page(look.response, path, given, place, limit)
+
+
+async def _rows(look: Look, clauses: list[str], values: dict[str, Any], order: str, limit: int) -> list[Any]:
+    query = f"SELECT {COLUMNS} FROM stage s JOIN cases c ON c.id = s.case_id WHERE {' AND '.join(clauses)} ORDER BY {order} LIMIT :limit"
+    return await look.session.run(Statement(query), **values, limit=limit + 1)
+
+
+async def _buckets(look: Look, clauses: list[str], values: dict[str, Any]) -> list[Bucket]:
+    """The whole filtered list by age: how long each stage has been open, in the days that officials count a backlog by."""
+    upper = rulebook().vocabulary.ageing
+    query = f"""
+        SELECT width_bucket({AGE} - 1, CAST(:upper AS int[])) AS place, count(*) AS stages,
+          count(*) FILTER (WHERE {STATES["overdue"].format(paused=PAUSED)}) AS overdue
+        FROM stage s JOIN cases c ON c.id = s.case_id WHERE {" AND ".join(clauses)} GROUP BY 1"""
+    rows = {r.place: r for r in await look.session.run(Statement(query), **values, upper=list(upper))}
+    names = [deadlines.bucket(days, upper) for days in (*upper, upper[-1] + 1)]
+    return [
+        Bucket(bucket=name, stages=rows[n].stages if n in rows else 0, overdue=rows[n].overdue if n in rows else 0)
+        for n, name in enumerate(names)
+    ]
+
+
+def _item(look: Look, row: Any) -> WorkItem:
+    stage, state = row.stage, state_now(look, row.stage)
+    age = max((clock.today() - date.fromisoformat(stage["opened_on"])).days, 0)
+    return WorkItem(
+        case_id=row.id,
+        **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province", "status")},
+        stage=stage["stage"],
+        round=stage["round"],
+        owner=_turn(look, row),
+        since=stage["opened_on"],
+        opened_at=stage["opened_at"],
+        due_on=stage["due_on"],
+        state=state,
+        overdue=state == "overdue",
+        age_days=age,
+        bucket=deadlines.bucket(age, rulebook().vocabulary.ageing),
+        flags=flags(stage),
+        version=row.version,
+    )
+
+
+def _owner(look: Look, row: Any) -> str:
+    """Whose turn an open stage is; who posted a posted one."""
+    return str(row.stage["posted_by"] or _turn(look, row))
+
+
+def _turn(look: Look, row: Any) -> str:
+    stage = rulebook().procedures[row.procedure].stages[row.stage["stage"]]
+    place = Standpoint(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
+    return policy.poster(look.caller, stage, place)
+
+
+async def list_deadlines(look: Look, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:
+    """Every term, the earliest due first: running, due soon, overdue, paused, and met."""
+    given = chosen(look, filters)
+    clauses, values = _where(look, given)
+    clauses += ["s.due_on IS NOT NULL", "s.status IN ('open', 'posted')"]
+    if "agency" in given:
+        turn, more = turns(look.caller, given["agency"])
+        clauses.append(f"((s.status = 'open' AND ({turn})) OR (s.status = 'posted' AND s.posted_by = :agency))")
+        values |= {**more, "agency": given["agency"]}
+    if cursor is not None:
+        values |= _after(cursor, "/v1/deadlines", given)
+        clauses.append(
+            "(s.due_on, s.case_id, s.stage, s.round) > (CAST(:due AS date), :after_case, :after_stage, :after_round)"
+        )
+    rows = await _rows(look, clauses, values, "s.due_on, s.case_id, s.stage, s.round", limit)
+    shown = [_deadline(look, row) for row in rows[:limit]]
+    page = _page(look, "/v1/deadlines", given, shown, limit, more=len(rows) > limit)
+    return DeadlineList(data=shown, page=page)
+
+
+def _deadline(look: Look, row: Any) -> Deadline:
+    stage, state = row.stage, state_now(look, row.stage)
+    regime = str(rulebook().catalogue.codes("elections")[row.election]["regime"])
+    case = CaseState(row.procedure, regime, row.report_kind, row.received_on, row.agency_code, ())
+    due_on, decided = date.fromisoformat(stage["due_on"]), stage["facts"].get("decided_on")
+    ended = date.fromisoformat(decided) if decided and state == "met" else None
+    late = ((ended or clock.today()) - due_on).days if state in ("met", "overdue") else 0
+    return Deadline(
+        case_id=row.id,
+        **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province")},
+        stage=stage["stage"],
+        round=stage["round"],
+        owner=_owner(look, row),
+        state=state,
+        due_on=due_on,
+        decided_on=ended,
+        days_late=max(late, 0),
+        due=explain(look, case, stage),
+    )
+
+
+def turns(caller: Caller, party: str) -> tuple[str, dict[str, Any]]:
+    """In SQL, what access.policy.poster says case by case: the roles that a party fills, for which cases."""
+    known = caller.snapshot
+    if known.parties[party].kind == "ppk":
+        return "s.owner = 'ppk' AND c.agency_code = :its_employees", {"its_employees": known.parties[party].agency_code}
+    recorded = "s.owner = 'ppk' AND NOT c.agency_code = ANY(:ppk_employers)"
+    clauses = []
+    for role, holds in _roles(caller, party):
+        clauses.append(f"(s.owner = '{role}' AND {holds})")
+        clauses.append(f"({recorded} AND s.recorder = '{role}' AND {holds})")
+    return " OR ".join(clauses) or "false", {"ppk_employers": sorted(known.ppk_employers)} if clauses else {}
+
+
+def _roles(caller: Caller, party: str) -> list[tuple[str, str]]:
+    """Role, and for which cases: by mandate all; by succession those that a transfer or the rule gives to this party.
+    Codes come from the rulebook and the register of parties, never from a caller: they may stand in SQL.
+    """
+    today, direct = caller.snapshot.today, caller.snapshot.holders
+    mine = [(role, "true") for role, holder in direct.items() if holder == party]
+    passed_on = dict.fromkeys(s.role for s in rulebook().vocabulary.succession if s.role not in direct)
+    for role in passed_on:
+        rules = [s for s in rulebook().vocabulary.succession if (s.role, s.to) == (role, party) and s.since <= today]
+        by_rule = " OR ".join(_condition(s.holds, s.fails) for s in rules) or "false"
+        settled = f"c.successors ->> '{role}'"
+        mine.append((role, f"CASE WHEN {settled} IS NULL THEN {by_rule} ELSE {settled} = '{party}' END"))
+    return mine
+
+
+def _condition(holds: str | None, fails: str | None) -> str:
+    if holds:
+        return f"'{holds}' = ANY(c.conditions)"
+    return f"NOT '{fails}' = ANY(c.conditions)" if fails else "true"

@@ -1,0 +1,142 @@
+"""Extend a term, pause a stage, confirm the receipt of a letter: what moves the clock of an open stage, each by an entry."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from app import clock
+from app.cases import checks, projection
+from app.cases.context import Act
+from app.cases.entry import Step, Writing, require_not_closed, see, take
+from app.cases.locking import Locked, state_of
+from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
+from app.cases.schemas import PauseBody, Reasoned, Written
+from app.cases.stages.posting import require_turn
+from app.errors import ReceiptNotExpected, ValidationFailed
+from app.procedure import rules
+from app.procedure.deadlines import ONE_DAY, Calendar, Span, clock_of
+from app.procedure.loading import rulebook
+from app.procedure.rules import Move
+from app.procedure.state import CaseState, StageState
+
+RECEIVED = "letter_received_on"
+
+
+async def extend(act: Act, case_id: UUID, stage: str, body: Reasoned) -> Written:
+    """Once, before it has run out, by the longer term that the procedure gives."""
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
+    state, running = _running(act, locked, case_id, stage)
+    why = why_no_extension(state, running, _due_on(locked, running), clock.today())
+    if why is not None:
+        raise ExtensionNotAllowed(why=why)
+    move = extension(state, running, act.caller.party)
+    return await Writing(act, locked).reasoned(body, Step("stage.extended", _of(running), move))
+
+
+def extension(state: CaseState, running: StageState, party: str) -> Move:
+    return rules.moved(rulebook(), state, (_touched(running, party, extended=running.extended + 1),), ())
+
+
+def _touched(running: StageState, party: str, **changes: Any) -> StageState:
+    """The file was in this party's hand."""
+    return replace(running, handlers=tuple(sorted({*running.handlers, party})), **changes)
+
+
+def why_no_extension(state: CaseState, running: StageState, due_on: date | None, today: date) -> str | None:
+    """Why a term cannot be extended, as a code; None: it can."""
+    rule = clock_of(rulebook().procedures[state.procedure], state, running)
+    if rule is None or rule.extension is None:
+        return "no_extension_in_the_procedure"
+    if running.extended >= rulebook().vocabulary.extension_times:
+        return "extended_before"
+    return "run_out" if due_on is not None and due_on < today else None
+
+
+async def pause(act: Act, case_id: UUID, stage: str, body: PauseBody) -> Written:
+    """From today to `until`: these days do not count in the term."""
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
+    state, running = _running(act, locked, case_id, stage)
+    span = (clock.today(), body.until)
+    why = why_no_pause(running, span, _due_on(locked, running), act.calendar)
+    if why is not None:
+        raise PauseNotAllowed(why=why)
+    says = {**_of(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
+    step = Step("stage.paused", says, standstill(state, running, act.caller.party, span))
+    return await Writing(act, locked).reasoned(body, step)
+
+
+def standstill(state: CaseState, running: StageState, party: str, span: Span) -> Move:
+    return rules.moved(rulebook(), state, (_touched(running, party, paused=span),), ())
+
+
+def why_no_pause(running: StageState, span: Span, due_on: date | None, calendar: Calendar) -> str | None:
+    """Why a stage cannot stand still for these days, as a code; None: it can."""
+    limits = rulebook().vocabulary.pause
+    if running.stage not in limits.stages:
+        return "no_pause_in_the_procedure"
+    if running.paused is not None:
+        return "paused_before"
+    if due_on is None or due_on < span[0]:
+        return "no_term_running" if due_on is None else "run_out"
+    if span[1] < span[0]:
+        return "ends_before_it_begins"
+    last = calendar.count(span[0] - ONE_DAY, limits.longest, limits.unit)
+    return "too_long" if span[1] > last else None
+
+
+async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date) -> Written:
+    """The owner (or recorder) of an open stage says when the letter reached it: its clock starts."""
+    if received_on > clock.today():
+        raise ValidationFailed(checks.in_future("/received_on"))
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
+    state, running = _running(act, locked, case_id, stage)
+    letter = letter_of(state, running)
+    if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
+        raise ValidationFailed(checks.before_letter("/received_on"))
+    facts = {**(letter.facts or {}), RECEIVED: received_on.isoformat()}
+    state = rules.restated(state, replace(letter, facts=facts))
+    move = rules.moved(rulebook(), state, (running,), ())
+    says = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
+    writing = Writing(act, locked)
+    entry = writing.enter(Step("stage.received", {**_of(running), **says}, move))
+    where = {"b_case": case_id, "b_stage": letter.stage, "b_round": letter.round}
+    writing.batch.add(projection.RECORD_RECEIPT, **where, facts=Jsonb(facts))
+    return await writing.answer(entry)
+
+
+def letter_of(state: CaseState, running: StageState) -> StageState:
+    """The post whose letter opened the stage and waits for its receipt; 409 where there is none."""
+    clock_ = clock_of(rulebook().procedures[state.procedure], state, running)
+    opener, _, _ = running.after.partition(".")
+    posts = [p for p in state.rounds(opener) if p.status == "posted"]
+    waits = clock_ is not None and f"{opener}.{RECEIVED}" in clock_.starts and posts
+    if not waits or RECEIVED in (posts[-1].facts or {}) or "letter_date" not in (posts[-1].facts or {}):
+        raise ReceiptNotExpected
+    return posts[-1]
+
+
+def _running(act: Act, locked: Locked, case_id: UUID, stage: str) -> tuple[CaseState, StageState]:
+    case = see(act, locked, case_id)
+    require_turn(act, case, stage)
+    require_not_closed(case)
+    state = state_of(case)
+    return state, rules.require_open(state, stage)
+
+
+def _due_on(locked: Locked, running: StageState) -> date | None:
+    rows = locked.row.stages
+    due = next(r["due_on"] for r in rows if (r["stage"], r["round"]) == (running.stage, running.round))
+    return date.fromisoformat(due) if due else None
+
+
+def _of(running: StageState) -> dict[str, Any]:
+    return {"stage": running.stage, "round": running.round}

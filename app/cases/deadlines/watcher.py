@@ -1,0 +1,189 @@
+"""The watcher: writes the entry when a deadline has passed, opens the control stage that the flow names, and counts anew when the
+calendar changes. Once each, over any number of processes and crashes: the case is locked, looked at again, and moved in one transaction.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from app import clock
+from app.access.caller import Caller
+from app.access.registers.register_cache import Snapshot, Standing
+from app.cases import projection
+from app.cases.entry import Step, follow
+from app.cases.locking import state_of
+from app.cases.stages.correcting import redated
+from app.database.sessions import SERVICE, Database, Session, Statement, Together
+from app.errors import DomainError
+from app.http import last_resort
+from app.procedure import rules
+from app.procedure.deadlines import Calendar
+from app.procedure.loading import rulebook
+from app.procedure.rules import Move
+from app.reference.calendar import Calendars
+
+log = logging.getLogger("sbt.watcher")
+EVERY_SECONDS = 2.0
+BATCH = 500
+TWICE = 2  # a post that began before a revision may end after the first look
+OPERATOR = "operator"
+PASSED = Statement(
+    "SELECT case_id, stage, round, due_on FROM stage WHERE status = 'open' AND due_on < :today AND passed_entry_id IS NULL"
+    " AND (due_on, case_id, stage) > (CAST(:due AS date), CAST(:case_id AS uuid), :stage)"
+    " ORDER BY due_on, case_id, stage LIMIT :limit"
+)
+BEGINNING = (date(1, 1, 1), UUID(int=0), "")
+OTHERWISE_COUNTED = Statement(
+    "SELECT DISTINCT case_id FROM stage WHERE status = 'open' AND due_on IS NOT NULL AND due->>'calendar' <> :version"
+    " AND case_id > :after ORDER BY case_id LIMIT :limit"
+)
+# a case that somebody writes to just now is left for the next round
+LOCK = Statement("SELECT c.*, NULL AS stages FROM cases c WHERE c.id = :case_id FOR UPDATE SKIP LOCKED")
+STAGES = Statement(
+    "SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = :case_id"
+)
+NOBODY = UUID(int=0)
+
+
+class Watcher:
+    """One in every process; what two of them find at once, one does."""
+
+    def __init__(self, database: Database, standing: Standing, calendars: Calendars) -> None:
+        self._database, self._standing, self._calendars = database, standing, calendars
+        self._counted: list[str] = []  # the versions of the last rounds that passed nobody over
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.round()
+            except DomainError as error:  # quarantined, or the database is away: the next round tries again
+                log.warning("the watcher waits: %s", error.code)
+            except Exception as error:  # noqa: BLE001 - whatever it was: nobody else looks
+                last_resort.tell(log, "the watcher stumbled, and goes on", error)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def round(self) -> int:
+        """How many entries it wrote."""
+        async with self._database.reading(SERVICE) as session:
+            await self._calendars.refresh(session)
+        written, version = 0, self._calendars.current.version
+        if self._counted != [version] * TWICE:
+            written, whole = await self._recount(version)
+            self._counted = [*self._counted, version][-TWICE:] if whole else []
+        return written + await self._pass()
+
+    async def _pass(self) -> int:
+        """Every term that has run out, the earliest first; those that it opens may have run out as well."""
+        due, case_id, stage = BEGINNING
+        written = again = 0
+        while True:
+            async with self._database.reading(SERVICE) as session:
+                where = {"due": due, "case_id": case_id, "stage": stage}
+                rows = await session.run(PASSED, today=clock.today(), limit=BATCH, **where)
+            if not rows and not again:
+                return written
+            if not rows:
+                (due, case_id, stage), again = BEGINNING, 0
+                continue
+            author = system(await self._standing.current())
+            for row in rows:
+                again += await self._guarded(self._one(author, row.case_id, row.stage, row.round), row.case_id)
+            written += again
+            due, case_id, stage = rows[-1].due_on, rows[-1].case_id, rows[-1].stage
+
+    async def _guarded(self, work: Coroutine[Any, Any, int], case_id: UUID) -> int:
+        """What one case does to the watcher must not keep it from the others."""
+        try:
+            return await work
+        except DomainError:
+            raise  # quarantined, or the database is away: that concerns all of them
+        except Exception as error:  # noqa: BLE001 - whatever it was: the other cases wait
+            last_resort.tell(log, f"the watcher stumbled over case {case_id}", error)
+            return 0
+
+    async def _one(self, author: Caller, case_id: UUID, stage: str, number: int) -> int:
+        async with self._database.writing(SERVICE) as session:
+            case = await locked(session, case_id)
+            row = None if case is None else _still_passed(case, stage, number)
+            if case is None or row is None:
+                return 0
+            await pass_deadline(session, author, self._calendars.current, case, row)
+            return 1
+
+    async def _recount(self, version: str) -> tuple[int, bool]:
+        """Open stages whose due date another calendar counted; and whether none was passed over."""
+        after, written, whole = NOBODY, 0, True
+        while True:
+            async with self._database.reading(SERVICE) as session:
+                rows = await session.run(OTHERWISE_COUNTED, version=version, after=after, limit=BATCH)
+            if not rows:
+                return written, whole
+            author = system(await self._standing.current())
+            for row in rows:
+                found = await self._guarded(self._recounted(author, row.case_id), row.case_id)
+                written, whole = written + max(found, 0), whole and found >= 0
+            after = rows[-1].case_id
+
+    async def _recounted(self, author: Caller, case_id: UUID) -> int:
+        """-1: somebody writes to it just now; it is looked at again."""
+        async with self._database.writing(SERVICE) as session:
+            case = await locked(session, case_id)
+            return -1 if case is None else await recount(session, author, self._calendars, case)
+
+
+def system(snapshot: Snapshot) -> Caller:
+    """The service itself, as its operator: it names no client."""
+    return Caller(OPERATOR, OPERATOR, "", frozenset(), None, snapshot, None, None)
+
+
+async def locked(session: Session, case_id: UUID) -> Any | None:
+    """The case in its newest version, with its stages as they are now."""
+    rows = await session.run(LOCK, case_id=case_id)
+    if not rows:
+        return None
+    return rows[0]._replace(stages=await session.value(STAGES, case_id=case_id))
+
+
+def _still_passed(case: Any, stage: str, number: int) -> dict[str, Any] | None:
+    today = clock.today().isoformat()
+    for row in case.stages:
+        if (row["stage"], row["round"], row["status"]) == (stage, number, "open"):
+            gone = row["due_on"] and row["due_on"] < today and row["passed_entry_id"] is None
+            return dict(row) if gone else None
+    return None
+
+
+async def pass_deadline(session: Session, author: Caller, calendar: Calendar, case: Any, row: dict[str, Any]) -> None:
+    """The entry that a term has run out, and what the flow opens then."""
+    batch, due_on = Together(), date.fromisoformat(row["due_on"])
+    move = rules.overdue(rulebook(), state_of(case), row["stage"], due_on + timedelta(days=1))
+    says = {"stage": row["stage"], "round": row["round"], "due_on": row["due_on"]}
+    entry = follow(batch, author, calendar, case, Step("deadline.passed", says, move, acts=False))
+    where = {"b_case": case.id, "b_stage": row["stage"], "b_round": row["round"]}
+    batch.add(projection.PASSED, **where, passed_entry_id=entry.id)
+    await batch.send(session)
+
+
+async def recount(session: Session, author: Caller, calendars: Calendars, case: Any) -> int:
+    """The entry that says which due dates a revised calendar moved; none, where it moved none."""
+    calendar = calendars.current
+    move = redated(state_of(case), case.stages, calendar, was=case.status)
+    if not move.opened:
+        return 0
+    says, batch = {"was": dated_before(case.stages, move)}, Together()
+    follow(batch, author, calendar, case, Step("deadline.recounted", says, move, acts=False))
+    await batch.send(session)
+    return 1
+
+
+def dated_before(rows: Iterable[Mapping[str, Any]], move: Move) -> list[dict[str, Any]]:
+    """The due dates that a move replaces, and by which calendar they were counted. `rows`: of the stages, as JSON."""
+    before = {(r["stage"], r["round"]): r for r in rows}
+    return [
+        {"stage": s.stage, "round": s.round, "due_on": r["due_on"], "calendar": r["due"]["calendar"]}
+        for s in move.opened
+        if (r := before[s.stage, s.round])
+    ]

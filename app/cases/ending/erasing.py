@@ -1,0 +1,88 @@
+"""Erase a person from a case, as two operators agreed: first the entry that orders it, then, by a function that demands it, key and index rows.
+
+What names nobody stays: the summaries have a key of their own, so the case goes on counting. Old copies of the database still
+hold the wrapped key; they open nothing once `sbt keys rotate --destroy-old` has ended its epoch.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from app import clock
+from app.access.registers.registration import By
+from app.cases import unsealed_texts
+from app.cases.projection import TOUCH_CASE
+from app.cases.refusals import ErasureNotPossible
+from app.database.sessions import Session, Statement, Together
+from app.errors import Flaw, ValidationFailed
+from app.ledger.append import Appended, Link, append
+from app.vault.keys import VaultKeys
+from app.vault.opening import COLUMNS, JOINED, open_row
+from app.vault.seal import SUBJECT
+
+LOCK = Statement("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
+PERSONS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part IN ('subject', 'reporter')")
+KEYS = Statement("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
+ERASE = Statement("SELECT erase_person(:entry)")
+MOST_DIGITS = 14  # a NIK has 16, a NIP 18: neither fits in, however it is written
+
+
+async def require_possible(session: Session, vault: VaultKeys, order: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+    """The case, locked, and the keys that would go. 409 where there is nothing to erase, or the case is not over; 422 where the number of
+    the document, which stays in the log for ever, names the person.
+    """
+    _require_no_number(order["authority"])
+    case_id, person = UUID(order["case_id"]), order["person"]
+    cases = await session.run(LOCK, case_id=case_id)
+    if not cases:
+        raise ErasureNotPossible(why="no_such_case")
+    keys = await session.run(KEYS, case_id=case_id, person=person)
+    if not keys:
+        raise ErasureNotPossible(why="not_there_or_erased_before")
+    if person == SUBJECT and cases[0].closed_at is None:
+        raise ErasureNotPossible(why="case_open")
+    parts = [open_row(vault, row) for row in await session.run(PERSONS, case_id=case_id)]
+    known = (
+        unsealed_texts.of_person({n: opened.fields.get(n) for n in ("nip", "nik", "name")})
+        for opened in parts
+        if opened
+    )
+    unsealed_texts.require_unnamed({"/authority": order["authority"]}, *known)
+    return cases[0], keys
+
+
+async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by: By) -> None:
+    """`order`: case_id, person, authority and document, as two operators agreed."""
+    case, keys = await require_possible(session, vault, order)
+    says = {"erases": {"person": order["person"], "keys": [str(key.id) for key in keys]}, "why": None}
+    entry = await _append(session, case, says | {n: order[n] for n in ("person", "authority", "document")}, by)
+    await session.run(ERASE, entry=entry.id)
+
+
+def _require_no_number(authority: str) -> None:
+    """The number of a document stays in the log for ever: it holds no NIP or NIK, however it is written."""
+    if len(re.sub(r"[^0-9]", "", authority)) > MOST_DIGITS:
+        text_id = "Nomor dokumen, bukan NIP atau NIK (paling banyak 14 angka)."
+        text_en = "The number of a document, no NIP or NIK (at most 14 digits)."
+        raise ValidationFailed(Flaw("/authority", "INVALID", text_id, text_en))
+
+
+async def _append(session: Session, case: Any, says: dict[str, Any], by: By) -> Appended:
+    batch = Together()
+    same = {n: getattr(case, n) for n in ("number", "procedure", "election", "status")}
+    agreed = {"change": str(by.change)} if by.change else {}
+    entry = append(
+        batch,
+        type_="subject.erased",
+        party=by.party,
+        client=by.client,
+        received_at=max(clock.now(), case.updated_at),
+        link=Link(case.id, case.version + 1, case.head_hash),
+        says={**same, **says, **agreed, "opens": [], "skips": [], "open": list(case.open_stages), "calendar": None},
+    )
+    touched = {"acted": case.acted, "version": case.version + 1, "head_hash": entry.leaf_hash}
+    touched |= {"updated_at": entry.received_at, "last_entry_id": entry.id}
+    batch.add(TOUCH_CASE, b_case=case.id, **touched)
+    await batch.send(session)
+    return entry

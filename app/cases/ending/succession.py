@@ -1,0 +1,96 @@
+"""Write down for every open case who succeeds to a role whose mandate has ended: an entry each, once, however often it is started."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from app import clock
+from app.access import policy
+from app.access.caller import Caller
+from app.cases.deadlines.watcher import NOBODY, locked
+from app.cases.ending.ending import handed_over, passing_on, procedures_of
+from app.cases.entry import follow
+from app.cases.showing import standpoint
+from app.database.sessions import SERVICE, Database, Session, Statement, Together
+from app.procedure.deadlines import Calendar
+from app.procedure.loading import rulebook
+
+BATCH = 500
+OPEN = Statement(
+    "SELECT id FROM cases WHERE closed_at IS NULL AND procedure = ANY(CAST(:procedures AS text[]))"
+    " AND NOT successors ? :role AND id > :after ORDER BY id LIMIT :limit"
+)
+COUNT = Statement(
+    "SELECT count(*) FROM cases WHERE closed_at IS NULL AND procedure = ANY(CAST(:procedures AS text[]))"
+    " AND NOT successors ? :role"
+)
+ONE = Statement("SELECT c.* FROM cases c WHERE c.id = :case_id")
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A case and its successor. `rule`: the condition that decided; `entry`: None in a dry run."""
+
+    case_id: UUID
+    number: str
+    to: str
+    rule: str
+    entry: UUID | None
+
+
+class NotPassingError(Exception):
+    """The role does not pass on; the message says why."""
+
+
+def require_passing(role: str, author: Caller) -> list[str]:
+    allowed = passing_on(author.snapshot.holders, role)
+    if not allowed:
+        raise NotPassingError(f"the mandate for {role} is in force on {clock.today()}, or the data name no successor")
+    return allowed
+
+
+async def waiting(session: Session, role: str) -> int:
+    return int(await session.value(COUNT, role=role, procedures=procedures_of(role)))
+
+
+async def hand_over(
+    database: Database, author: Caller, calendar: Calendar, role: str, *, execute: bool
+) -> AsyncIterator[HandedOver]:
+    """Case by case, each in its own transaction: stopped and started again, it goes on with what is left."""
+    after, procedures = NOBODY, procedures_of(role)
+    while True:
+        async with database.reading(SERVICE) as session:
+            rows = await session.run(OPEN, role=role, procedures=procedures, after=after, limit=BATCH)
+        if not rows:
+            return
+        for row in rows:
+            found = await _one(database, author, calendar, role, row.id, execute=execute)
+            if found is not None:
+                yield found
+        after = rows[-1].id
+
+
+async def _one(
+    database: Database, author: Caller, calendar: Calendar, role: str, case_id: UUID, *, execute: bool
+) -> HandedOver | None:
+    if not execute:
+        async with database.reading(SERVICE) as session:
+            rows = await session.run(ONE, case_id=case_id)
+        return _planned(author, rows[0], role)
+    async with database.writing(SERVICE) as session:
+        case = await locked(session, case_id)
+        if case is None or role in case.successors or case.closed_at is not None:
+            return None
+        plan = _planned(author, case, role)
+        batch = Together()
+        entry = follow(batch, author, calendar, case, handed_over(case, role, role, plan.to, acts=False))
+        await batch.send(session)
+        return replace(plan, entry=entry.id)
+
+
+def _planned(author: Caller, case: Any, role: str) -> HandedOver:
+    to = policy.holder(author, role, standpoint(case)) or role
+    fits = [s for s in rulebook().vocabulary.succession if (s.role, s.to) == (role, to)]
+    rule = next((s.holds or f"not {s.fails}" for s in fits if s.holds or s.fails), "always")
+    return HandedOver(case.id, case.number, to, rule, None)

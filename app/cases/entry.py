@@ -1,0 +1,224 @@
+"""The next entry of a case, and the rows that follow from it: what every act on a case ends with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+
+from app import clock
+from app.access.caller import Caller
+from app.access.policy import Standpoint
+from app.access.signatures.signed_requests import spend
+from app.access.trail import recording
+from app.cases import projection
+from app.cases.answers import written
+from app.cases.bodies import Body
+from app.cases.context import Act
+from app.cases.locking import Locked, etag, lock_case
+from app.cases.refusals import SubjectErased
+from app.cases.schemas import Written
+from app.cases.sealing import EntryParts
+from app.cases.showing import owner_now
+from app.database.sessions import Together
+from app.errors import CaseClosed, Flaw, NotFound, ValidationFailed
+from app.ledger.append import Appended, Link, append
+from app.ledger.canonical import LeafTooLargeError, instant
+from app.ledger.parts import b64u
+from app.procedure import rules
+from app.procedure.deadlines import Calendar
+from app.procedure.loading import rulebook
+from app.procedure.rules import Move
+from app.vault.seal import SUBJECT
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an entry does to its case. `says`: members of its own; `changes`: columns of the case that the move does not decide;
+    `acts`: whether its party has acted in the case from now on.
+    """
+
+    type: str
+    says: Mapping[str, Any]
+    move: Move
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    acts: bool = True
+
+
+async def take(act: Act, case_id: UUID) -> Locked | Written:
+    """The case, locked; or the answer given before, where the key was used for just this."""
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
+    return locked if locked.replay is None else await replayed(act, locked.replay)
+
+
+def see(act: Act, locked: Locked, case_id: UUID) -> Any:
+    """The case, or 404: also for what the caller may not see."""
+    if not locked.found:
+        raise NotFound
+    act.trail.shows(case_id)
+    return locked.row
+
+
+def require_not_closed(case: Any) -> None:
+    if case.closed_at is not None:
+        raise CaseClosed
+
+
+class Writing:
+    """One entry of a case being made by a caller: its parts, its rows, its answer."""
+
+    def __init__(self, act: Act, locked: Locked) -> None:
+        self.act, self.locked, self.case = act, locked, locked.row
+        if SUBJECT not in locked.keys:
+            raise SubjectErased
+        self.batch, self.entry_id = Together(), uuid4()
+        self.at = max(clock.now(), self.case.updated_at)  # one instant: the day that decides is the entry's day
+        self.fingerprint = act.request.fingerprint(locked.keys[SUBJECT])
+        self.parts = EntryParts(self.batch, act, self.case.id, self.entry_id, locked.keys, locked.row.epoch)
+
+    def enter(self, step: Step) -> Appended:
+        step = replace(step, says={**step.says, **asked(self.act, self.fingerprint)})
+        sig = self.parts.sign()
+        return follow(
+            self.batch,
+            self.act.caller,
+            self.act.calendar,
+            self.case,
+            step,
+            self.parts.done,
+            self.entry_id,
+            self.at,
+            sig,
+        )
+
+    async def answer(self, entry: Appended) -> Written:
+        return await finish(self.act, self.batch, entry, self.fingerprint)
+
+    async def reasoned(self, body: Body, step: Step) -> Written:
+        """The whole of an act that posts nothing. Why, and the papers that show it, are sealed: they may name a person."""
+        grounds = body.model_dump(mode="json", include={"reason", "documents"}, exclude_none=True)
+        self.parts.seal("content", "Grounds", grounds)
+        return await self.answer(self.enter(step))
+
+
+def follow(
+    batch: Together,
+    author: Caller,
+    calendar: Calendar,
+    case: Any,
+    step: Step,
+    parts: Sequence[Mapping[str, Any]] = (),
+    entry_id: UUID | None = None,
+    at: datetime | None = None,
+    sig: str | None = None,
+) -> Appended:
+    """Append the entry, never received before the one it follows; and project it."""
+    at = at or max(clock.now(), case.updated_at)
+    opened = projection.dated(step.move, calendar, case.stages, clock.day_of(at))
+    says = {
+        **{name: getattr(case, name) for name in ("number", "procedure", "election")},
+        **step.says,
+        **projection.in_leaf(step.move, opened, since(case), owners(author, step.move, case), calendar),
+    }
+    entry = append_fitting(
+        batch,
+        type_=step.type,
+        party=author.party,
+        received_at=at,
+        link=Link(case.id, case.version + 1, case.head_hash),
+        client=author.client_id or None,
+        actor=author.actor,
+        says=says,
+        parts=parts,
+        sig=sig,
+        entry_id=entry_id,
+    )
+    projection.project_stages(batch, case.id, step.move, opened, entry)
+    batch.add(projection.MOVE_CASE, b_case=case.id, **_changes(author, case, step, entry))
+    return entry
+
+
+def append_fitting(batch: Together, **entry: Any) -> Appended:
+    """An entry is 16 KiB at most: what is asked for concerns too many rounds at once."""
+    try:
+        return append(batch, **entry)
+    except LeafTooLargeError:
+        text_id, text_en = "Catatan ini terlalu panjang untuk satu entri.", "This would be too long for one entry."
+        raise ValidationFailed(Flaw("", "ENTRY_TOO_LARGE", text_id, text_en)) from None
+
+
+def since(case: Any) -> dict[tuple[str, int], str]:
+    """When each open stage was opened."""
+    return {(s["stage"], s["round"]): as_instant(s["opened_at"]) for s in case.stages if s["status"] == "open"}
+
+
+def owners(author: Caller, move: Move, case: Any) -> dict[str, str]:
+    """Who fills the owner role of each opened stage today, in the case as the move leaves it."""
+    place = Standpoint(
+        move.case.agency_code, tuple(rules.conditions(rulebook(), move.case)), case.opened_by, case.successors
+    )
+    stages = rulebook().procedures[move.case.procedure].stages
+    return {s.stage: owner_now(author, stages[s.stage], place) for s in move.opened}
+
+
+def as_instant(text: str) -> str:
+    return instant(datetime.fromisoformat(text))
+
+
+def _changes(author: Caller, case: Any, step: Step, entry: Appended) -> dict[str, Any]:
+    move, employer = step.move, step.move.case.agency_code
+    opened = {rulebook().procedures[case.procedure].stages[s.stage].owner for s in move.opened}
+    return {
+        "status": move.status,
+        "conditions": rules.conditions(rulebook(), move.case),
+        "open_stages": projection.open_codes(move.case),
+        "acted": sorted({*case.acted, author.party}) if step.acts else case.acted,
+        "reached_ppk": "ppk" in opened or (case.reached_ppk and employer == case.agency_code),
+        "version": case.version + 1,
+        "head_hash": entry.leaf_hash,
+        "updated_at": entry.received_at,
+        "closed_at": projection.closed_at(move, case.closed_at, entry),
+        "last_entry_id": entry.id,
+        "agency_code": employer,
+        "identified": case.identified,
+        "subject_entry_id": case.subject_entry_id,
+        "successors": Jsonb(case.successors),
+        **step.changes,
+    }
+
+
+def asked(act: Act, fingerprint: bytes) -> dict[str, Any]:
+    """What the leaf keeps of the request: its key, and a fingerprint that says nothing once the person is erased."""
+    return {"idempotency": {"key": str(act.request.key), "fingerprint": b64u(fingerprint)}}
+
+
+async def finish(act: Act, batch: Together, entry: Appended, fingerprint: bytes) -> Written:
+    """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
+    projection.keep_key(batch, act.request, fingerprint, entry)
+    spend(batch, act.signed)
+    act.trail.record(batch, 201)
+    with recording():
+        await batch.send(act.session)
+    return answer(act, entry.leaf)
+
+
+async def replayed(act: Act, leaf: bytes) -> Written:
+    act.response.headers["Idempotent-Replayed"] = "true"
+    found = answer(act, leaf)
+    act.trail.shows(found.id)
+    record = Together()
+    spend(record, act.signed)
+    act.trail.record(record, 201)
+    with recording():
+        await record.send(act.session)
+    return found
+
+
+def answer(act: Act, leaf: bytes) -> Written:
+    found = written(leaf, act.receipts)
+    act.response.headers["ETag"] = etag(found.version)
+    act.response.headers["Location"] = f"/v1/cases/{found.id}"
+    act.response.headers["Cache-Control"] = "no-store"
+    return found

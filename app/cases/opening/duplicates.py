@@ -1,0 +1,68 @@
+"""Is this case there already: the same person, election, day and form. Two that are opened at once are told apart by a lock."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from app.access import policy
+from app.cases.context import Act
+from app.cases.reading.one_case import STAGES
+from app.cases.refusals import DuplicateCase
+from app.cases.schemas import NewCase
+from app.cases.showing import parts_in, standpoint
+from app.cases.visibility import VISIBLE, seen_by
+from app.database.sessions import Statement
+from app.vault.seal import digests
+
+MOST = 20  # cases of one person, election, day and form that are looked at
+HANDLING = "penanganan"
+NEWEST = Statement("SELECT max(epoch) FROM key_epoch")
+EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
+# under the newest epoch every opener of the moment makes the same digest of the same number
+LOCK = Statement(
+    "SELECT pg_advisory_xact_lock(('x' || encode(substr(CAST(:digest AS bytea), 1, 8), 'hex'))::bit(64)::bigint)"
+)
+SAME = Statement(
+    f"SELECT c.*, {STAGES} FROM cases c WHERE c.election = :election AND c.occurred_on = :occurred_on"
+    " AND c.violations && CAST(:violations AS text[])"
+    " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
+    f" AND {VISIBLE} ORDER BY c.id LIMIT {MOST}"
+)
+
+
+async def lock(act: Act, news: Iterable[NewCase]) -> None:
+    """The numbers of all of them, in one order: two reports of the same persons wait for each other, and neither for ever."""
+    epoch = await act.session.value(NEWEST)
+    numbers = [{"nip": new.subject.nip, "nik": new.subject.nik} for new in news]
+    for digest in sorted({d for n in numbers for _, d in digests(act.vault, [epoch], n)}):
+        await act.session.run(LOCK, digest=digest)
+
+
+async def require_new(act: Act, new: NewCase, epoch: int) -> None:
+    """409 with the cases in which the caller may know who it is; none where the reason for another is recorded. To anybody else an answer
+    would tell whose number it is: such a case is opened as any other (docs/decisions/0010). A name alone makes nobody the same.
+    """
+    numbers = {"nip": new.subject.nip, "nik": new.subject.nik}
+    newest = sorted(digest for _, digest in digests(act.vault, [epoch], numbers))
+    *_, known = await act.session.one_by_one(*((LOCK, {"digest": digest}) for digest in newest), (EPOCHS, {}))
+    if not newest or new.duplicate_override is not None:
+        return
+    epochs = [row.epoch for row in known]
+    found = [digest for _, digest in digests(act.vault, epochs, numbers)]
+    incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
+    rows = await act.session.run(SAME, digests=found, **incident, **seen_by(act.caller))
+    told = [row for row in rows if _identifies(act, row)]
+    if told:
+        refusal = DuplicateCase(cases=[_link(row) for row in told])
+        refusal.shows = [row.id for row in told]
+        raise refusal
+
+
+def _identifies(act: Act, case: Any) -> bool:
+    """Whoever opens a case handles it: that is the purpose where none is named."""
+    caller = replace(act.caller, purpose=act.caller.purpose or HANDLING)
+    return policy.identifies(caller, standpoint(case), parts_in(caller, case))
+
+
+def _link(row: Any) -> dict[str, str]:
+    return {"id": str(row.id), "number": row.number, "href": f"/v1/cases/{row.id}"}

@@ -1,0 +1,234 @@
+"""Open a case: the report decides the procedure, the first stage is posted with it, all in one transaction."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+from uuid_utils.compat import uuid7
+
+from app import clock
+from app.access import policy
+from app.cases import projection
+from app.cases.bodies import StageBody
+from app.cases.context import Act
+from app.cases.entry import asked, finish, owners, replayed
+from app.cases.locking import next_number
+from app.cases.opening import duplicates
+from app.cases.opening.number import case_number
+from app.cases.opening.preparing import Prepared, prepared
+from app.cases.projection import Dated
+from app.cases.schemas import NewCase, Written
+from app.cases.sealing import EntryParts
+from app.database.sessions import Together
+from app.ledger.append import Appended, Link, append
+from app.procedure import charges, rules, views
+from app.procedure.deadlines import Due
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure, Stage
+from app.procedure.rules import Move
+from app.procedure.state import CaseState
+from app.vault.seal import NOBODY, REPORTER, SUBJECT, OpenKey, new_key
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A case about to exist."""
+
+    id: UUID
+    number: str
+    new: NewCase
+    procedure: Procedure
+    stage: Stage
+    outcome: str
+    body: dict[str, Any]
+    epoch: int
+
+
+async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
+    """Register a case and post its first stage."""
+    return await register(act, prepared(new, stage, outcome, body))
+
+
+async def register(act: Act, case: Prepared) -> Written:
+    """May the caller, is it there already, do it."""
+    locked = await next_number(act.session, act.vault, act.request)
+    if locked.replay is not None:
+        return await replayed(act, locked.replay)
+    policy.require_may_open(act.caller, case.stage)
+    await duplicates.require_new(act, case.new, locked.row.epoch)
+    number, epoch = case_number(clock.today().year, locked.row.serial), locked.row.epoch
+    draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, epoch)
+    return await _record(act, draft)
+
+
+async def _record(act: Act, draft: Draft) -> Written:
+    facts = views.in_summary(rulebook().vocabulary, draft.body)
+    move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, act.caller.party)
+    opened, first = projection.dated(move, act.calendar, (), clock.today()), _in_time(act, draft, move)
+    batch, entry_id = Together(), uuid4()
+    keys = _keys(act, batch, draft)
+    parts = _seal(act, batch, draft, facts, keys, entry_id)
+    fingerprint = act.request.fingerprint(keys[SUBJECT])
+    entry = _append(act, batch, draft, move, first.due, opened, fingerprint, parts, entry_id)
+    batch.add(projection.INSERT_CASE, **_row(act, draft, move, entry))
+    batch.add(projection.INSERT_STAGE_POSTED, **_first_stage(act, draft, move, first, facts, entry))
+    projection.project_stages(batch, draft.id, move, opened, entry)
+    act.trail.shows(draft.id)
+    act.trail.stage = draft.stage.code
+    return await finish(act, batch, entry, fingerprint)
+
+
+def _before(draft: Draft) -> CaseState:
+    """The case the instant before its first post: one open stage."""
+    regime = str(rulebook().catalogue.codes("elections")[draft.new.election]["regime"])
+    report, employer = draft.new.report, draft.new.subject.agency_code
+    empty = CaseState(draft.procedure.code, regime, report.kind, report.received_on, employer, ())
+    return rules.open_first(empty, draft.stage.code)
+
+
+def _keys(act: Act, batch: Together, draft: Draft) -> dict[str, OpenKey]:
+    """A key for each person of the case, and one for what names nobody."""
+    persons = [SUBJECT, NOBODY, *([REPORTER] if draft.new.report.reporter else [])]
+    return {person: new_key(batch, act.vault, draft.epoch, draft.id, person) for person in persons}
+
+
+def _seal(
+    act: Act, batch: Together, draft: Draft, facts: dict[str, Any], keys: dict[str, OpenKey], entry_id: UUID
+) -> EntryParts:
+    subject, report, model = draft.new.subject, draft.new.report, draft.stage.model
+    parts = EntryParts(batch, act, draft.id, entry_id, keys, draft.epoch)
+    parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
+    parts.seal("content", model, {**draft.body, **account(draft.new)}, of="opening_")
+    parts.seal("summary", model, {**facts, **outline(draft.new)}, of="opening_")
+    parts.say(draft.body)
+    if report.reporter is not None:
+        parts.seal("reporter", None, report.reporter.model_dump(mode="json", exclude_none=True))
+    return parts
+
+
+def overrides(new: NewCase) -> list[str]:
+    """What the service would have refused: the leaf says that it was overridden, the sealed content why."""
+    return [n for n in ("phase_override", "duplicate_override") if getattr(new, n) is not None]
+
+
+def account(new: NewCase) -> dict[str, Any]:
+    """What happened, in words, and why it was opened all the same."""
+    return {"account": new.incident.account, **{n: getattr(new, n) for n in overrides(new)}}
+
+
+def outline(new: NewCase) -> dict[str, Any]:
+    """What the case's row says of its opening, as the summary part commits to it."""
+    incident, subject = new.incident, new.subject
+    return {
+        "contest": new.contest,
+        "report_kind": new.report.kind,
+        "report_number": new.report.report_number,
+        "agency_code": subject.agency_code,
+        "job_level": subject.job_level,
+        "subject_kind": subject.kind,
+        "identified": bool(subject.nip or subject.nik),
+        "occurred_on": incident.occurred_on.isoformat(),
+        "province": incident.province,
+        "regency": incident.regency,
+        "channel": incident.channel,
+        "violations": new.violations,
+        "laws": charges.laws_on(rulebook(), incident.occurred_on),
+    }
+
+
+def _append(
+    act: Act,
+    batch: Together,
+    draft: Draft,
+    move: Move,
+    due: Due,
+    opened: Any,
+    fingerprint: bytes,
+    parts: EntryParts,
+    entry_id: UUID,
+) -> Appended:
+    sig = parts.sign()
+    says = {
+        "number": draft.number,
+        "procedure": draft.procedure.code,
+        "election": draft.new.election,
+        "received_on": draft.new.report.received_on.isoformat(),
+        "stage": draft.stage.code,
+        "round": 1,
+        "outcome": draft.outcome,
+        "due_on": due.on.isoformat() if due.on else None,
+        "overrides": overrides(draft.new),
+        **projection.in_leaf(move, opened, {}, owners(act.caller, move, nobody(act.caller.party)), act.calendar),
+        **asked(act, fingerprint),
+    }
+    return append(
+        batch,
+        type_="case.opened",
+        party=act.caller.party,
+        received_at=clock.now(),
+        link=Link(draft.id, 1, None),
+        client=act.caller.client_id,
+        actor=act.caller.actor,
+        says=says,
+        parts=parts.done,
+        sig=sig,
+        entry_id=entry_id,
+    )
+
+
+def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
+    new, at = draft.new, entry.received_at
+    return {
+        "id": draft.id,
+        "number": draft.number,
+        "procedure": draft.procedure.code,
+        "election": new.election,
+        "contest": new.contest,
+        "report_kind": new.report.kind,
+        "report_number": new.report.report_number,
+        "received_on": new.report.received_on,
+        "opened_by": act.caller.party,
+        "agency_code": new.subject.agency_code,
+        "job_level": new.subject.job_level,
+        "subject_kind": new.subject.kind,
+        "identified": bool(new.subject.nip or new.subject.nik),
+        "occurred_on": new.incident.occurred_on,
+        "province": new.incident.province,
+        "regency": new.incident.regency,
+        "channel": new.incident.channel,
+        "violations": new.violations,
+        "laws": charges.laws_on(rulebook(), new.incident.occurred_on),
+        "successors": Jsonb({}),
+        "status": move.status,
+        "conditions": rules.conditions(rulebook(), move.case),
+        "open_stages": projection.open_codes(move.case),
+        "acted": [act.caller.party],
+        "reached_ppk": False,
+        "version": 1,
+        "head_hash": entry.leaf_hash,
+        "opened_at": at,
+        "updated_at": at,
+        "closed_at": projection.closed_at(move, None, entry),
+        **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
+    }
+
+
+def nobody(opened_by: str) -> Any:
+    """A case before its first entry, as far as owners are asked of it."""
+    return SimpleNamespace(opened_by=opened_by, successors={})
+
+
+def _in_time(act: Act, draft: Draft, move: Move) -> Dated:
+    """The due date of the first stage: it tells whether the report came in time."""
+    state = next(s for s in move.case.stages if s.stage == draft.stage.code and s.round == 1)
+    return Dated(state, projection.due_of(draft.procedure, move.case, state, act.calendar))
+
+
+def _first_stage(
+    act: Act, draft: Draft, move: Move, first: Dated, facts: dict[str, Any], entry: Appended
+) -> dict[str, Any]:
+    """The first stage is opened and posted at once."""
+    opened = projection.opened_row(draft.id, move.case, first, entry)
+    return opened | projection.posted_row(facts, draft.outcome, act.caller.party, 1, entry)

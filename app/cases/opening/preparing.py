@@ -1,0 +1,135 @@
+"""What can be said against opening a case before anybody looks at the database: codes, days, numbers, the procedure of the day."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app import clock
+from app.cases import charging, checks, unsealed_texts
+from app.cases.bodies import StageBody
+from app.cases.schemas import NewCase
+from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A case that could be opened, as far as it can be told without a look at the database."""
+
+    new: NewCase
+    procedure: Procedure
+    stage: Stage
+    outcome: str
+    body: dict[str, Any]
+
+
+def prepared(new: NewCase, stage: str, outcome: str, body: StageBody, *others: unsealed_texts.Known) -> Prepared:
+    """All that is wrong with what was sent is said before anybody is looked up. `others`: further persons of the same report."""
+    stored = body.stored()
+    procedure = governing(new)
+    first = _first(procedure, stage)
+    checks.require_outcome(first, outcome)
+    require_known(new)
+    charging.require_phase(
+        new.election, new.contest, new.incident.occurred_on, new.violations, "/violations", new.phase_override
+    )
+    require_identified(new, first, outcome)
+    checks.require_sound(stored)
+    checks.require_complete(first, outcome, stored)
+    require_unnamed(new, unsealed_texts.unsealed(stored), *others)
+    return Prepared(new, procedure, first, outcome, stored)
+
+
+def require_unnamed(new: NewCase, texts: Mapping[str, str], *known: unsealed_texts.Known) -> None:
+    """Neither the report's number nor what the summary of a post shows names the person, the reporter, or whom a post names."""
+    number = {"/report/report_number": new.report.report_number}
+    unsealed_texts.require_no_numbers(number)
+    reporter = unsealed_texts.of_person({"name": new.report.reporter.name if new.report.reporter else None})
+    unsealed_texts.require_unnamed({**texts, **number}, of_subject(new), reporter, *known)
+
+
+def of_subject(new: NewCase) -> unsealed_texts.Known:
+    return unsealed_texts.of_person({"nip": new.subject.nip, "nik": new.subject.nik, "name": new.subject.name})
+
+
+def governing(new: NewCase) -> Procedure:
+    """The procedure in force on the day the report was received."""
+    received = new.report.received_on
+    if received > clock.today():
+        raise ValidationFailed(checks.in_future("/report/received_on"))
+    found = rulebook().governing(received)
+    if found is None:
+        earliest = rulebook().current()[0].valid_from
+        flaw = Flaw(
+            "/report/received_on",
+            "NO_PROCEDURE",
+            f"Tidak ada prosedur yang berlaku pada tanggal ini (paling awal {earliest}).",
+            f"No procedure was in force on this day (the earliest is {earliest}).",
+        )
+        raise ValidationFailed(flaw)
+    return found
+
+
+def _first(procedure: Procedure, stage: str) -> Stage:
+    """The body must be of a first stage of the governing procedure."""
+    if stage not in procedure.first_stages:
+        first = ", ".join(procedure.first_stages)
+        flaw = Flaw(
+            "/body",
+            "WRONG_FIRST_STAGE",
+            f"Laporan dengan tanggal terima ini mengikuti {procedure.code}: isi tahap {first}.",
+            f"A report received on this day follows {procedure.code}: send the body of {first}.",
+        )
+        raise ValidationFailed(flaw)
+    return procedure.stages[stage]
+
+
+def require_known(new: NewCase) -> None:
+    """Every code exists, the days are in order, the numbers can be real."""
+    codes = rulebook().catalogue
+    pairs = [
+        ("/election", new.election, codes.codes("elections")),
+        ("/report/kind", new.report.kind, codes.codes("report_kinds")),
+        ("/subject/job_level", new.subject.job_level, codes.codes("job_levels")),
+        ("/subject/kind", new.subject.kind, codes.codes("subject_kinds")),
+        ("/incident/province", new.incident.province, codes.codes("provinces")),
+        ("/incident/channel", new.incident.channel, codes.codes("channels")),
+        *((f"/violations/{n}", v, codes.codes("violations")) for n, v in enumerate(new.violations)),
+    ]
+    unknown = [checks.unknown_code(pointer) for pointer, code, known in pairs if code not in known]
+    if new.contest is not None and not unknown and new.contest not in contests(new.election):
+        unknown.append(checks.unknown_code("/contest"))
+    if unknown:
+        raise UnknownReference(*unknown)
+    if new.incident.occurred_on > new.report.received_on:
+        raise ValidationFailed(_after_report())
+    numbers = {"/subject/nip": (new.subject.nip, "nip"), "/subject/nik": (new.subject.nik, "nik")}
+    checks.require_numbers(numbers, new.subject.kind)
+
+
+def require_identified(new: NewCase, stage: Stage, outcome: str) -> None:
+    """Neither NIP nor NIK only while the person is not identified: such a report has an outcome of its own."""
+    if stage.outcomes[outcome].identified and not (new.subject.nip or new.subject.nik):
+        others = ", ".join(o.code for o in stage.outcomes.values() if not o.identified)
+        flaw = Flaw(
+            "/subject/nip",
+            "REQUIRED",
+            f"Hasil ini memerlukan NIP atau NIK; tanpa keduanya pilih {others}.",
+            f"This outcome needs a NIP or NIK; without either choose {others}.",
+        )
+        raise ValidationFailed(flaw)
+
+
+def contests(election: str) -> set[str]:
+    rows: Any = rulebook().catalogue.codes("elections")[election].get("designation", [])
+    return {row["contest"] for row in rows}
+
+
+def _after_report() -> Flaw:
+    return Flaw(
+        "/incident/occurred_on",
+        "DATE_ORDER",
+        "Peristiwa tidak mungkin terjadi sesudah laporannya diterima.",
+        "The incident cannot lie after the receipt of its report.",
+    )

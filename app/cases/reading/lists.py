@@ -1,0 +1,128 @@
+"""Lists of cases: by filter, and by a person's number. Keyset order, fixed and unique."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from app import clock
+from app.access.policy import identifies
+from app.cases.bodies import Day, Instant
+from app.cases.checks import unknown_code
+from app.cases.context import Look
+from app.cases.reading.one_case import STAGES
+from app.cases.schemas import CaseHeader, CaseList, SearchBody
+from app.cases.showing import in_list, parts_in, standpoint
+from app.cases.visibility import VISIBLE, seen_by
+from app.database.sessions import Statement
+from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
+from app.http import paging
+from app.procedure.deadlines import ZONE
+from app.procedure.loading import rulebook
+from app.vault.keys import normal
+from app.vault.persons import BARE
+from app.vault.seal import digests
+
+Filter = Annotated[str | None, Query(max_length=64)]
+MOST_CASES_OF_ONE = 1000
+EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
+PERSON = Statement(
+    f"SELECT c.*, {STAGES} FROM cases c WHERE {VISIBLE}"
+    " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
+    " AND (CAST(:before AS uuid) IS NULL OR c.id < :before) ORDER BY c.id DESC LIMIT :limit"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters of GET /v1/cases; each narrows the list."""
+
+    stage: Annotated[str | None, Query(max_length=64, description="An open stage.")] = None
+    status: Filter = None
+    procedure: Filter = None
+    election: Filter = None
+    province: Filter = None
+    agency_code: Filter = None
+    violation: Filter = None
+    report_number: Annotated[str | None, Query(max_length=200)] = None
+    opened_from: Day | None = None
+    opened_to: Day | None = None
+    due_before: Annotated[Day | None, Query(description="An open stage is due before this day.")] = None
+    overdue: Annotated[bool | None, Query(description="An open stage is past its due date.")] = None
+    updated_since: Instant | None = None
+
+
+OPEN_STAGE = "EXISTS (SELECT 1 FROM stage o WHERE o.case_id = c.id AND o.status = 'open' AND {})"
+CLAUSES = {
+    "stage": ":stage = ANY(c.open_stages)",
+    "status": "c.status = :status",
+    "procedure": "c.procedure = :procedure",
+    "election": "c.election = :election",
+    "province": "c.province = :province",
+    "agency_code": "c.agency_code = :agency_code",
+    "violation": ":violation = ANY(c.violations)",
+    "report_number": "c.report_number = :report_number",
+    "opened_from": f"c.opened_at >= CAST(:opened_from AS date)::timestamp AT TIME ZONE '{ZONE}'",
+    "opened_to": f"c.opened_at < (CAST(:opened_to AS date) + 1)::timestamp AT TIME ZONE '{ZONE}'",
+    "due_before": OPEN_STAGE.format("o.due_on < :due_before"),
+    "overdue": f"{OPEN_STAGE.format('o.due_on < :today')} = :overdue",
+    "updated_since": "c.updated_at >= :updated_since",
+}
+KNOWN = {"election": "elections", "province": "provinces", "violation": "violations"}
+
+
+def chosen(filters: Filters) -> dict[str, Any]:
+    """The filters that were given; an unknown code is 422, not an empty list."""
+    given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
+    codes: dict[str, Collection[str]] = {name: rulebook().catalogue.codes(lst) for name, lst in KNOWN.items()}
+    codes["status"] = rulebook().vocabulary.statuses.keys()
+    codes["procedure"] = rulebook().procedures.keys()
+    codes["stage"] = {s for p in rulebook().procedures.values() for s in p.stages}
+    unknown = [n for n in given if n in codes and given[n] not in codes[n]]
+    if unknown:
+        raise UnknownReference(*(unknown_code(f"/query/{n}") for n in unknown))
+    return given
+
+
+async def list_cases(look: Look, filters: Filters, limit: int, cursor: str | None) -> CaseList:
+    given = chosen(filters)
+    clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
+    values: dict[str, Any] = {**given, **seen_by(look.caller), "today": clock.today(), "limit": limit + 1}
+    if cursor is not None:
+        (before,) = paging.decode(cursor, "/v1/cases", given, paging.an_id)
+        clauses.append("c.id < :before")
+        values["before"] = before
+    query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
+    rows = await look.session.run(Statement(query), **values)
+    shown = [in_list(look.caller, row, look.language) for row in rows[:limit]]
+    look.trail.shows(*(case.id for case in shown))
+    more = [shown[-1].id] if len(rows) > limit else None
+    return CaseList(data=shown, page=paging.page(look.response, "/v1/cases", given, more, limit))
+
+
+async def search(look: Look, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
+    """The cases of one person in which the caller may know who it is, newest first. Number or name is looked for by its
+    HMAC, under the index key of every epoch that is alive: it stands in no query and no log.
+    """
+    if look.caller.purpose is None:
+        raise PurposeRequired
+    person = body.model_dump(exclude_none=True)
+    if len(person) != 1:
+        flaw = Flaw("", "ONE_OF", "Kirim nip, nik atau name, salah satu.", "Send nip, nik or name, one of them.")
+        raise ValidationFailed(flaw)
+    if body.name is not None and not normal("name", body.name):
+        flaw = Flaw("/name", "INVALID", "Nama harus memuat huruf atau angka.", "A name holds letters or digits.")
+        raise ValidationFailed(flaw)
+    epochs = [row.epoch for row in await look.session.run(EPOCHS)]
+    wanted = [digest for kind, digest in digests(look.vault, epochs, person) if kind != BARE]
+    given, path = {"person": wanted[-1].hex()}, "/v1/cases/search"
+    before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
+    rows = await look.session.run(
+        PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(look.caller)
+    )
+    known = [r for r in rows if identifies(look.caller, standpoint(r), parts_in(look.caller, r))]
+    found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in known[:limit]]
+    look.trail.shows(*(case.id for case in found))
+    more = [found[-1].id] if len(known) > limit else None  # of cases the caller may know alone
+    return CaseList(data=found, page=paging.page(look.response, path, given, more, limit, hidden=("person",)))

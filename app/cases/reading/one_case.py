@@ -1,0 +1,218 @@
+"""Read one case, one of its stages, or its history. Every query selects through the one visibility predicate."""
+
+import base64
+from typing import Any
+from uuid import UUID
+
+from app.access import policy
+from app.cases import showing
+from app.cases.charging import sanction_of
+from app.cases.contents import CONTENT, TEXT, contents, opened
+from app.cases.context import Look
+from app.cases.deadlines.explanation import explain, flags, state_now, when_overdue
+from app.cases.due_schemas import NextStep
+from app.cases.locking import state_of
+from app.cases.schemas import CaseView, EntryRef, History, HistoryEntry, RoundView, StageView
+from app.cases.visibility import VISIBLE, seen_by
+from app.database.sessions import Statement
+from app.errors import NotFound
+from app.http import paging
+from app.ledger.canonical import read_leaf
+from app.ledger.parts import unb64u
+from app.procedure import rules
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+from app.procedure.state import CaseState
+from app.procedure.views import FULL, STATUS, view_of
+from app.vault.opening import COLUMNS, JOINED, show_row
+
+STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
+ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
+SEALED = Statement(
+    f"""
+        SELECT {COLUMNS} FROM {JOINED}
+        WHERE (CAST(:subject AS boolean) AND p.part = 'subject' AND p.entry_id = :subject_entry)
+           OR (CAST(:reporter AS boolean) AND p.part = 'reporter' AND p.entry_id = :first_entry)
+           OR (CAST(:account AS boolean) AND p.part = 'content' AND p.entry_id = :first_entry)
+        """
+)
+HISTORY = Statement(
+    f"""
+        SELECT e.id, e.leaf, e.leaf_hash, e.seq, e.type, e.party, e.received_at, s.leaf_index
+        FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id JOIN cases c ON c.id = e.case_id
+        WHERE e.case_id = :case_id AND e.seq > :after AND {VISIBLE} ORDER BY e.seq LIMIT :limit
+        """
+)
+
+
+# What an entry says beside its stage and outcome, by the names of its leaf.
+SAYS = ("letter", "pause", "changed", "flags", "role", "from", "to", "due_on", "was", "opens", "skips")
+REASONED = {
+    "stage.extended",
+    "stage.paused",
+    "stage.corrected",
+    "case.withdrawn",
+    "case.reopened",
+    "case.transferred",
+}
+
+
+async def find(look: Look, case_id: UUID) -> Any:
+    """The case with its stages, or 404: also for what the caller may not see."""
+    rows = await look.session.run(ONE, case_id=case_id, **seen_by(look.caller))
+    if not rows:
+        raise NotFound
+    look.trail.shows(case_id)
+    return rows[0]
+
+
+async def show_case(look: Look, case_id: UUID) -> CaseView:
+    case = await find(look, case_id)
+    return showing.whole(look.caller, case, await _sealed(look, case), steps(look, case), look.language)
+
+
+def steps(look: Look, case: Any) -> list[NextStep]:
+    """What is open: whose turn, since when, until when and why, and what happens then."""
+    state, place = state_of(case), showing.standpoint(case)
+    stages = rulebook().procedures[case.procedure].stages
+    order = list(stages)
+    running = sorted((r for r in case.stages if r["status"] == "open"), key=lambda r: order.index(r["stage"]))
+    return [
+        NextStep(
+            stage=row["stage"],
+            round=row["round"],
+            owner=policy.poster(look.caller, stages[row["stage"]], place),
+            since=row["opened_on"],
+            opened_at=row["opened_at"],
+            due_on=row["due_on"],
+            state=state_now(look, row),
+            due=explain(look, state, row),
+            when_overdue=when_overdue(look, state, row, place),
+            outcomes=rules.allowed_outcomes(rulebook(), state, row["stage"]),
+            flags=flags(row),
+            yours=policy.has_turn(look.caller, stages[row["stage"]], place),
+        )
+        for row in running
+    ]
+
+
+async def _sealed(look: Look, case: Any) -> dict[str, Any]:
+    wanted = showing.may_read(look.caller, case)
+    if not wanted:
+        return {}
+    flags = {name: name in wanted for name in ("subject", "reporter", "account")}
+    rows = await look.session.run(SEALED, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
+    opened = {r.part: show_row(look.vault, r) for r in rows}
+    fields = {part: found.fields for part, found in opened.items() if found is not None}
+    account = fields.pop("content", {}).get("account")  # of the content this view names nothing else
+    return fields | ({"account": account} if account else {})
+
+
+async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
+    """The caller's view of a stage. Contents are selected for the full view only."""
+    case = await find(look, case_id)
+    look.trail.stage = code
+    stage = rulebook().procedures[case.procedure].stages.get(code)
+    if stage is None:
+        raise NotFound
+    place = showing.standpoint(case)
+    view = view_of(stage, policy.viewer(look.caller, place))
+    rows = [r for r in case.stages if r["stage"] == code]
+    part = CONTENT if view == FULL else TEXT
+    bodies = await contents(look.session, look.vault, rows, part) if view != STATUS else {}
+    clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
+    state = state_of(case)
+    rounds = [_round(look, case, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
+    return StageView(
+        case_id=case.id,
+        stage=code,
+        title=stage.label[look.language],
+        owner=showing.owner_now(look.caller, stage, place),
+        view=view,
+        latest=rounds[-1] if rounds else None,
+        rounds=rounds,
+    )
+
+
+def _round(look: Look, case: Any, state: CaseState, row: dict[str, Any], body: dict[str, Any] | None) -> RoundView:
+    entry, content = row["posted_entry_id"], row["content_entry_id"]
+    return RoundView(
+        round=row["round"],
+        status=row["status"],
+        opened_at=row["opened_at"],
+        opened_by=row["after"],
+        due_on=row["due_on"],
+        due=explain(look, state, row),
+        sanction=sanction_of(case, state, row),
+        outcome=row["outcome"],
+        posted_at=row["posted_at"],
+        posted_by=row["posted_by"],
+        entry=EntryRef(id=UUID(entry)) if entry else None,
+        corrected_by=EntryRef(id=UUID(content)) if content != entry else None,
+        flags=flags(row),
+        body=body if entry else None,
+    )
+
+
+def _body(
+    stage: Stage, row: dict[str, Any], view: str, bodies: dict[tuple[str, int], dict[str, Any]], *, clear: bool
+) -> dict[str, Any] | None:
+    """Named fields only: the summary's from the projection and its free text, all of the stage's from the content; identity masked unless clear."""
+    if view == STATUS:
+        return None
+    if view != FULL:
+        return {**row["facts"], **bodies.get((row["stage"], row["round"]), {})}
+    vocabulary = rulebook().vocabulary
+    names = {*stage.body.members, *vocabulary.every_stage.members}
+    # the day of a receipt was recorded after the post: the projection knows it
+    # of an erased person's case the content is gone: what names nobody is left
+    body = {**bodies.get((row["stage"], row["round"]), {}), **row["facts"]}
+    return {
+        name: None if vocabulary.fields[name].identity and not clear else body[name]
+        for name in sorted(names & set(body))
+    }
+
+
+async def history(look: Look, case_id: UUID, limit: int, cursor: str | None) -> History:
+    """Every entry of the case in order; why something was done, where the caller sees that stage in full."""
+    case = await find(look, case_id)
+    path = f"/v1/cases/{case_id}/history"
+    after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
+    rows = await look.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(look.caller))
+    leaves = {str(row.id): read_leaf(row.leaf) for row in rows[:limit]}
+    mine = [entry for entry, leaf in leaves.items() if _may_read_reason(look, case, leaf)]
+    reasons = await opened(look.session, look.vault, mine)
+    found = [_entry(row, leaves[str(row.id)], reasons.get(str(row.id), {})) for row in rows[:limit]]
+    more = [found[-1].seq] if len(rows) > limit else None
+    return History(data=found, page=paging.page(look.response, path, {}, more, limit))
+
+
+def _may_read_reason(look: Look, case: Any, leaf: dict[str, Any]) -> bool:
+    """Who wrote it, who takes over by it, who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
+    if leaf["type"] not in REASONED:
+        return False
+    if look.caller.party in (leaf["party"], leaf.get("to")):
+        return True
+    stages = rulebook().procedures[case.procedure].stages
+    stage = stages[leaf.get("stage") or showing.first_stage(case)]
+    return view_of(stage, policy.viewer(look.caller, showing.standpoint(case))) == FULL
+
+
+def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEntry:
+    return HistoryEntry(
+        seq=row.seq,
+        entry=EntryRef(id=row.id),
+        index=row.leaf_index,
+        type=row.type,
+        party=row.party,
+        received_at=row.received_at,
+        stage=leaf.get("stage"),
+        round=leaf.get("round"),
+        outcome=leaf.get("outcome"),
+        says={name: leaf[name] for name in SAYS if name in leaf},
+        reason=reason.get("correction_reason") or reason.get("reason"),
+        documents=reason.get("documents") if leaf["type"] != "stage.corrected" else None,
+        leaf_hash=base64.b64encode(row.leaf_hash).decode(),
+        prev=base64.b64encode(unb64u(leaf["prev"])).decode() if leaf["prev"] else None,
+        signer=None,
+    )

@@ -1,0 +1,206 @@
+"""Correct a post: a new entry with the whole content as it should have been, and why. The first stays; who relied on it is told."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from app.access import policy
+from app.access.caller import Caller
+from app.access.policy import Standpoint
+from app.cases import checks, projection
+from app.cases.bodies import Body
+from app.cases.contents import contents
+from app.cases.context import Act
+from app.cases.deadlines.terms import RECEIVED
+from app.cases.entry import Step, Writing, see, take
+from app.cases.locking import require_version, state_of
+from app.cases.refusals import NothingToCorrect
+from app.cases.schemas import Written
+from app.cases.showing import owner_now, standpoint
+from app.cases.stages.posting import Post, effective_members, named, require_fit, require_unnamed
+from app.database.sessions import Together
+from app.errors import Flaw, NotFound, ValidationFailed
+from app.ledger.append import Appended
+from app.procedure import rules, views
+from app.procedure.deadlines import Calendar
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+from app.procedure.rules import Move
+from app.procedure.state import CaseState, StageState
+
+EMPLOYER = ("subject_agency_code", "new_agency_code")
+IDENTITY = ("subject_nip", "subject_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a corrected post says, and which of its members are other than before."""
+
+    stage: Stage
+    was: StageState
+    row: Mapping[str, Any]
+    body: dict[str, Any]
+    changed: list[str]
+
+
+async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body: Body, reason: str) -> Written:
+    """The latest posted round of a stage, or the one named. Its outcome stays: what follows from it has followed."""
+    stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
+    checks.require_sound(stored)
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
+    case = see(act, locked, case_id)
+    found = _may(act, case, stage)
+    state = state_of(case)
+    was = _posted(state, stage, number)
+    policy.require_author(act.caller, was.posted_by)
+    require_fit(case, state.before(was), found, Post(stage, was.outcome or "", stored))
+    require_unnamed(act, case, stored)
+    row = _row(case, was)
+    writing = Writing(act, locked)
+    correction = await _correction(act, found, was, row, stored)
+    require_order(state, was, stored, correction.changed)
+    return await _record(writing, state, correction, reason)
+
+
+def _row(case: Any, was: StageState) -> dict[str, Any]:
+    """The round as JSON; `names`: the person is read from this post, which is none of an imported case's many."""
+    row = next(r for r in case.stages if (r["stage"], r["round"]) == (was.stage, was.round))
+    subject = str(case.subject_entry_id)
+    return {**row, "names": row["content_entry_id"] == subject != str(case.entry_id)}
+
+
+def _may(act: Act, case: Any, stage: str) -> Stage:
+    """Whose stage it is; a first stage is the opener's. Then 428 and 412."""
+    found = rulebook().procedures[case.procedure].stages.get(stage)
+    if found is None:
+        raise NotFound
+    if found.opened_by_case:
+        policy.require_named(act.caller, [policy.OPENER], standpoint(case))
+    else:
+        policy.require_mandate(act.caller, found, standpoint(case))
+    require_version(case, act.if_match)
+    return found
+
+
+def _posted(state: CaseState, stage: str, number: int | None) -> StageState:
+    rounds = [s for s in state.rounds(stage) if s.status == "posted" and number in (None, s.round)]
+    if not rounds:
+        raise NothingToCorrect
+    return rounds[-1]
+
+
+async def _correction(
+    act: Act, stage: Stage, was: StageState, row: Mapping[str, Any], body: dict[str, Any]
+) -> Correction:
+    before = (await contents(act.session, act.vault, [row])).get((was.stage, was.round), {})
+    names = {*stage.body.members, *rulebook().vocabulary.every_stage.members}
+    changed = sorted(n for n in names if body.get(n) != before.get(n))
+    if not changed and not row["flags"]:
+        raise NothingToCorrect
+    moved = [n for n in changed if n in EMPLOYER and _moved_by(stage, was, row, n)]
+    if moved:
+        text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."
+        text_en = "The employer decides the way of the case and is not corrected; post a new stage."
+        raise ValidationFailed(*(Flaw(f"/body/{n}", "NOT_CORRECTABLE", text_id, text_en) for n in moved))
+    return Correction(stage, was, row, body, changed)
+
+
+def _moved_by(stage: Stage, was: StageState, row: Mapping[str, Any], name: str) -> bool:
+    """Whether the employer of the case came from this member: of a move, or of the post by which the person became known."""
+    outcome = was.outcome or ""
+    effective = {*stage.body.required, *stage.body.required_for.get(outcome, ())}
+    return name in effective and (name == "new_agency_code" or row["names"])
+
+
+def require_order(state: CaseState, was: StageState, body: Mapping[str, Any], changed: Collection[str]) -> None:
+    """A letter is not dated after the receipt that stays on record."""
+    facts = corrected(state, was, body, changed).rounds(was.stage)[was.round - 1].facts or {}
+    letter, receipt = facts.get("letter_date"), facts.get(RECEIVED)
+    if letter and receipt and str(receipt) < str(letter):
+        raise ValidationFailed(checks.before_letter("/body/letter_date"))
+
+
+async def _record(writing: Writing, state: CaseState, correction: Correction, reason: str) -> Written:
+    case, was, body = writing.case, correction.was, correction.body
+    facts, model = views.in_summary(rulebook().vocabulary, body), correction.stage.model
+    writing.parts.seal("content", model, {**body, "correction_reason": reason}, of="correction_")
+    writing.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
+    writing.parts.say(body)
+    changes = _renames(writing, correction)
+    after, relying = corrected(state, was, facts, correction.changed), rules.relying(rulebook(), state, was)
+    move = redated(after, case.stages, writing.act.calendar, was=case.status)
+    flags = flagged(writing.act.caller, case.procedure, standpoint(case), relying)
+    says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
+    entry = writing.enter(Step("stage.corrected", says, move, changes))
+    answer = await writing.answer(entry)
+    second = Together()  # a row with a new clock may be flagged as well, and one statement changes a row once
+    flag(second, case, was, relying, after, entry)
+    await second.send(writing.act.session)
+    return answer
+
+
+def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any], changed: Collection[str]) -> CaseState:
+    """The case with the corrected facts; a receipt that was confirmed meanwhile, and is no part of the post, stays."""
+    received = {n: v for n, v in (was.facts or {}).items() if n == RECEIVED and n not in changed}
+    return rules.restated(state, replace(was, facts={**received, **facts}))
+
+
+def redated(state: CaseState, rows: Any, calendar: Calendar, *, was: str) -> Move:
+    """Open stages whose due date is another now, or is sure where it was provisional: with their clocks."""
+    procedure = rulebook().procedures[state.procedure]
+    stands = {(r["stage"], r["round"]): (str(r["due_on"] or ""), bool(r["due"]["provisional"])) for r in rows}
+    other = []
+    for stage in state.stages:
+        if stage.status == "open":
+            due = projection.due_of(procedure, state, stage, calendar)
+            if (due.on.isoformat() if due.on else "", due.provisional) != stands[stage.stage, stage.round]:
+                other.append(stage)
+    return rules.moved(rulebook(), state, other, (), was=was)
+
+
+def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
+    """Where the person is read from this post, the corrected one takes its place."""
+    effective = effective_members(
+        correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
+    )
+    if not correction.row["names"] or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
+        writing.parts.mention(correction.body)
+        return {}
+    writing.parts.name(named(effective))
+    return {"subject_entry_id": writing.entry_id}
+
+
+def flagged(author: Caller, procedure: str, place: Standpoint, relying: list[StageState]) -> list[dict[str, Any]]:
+    """What the entry says of the rounds that relied on the post: whom it tells."""
+    stages = rulebook().procedures[procedure].stages
+    return [{"stage": s.stage, "round": s.round, "owner": owner_now(author, stages[s.stage], place)} for s in relying]
+
+
+def flag(
+    batch: Together, case: Any, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
+) -> None:
+    """The corrected row, and a flag on each that relied on it."""
+    facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
+    where = {"b_case": case.id, "b_stage": was.stage, "b_round": was.round}
+    batch.add(
+        projection.CORRECT_STAGE, **where, facts=Jsonb(dict(facts or {})), content_entry_id=entry.id, flags=Jsonb([])
+    )
+    rows = {(r["stage"], r["round"]): r for r in case.stages}
+    for one in relying:
+        raised = raise_flag(rows[one.stage, one.round]["flags"], flag_of(was, entry))
+        where = {"b_case": case.id, "b_stage": one.stage, "b_round": one.round}
+        batch.add(projection.FLAG_STAGE, **where, flags=Jsonb(raised))
+
+
+def raise_flag(flags: Sequence[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """The newest correction of a round stands for those before it."""
+    return [f for f in flags if (f["stage"], f["round"]) != (new["stage"], new["round"])] + [new]
+
+
+def flag_of(was: StageState, entry: Appended) -> dict[str, Any]:
+    return {"stage": was.stage, "round": was.round, "entry": str(entry.id)}

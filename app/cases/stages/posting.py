@@ -1,0 +1,147 @@
+"""Post a stage: see the case, may the caller, can the stage, do it. Two statements between BEGIN and COMMIT."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from app.access import policy
+from app.cases import charging, checks, projection, unsealed_texts
+from app.cases.bodies import StageBody
+from app.cases.context import Act
+from app.cases.entry import Step, Writing, as_instant, require_not_closed, see, take
+from app.cases.locking import Locked, lock_case, require_version, state_of
+from app.cases.schemas import Written
+from app.cases.showing import owner_now, standpoint
+from app.errors import StageNotOpen
+from app.procedure import rules, views
+from app.procedure.loading import rulebook
+from app.procedure.model import Stage
+from app.procedure.state import CaseState
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A decision about to be recorded."""
+
+    stage: str
+    outcome: str
+    body: dict[str, Any]
+
+
+async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
+    """Record what the owner of an open stage decided, and open what follows."""
+    post = Post(stage, outcome, body.stored())
+    checks.require_sound(post.body)
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
+    case = see(act, locked, case_id)
+    found = require_turn(act, case, stage)
+    require_not_closed(case)
+    state = state_of(case)
+    rules.require_open(state, stage)
+    rules.require_outcome(rulebook(), state, stage, outcome)
+    require_fit(case, state, found, post)
+    require_unnamed(act, case, post.body)
+    return await _record(act, locked, state, found, post)
+
+
+def require_turn(act: Act, case: Any, stage: str) -> Stage:
+    """403 unless the caller's party must act on this stage today; then 428 and 412; 409 where the procedure has no such stage."""
+    found = rulebook().procedures[case.procedure].stages.get(stage)
+    if found is not None:
+        policy.require_mandate(act.caller, found, standpoint(case))
+    require_version(case, act.if_match)
+    if found is None:
+        raise StageNotOpen(stage=stage, allowed=list(case.open_stages))
+    return found
+
+
+def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:
+    """What only the case can tell: members that this outcome needs in this procedure, a NIP that fits the kind of person,
+    charges that fit the incident, a sanction that fits the charges.
+    """
+    checks.require_complete(stage, post.outcome, post.body)
+    nip = post.body.get("subject_nip")
+    checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
+    charging.require_phase_of_post(case, state, post.body)
+    charging.require_sanction(case, state, stage.outcomes[post.outcome], effective_members(stage, post))
+
+
+def require_unnamed(act: Act, case: Any, body: Mapping[str, Any]) -> None:
+    """What the summary shows names neither the case's person nor the one that this post names."""
+    unsealed_texts.require_unnamed(
+        unsealed_texts.unsealed(body),
+        unsealed_texts.of_case(act.vault, case.found_by or ()),
+        unsealed_texts.of_post(body),
+    )
+
+
+async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:
+    writing, case = Writing(act, locked), locked.row
+    facts, effective = views.in_summary(rulebook().vocabulary, post.body), effective_members(found, post)
+    employer, identified = new_employer(case, effective) or case.agency_code, identifies(case, effective)
+    state = replace(state, agency_code=employer)
+    move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, act.caller.party)
+    writing.parts.seal("content", found.model, post.body)
+    writing.parts.seal(
+        "summary", found.model, {**facts, "agency_code": employer, "identified": case.identified or identified}
+    )
+    writing.parts.say(post.body)
+    changes: dict[str, Any] = {}
+    if identified:  # where the person is read from afterwards; the case becomes findable by it
+        writing.parts.name(named(effective))
+        changes = {"identified": True, "subject_entry_id": writing.entry_id}
+    else:
+        writing.parts.mention(post.body)
+    turn = _turn(case, post.stage)
+    says = {
+        "stage": post.stage,
+        **turn,
+        "outcome": post.outcome,
+        "owner": owner_now(act.caller, found, standpoint(case)),
+    }
+    entry = writing.enter(Step("stage.posted", says, move, changes))
+    row = projection.posted_row(facts, post.outcome, act.caller.party, case.version + 1, entry)
+    writing.batch.add(projection.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=turn["round"], **row)
+    act.trail.stage = post.stage
+    return await writing.answer(entry)
+
+
+def _turn(case: Any, stage: str) -> dict[str, Any]:
+    """The open round that is about to be posted: since when, until when."""
+    running = next(s for s in case.stages if s["stage"] == stage and s["status"] == "open")
+    return {"round": running["round"], "opened_at": as_instant(running["opened_at"]), "due_on": running["due_on"]}
+
+
+def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
+    """The members that this outcome is about: one that belongs to another outcome is kept as sent, but moves nothing."""
+    names = {*stage.body.required, *stage.body.required_for.get(post.outcome, ())}
+    return {name: value for name, value in post.body.items() if name in names}
+
+
+def new_employer(case: Any, body: Mapping[str, Any]) -> str | None:
+    """The employer that a post names: a move to another agency, or the identification of the person."""
+    named = body.get("subject_agency_code") if identifies(case, body) else None
+    employer = body.get("new_agency_code") or named
+    return str(employer) if employer else None
+
+
+def identifies(case: Any, body: Mapping[str, Any]) -> bool:
+    """The first post with a NIP in a case without a number. A later letter that names another person changes nobody."""
+    return not case.identified and body.get("subject_nip") is not None
+
+
+def named(effective: Mapping[str, Any]) -> dict[str, Any]:
+    """The person as a post names one."""
+    return {"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")}
+
+
+async def refuse_first_stage(act: Act, case_id: UUID, stage: str, _: dict[str, Any]) -> Written:
+    """A first stage has no operation of its own: it is posted once, by opening the case. So it is refused, in the usual order."""
+    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
+    case = see(act, locked, case_id)
+    require_turn(act, case, stage)
+    require_not_closed(case)
+    raise StageNotOpen(stage=stage, allowed=list(case.open_stages))

@@ -1,0 +1,45 @@
+"""What every command of the operator needs: settings, a database for as long as it takes, the vault."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+
+from app import clock
+from app.access.registers.register_cache import ahead
+from app.database import connect
+from app.database.connect import Reached
+from app.database.key_files import KeyFolderError
+from app.database.sessions import Database
+from app.ledger import origin
+from app.settings import Settings
+from app.vault.keys import VaultKeys
+
+OPERATOR = "operator"
+
+
+@contextmanager
+def reached() -> Iterator[tuple[Settings, Reached]]:
+    settings = Settings()
+    origin.be(settings.log_origin)
+    with connect.database(settings) as found:
+        yield settings, found
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """As sbt_app, at the ledger's own time."""
+    database = Database.connect(url, size=2)
+    await database.open()
+    try:
+        async with database.reading() as session:
+            clock.shift(await ahead(session) if Settings().sandbox else timedelta(0))
+        yield database
+    finally:
+        await database.close()
+
+
+def vault(settings: Settings) -> VaultKeys:
+    try:
+        return VaultKeys(settings.keys, make=False)
+    except (FileNotFoundError, KeyFolderError) as error:
+        raise SystemExit(f"The vault's keys are not in {settings.keys}: {error}") from None

@@ -1,0 +1,70 @@
+"""`sbt import FILE`: older cases over the API, with progress; started again, it goes on where it stopped."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID, uuid5
+
+import httpx
+import typer
+
+from app.ledger.terminal import printable
+
+NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a12")
+POLL_SECONDS = 1.0
+SHOWN = 20
+
+
+def bring(
+    file: Annotated[Path, typer.Argument(help="NDJSON: one case a line.", exists=True, dir_okay=False)],
+    url: Annotated[str, typer.Option(help="The service.")] = "http://127.0.0.1:8000",
+) -> None:
+    """Import older cases from a file. The token (scope cases:import) is read from SBT_TOKEN. Exit 0: every line is there; 1: some were
+    refused, and are listed. The same file again is the same import: what is there stays, what was refused is tried again.
+    """
+    token = os.environ.get("SBT_TOKEN")
+    if not token:
+        raise SystemExit("SBT_TOKEN is not set: a token with the scope cases:import.")
+    with httpx.Client(base_url=url, timeout=120, headers={"Authorization": f"Bearer {token}"}) as http:
+        job = _finished(http, file.read_bytes())
+        typer.echo(f"{job['imported']:,} imported, {job['known']:,} were there, {job['refused']:,} refused.")
+        if job["refused"]:
+            _tell(http, job["id"])
+            raise SystemExit(1)
+
+
+def _finished(http: httpx.Client, raw: bytes) -> dict[str, Any]:
+    key = str(uuid5(NAMES, hashlib.sha256(raw).hexdigest()))
+    headers = {"Idempotency-Key": key, "Content-Type": "application/x-ndjson"}
+    job = _said(http.post("/v1/imports", content=raw, headers=headers))
+    with typer.progressbar(length=job["lines"], label="lines") as bar:
+        while True:
+            done = job["imported"] + job["known"] + job["refused"]
+            bar.update(done - bar.pos)
+            if job["status"] == "stopped":
+                raise SystemExit("The service stopped in the middle. Start the same command again: it goes on.")
+            if job["status"] == "done":
+                return job
+            time.sleep(POLL_SECONDS)
+            job = _said(http.get(f"/v1/imports/{job['id']}"))
+
+
+def _said(answer: httpx.Response) -> dict[str, Any]:
+    if answer.is_error:
+        raise SystemExit(f"{answer.status_code} {printable(answer.text)}")
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _tell(http: httpx.Client, job: str) -> None:
+    """The first refused lines, with what is wrong about each."""
+    found = _said(http.get(f"/v1/imports/{job}/lines", params={"status": "refused", "limit": SHOWN}))
+    for line in found["data"]:
+        typer.echo(printable(f"line {line['line']}: {line['code']}"))
+        for flaw in line["errors"]:
+            said = f"  {flaw['pointer'] or '/'}: {flaw.get('en') or flaw['code']} {flaw.get('link', '')}"
+            typer.echo(printable(said.rstrip()))
+    if found["page"]["has_more"]:
+        typer.echo(f"... all of them: GET /v1/imports/{job}/lines?status=refused")

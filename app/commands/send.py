@@ -1,0 +1,51 @@
+"""`sbt token` and `sbt send`: one request as a client, with token, key and signature: the first post of an integrator, and a scripting tool."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from app.commands.credentials import CONFIG, Client
+from app.commands.desk import sandbox_token
+from app.ledger.terminal import printable, printable_lines
+
+FIRST_ERROR = 400
+
+
+def send(
+    method: Annotated[str, typer.Argument(help="GET, POST or PUT.")],
+    path: Annotated[str, typer.Argument(help="e.g. /v1/cases")],
+    *,
+    as_: Annotated[Path, typer.Option("--as", help="The client's folder.", exists=True, file_okay=False)],
+    data: Annotated[str, typer.Option(help="The body; @FILE reads it from a file.")] = "",
+    if_match: Annotated[str | None, typer.Option(help="The case's ETag.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="X-Purpose.")] = None,
+) -> None:
+    """Send a request, signed where it writes. The answer goes to standard output, its status and ETag to standard error. Exit 1: refused."""
+    body = Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+    headers = {"Content-Type": "application/json"} if body else {}
+    headers |= {"If-Match": if_match} if if_match else {}
+    headers |= {"X-Purpose": purpose} if purpose else {}
+    try:
+        answer = Client.load(as_).send(method.upper(), path, body, headers)
+    except httpx.TransportError as error:
+        raise SystemExit(f"No answer: {printable(str(error))}") from None
+    etag = f" ETag {answer.headers['etag']}" if "etag" in answer.headers else ""
+    sys.stderr.write(printable(f"{answer.status_code}{etag}") + "\n")
+    sys.stdout.write(printable_lines(answer.text) + "\n")  # JSON stays the same JSON: its escapes are JSON's
+    if answer.status_code >= FIRST_ERROR:
+        raise typer.Exit(1)
+
+
+def token(
+    who: Annotated[str, typer.Argument(help="A party of the sandbox, or a client's folder.")],
+    scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None,
+) -> None:
+    """A token on standard output: by the keys in a client's folder, or for a party of the sandbox."""
+    folder = Path(who)
+    if (folder / CONFIG).exists():
+        typer.echo(Client.load(folder).token(scope))
+    else:
+        typer.echo(sandbox_token(who, scope))

@@ -1,0 +1,43 @@
+"""Which database a command works on: the one the settings name, else the embedded one, running or started for as long as it takes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.database import embedded, roles
+from app.database.roles import Urls
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where each role connects; `reader`: a role that may look at every table."""
+
+    urls: Urls
+    reader: str
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[Reached]:
+    if settings.database_url is not None:
+        told = [settings.owner_database_url, settings.database_url, settings.worker_database_url]
+        owner, app, worker = (url.get_secret_value() if url else "" for url in told)
+        yield Reached(Urls(owner, app, worker), owner or app)  # who owns the tables sees every grant on them
+        return
+    var = settings.data_dir.resolve()
+    if not (var / "pg.password").exists():
+        raise SystemExit(f"There is no embedded server in {var}, and SBT_DATABASE_URL is not set.")
+    if embedded.in_use(var):
+        yield _of(var, embedded.socket_folder(var))
+        return
+    try:
+        with embedded.running(var) as server:
+            yield _of(var, server.socket)
+    except embedded.EmbeddedServerError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _of(var: Path, socket: Path) -> Reached:
+    urls = roles.embedded_urls(var, socket)
+    return Reached(urls, embedded.url(socket, embedded.SUPERUSER, (var / "pg.password").read_text(), roles.DATABASE))

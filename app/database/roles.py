@@ -1,0 +1,74 @@
+"""The database's roles: sbt_owner migrates, sbt_app serves, sbt_worker sequences. Made by `sbt db init`, never by a migration."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from app.database.embedded import SUPERUSER, EmbeddedServer, url
+
+DATABASE = "sbt"
+OWNER, APP, WORKER = "sbt_owner", "sbt_app", "sbt_worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where each role connects."""
+
+    owner: str
+    app: str
+    worker: str
+
+    def into_environment(self) -> None:
+        """For this process and its children only: settings are read from there."""
+        os.environ["SBT_OWNER_DATABASE_URL"] = self.owner
+        os.environ["SBT_DATABASE_URL"] = self.app
+        os.environ["SBT_WORKER_DATABASE_URL"] = self.worker
+
+
+def init_embedded(server: EmbeddedServer, database: str = DATABASE) -> Urls:
+    """Roles and database of an embedded server; its passwords lie beside it, 0600. Runs again without harm."""
+    passwords = _passwords(server.data.parent / "pg.roles.json")
+    admin = server.url(SUPERUSER, server.password, "postgres")
+    init(admin, passwords, database)
+    return embedded_urls(server.data.parent, server.socket, database)
+
+
+def embedded_urls(var: Path, socket: Path, database: str = DATABASE) -> Urls:
+    """Where the roles of an embedded server connect, once it was made."""
+    passwords = _passwords(var / "pg.roles.json")
+    return Urls(*(url(socket, role, passwords[role], database) for role in (OWNER, APP, WORKER)))
+
+
+def init(admin_url: str, passwords: dict[str, str], database: str = DATABASE) -> None:
+    """Make what is missing. `admin_url`: a superuser, or a role that may create roles and databases."""
+    with psycopg.connect(plain(admin_url), autocommit=True) as session:
+        for role in (OWNER, APP, WORKER):
+            known = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+            verb = sql.SQL(
+                "ALTER ROLE {} LOGIN NOSUPERUSER PASSWORD {}"
+                if known
+                else "CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD {}"
+            )
+            session.execute(verb.format(sql.Identifier(role), sql.Literal(passwords[role])))
+        if not session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
+            make = sql.SQL("CREATE DATABASE {} OWNER {}")
+            session.execute(make.format(sql.Identifier(database), sql.Identifier(OWNER)))
+
+
+def plain(url: str) -> str:
+    """A SQLAlchemy URL as libpq reads it."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def _passwords(path: Path) -> dict[str, str]:
+    if not path.exists():
+        made = {role: secrets.token_urlsafe(24) for role in (OWNER, APP, WORKER)}
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+    known: dict[str, str] = json.loads(path.read_text())
+    return known

@@ -1,0 +1,230 @@
+"""Errors become RFC 9457 problem documents, in two languages. No input value is ever repeated."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from app import errors
+from app.errors import DomainError, Flaw
+from app.http.language import language
+from app.http.refusals import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
+
+MEDIA_TYPE = "application/problem+json"
+SLUG = re.compile(r"[^a-z0-9]+")
+
+# What a pydantic error type means to the caller. Its own message is not used: some repeat the input.
+FLAWS = {
+    "missing": ("REQUIRED", "Anggota ini wajib ada.", "This member is required."),
+    "extra_forbidden": ("UNKNOWN_MEMBER", "Anggota yang tidak dikenal; hapus.", "Unknown member; remove it."),
+    "string_too_long": (
+        "TOO_LONG",
+        "Terlalu panjang (paling banyak {max_length}).",
+        "Too long (at most {max_length}).",
+    ),
+    "string_too_short": (
+        "TOO_SHORT",
+        "Terlalu pendek (paling sedikit {min_length}).",
+        "Too short (at least {min_length}).",
+    ),
+    "too_long": ("TOO_MANY", "Terlalu banyak (paling banyak {max_length}).", "Too many (at most {max_length})."),
+    "too_short": ("TOO_FEW", "Terlalu sedikit (paling sedikit {min_length}).", "Too few (at least {min_length})."),
+    "string_type": ("WRONG_TYPE", "Harus berupa teks.", "Must be text."),
+    "int_type": ("WRONG_TYPE", "Harus berupa bilangan bulat.", "Must be an integer."),
+    "int_parsing": ("WRONG_TYPE", "Harus berupa bilangan bulat.", "Must be an integer."),
+    "bool_type": ("WRONG_TYPE", "Harus true atau false.", "Must be true or false."),
+    "bool_parsing": ("WRONG_TYPE", "Harus true atau false.", "Must be true or false."),
+    "list_type": ("WRONG_TYPE", "Harus berupa daftar.", "Must be a list."),
+    "literal_error": ("UNKNOWN_CODE", "Pilih salah satu dari {expected}.", "Choose one of {expected}."),
+    "date_type": ("WRONG_TYPE", "Harus berupa tanggal YYYY-MM-DD.", "Must be a date YYYY-MM-DD."),
+    "date_from_datetime_parsing": (
+        "WRONG_FORMAT",
+        "Tanggal tidak ada atau bukan YYYY-MM-DD.",
+        "No such date, or not YYYY-MM-DD.",
+    ),
+    "date_parsing": ("WRONG_FORMAT", "Tanggal tidak ada atau bukan YYYY-MM-DD.", "No such date, or not YYYY-MM-DD."),
+    "datetime_parsing": ("WRONG_FORMAT", "Saat harus RFC 3339.", "Must be an RFC 3339 instant."),
+    "uuid_parsing": ("WRONG_FORMAT", "Harus berupa UUID.", "Must be a UUID."),
+    "string_pattern_mismatch": ("WRONG_FORMAT", "Bentuknya tidak sesuai.", "It does not have the right form."),
+    "greater_than_equal": ("TOO_SMALL", "Paling kecil {ge}.", "At least {ge}."),
+    "less_than_equal": ("TOO_LARGE", "Paling besar {le}.", "At most {le}."),
+    # raised by our own validators, as the type of a PydanticCustomError
+    "nip_digits": ("NIP_INVALID", "NIP terdiri atas 18 angka.", "A NIP has 18 digits."),
+    "nip_birth_date": (
+        "NIP_INVALID",
+        "Angka 1-8 NIP bukan tanggal lahir yang ada.",
+        "Digits 1-8 of the NIP are no date of birth.",
+    ),
+    "nip_appointment": (
+        "NIP_INVALID",
+        "Angka 9-14 NIP bukan bulan pengangkatan yang mungkin.",
+        "Digits 9-14 of the NIP are no possible month of appointment.",
+    ),
+    "nip_sex": ("NIP_INVALID", "Angka ke-15 NIP harus 1 atau 2.", "Digit 15 of the NIP must be 1 or 2."),
+    "nik_digits": ("NIK_INVALID", "NIK terdiri atas 16 angka.", "A NIK has 16 digits."),
+    "nik_birth_date": (
+        "NIK_INVALID",
+        "Angka 7-12 NIK bukan tanggal lahir yang ada.",
+        "Digits 7-12 of the NIK are no date of birth.",
+    ),
+}
+CHOICE = "~"  # begins the tag of a union's member in pydantic's places: no part of the document
+OTHER_FLAW = ("INVALID", "Nilai ini tidak sah.", "This value is not valid.")
+
+
+def slug(code: str) -> str:
+    return SLUG.sub("-", code.lower())
+
+
+def document(request: Request, error: DomainError, where: str = "") -> dict[str, Any]:
+    """The problem document of a refusal. `where`: pointer of the item it is about, before the pointers of its flaws."""
+    chosen = language(request.headers.get("accept-language"))
+    body: dict[str, Any] = {
+        "type": f"{request.app.state.settings.issuer_url}/problems/{slug(error.code)}",
+        "title": error.title_en if chosen == "en" else error.title_id,
+        "status": error.status,
+        "detail": error.remedy_en if chosen == "en" else error.remedy_id,
+        "instance": f"urn:uuid:{request.state.request_id}",
+        "code": error.code,
+    }
+    if error.flaws:
+        body["errors"] = [
+            {"pointer": where + f.pointer, "code": f.code, "detail": f.en if chosen == "en" else f.id}
+            for f in error.flaws
+        ]
+    return body | error.members
+
+
+def answer(request: Request, error: DomainError) -> JSONResponse:
+    chosen = language(request.headers.get("accept-language"))
+    headers = {"Cache-Control": "no-store", "Content-Language": chosen, **error.headers}
+    return JSONResponse(document(request, error), error.status, headers, MEDIA_TYPE)
+
+
+def flaw_of(found: dict[str, Any]) -> Flaw:
+    """A pydantic error as a flaw: its place and kind, never its input."""
+    where, *path = found["loc"]
+    path = [p for p in path if not str(p).startswith(CHOICE)]
+    if found["type"] == "extra_forbidden":
+        path = path[:-1]  # the last part is the caller's own text
+    names = "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in path)
+    pointer = names if where == "body" else f"/{where}{names}"
+    code, text_id, text_en = FLAWS.get(found["type"], OTHER_FLAW)
+    known = {k: v for k, v in (found.get("ctx") or {}).items() if k != "error"}
+    return Flaw(pointer, code, text_id.format_map(_Known(known)), text_en.format_map(_Known(known)))
+
+
+class _Known(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def install(app: FastAPI) -> None:
+    """Every 4xx and 5xx, also the framework's own, becomes a problem document."""
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, DomainError)
+        try:
+            await _on_record(request, error)
+        except errors.AccessNotRecorded as unrecorded:
+            return answer(request, unrecorded)
+        return answer(request, error)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        flaws = [flaw_of(e) for e in error.errors()]
+        return answer(request, errors.ValidationFailed(*flaws))
+
+    async def framework(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return answer(request, _of_framework(request, error))
+
+    app.add_exception_handler(DomainError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, framework)
+
+
+async def _on_record(request: Request, error: DomainError) -> None:
+    """What must be remembered of a refusal is registered by main: this file knows no cases and no callers."""
+    for remember in request.app.state.on_refusal:
+        await remember(request, error)
+
+
+def _of_framework(request: Request, error: HTTPException) -> DomainError:
+    if error.status_code == errors.MethodNotAllowed.status:
+        return errors.MethodNotAllowed(headers={"Allow": _allowed(request)})
+    if error.status_code == errors.NotFound.status:
+        return errors.NotFound()
+    return errors.InvalidJson()
+
+
+def _allowed(request: Request) -> str:
+    path, found = request.scope["path"], set[str]()
+    for route in request.app.router.routes:
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
+
+
+def answer_500(scope: Scope) -> JSONResponse:
+    return answer(Request(scope), errors.Internal())
+
+
+def answer_early(scope: Scope, error: DomainError) -> JSONResponse:
+    """Of a refusal before any route was found."""
+    return answer(Request(scope), error)
+
+
+def problems(*refusals: type[DomainError]) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route: the refusals it may answer with, by status."""
+    common: Iterable[type[DomainError]] = (
+        errors.TokenInvalid,
+        errors.RateLimited,
+        HeaderTwice,
+        BodyTooSlow,
+        UriTooLong,
+        HeadersTooLarge,
+        errors.Internal,
+        errors.Overloaded,
+    )
+    by_status: dict[int | str, list[str]] = {}
+    for error in (*refusals, *common):
+        by_status.setdefault(error.status, []).append(f"`{error.code}` {error.title_en}")
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": "; ".join(lines), "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status, lines in sorted(by_status.items(), key=str)
+    }
+
+
+PROBLEM_SCHEMA = {
+    "title": "Problem",
+    "type": "object",
+    "description": "RFC 9457. `type`, `code` and `pointer` are contract; the rest is for people.",
+    "required": ["type", "title", "status", "detail", "instance", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "format": "uri"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {n: {"type": "string"} for n in ("pointer", "code", "detail")},
+            },
+        },
+        "allowed": {"type": "array", "items": {"type": "string"}},
+        "owner": {"type": "string"},
+        "scope": {"type": "string"},
+    },
+}

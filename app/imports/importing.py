@@ -1,0 +1,271 @@
+"""Import an older case: one line, one transaction, one entry. Its business dates are those of the line, its log time is now."""
+
+import json
+from collections import ChainMap
+from dataclasses import dataclass, replace
+from datetime import date
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+from uuid_utils.compat import uuid7
+
+from app import clock
+from app.cases import charging, checks, projection, unsealed_texts
+from app.cases.bodies import MODELS
+from app.cases.context import Act
+from app.cases.entry import append_fitting, asked, owners
+from app.cases.locking import next_number
+from app.cases.models import StageRow
+from app.cases.opening import duplicates, opening, preparing
+from app.cases.opening.number import case_number
+from app.cases.sealing import EntryParts
+from app.cases.stages import posting
+from app.database.sessions import Statement, Together
+from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
+from app.http.problems import flaw_of
+from app.imports.replay import Deciders, PastPost, PastPostError, PastWalk, in_summary, walked
+from app.imports.schemas import ImportedCase, Past
+from app.ledger.append import Appended, Link
+from app.ledger.canonical import read_leaf
+from app.procedure import views
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure, Stage
+from app.procedure.state import CaseState
+from app.vault.seal import NOBODY, REPORTER, SUBJECT, new_key
+
+COLUMNS = ", ".join(c.name for c in StageRow.__table__.columns)
+# one statement however many rounds a case had
+INSERT_STAGES = Statement(
+    f"INSERT INTO stage ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::stage, CAST(:rows AS jsonb))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a line became. `known`: it was there from an earlier try."""
+
+    case_id: UUID
+    entry_id: UUID
+    known: bool
+
+
+async def import_case(act: Act, line: ImportedCase, batch: Together, began: date) -> Imported:
+    """`batch`: what else must be on record with it, in the same statement. `began`: the first day of this ledger."""
+    procedure = _procedure(line)
+    preparing.require_known(line)
+    incident, override = line.incident, line.phase_override
+    charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
+    locked = await next_number(act.session, act.vault, act.request)
+    if locked.replay is not None:
+        leaf = read_leaf(locked.replay)
+        return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
+    bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
+    texts = [unsealed_texts.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
+    preparing.require_unnamed(line, dict(ChainMap(*texts)), *map(unsealed_texts.of_post, bodies))
+    first = procedure.stages[line.posts[0].stage]
+    preparing.require_identified(line, first, line.posts[0].outcome)
+    posts = _past(procedure, line, bodies)
+    try:
+        deciders = Deciders(act.caller.snapshot.mandates, act.caller.snapshot.parties, act.caller.party, began)
+        done = walked(_empty(procedure, line), posts, deciders, act.calendar, _checker(line, posts, bodies))
+    except PastPostError as error:
+        raise _at(error) from None
+    await duplicates.require_new(act, line, locked.row.epoch)
+    return await _record(act, locked, line, bodies, posts, done, batch)
+
+
+def _procedure(line: ImportedCase) -> Procedure:
+    """The one that is named, which only an import may do, or the one in force on the day of receipt."""
+    if line.procedure is None:
+        return preparing.governing(line)
+    received, found = line.report.received_on, rulebook().procedures.get(line.procedure)
+    if received > clock.today():
+        raise ValidationFailed(checks.in_future("/report/received_on"))
+    if found is None:
+        raise UnknownReference(checks.unknown_code("/procedure"))
+    if not found.may_import(received):
+        until = f"{found.valid_from} - {found.valid_to or ''}"
+        text_id, text_en = f"Prosedur ini berlaku {until}.", f"This procedure was in force {until}."
+        raise ValidationFailed(Flaw("/report/received_on", "NO_PROCEDURE", text_id, text_en))
+    return found
+
+
+def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[str, Any]:
+    """The content of a post, by the model of its stage."""
+    stage, where = procedure.stages.get(past.stage), f"/posts/{n}"
+    if stage is None:
+        raise UnknownReference(checks.unknown_code(f"{where}/stage"))
+    try:
+        found = MODELS[stage.model].model_validate(past.body).stored()
+    except ValidationError as error:
+        flaws = [flaw_of({**e, "loc": ("body", *e["loc"])}) for e in error.errors()]
+        raise ValidationFailed(*(Flaw(f"{where}/body{f.pointer}", f.code, f.id, f.en) for f in flaws)) from None
+    checks.require_sound(found, known_of=f"{where}/body")
+    if past.outcome not in stage.outcomes:
+        raise UnknownReference(checks.unknown_code(f"{where}/outcome"))
+    checks.require_complete(stage, past.outcome, found, f"{where}/body")
+    checks.require_numbers({f"{where}/body/subject_nip": (found.get("subject_nip"), "nip")}, line.subject.kind)
+    return found
+
+
+def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> Any:
+    """The charges and sanctions of each post fit, as they must in a post of today."""
+    case = SimpleNamespace(
+        violations=line.violations,
+        election=line.election,
+        contest=line.contest,
+        occurred_on=line.incident.occurred_on,
+        subject_kind=line.subject.kind,
+    )
+
+    def check(state: CaseState, stage: Stage, post: PastPost) -> None:
+        body = next(b for p, b in zip(posts, bodies, strict=True) if p is post)
+        charging.require_phase_of_post(case, state, body)
+        charging.require_sanction(case, state, stage.outcomes[post.outcome], body)
+
+    return check
+
+
+def _past(procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]) -> list[PastPost]:
+    identified, found = bool(line.subject.nip or line.subject.nik), []
+    for past, body in zip(line.posts, bodies, strict=True):
+        stage = procedure.stages[past.stage]
+        effective = posting.effective_members(stage, posting.Post(past.stage, past.outcome, body))
+        known = SimpleNamespace(identified=identified)
+        names = posting.identifies(known, effective)
+        facts = views.in_summary(rulebook().vocabulary, body)
+        found.append(PastPost(past.stage, past.outcome, facts, names, posting.new_employer(known, effective)))
+        identified = identified or names
+    return found
+
+
+def _empty(procedure: Procedure, line: ImportedCase) -> CaseState:
+    regime = str(rulebook().catalogue.codes("elections")[line.election]["regime"])
+    report, employer = line.report, line.subject.agency_code
+    return CaseState(procedure.code, regime, report.kind, report.received_on, employer, ())
+
+
+def _at(error: PastPostError) -> DomainError:
+    """The refusal of a post, at its place in the line."""
+    where, why = f"/posts/{error.n}", error.why
+    if why.flaws and not isinstance(why, OutcomeNotAllowed):
+        why.flaws = tuple(replace(f, pointer=where + f.pointer) for f in why.flaws)
+        return why
+    allowed = why.members.get("allowed")
+    more = f" ({', '.join(allowed)})" if allowed else ""
+    return ValidationFailed(Flaw(where, why.code, why.title_id + more, why.title_en + more))
+
+
+async def _record(
+    act: Act,
+    locked: Any,
+    line: ImportedCase,
+    bodies: list[dict[str, Any]],
+    posts: list[PastPost],
+    done: PastWalk,
+    batch: Together,
+) -> Imported:
+    case_id, entry_id, epoch = uuid7(), uuid4(), locked.row.epoch
+    number = case_number(clock.today().year, locked.row.serial)
+    persons = [SUBJECT, NOBODY, *([REPORTER] if line.report.reporter else [])]
+    keys = {person: new_key(batch, act.vault, epoch, case_id, person) for person in persons}
+    parts = EntryParts(batch, act, case_id, entry_id, keys, epoch)
+    _seal(parts, line, bodies, posts, done)
+    sig = parts.sign()
+    fingerprint = act.request.fingerprint(keys[SUBJECT])
+    entry = append_fitting(
+        batch,
+        type_="case.imported",
+        party=act.caller.party,
+        received_at=clock.now(),
+        link=Link(case_id, 1, None),
+        client=act.caller.client_id,
+        actor=act.caller.actor,
+        says={**_says(act, line, number, posts, done), **asked(act, fingerprint)},
+        parts=parts.done,
+        sig=sig,
+        entry_id=entry_id,
+    )
+    batch.add(projection.INSERT_CASE, **_row(act, line, number, posts, done, entry, case_id))
+    batch.add(INSERT_STAGES, rows=json.dumps(done.stage_rows(case_id, entry), default=_text))
+    projection.keep_key(batch, act.request, fingerprint, entry)
+    return Imported(case_id, entry_id, known=False)
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _identified(line: ImportedCase, posts: list[PastPost]) -> bool:
+    return bool(line.subject.nip or line.subject.nik) or any(p.names for p in posts)
+
+
+def _seal(
+    parts: EntryParts, line: ImportedCase, bodies: list[dict[str, Any]], posts: list[PastPost], done: PastWalk
+) -> None:
+    subject = line.subject
+    person = {"nip": subject.nip, "nik": subject.nik, "name": subject.name}
+    named = next((b for p, b in zip(posts, bodies, strict=True) if p.names), None)
+    if named is not None:
+        person |= {"nip": named["subject_nip"], "name": named.get("subject_name", subject.name)}
+    parts.name(person)
+    shown = in_summary(posts, done.rounds)
+    whole = [{**s, "body": b} for s, b in zip(shown, bodies, strict=True)]
+    outline = {**opening.outline(line), "agency_code": done.state.agency_code, "identified": _identified(line, posts)}
+    parts.seal("content", "Import", {**opening.account(line), "posts": whole}, of="import_")
+    parts.seal("summary", "Import", {**outline, "first_agency_code": subject.agency_code, "posts": shown}, of="import_")
+    words = [views.in_words(rulebook().vocabulary, body) for body in bodies]
+    if any(words):
+        said = [{"stage": s["stage"], "round": s["round"], "body": w} for s, w in zip(shown, words, strict=True) if w]
+        parts.seal("text", "Import", {"posts": said}, of="import_")
+    if line.report.reporter is not None:
+        parts.seal("reporter", None, line.report.reporter.model_dump(mode="json", exclude_none=True))
+
+
+def _says(act: Act, line: ImportedCase, number: str, posts: list[PastPost], done: PastWalk) -> dict[str, Any]:
+    move, nobody = done.move(), opening.nobody(act.caller.party)
+    left = projection.in_leaf(move, done.opened(), {}, owners(act.caller, move, nobody), act.calendar)
+    return {
+        "number": number,
+        "procedure": done.procedure.code,
+        "election": line.election,
+        "received_on": line.report.received_on.isoformat(),
+        "overrides": opening.overrides(line),
+        "posts": done.lines(posts),
+        **left,
+    }
+
+
+def _row(
+    act: Act,
+    line: ImportedCase,
+    number: str,
+    posts: list[PastPost],
+    done: PastWalk,
+    entry: Appended,
+    case_id: UUID,
+) -> dict[str, Any]:
+    outline = {n: v for n, v in opening.outline(line).items() if n != "occurred_on"}
+    at = entry.received_at
+    return {
+        **outline,
+        "identified": _identified(line, posts),
+        "occurred_on": line.incident.occurred_on,
+        "id": case_id,
+        "number": number,
+        "procedure": done.procedure.code,
+        "election": line.election,
+        "received_on": line.report.received_on,
+        "opened_by": act.caller.party,
+        "successors": Jsonb({}),
+        **done.case_columns(),
+        "version": 1,
+        "head_hash": entry.leaf_hash,
+        "opened_at": at,
+        "updated_at": at,
+        "closed_at": at if done.closed else None,
+        **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
+    }

@@ -1,0 +1,287 @@
+"""An import as a job: a file on disk, line by line into the ledger. Only how it goes is stored; the same file again goes on."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, BinaryIO
+from uuid import UUID, uuid5
+
+from fastapi import Request, Response
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+from sqlalchemy import bindparam
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app import clock
+from app.access import policy
+from app.access.caller import Caller
+from app.access.signatures.signed import Signed
+from app.access.signatures.signed_base import IMPORT_DELAY
+from app.access.signatures.signed_requests import spend
+from app.access.trail import Trail, recording, write
+from app.cases.context import Act
+from app.cases.locking import Request as Asked
+from app.cases.models import ImportJob, ImportLine
+from app.database.sessions import Session, Statement, Together
+from app.errors import (
+    BodyTooLarge,
+    DomainError,
+    Flaw,
+    IdempotencyKeyReused,
+    InvalidJson,
+    PartySuspended,
+    RateLimited,
+    SignatureInvalid,
+    ValidationFailed,
+)
+from app.http import last_resort, strict_json
+from app.http.limits import IDENTITY
+from app.http.problems import flaw_of
+from app.http.spool import Upload
+from app.imports.importing import import_case
+from app.imports.lines import LONGEST_LINE, MOST_LINES, TooManyLinesError, count_lines, lines
+from app.imports.progress import STALE, state_of, view
+from app.imports.refusals import TooManyImports
+from app.imports.schemas import ImportedCase, JobView
+from app.ledger.canonical import canonical
+from app.procedure.deadlines import ZONE
+
+log = logging.getLogger("sbt.import")
+MOST_BYTES = 32 * 1024 * 1024
+MOST_WAITING = 3  # jobs of a client, beside the one that runs
+AT_ONCE = 4
+TURN_SECONDS = 0.5
+CREATED, SERVER_ERROR = 201, 500
+ENDS_THE_JOB = (PartySuspended, SignatureInvalid, RateLimited)
+NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a11")
+INSERT_JOB = Statement(
+    upsert(ImportJob).values({c.name: bindparam(c.name) for c in ImportJob.__table__.columns}).on_conflict_do_nothing()
+)
+TAKE_JOB = Statement("SELECT * FROM import_job WHERE id = :id FOR UPDATE")
+BEAT = Statement("UPDATE import_job SET status = :status, beat_at = :at WHERE id = :id")
+ALIVE = Statement("UPDATE import_job SET beat_at = :at WHERE id = :id AND status IN ('waiting', 'running')")
+ONE_AT_A_TIME = Statement("SELECT pg_advisory_xact_lock(hashtextextended('import ' || CAST(:client AS text), 0))")
+UNFINISHED = Statement(
+    "SELECT count(*) FROM import_job WHERE client_id = :client AND id <> :id AND status IN ('waiting', 'running') AND beat_at > :fresh"
+)
+CLAIM = Statement(
+    "UPDATE import_job SET status = 'running', beat_at = :at WHERE id = :id AND NOT EXISTS (SELECT 1 FROM import_job o"
+    " WHERE o.client_id = :client AND o.id <> :id AND o.status = 'running' AND o.beat_at > :fresh) RETURNING id"
+)
+BEGAN = Statement(
+    f"SELECT CAST(min(e.received_at) AT TIME ZONE '{ZONE}' AS date) FROM mandate m JOIN entry e ON e.id = m.entry_id"
+)
+REFUSED = Statement("SELECT count(*) FROM import_line WHERE job_id = :id AND status = 'refused'")
+_line = upsert(ImportLine).values({c.name: bindparam(c.name) for c in ImportLine.__table__.columns})
+WENT = ("status", "case_id", "entry_id", "code", "errors")
+SET_LINE = Statement(
+    _line.on_conflict_do_update(
+        index_elements=["job_id", "line"],
+        set_={c: getattr(_line.excluded, c) for c in WENT},
+        where=ImportLine.__table__.c.entry_id.is_(None) | _line.excluded.entry_id.is_not(None),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file being imported for a caller."""
+
+    id: UUID
+    caller: Caller
+    file: BinaryIO
+    count: int
+    signed: Signed | None
+
+
+async def start(request: Request, response: Response, key: UUID, upload: Upload) -> JobView:
+    """202: the job runs in this process, or waits for the others of its client. The same key and file again: the job as it stands; a
+    stopped one goes on.
+    """
+    caller: Caller = request.state.caller
+    policy.require_may_import(caller)
+    count = await _counted(upload)
+    signed = _of_many(request.state.signed)
+    job = Job(uuid5(NAMES, f"{caller.client_id} {key}"), caller, upload.file, count, signed)
+    database = request.app.state.database
+    async with database.writing(caller.who) as session:
+        starts = await _begin(session, job, upload.sha256)
+        batch = Together()
+        spend(batch, request.state.signed)
+        Trail(request).record(batch, 202)
+        await batch.send(session)
+    if starts:  # what the lines refer to is committed
+        task = asyncio.create_task(_run(request, job))
+        request.app.state.jobs.add(task)
+        task.add_done_callback(request.app.state.jobs.discard)
+    else:
+        upload.file.close()
+    async with database.reading(caller.who) as session:
+        response.headers.update({"Location": f"/v1/imports/{job.id}", "Cache-Control": "no-store"})
+        return await view(session, job.id, caller)
+
+
+async def _counted(upload: Upload) -> int:
+    """In a thread: whatever the file holds, others are served meanwhile."""
+    try:
+        count = await asyncio.to_thread(count_lines, upload.file)
+    except TooManyLinesError:
+        count = 0
+    if not count:
+        text_id, text_en = f"Satu sampai {MOST_LINES} baris.", f"One to {MOST_LINES} lines."
+        raise ValidationFailed(Flaw("", "LINES", text_id, text_en))
+    return count
+
+
+def _of_many(signed: Signed | None) -> Signed | None:
+    return replace(signed.of_many(), longest=IMPORT_DELAY) if signed else None
+
+
+async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
+    """Whether this request starts the job: it is new, was stopped, or some of its lines were refused."""
+    row = {"id": job.id, "client_id": job.caller.client_id, "party": job.caller.party, "sha256": sha256}
+    times = {"started_at": clock.now(), "beat_at": clock.real() - 2 * STALE}
+    await session.run(ONE_AT_A_TIME, client=job.caller.client_id)
+    await session.run(INSERT_JOB, **row, **times, lines=job.count, status="waiting")
+    (found,) = await session.run(TAKE_JOB, id=job.id)
+    if found.sha256 != sha256:
+        raise IdempotencyKeyReused
+    state = state_of(found)
+    if state in ("waiting", "running") or (state == "done" and not await session.value(REFUSED, id=job.id)):
+        return False
+    alive = await session.value(UNFINISHED, client=job.caller.client_id, id=job.id, fresh=clock.real() - STALE)
+    if alive > MOST_WAITING:
+        raise TooManyImports
+    await session.run(BEAT, id=job.id, status="waiting", at=clock.real())
+    return True
+
+
+async def _run(request: Request, job: Job) -> None:
+    """All lines, a few at a time, when no other job of the client runs; whatever stops it leaves every line whole or not there."""
+    beating = asyncio.create_task(_beat(request, job))
+    try:
+        await _turn(request, job)
+        left = lines(job.file)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(_some(request, job, left))
+        status = "done"
+    except asyncio.CancelledError:  # the service stops: whoever sends the file again need not wait
+        status = "stopped"
+    except Exception as error:  # noqa: BLE001 - whatever stopped it, its lines are whole
+        last_resort.tell(log, f"the import {job.id} stopped", error)
+        status = "stopped"
+    finally:
+        beating.cancel()
+        job.file.close()
+    async with request.app.state.database.writing(job.caller.who) as session:
+        await session.run(BEAT, id=job.id, status=status, at=clock.real())
+
+
+async def _turn(request: Request, job: Job) -> None:
+    """Until no other job of the client runs, over all processes."""
+    while True:
+        async with request.app.state.database.writing(job.caller.who) as session:
+            await session.run(ONE_AT_A_TIME, client=job.caller.client_id)
+            now = clock.real()
+            values = {"id": job.id, "client": job.caller.client_id, "at": now, "fresh": now - STALE}
+            if await session.run(CLAIM, **values):
+                return
+        await asyncio.sleep(TURN_SECONDS)
+
+
+async def _beat(request: Request, job: Job) -> None:
+    while True:
+        await asyncio.sleep(STALE.total_seconds() / 6)
+        with suppress(DomainError):  # a busy database: the next beat says it
+            async with request.app.state.database.writing(job.caller.who) as session:
+                await session.run(ALIVE, id=job.id, at=clock.real())
+
+
+async def _some(request: Request, job: Job, left: Iterator[tuple[int, bytes | None]]) -> None:
+    for number, raw in left:
+        await retried(partial(_one, request, job, number, raw))
+        await asyncio.sleep(0)  # others are served between two lines
+
+
+RETRYABLE = {"OVERLOADED", "REQUEST_IN_PROGRESS", "ACCESS_NOT_RECORDED"}
+
+
+async def retried(attempt: Callable[[], Awaitable[None]]) -> None:
+    """A busy database is tried a few times more, a measure that is used up is waited for; a quarantined ledger ends the job."""
+    waits = iter((0.2, 1, 5))
+    while True:
+        try:
+            return await attempt()
+        except RateLimited as error:
+            await asyncio.sleep(float(error.headers["Retry-After"]))
+        except DomainError as error:
+            wait = next(waits, None) if error.code in RETRYABLE else None
+            if wait is None:
+                raise
+            await asyncio.sleep(wait)
+
+
+async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> None:
+    """One line, one transaction: the case, the record of the look, and how it went are there together, or none of them."""
+    state, trail = request.app.state, Trail(request)
+    try:
+        line, caller = _read(raw), await _standing(state, job.caller)
+        await state.limits.charge(caller.client_id, IDENTITY)
+        async with state.database.writing(caller.who) as session:
+            same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
+            vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
+            act = Act(session, caller, trail, same, None, vault, receipts, calendar, Response(), job.signed)
+            batch = Together()
+            done = await import_case(act, line, batch, await session.value(BEGAN))
+            status = "known" if done.known else "imported"
+            went = {"status": status, "case_id": done.case_id, "entry_id": done.entry_id, "code": None}
+            trail.shows(done.case_id)
+            trail.record(batch, CREATED)
+            with recording():
+                await batch.send(session)
+            await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb([]))
+        state.after_commit()
+    except DomainError as error:
+        if error.status >= SERVER_ERROR or error.code in RETRYABLE or isinstance(error, ENDS_THE_JOB):
+            raise
+        trail.shows(*error.shows)
+        await write(request, trail, error.status, error.code)
+        flaws = [{"pointer": f.pointer, "code": f.code, "id": f.id, "en": f.en} for f in error.flaws]
+        flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
+        went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
+        await _refused(request, job, number, went, flaws)
+    except Exception as error:  # noqa: BLE001 - a line that we cannot read aright must not keep the others out
+        last_resort.tell(log, f"line {number} of the import {job.id}", error)
+        went = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
+        await _refused(request, job, number, went, [])
+
+
+async def _refused(request: Request, job: Job, number: int, went: dict[str, Any], flaws: list[dict[str, Any]]) -> None:
+    async with request.app.state.database.writing(job.caller.who) as session:
+        await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
+
+
+async def _standing(state: Any, caller: Caller) -> Caller:
+    """The caller as it stands now: a mandate may end, a client be suspended, while its file is read."""
+    snapshot = await state.standing.current()
+    client = snapshot.clients.get(caller.client_id)
+    if client is None or client.suspended or snapshot.parties[caller.party].suspended:
+        raise PartySuspended
+    now = replace(caller, snapshot=snapshot)
+    policy.require_may_import(now)
+    return now
+
+
+def _read(raw: bytes | None) -> ImportedCase:
+    if raw is None:
+        raise BodyTooLarge(limit=LONGEST_LINE)
+    try:
+        return ImportedCase.model_validate(strict_json.parse(raw))
+    except ValidationError as error:
+        raise ValidationFailed(*(flaw_of({**e, "loc": ("body", *e["loc"])}) for e in error.errors())) from None
+    except (ValueError, RecursionError):
+        raise InvalidJson from None

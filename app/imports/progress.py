@@ -1,0 +1,79 @@
+"""How an import goes: the job with its counts, each line with what became of it; the sender's party alone sees them."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query
+
+from app import clock
+from app.access.caller import Caller
+from app.cases.checks import unknown_code
+from app.cases.context import Look
+from app.cases.schemas import EntryRef
+from app.database.sessions import Session, Statement
+from app.errors import NotFound, UnknownReference
+from app.http import paging
+from app.imports.schemas import JobView, LineList, LineView
+
+STALE = timedelta(seconds=30)
+JOB = Statement(
+    "SELECT j.*, count(l.*) FILTER (WHERE l.status = 'imported') AS imported,"
+    " count(l.*) FILTER (WHERE l.status = 'known') AS known, count(l.*) FILTER (WHERE l.status = 'refused') AS refused"
+    " FROM import_job j LEFT JOIN import_line l ON l.job_id = j.id WHERE j.id = :id AND j.party = :party GROUP BY j.id"
+)
+LINES = Statement(
+    "SELECT l.* FROM import_line l JOIN import_job j ON j.id = l.job_id WHERE l.job_id = :id AND j.party = :party"
+    " AND l.line > :after AND (CAST(:status AS text) IS NULL OR l.status = :status) ORDER BY l.line LIMIT :limit"
+)
+
+
+def state_of(row: Any) -> str:
+    """A job that gives no sign of life has gone with its process."""
+    gone = row.status in ("waiting", "running") and clock.real() - row.beat_at > STALE
+    return "stopped" if gone else str(row.status)
+
+
+async def view(session: Session, job_id: UUID, caller: Caller) -> JobView:
+    rows = await session.run(JOB, id=job_id, party=caller.party)
+    if not rows:
+        raise NotFound
+    row = rows[0]
+    counts = {n: getattr(row, n) for n in ("lines", "imported", "known", "refused")}
+    return JobView(
+        id=row.id,
+        status=state_of(row),
+        sha256=row.sha256.hex(),
+        started_at=row.started_at,
+        **counts,
+    )
+
+
+async def show(look: Look, job_id: UUID) -> JobView:
+    look.response.headers["Cache-Control"] = "no-store"
+    return await view(look.session, job_id, look.caller)
+
+
+LineStatus = Annotated[str | None, Query(max_length=64, description="imported, known or refused.")]
+
+
+async def lines(look: Look, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
+    """How each line went, in their order."""
+    if status not in (None, "imported", "known", "refused"):
+        raise UnknownReference(unknown_code("/query/status"))
+    await view(look.session, job_id, look.caller)
+    path, given = f"/v1/imports/{job_id}/lines", {"status": status}
+    after = paging.decode(cursor, path, given, paging.a_number)[0] if cursor else 0
+    values = {"id": job_id, "party": look.caller.party, "after": after, "status": status, "limit": limit + 1}
+    rows = await look.session.run(LINES, **values)
+    shown = [_shown(row) for row in rows[:limit]]
+    look.trail.shows(*(one.case_id for one in shown if one.case_id))
+    more = [shown[-1].line] if len(rows) > limit else None
+    return LineList(data=shown, page=paging.page(look.response, path, given, more, limit))
+
+
+def _shown(row: Any) -> LineView:
+    entry = EntryRef(id=row.entry_id) if row.entry_id else None
+    return LineView(
+        line=row.line, status=row.status, case_id=row.case_id, entry=entry, code=row.code, errors=row.errors
+    )

@@ -1,0 +1,237 @@
+"""Brings lost entries back at identical indexes from an export, and every row that follows from them. For `sbt log recover`.
+
+Nothing is restored that the signer did not sign: the entries must lead from the tree of this database to the root that it remembers.
+"""
+
+import base64
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.audit.database import Walk
+from app.audit.snapshot import Snapshot
+from app.database.sessions import Base
+from app.ledger.append import RESTORE_ENTRY
+from app.ledger.merkle import leaf_hash
+from app.ledger.note import Checkpoint
+from app.ledger.signer import Signer
+from app.ledger.storage import PUBLISH
+from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_path
+from app.verifier.leaves import read_bundle
+from app.verifier.report import Report
+
+Connection = psycopg.Connection[Any]
+RESTORED = "INSERT INTO sequenced (log, leaf_index, entry_id) VALUES (%s, %s, %s)"
+GROWN = """
+    INSERT INTO tile (log, level, number, hashes) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
+"""
+REPLAYED = ("key_epoch", "mandate", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")
+KEYED = {"cases": ("id",), "stage": ("case_id", "stage", "round")}
+STANDING = {
+    "party": ("code",),
+    "client": ("id",),
+    "client_key": ("kid",),
+    "change": ("id",),
+}
+
+
+class NotRestoredError(Exception):
+    """Nothing was changed; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What one log lacks: from its size to the size that was signed."""
+
+    log: str
+    size: int
+    signed: int
+
+
+def losses(session: Connection, signers: dict[str, Signer]) -> list[Loss]:
+    sizes: dict[str, int] = dict(session.execute("SELECT name, size FROM log").fetchall())
+    found = [Loss(log, sizes.get(log, 0), signer.last.size) for log, signer in signers.items()]
+    return [loss for loss in found if loss.size < loss.signed]
+
+
+def restore(session: Connection, signers: dict[str, Signer], folder: Path, keys: Path) -> list[Loss]:
+    """All of it in the caller's transaction, as the tables' owner: if the power goes out, nothing was restored."""
+    found = losses(session, signers)
+    session.execute("UPDATE log SET quarantined = NULL")
+    try:
+        for loss in found:
+            _log(session, loss, signers[loss.log], folder)
+        _sealed(session, folder)
+        _rows(session, keys)
+    except (OSError, ValueError, KeyError) as error:
+        raise NotRestoredError(f"the export cannot be read: {type(error).__name__}: {error}") from None
+    except psycopg.errors.UniqueViolation as error:
+        raise NotRestoredError(
+            f"an entry that was written since stands where a lost one was: {error.diag.message_detail}"
+        ) from None
+    return found
+
+
+def _log(session: Connection, loss: Loss, signer: Signer, folder: Path) -> None:
+    edge = _edge(session, loss)
+    leaves = list(_leaves(folder, loss))
+    if len(leaves) != loss.signed - loss.size:
+        raise NotRestoredError(
+            f"{loss.log}: the export holds {loss.size + len(leaves)} entries, {loss.signed} were signed"
+        )
+    tiles = edge.grow(map(leaf_hash, leaves))
+    if edge.root() != signer.last.root:
+        raise NotRestoredError(f"{loss.log}: the entries of the export do not lead to the root that was signed")
+    for index, leaf in enumerate(leaves, loss.size):
+        _entry(session, loss.log, index, leaf)
+    for tile, hashes in tiles.items():
+        session.execute(GROWN, [loss.log, tile.level, tile.number, hashes])
+    session.execute("UPDATE log SET size = %s, root = %s WHERE name = %s", [edge.size, edge.root(), loss.log])
+    row = [loss.log, edge.size, edge.root(), loss.size]
+    session.execute("INSERT INTO checkpoint (log, size, root, previous) VALUES (%s, %s, %s, %s)", row)
+    note = signer.note(Checkpoint(signer.verifier.name, edge.size, edge.root()))
+    session.execute(PUBLISH, {"log": loss.log, "size": edge.size, "note": note})
+
+
+def _edge(session: Connection, loss: Loss) -> Edge:
+    stored = {}
+    for tile in edge_tiles(loss.size):
+        place = [loss.log, tile.level, tile.number]
+        row = session.execute("SELECT hashes FROM tile WHERE (log, level, number) = (%s, %s, %s)", place).fetchone()
+        if row is None:
+            raise NotRestoredError(
+                f"{loss.log}: tile {tile.level}/{tile.number} is missing: the tree here is not whole"
+            )
+        stored[Tile(tile.level, tile.number)] = row[0]
+    return edge_from(loss.size, stored)
+
+
+def _leaves(folder: Path, loss: Loss) -> Iterator[bytes]:
+    """Leaves of the export from the first missing index on."""
+    index = loss.size - loss.size % WIDTH
+    while index < loss.signed:
+        leaves = read_bundle(_widest(folder / "log" / loss.log / "tile" / "entries", index // WIDTH))
+        yield from leaves[max(loss.size - index, 0) : loss.signed - index]
+        if len(leaves) < WIDTH:
+            return
+        index += WIDTH
+
+
+def _widest(folder: Path, number: int) -> bytes:
+    """The whole bundle, or the widest of its partial ones; empty where there is none."""
+    whole = folder / number_path(number)
+    if whole.is_file():
+        return whole.read_bytes()
+    found = [path for path in (folder / f"{number_path(number)}.p").glob("*") if path.name.isdigit()]
+    partial = sorted(found, key=lambda path: int(path.name))
+    return partial[-1].read_bytes() if partial else b""
+
+
+def _entry(session: Connection, log: str, index: int, leaf: bytes) -> None:
+    said = json.loads(leaf)
+    row = {
+        "id": UUID(said["id"]),
+        "log": log,
+        "type": said["type"],
+        "case_id": said.get("case"),
+        "seq": said.get("seq"),
+    }
+    row |= {"party": said["party"], "received_at": said["received_at"], "leaf": leaf}
+    session.execute(RESTORE_ENTRY, row)
+    session.execute("DELETE FROM pending WHERE entry_id = %s", [row["id"]])
+    session.execute(RESTORED, [log, index, row["id"]])
+
+
+def _sealed(session: Connection, folder: Path) -> None:
+    """Ciphertexts and wrapped keys of entries that are here again; what was erased meanwhile is not brought back."""
+    files = [path for path in sorted((folder / "sealed").rglob("*.jsonl")) if path.name != "keys.jsonl"]
+    if not files:
+        raise NotRestoredError("the export holds no sealed contents: make it with `sbt log export --sealed`")
+    for line in itertools.chain.from_iterable(path.read_text().splitlines() for path in files):
+        row = json.loads(line)
+        values = [row["entry_id"], row["part"], row["key_id"], base64.b64decode(row["ciphertext"])]
+        session.execute(
+            "INSERT INTO payload (entry_id, part, key_id, ciphertext) SELECT e.id, %s, %s, %s FROM entry e WHERE e.id = %s"
+            " ON CONFLICT DO NOTHING",
+            [*values[1:], values[0]],
+        )
+    _data_keys(session, folder / "sealed" / "keys.jsonl")
+
+
+def _data_keys(session: Connection, path: Path) -> None:
+    """As the export has them: a key that is here may still be wrapped under an epoch that has ended since."""
+    session.execute("CREATE TEMPORARY TABLE exported_key (LIKE data_key) ON COMMIT DROP")
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        values = [row["id"], row["case_id"], row["person"], int(row["epoch"]), base64.b64decode(row["wrapped"])]
+        session.execute("INSERT INTO exported_key VALUES (%s, %s, %s, %s, %s)", values)
+
+
+def _rows(session: Connection, keys: Path) -> None:
+    """Every row that the log calls for: replayed, and put where it is missing or differs; what must not be there goes."""
+    seen = Snapshot(session)
+    first = Walk(Report(), seen, None)
+    first.read()
+    for name, key in STANDING.items():
+        expected = first.registers.agreements.rows if name == "change" else first.registers.rows[name]
+        _put(session, name, expected.values(), _upsert(key, next(iter(expected.values()), {})))
+    for name in REPLAYED:
+        _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
+    epochs = [epoch for (epoch,) in first.registers.rows["key_epoch"]]
+    _keys_of(session, epochs)
+    walk = Walk(Report(), seen, keys)
+    walk.read()
+    _require_whole(walk.report)
+    _put(session, "idempotency", walk.registers.rows["idempotency"].values(), "ON CONFLICT DO NOTHING")
+    for (name, columns), expected in zip(KEYED.items(), walk.replay.rows(), strict=True):
+        _put(session, name, expected.values(), _upsert(columns, next(iter(expected.values()), {})))
+    # a number that was given is not given again
+    number = "SELECT max(split_part(number, '-', 3)::bigint) FROM cases"
+    session.execute(f"SELECT setval('case_number', greatest((SELECT last_value FROM case_number), ({number})))")
+    assert walk.sealed is not None
+    _put(session, "blind_index", walk.sealed.index_rows(seen), "ON CONFLICT DO NOTHING")
+    last = Walk(Report(), seen, keys)
+    last.read()
+    last.compare()
+    _require_whole(last.report)
+
+
+def _keys_of(session: Connection, epochs: list[int]) -> None:
+    """Keys as the export wraps them; what an entry ordered erased does not come back, and ended epochs leave nothing."""
+    session.execute("INSERT INTO data_key SELECT * FROM exported_key WHERE epoch = ANY(%s) ON CONFLICT (id) DO UPDATE"
+                    " SET epoch = excluded.epoch, wrapped = excluded.wrapped", [epochs])  # fmt: skip
+    for (leaf,) in session.execute("SELECT leaf FROM entry WHERE type = 'subject.erased'").fetchall():
+        said = json.loads(leaf)
+        session.execute("DELETE FROM data_key WHERE case_id = %s AND person = %s", [said["case"], said["person"]])
+        if said["person"] == "subject":
+            session.execute("DELETE FROM blind_index WHERE case_id = %s", [said["case"]])
+    for name in ("blind_index", "data_key", "key_epoch"):
+        session.execute(f"DELETE FROM {name} WHERE NOT epoch = ANY(%s)", [epochs])
+
+
+def _require_whole(report: Report) -> None:
+    if report.findings:
+        found = report.findings[0]
+        raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")
+
+
+def _upsert(key: tuple[str, ...], row: dict[str, Any]) -> str:
+    sets = ", ".join(f'"{column}" = excluded."{column}"' for column in row)
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
+
+
+def _put(session: Connection, name: str, rows: Any, conflict: str) -> None:
+    for row in rows:
+        columns = ", ".join(f'"{column}"' for column in row)
+        kinds = Base.metadata.tables[name].columns
+        values = [Jsonb(v) if isinstance(kinds[n].type, JSONB) else v for n, v in row.items()]
+        session.execute(f"INSERT INTO {name} ({columns}) VALUES ({', '.join(['%s'] * len(row))}) {conflict}", values)

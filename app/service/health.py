@@ -1,0 +1,100 @@
+"""Alive, and ready: what a load balancer and a health check ask."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from app import clock
+from app.database.sessions import Session, Statement
+from app.ledger import published
+from app.ledger.note import newest_cosigners
+from app.ledger.origin import CASES
+from app.ledger.promise import WITHIN
+from app.ledger.published import SignedCheckpoint
+from app.ledger.witnesses import Policy
+
+WAITING = Statement(
+    "SELECT count(*) AS entries, extract(epoch FROM clock_timestamp() - min(queued_at)) AS seconds"
+    " FROM (SELECT queued_at FROM pending LIMIT 10001) p"
+)
+SET_ASIDE = Statement("SELECT count(*) FROM set_aside")
+LONGEST_SECONDS = (
+    WITHIN.total_seconds() / 2
+)  # half of what was promised: time is left to act before a promise is broken
+FRESH_SECONDS = 3600
+KEPT_SECONDS = 1.0
+QUARANTINED = Statement("SELECT quarantined FROM log WHERE quarantined IS NOT NULL LIMIT 1")
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health/live", operation_id="live")
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "live"}
+
+
+@dataclass(slots=True)
+class Readiness:
+    """What this process answered last. Whoever asks more often hears it again: many who ask cost the database no more than one."""
+
+    answer: JSONResponse | None = None
+    until: float = 0.0  # of the monotonic clock
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@router.get("/health/ready", operation_id="ready", responses={503: {"description": "Not ready"}})
+async def ready(request: Request) -> JSONResponse:
+    """The database answers and has room, the ledger is not quarantined, no entry waits for its index too long, and whether witnesses follow."""
+    known: Readiness = request.app.state.readiness
+    async with known.asking:
+        if known.answer is None or known.until <= time.monotonic():
+            known.answer = await _asked(request)
+            known.until = time.monotonic() + KEPT_SECONDS
+        return known.answer
+
+
+async def _asked(request: Request) -> JSONResponse:
+    try:
+        async with request.app.state.database.reading() as session:
+            (pending,) = await session.run(WAITING)
+            aside = await session.value(SET_ASIDE)
+            fault = await session.value(QUARANTINED)
+            ledger = await _standing(session, request.app.state.witnesses)
+    except Exception:  # noqa: BLE001 - whatever is wrong, the answer is the same and says nothing of it
+        return JSONResponse({"status": "not_ready"}, 503)
+    if not request.app.state.database.has_room:
+        return JSONResponse({"status": "not_ready", "reason": "DISK_FULL"}, 503)
+    if fault:
+        return JSONResponse({"status": "quarantined", "reason": fault}, 503)
+    waited = float(pending.seconds or 0)
+    if waited > LONGEST_SECONDS:
+        return JSONResponse({"status": "not_ready", "reason": "ENTRIES_WAIT", "waited_seconds": int(waited)}, 503)
+    return JSONResponse(
+        {"status": "ready", "pending_entries": pending.entries, "set_aside_entries": aside, "ledger": ledger}
+    )
+
+
+def _fresh(known: SignedCheckpoint, signed: SignedCheckpoint, policy: Policy) -> bool:
+    """Witnesses follow: they know the newest checkpoint, or cosigned one within the last hour."""
+    if known.checkpoint.size == signed.checkpoint.size:
+        return True
+    newest = max(newest_cosigners(known.note, policy.keys).values(), default=0)
+    return clock.real().timestamp() - newest < FRESH_SECONDS
+
+
+async def _standing(session: Session, policy: Policy) -> dict[str, Any]:
+    """Of the log of cases: signed how far, and how far a quorum of witnesses knows it. Below quorum the service goes on."""
+    signed = await published.newest(session, CASES)
+    known = await published.witnessed(session, CASES, -1, policy.names, policy.quorum) if policy.keys else None
+    fresh = known is not None and signed is not None and _fresh(known, signed, policy)
+    return {
+        "standing": "witnessed" if fresh else "log-signed",
+        "size": signed.checkpoint.size if signed else 0,
+        "witnessed_size": known.checkpoint.size if known else None,
+        "witnesses": len(policy.keys),
+        "quorum": policy.quorum,
+    }

@@ -1,0 +1,276 @@
+"""Checks a case's bundle offline: every entry is in the signed log, follows the one before, and the fields shown are those committed to. Pure."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
+from app.ledger.note import COSIGNATURE, ED25519, NoteError, VerifierKey, read_note, read_vkey, require_signed
+from app.ledger.parts import commit, unb64u
+from app.ledger.tlog_proof import TlogProof, TlogProofError, read_proof
+from app.verifier.forms import INSTANT
+from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, Report
+from app.verifier.verify import Witnessed, check_note, check_times
+
+Tick = Callable[[int], None]
+ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
+BESIDE = re.compile(r"((?:schemas|registers|entries)/[0-9]{4,})\.proof|(entries/[0-9]{4,})\.fields\.json")
+PROMISE = re.compile(r"promises/[0-9]{4,}\.note")
+SINGLE = {"README.txt", "checkpoint", "verify.py", "policy.json"}
+POLICY = {"case", "entries", "vkey", "receipt_vkey", "witnesses", "quorum"}
+OPENING = {"value", "salt", "proof"}
+LARGEST = 64 * 1024 * 1024
+QUORUM = 3
+ORDER = ("registers", "schemas", "entries")
+
+
+class NoBundleError(OSError):
+    """A file that is no bundle."""
+
+
+@dataclass
+class Bundle:
+    """The files of a bundle by name. `twice`: names that occur more than once, of files or of members."""
+
+    files: Mapping[str, bytes]
+    policy: Mapping[str, Any]
+    twice: Sequence[str] = ()
+
+    def leaves(self) -> list[str]:
+        """Names of the leaves: what the case's entries rest on first, each kind in its order."""
+        found = [name for name in self.files if ENTRY.fullmatch(name)]
+        return sorted(found, key=lambda name: (ORDER.index(name.partition("/")[0]), name))
+
+
+def read_bundle_file(raw: bytes) -> Bundle:
+    """The files, none of them larger in all than LARGEST, whatever their headers say."""
+    twice: list[str] = []
+    try:
+        files = _unpacked(raw, twice)
+        policy = _json(files["policy.json"], "policy.json", twice)
+        _require_policy(policy, files)
+    except NoBundleError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile raises many kinds for hostile input; each of them says: this is no bundle
+        raise NoBundleError(f"no bundle: {type(error).__name__}") from None
+    return Bundle(files, policy, twice)
+
+
+def _unpacked(raw: bytes, twice: list[str]) -> dict[str, bytes]:
+    files, left = dict[str, bytes](), LARGEST
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        for info in archive.infolist():
+            if info.filename in files:
+                twice.append(info.filename)
+            with archive.open(info) as file:
+                files[info.filename] = file.read(left + 1)
+            left -= len(files[info.filename])
+            if left < 0:
+                raise NoBundleError("the bundle is too large")
+    return files
+
+
+def _json(raw: bytes, name: str, twice: list[str]) -> Any:
+    """JSON; a member that is there twice is noted in `twice`: readers disagree on which of the two counts."""
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice.append(f"{name}: a member")
+        return found
+
+    return json.loads(raw, object_pairs_hook=members)
+
+
+def _require_policy(policy: Any, files: Mapping[str, bytes]) -> None:
+    texts = ("case", "vkey", "receipt_vkey")
+    shaped = isinstance(policy, dict) and all(isinstance(policy.get(name), str) for name in texts)
+    if not shaped or type(policy.get("entries")) is not int or "checkpoint" not in files:
+        raise ValueError("its policy is malformed")
+
+
+def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) -> Report:
+    """`keys`: whom the verifier trusts, logs and witnesses; `quorum`: how many of these witnesses it wants (3 unless given). What a
+    bundle says of keys, witnesses and quorum is its sender's word, and counts for nothing.
+    """
+    report, bundle = Report(), read_bundle_file(raw)
+    _strange(report, bundle)
+    trusted = {key.name: key for key in keys if key.kind == ED25519}
+    witnesses = [key for key in keys if key.kind == COSIGNATURE]
+    own = {key.name: key for key in map(read_vkey, (bundle.policy["vkey"], bundle.policy["receipt_vkey"]))}
+    name, receipts = (read_vkey(bundle.policy[which]).name for which in ("vkey", "receipt_vkey"))
+    good = check_note(report, bundle.files["checkpoint"], (own | trusted)[name], name, witnesses, "checkpoint")
+    if good is not None:
+        _Case(report, bundle, good, quorum or QUORUM).run()
+        _promises(report, bundle, (own | trusted)[receipts], good, trusts=receipts in trusted)
+        _standing(report, good, witnesses, quorum)
+    if name not in trusted:
+        report.skip("notes", NOT_CHECKED, "the key is the bundle's own: give --vkey as you were told it out of band")
+    report.skip("signatures", NOT_YET, NOBODY_SIGNS)
+    if report.counts.get("signatures"):
+        report.skip("signatures", NOT_VISIBLE, NOT_SEEN)
+    size = good.checkpoint.size if good else None
+    report.says |= {"case": bundle.policy["case"], "size": size}
+    report.says["entries"] = (
+        f"1 to {bundle.policy['entries']} of the case, as of {size} entries of the log; later ones are not excluded"
+    )
+    return report
+
+
+def _strange(report: Report, bundle: Bundle) -> None:
+    """What no check looks at could still be believed by whoever opens the zip: unknown files and names that occur twice are findings."""
+    report.begin("bytes")
+    for name in sorted(bundle.files):
+        beside = BESIDE.fullmatch(name)
+        has_leaf = beside is not None and f"{beside[1] or beside[2]}.leaf" in bundle.files
+        known = name in SINGLE or ENTRY.fullmatch(name) or PROMISE.fullmatch(name) or has_leaf
+        if not known:
+            report.find("bytes", "FILE_UNKNOWN", name, "no check of a bundle looks at it")
+    for member in sorted(set(bundle.policy) - POLICY):
+        report.find("bytes", "FILE_UNKNOWN", f"policy.json {member}", "no check of a bundle looks at it")
+    for name in bundle.twice:
+        report.find("bytes", "NAME_TWICE", name, "readers disagree on which of the two counts")
+
+
+def _standing(report: Report, good: Witnessed, witnesses: Sequence[VerifierKey], quorum: int | None) -> None:
+    """Whoever names witnesses or a quorum is not content without it; whoever names neither is told that the log alone vouches."""
+    wanted = max(quorum or QUORUM, 1)
+    if witnesses and len(good.cosigned) >= wanted:
+        report.says["standing"] = "witnessed"
+        return
+    report.says["standing"] = "log-signed"
+    why = (
+        f"{len(good.cosigned)} of {wanted} witnesses know this checkpoint"
+        if witnesses
+        else "no witness's key was given"
+    )
+    report.skip("witnesses", NOT_CHECKED if witnesses or quorum else NOT_YET, why)
+
+
+def _promises(report: Report, bundle: Bundle, key: VerifierKey, good: Witnessed, *, trusts: bool) -> None:
+    """Entries that were promised and are not under the checkpoint: broken, if a witness saw the log after their time."""
+    for name in sorted(bundle.files):
+        if not name.startswith("promises/"):
+            continue
+        report.count("notes")
+        try:
+            note = read_note(bundle.files[name])
+            require_signed(note, key)
+            due = read_promise(note.text)
+        except NoteError as error:
+            report.find("notes", "NOTE_NOT_SIGNED", name, str(error))
+            continue
+        seen = max(good.cosigned.values(), default=0)
+        if trusts and datetime.fromisoformat(due["integrate-by"]).timestamp() < seen:
+            report.find("times", "PROMISE_BROKEN", name, f"it was to be in the log by {due['integrate-by']}")
+
+
+class _Case:
+    """The leaves of one case against one checkpoint."""
+
+    def __init__(self, report: Report, bundle: Bundle, good: Witnessed, quorum: int) -> None:
+        self.report, self.bundle, self.good, self.quorum = report, bundle, good, quorum
+        self.check = LeafCheck(report, good.checkpoint.origin, "cases")
+
+    def run(self) -> None:
+        for name in self.bundle.leaves():
+            self._leaf(name)
+        check_times(self.report, self.check, [self.good], self.quorum)
+        head = self.check.heads.get(self.bundle.policy["case"])
+        if head is None or head[0] != self.bundle.policy["entries"]:
+            says = f"{head[0] if head else 0} entries of the case are here, {self.bundle.policy['entries']} should be"
+            self.report.find("chains", "ENTRY_MISSING", f"case {self.bundle.policy['case']}", says)
+
+    def _leaf(self, name: str) -> None:
+        leaf = self.bundle.files[name]
+        index = self._included(name, leaf)
+        if index is None:
+            return
+        members = self.check.add(index, leaf)
+        if members is None:
+            return
+        if name.startswith("entries/"):
+            if members.get("case") != self.bundle.policy["case"]:
+                self.report.find("chains", "ANOTHER_CASE", name, "it belongs to another case", log="cases", index=index)
+            check_standing(self.report, self.check, index, members)
+            check_signed(self.report, self.check, index, members)
+            self._fields(name.replace(".leaf", ".fields.json"), index, members)
+
+    def _included(self, name: str, leaf: bytes) -> int | None:
+        """Step 4 for one leaf: its proof leads to the root of the checkpoint of this bundle."""
+        self.report.count("tree")
+        try:
+            proof = read_proof(self.bundle.files[name.replace(".leaf", ".proof")].decode())
+            self._require_same_checkpoint(proof)
+            size, root = self.good.checkpoint.size, self.good.checkpoint.root
+            verify_inclusion(proof.index, size, leaf_hash(leaf), proof.hashes, root)
+        except (KeyError, UnicodeDecodeError, TlogProofError, ProofError) as error:
+            self.report.find("tree", "NOT_INCLUDED", name, str(error) or "there is no proof", log="cases")
+            return None
+        return proof.index
+
+    def _require_same_checkpoint(self, proof: TlogProof) -> None:
+        if proof.checkpoint != self.bundle.files["checkpoint"]:
+            raise TlogProofError("it is for another checkpoint")
+
+    def _fields(self, name: str, index: int, members: Mapping[str, Any]) -> None:
+        """Step 14: each field that is shown, by its salt and its own proof."""
+        self.report.begin("fields")
+        parts = {part["name"]: part for part in members["parts"]}
+        twice: list[str] = []
+        shown = _shown(self.bundle.files.get(name, b"{}"), name, twice)
+        for where in twice:
+            self.report.find(
+                "fields", "NAME_TWICE", where, "readers disagree on which counts", log="cases", index=index
+            )
+        for part, fields in shown.items():
+            if not isinstance(fields, dict):
+                self.report.find(
+                    "fields", "FIELD_WRONG", f"{name} {part}", "it shows no fields", log="cases", index=index
+                )
+                continue
+            for field, opening in fields.items():
+                self.report.count("fields")
+                if not self._opens(parts.get(part), field, opening):
+                    says = "it is not what the entry committed to"
+                    self.report.find("fields", "FIELD_WRONG", f"{name} {part}.{field}", says, log="cases", index=index)
+
+    def _opens(self, part: Mapping[str, Any] | None, field: str, opening: Mapping[str, Any]) -> bool:
+        if part is None or not isinstance(opening, dict) or set(opening) != OPENING:
+            return False
+        ref = part["schema"]
+        schema = self.check.schemas.get((ref["name"], ref["version"]))
+        names = sorted(schema["text"]["properties"]) if schema else []
+        if field not in names:
+            return False
+        try:
+            made = leaf_hash(commit(unb64u(opening["salt"]), field, opening["value"]))
+            proof = [unb64u(text) for text in opening["proof"]]
+            verify_inclusion(names.index(field), part["n"], made, proof, unb64u(part["root"]))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return False
+        return True
+
+
+def _shown(raw: bytes, name: str, twice: list[str]) -> dict[str, Any]:
+    """What is shown of an entry; of a file that is none, one field that cannot open."""
+    try:
+        found = _json(raw, name, twice)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"": None}
+
+
+def read_promise(text: str) -> dict[str, str]:
+    """The members of a promise: entry, leaf, received, integrate-by; NoteError where it is none."""
+    lines = text.split("\n")
+    said = dict(line.partition(" ")[::2] for line in lines[1:-1])
+    if set(said) != {"entry", "leaf", "received", "integrate-by"} or not INSTANT.fullmatch(said["integrate-by"]):
+        raise NoteError("a promise says entry, leaf, received and integrate-by")
+    return said

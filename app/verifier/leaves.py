@@ -1,0 +1,204 @@
+"""Each leaf in the order of the log: its bytes, its place in its case, its schemas, and who acts. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import rfc8785
+
+from app.ledger.canonical import MAX_LEAF
+from app.ledger.merkle import leaf_hash
+from app.ledger.parts import b64u
+from app.verifier.forms import flaw
+from app.verifier.report import Report
+
+NOBODY_SIGNS = "no party is bound to sign, and none did"
+NOT_SEEN = "leaves tell that they are signed; the signatures are sealed: `sbt verify --db` opens them"
+BOUND = {"agency", "ppk", "operator"}  # kinds of parties that sign in production, whatever their policy says
+PRODUCTION, SIGNED_RULES = "production", 2
+ERASURES = {"subject.erased", "erasure.refused"}
+PARTS = ("subject", "reporter", "content", "summary", "text", "request", "mask", "signature")
+
+
+@dataclass
+class LeafCheck:
+    """Steps 5, 6 and 8, leaf by leaf in the order of the log."""
+
+    report: Report
+    origin: str
+    log: str
+    heads: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+    schemas: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    operators: set[str] = field(default_factory=lambda: {"operator"})  # registers itself among the first
+    clients: dict[str, str] = field(default_factory=dict)
+    clock: list[tuple[int, timedelta]] = field(default_factory=list)
+    instants: list[tuple[int, datetime]] = field(default_factory=list)
+    policies: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    production: bool = False  # a ledger of production: no clock of its was moved, no policy lets a party off
+    strict: bool = False  # founded when operators signed already
+    must_sign: str | None = None  # a party that says: whatever is in my name, I signed
+
+    def add(self, index: int, leaf: bytes) -> dict[str, Any] | None:
+        """The members of a leaf, or None where it is not one."""
+        self.report.count("bytes")
+        members = self._members(index, leaf)
+        if members is None:
+            return None
+        try:
+            self.instants.append((index, datetime.fromisoformat(members["received_at"])))
+            self._chain(index, leaf, members)
+            self._learn(index, members)
+            if self.log == "cases":
+                self._parts(index, members)
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:  # whatever a forger wrote: it is told, and the next leaf is read
+            self._find("bytes", "LEAF_MALFORMED", index, f"it cannot be read: {type(error).__name__}")
+            return None
+        return members
+
+    def _find(self, step: str, code: str, index: int, says: str, place: str = "leaf") -> None:
+        self.report.find(step, code, place, says, log=self.log, index=index)
+
+    def _members(self, index: int, leaf: bytes) -> dict[str, Any] | None:
+        try:
+            members = json.loads(leaf)
+            canonical = rfc8785.dumps(members) == leaf and len(leaf) <= MAX_LEAF
+        except (ValueError, RecursionError, rfc8785.CanonicalizationError):
+            self._find("bytes", "LEAF_MALFORMED", index, "it is no JSON")
+            return None
+        wrong = flaw(self.log, members)
+        if wrong is not None:
+            self._find("bytes", "LEAF_MALFORMED", index, wrong)
+            return None
+        if not canonical:
+            self._find("bytes", "LEAF_NOT_CANONICAL", index, "its bytes are not those of RFC 8785")
+        if members["v"] != 1 or members["log"] != self.origin:
+            self._find("bytes", "LEAF_OF_ANOTHER_LOG", index, f"it names {members['log']}, version {members['v']}")
+        found: dict[str, Any] = members
+        return found
+
+    def _chain(self, index: int, leaf: bytes, members: Mapping[str, Any]) -> None:
+        if members["id"] in self.ids:
+            self._find("chains", "ENTRY_TWICE", index, "an entry of this id came before")
+        self.ids.add(members["id"])
+        if "case" not in members:
+            return
+        self.report.count("chains")
+        seq, head, at = self.heads.get(members["case"], (0, None, ""))
+        if (members["seq"], members["prev"]) != (seq + 1, b64u(head) if head else None):
+            self._find(
+                "chains",
+                "CHAIN_BROKEN",
+                index,
+                f"it does not follow entry {seq} of its case",
+                f"case {members['case']}",
+            )
+        if members["received_at"] < at:
+            self._find(
+                "chains", "TIME_BACKWARD", index, "received before the entry it follows", f"case {members['case']}"
+            )
+        self.heads[members["case"]] = (members["seq"], leaf_hash(leaf), members["received_at"])
+
+    def _learn(self, index: int, members: Mapping[str, Any]) -> None:
+        """What later leaves may refer to: schemas, operators, clients, the sandbox's clock."""
+        facts = members.get("facts") or {}
+        if members["type"] == "schema.registered":
+            self._schema(index, facts)
+        elif members["type"] == "ledger.founded":
+            self.production = facts["environment"] == PRODUCTION
+            self.strict = self.production and facts.get("rules", 1) >= SIGNED_RULES
+        elif members["type"] == "party.registered":
+            self.policies[facts["code"]] = facts.get("signatures", "off")
+            self.kinds[facts["code"]] = facts["kind"]
+            if facts["kind"] == "operator":
+                self.operators.add(facts["code"])
+        elif members["type"] == "party.policy_set":
+            self.policies[facts["party"]] = facts["signatures"]
+        elif members["type"] == "client.registered":
+            self.clients[facts["client"]] = facts["party"]
+        elif members["type"] in ("clock.started", "clock.moved"):
+            self._moved(index, facts)
+
+    def _moved(self, index: int, facts: Mapping[str, Any]) -> None:
+        if self.production:
+            self._find("standing", "CLOCK_MOVED", index, "the time of a ledger of production was moved", "clock_move")
+        else:
+            self.clock.append((index, timedelta(microseconds=facts["ahead_microseconds"])))
+
+    def _schema(self, index: int, facts: Mapping[str, Any]) -> None:
+        self.report.count("schemas")
+        if schema_hash(facts["text"]) != facts["sha256"]:
+            self._find("schemas", "SCHEMA_WRONG", index, "its text has another hash", f"schema {facts['name']}")
+        if (facts["name"], facts["version"]) in self.schemas:
+            self._find("schemas", "SCHEMA_TWICE", index, "a version is registered once", f"schema {facts['name']}")
+        self.schemas.setdefault((facts["name"], facts["version"]), dict(facts))
+
+    def _parts(self, index: int, members: Mapping[str, Any]) -> None:
+        for part in members["parts"]:
+            self.report.count("schemas")
+            ref = part["schema"]
+            known = self.schemas.get((ref["name"], ref["version"]))
+            place = f"part {part['name']}"
+            if part["name"] not in PARTS or known is None or known["sha256"] != ref["sha256"]:
+                self._find("schemas", "SCHEMA_UNKNOWN", index, f"{ref['name']} was not registered like this", place)
+            elif part["n"] != len(known["text"]["properties"]):
+                self._find("schemas", "FIELDS_MISCOUNTED", index, "another number of fields than its schema has", place)
+
+
+def schema_hash(text: Mapping[str, Any]) -> str:
+    return b64u(hashlib.sha256(rfc8785.dumps(dict(text))).digest())
+
+
+def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
+    """Step 9: who acts was registered before; a client acts for its own party; registers are the operator's to keep."""
+    report.count("standing")
+    if members["client"] is None:
+        if members["party"] not in leaves.operators:
+            says = f"{members['party']} is no operator, and no client of it is named"
+            report.find("standing", "NOT_THE_OPERATOR", "party", says, log=leaves.log, index=index)
+        if members["actor"] is not None:
+            says = "it names a person, and no client that the person used"
+            report.find("standing", "CLIENT_UNKNOWN", "actor", says, log=leaves.log, index=index)
+        return
+    if "facts" in members and members["party"] not in leaves.operators:
+        says = f"{members['party']} is no operator, and keeps a register"
+        report.find("standing", "NOT_THE_OPERATOR", "party", says, log=leaves.log, index=index)
+    if leaves.clients.get(members["client"]) != members["party"]:
+        says = f"client {members['client']} was not registered for {members['party']}"
+        report.find("standing", "CLIENT_UNKNOWN", "client", says, log=leaves.log, index=index)
+
+
+def check_signed(report: Report, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
+    """Step 10, as far as leaves tell: an entry of a case in the name of a party that signs has its signature."""
+    if leaves.log != "cases" or "case" not in members or members["client"] is None:
+        return
+    if members["type"] in ERASURES and "change" in members:
+        return  # two operators signed the change: agreements look at it
+    party = members["party"]
+    bound = leaves.policies.get(party) == "required" or party == leaves.must_sign
+    bound = bound or (leaves.strict and leaves.kinds.get(party) in BOUND)
+    if bound or members["sig"] is not None:
+        report.count("signatures")
+    if bound and members["sig"] is None:
+        says = f"it is in the name of {members['party']}, which signs what it writes, and is not signed"
+        report.find("signatures", "SIGNATURE_MISSING", f"case {members['case']}", says, log=leaves.log, index=index)
+
+
+def read_bundle(body: bytes) -> list[bytes]:
+    """The leaves of an entry bundle; ValueError where lengths do not fit."""
+    found, at = [], 0
+    while at < len(body):
+        end = at + 2 + int.from_bytes(body[at : at + 2], "big")
+        if len(body) < end:
+            raise ValueError("the bundle is cut short")
+        found.append(body[at + 2 : end])
+        at = end
+    return found

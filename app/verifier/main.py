@@ -1,0 +1,36 @@
+"""The command line of verify.py, the verifier as one file. Pure."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from app.ledger.note import NoteError, read_vkey
+from app.ledger.terminal import printable
+from app.verifier.bundle import NoBundleError, check
+from app.verifier.report import COULD_NOT, lines
+
+
+def main() -> None:
+    """Reads a bundle and says what it found; the exit code is the result."""
+    words = argparse.ArgumentParser(description="Checks a case's bundle of an SBT ledger, offline.")
+    words.add_argument("bundle", type=Path)
+    words.add_argument(
+        "--vkey",
+        action="append",
+        default=[],
+        help="a verifier key you were told out of band, of the log or of a witness",
+    )
+    words.add_argument("--quorum", type=int, help="how many of the witnesses given must have cosigned (3 unless given)")
+    words.add_argument("--json", action="store_true", help="the whole report as JSON")
+    told = words.parse_args()
+    try:
+        report = check(told.bundle.read_bytes(), [read_vkey(text) for text in told.vkey], told.quorum)
+    except (NoBundleError, NoteError, OSError) as error:
+        print(f"could not check: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - a command prints
+        raise SystemExit(COULD_NOT) from None
+    except Exception as error:  # noqa: BLE001 - a bundle that breaks the verifier was not checked, and is not called false
+        print(f"could not check: {type(error).__name__}", file=sys.stderr)  # noqa: T201 - a command prints
+        raise SystemExit(COULD_NOT) from None
+    print(json.dumps(report.told(), indent=1) if told.json else "\n".join(lines(report)))  # noqa: T201 - a command prints
+    raise SystemExit(report.exit_code)
