@@ -18,8 +18,13 @@ from app.access.trail import remember_refusal
 from app.admin import lists, sandbox_clock
 from app.admin import routes as admin
 from app.cases import checks, part_schemas
-from app.cases import router as cases
+from app.cases.bulk import routes as bulk
+from app.cases.deadlines import routes as deadlines
 from app.cases.deadlines.watcher import Watcher
+from app.cases.ending import routes as ending
+from app.cases.opening import routes as opening
+from app.cases.reading import routes as reading
+from app.cases.stages import routes as stages
 from app.database.sessions import SERVICE, Database
 from app.feed import router as feed
 from app.http import problems
@@ -27,7 +32,7 @@ from app.http.gate import Gate
 from app.http.limits import Limits, read_measures
 from app.http.request_bodies import Places
 from app.http.request_id import RequestId
-from app.imports import routes
+from app.imports import routes as imports
 from app.ledger import origin
 from app.ledger.promise import Receipts
 from app.ledger.sequencer import Sequencer
@@ -48,8 +53,13 @@ whose turn it is and since when. Get a token at `POST /oauth2/token`; every list
 STOP_SECONDS = 5
 # A route is matched in this order: the busy ones first.
 ROUTERS: tuple[APIRouter, ...] = (
-    cases.router,
-    routes.router,
+    reading.router,
+    stages.router,
+    opening.router,
+    bulk.router,
+    deadlines.router,
+    ending.router,
+    imports.router,
     feed.router,
     publication.router,
     recap.router,

@@ -11,10 +11,12 @@ from app.audit.cases_replay import Heard, Replay
 from app.audit.posts_replay import names_person, opened, posted, same_person
 from app.cases import charging
 from app.cases.deadlines import terms, watcher
+from app.cases.deadlines.recounting import redated
 from app.cases.ending.ending import procedures_of
-from app.cases.stages import correcting, posting
+from app.cases.stages import correcting, posting, receipts
 from app.errors import NoMandateForStage
 from app.procedure import rules, views
+from app.procedure.deadlines import RECEIVED
 from app.procedure.loading import rulebook
 from app.procedure.roles import succeeding_parties
 from app.procedure.state import CaseState, StageState
@@ -25,10 +27,10 @@ def received(replay: Replay, heard: Heard) -> None:
     case, letter = replay.case(heard), heard.members["letter"]
     replay.mandated(heard)
     before, stage = _running(case, heard)
-    sent = terms.letter_of(before, stage)
+    sent = receipts.letter_of(before, stage)
     replay.said(heard, {"letter": {**letter, "stage": sent.stage, "round": sent.round}, "round": stage.round})
     row = case.stages[sent.stage, sent.round]
-    row["facts"] = {**row["facts"], terms.RECEIVED: letter["received_on"]}
+    row["facts"] = {**row["facts"], RECEIVED: letter["received_on"]}
     replay.follow(heard, rules.moved(rulebook(), case.state(), (stage,), ()))
 
 
@@ -90,13 +92,13 @@ def corrected(replay: Replay, heard: Heard) -> None:
     _flag(case, heard, was, relying, after)
     changes = {"subject_entry_id": heard.entry.id} if names_person(members) else {}
     calendar = replay.calendar(heard)
-    replay.follow(heard, correcting.redated(after, _texts(case), calendar, was=case.row["status"]), changes)
+    replay.follow(heard, redated(after, _texts(case), calendar, was=case.row["status"]), changes)
 
 
 def _changed(replay: Replay, heard: Heard, was: StageState, facts: Mapping[str, Any]) -> None:
     """Which members are other than before: it can be told of those that a summary shows. A receipt may have been recorded since."""
     vocabulary, before = rulebook().vocabulary, was.facts or {}
-    told = set(views.in_summary(vocabulary, dict.fromkeys(vocabulary.fields, ""))) - {terms.RECEIVED}
+    told = set(views.in_summary(vocabulary, dict.fromkeys(vocabulary.fields, ""))) - {RECEIVED}
     if {name for name in told if before.get(name) != facts.get(name)} != told & set(heard.members["changed"]):
         replay.find("SUMMARY_DIFFERS", heard, "it changed other members than it says")
 
@@ -192,7 +194,7 @@ def passed(replay: Replay, heard: Heard) -> None:
 def recounted(replay: Replay, heard: Heard) -> None:
     """deadline.recounted: a revised calendar moves due dates."""
     case, calendar = replay.case(heard), replay.calendar(heard)
-    move = correcting.redated(case.state(), _texts(case), calendar, was=case.row["status"])
+    move = redated(case.state(), _texts(case), calendar, was=case.row["status"])
     if not move.opened or calendar.version != replay.registers.calendar:
         replay.find("PROCEDURE_BROKEN", heard, "there was nothing to count anew, or by another calendar")
     replay.said(heard, {"was": watcher.dated_before(_texts(case), move)})

@@ -11,7 +11,7 @@ from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
 from app.audit.signed_entries import SignedEntries
 from app.audit.signed_words import require_said
-from app.cases.bulk.bulk import MOST, item_key
+from app.cases.bulk.keys import MOST, item_key
 from app.cases.sealing import unmasked
 from app.ledger.parts import unb64u
 from app.verifier.leaves import PRODUCTION, SIGNED_RULES

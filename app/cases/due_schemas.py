@@ -1,12 +1,10 @@
-"""What goes over the wire of terms: due dates with their explanation, what follows, the worklist, the list of deadlines."""
+"""What goes over the wire of a due date: how it came about, and what follows when it has passed."""
 
 from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel
-
-from app.http.paging import Page
 
 DeadlineState = Literal["running", "due_soon", "overdue", "met", "paused"]
 
@@ -80,64 +78,3 @@ class NextStep(BaseModel):
     outcomes: list[str]
     flags: list[Flag]
     yours: bool
-
-
-class OfCase(BaseModel):
-    """A line of a list of stages begins with what its case is."""
-
-    case_id: UUID
-    number: str
-    procedure: str
-    election: str
-    agency_code: str
-    province: str
-
-
-class WorkItem(OfCase):
-    """A stage that waits for a party: the caller's own, unless another was asked for."""
-
-    status: str
-    stage: str
-    round: int
-    owner: str
-    since: date
-    opened_at: datetime
-    due_on: date | None
-    state: DeadlineState
-    overdue: bool
-    age_days: int
-    bucket: str
-    flags: list[Flag]
-    version: int
-
-
-class Bucket(BaseModel):
-    """How many stages of the filtered list have been open for so many days, and how many of them are overdue."""
-
-    bucket: str
-    stages: int
-    overdue: int
-
-
-class Worklist(BaseModel):
-    data: list[WorkItem]
-    buckets: list[Bucket]
-    page: Page
-
-
-class Deadline(OfCase):
-    """One term of one case. `days_late`: of a met one, by the day of the decision; of an overdue one, by today."""
-
-    stage: str
-    round: int
-    owner: str
-    state: DeadlineState
-    due_on: date
-    decided_on: date | None
-    days_late: int
-    due: DueView
-
-
-class DeadlineList(BaseModel):
-    data: list[Deadline]
-    page: Page

@@ -2,7 +2,28 @@
 
 from typing import Any
 
-from app.errors import DomainError, Flaw
+from app.errors import (
+    AccessNotRecorded,
+    BodyTooLarge,
+    CaseClosed,
+    DomainError,
+    Flaw,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    IfMatchRequired,
+    InsufficientScope,
+    InvalidCursor,
+    InvalidJson,
+    NoMandateForStage,
+    NotFound,
+    OutcomeNotAllowed,
+    RequestInProgress,
+    StageNotOpen,
+    StaleVersion,
+    UnknownReference,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
 
 
 class ChargeNotInPhase(DomainError):
@@ -89,3 +110,13 @@ class ErasureNotPossible(DomainError):
     title_id, title_en = "Penghapusan ini tidak dapat dilakukan", "This erasure is not possible"
     remedy_id = "Periksa kasus dan orangnya; alasannya ada pada `why`."
     remedy_en = "Check the case and the person; the reason is in `why`."
+
+
+# What an operation may refuse with, by its kind, for the document.
+REFUSED_READ = (InsufficientScope, NotFound, UnknownReference, ValidationFailed, AccessNotRecorded)
+REFUSED_LIST = (*REFUSED_READ, InvalidCursor)
+REFUSED_WRITE: tuple[type[DomainError], ...] = (
+    InvalidJson, IdempotencyKeyRequired, InsufficientScope, NoMandateForStage, NotFound, RequestInProgress, BodyTooLarge,
+    UnsupportedMediaType, ValidationFailed, UnknownReference, IdempotencyKeyReused,
+)  # fmt: skip
+REFUSED_POST = (*REFUSED_WRITE, StageNotOpen, CaseClosed, StaleVersion, OutcomeNotAllowed, IfMatchRequired)

@@ -7,6 +7,8 @@ from app.access.policy import sight
 
 # `c` is the row of cases. What it decides is access.policy.sight; here it is only said in SQL.
 VISIBLE = "(CAST(:sees_all AS boolean) OR :acted = ANY(c.acted) OR (c.reached_ppk AND c.agency_code = :employer))"
+# Beside `cases c`: its rounds, as JSON.
+STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
 
 
 def seen_by(caller: Caller) -> dict[str, Any]:

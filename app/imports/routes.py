@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.caller import Caller, needs
 from app.cases.context import KeyHeader, Looking
-from app.cases.stages.routes import REFUSED_WRITE
-from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, UnknownReference, ValidationFailed
+from app.cases.refusals import REFUSED_READ, REFUSED_WRITE
+from app.errors import InvalidCursor
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.problems import problems
 from app.http.route import GuardedRoute, Takes
@@ -20,7 +20,6 @@ router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 LINES = "application/x-ndjson"
 FILE = Depends(Takes(jobs.MOST_BYTES, LINES, spooled=True))
 Importer = Annotated[Caller, needs("cases:import")]
-REFUSED = (InsufficientScope, NotFound, UnknownReference, ValidationFailed, AccessNotRecorded)
 
 
 def _said() -> dict[str, Any]:
@@ -47,7 +46,7 @@ async def start_import(request: Request, response: Response, key: KeyHeader, _: 
     return await jobs.start(request, response, key, request.state.upload)
 
 
-@router.get("/v1/imports/{job}", operation_id="read_import", response_model=JobView, responses=problems(*REFUSED))
+@router.get("/v1/imports/{job}", operation_id="read_import", response_model=JobView, responses=problems(*REFUSED_READ))
 async def read_import(job: UUID, _: Importer, look: Looking) -> JobView:
     """How far an import is."""
     return await progress.show(look, job)
@@ -57,7 +56,7 @@ async def read_import(job: UUID, _: Importer, look: Looking) -> JobView:
     "/v1/imports/{job}/lines",
     operation_id="read_import_lines",
     response_model=LineList,
-    responses=problems(*REFUSED, InvalidCursor),
+    responses=problems(*REFUSED_READ, InvalidCursor),
 )
 async def read_import_lines(
     job: UUID,

@@ -12,6 +12,7 @@ SATURDAY, SUNDAY = 5, 6
 WEEKEND = {SATURDAY: ("Sabtu", "Saturday"), SUNDAY: ("Minggu", "Sunday")}
 PAUSED = ("Jeda", "Pause")
 ZONE = "Asia/Jakarta"
+RECEIVED = "letter_received_on"  # the member of a post that says when its letter arrived
 REOPENED = "reopened"  # after a closed case is taken up again: the first clock that fits otherwise, from that day on
 Span = tuple[date, date]
 

@@ -12,7 +12,7 @@ from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
 from app.audit.signatures import ADDRESS, OF_MANY, Signatures
 from app.audit.signed_words import SAYS, require_said
-from app.cases.bulk.bulk import item_key
+from app.cases.bulk.keys import item_key
 from app.cases.opening.opening import account, outline, overrides
 from app.cases.schemas import NewCase
 from app.verifier.report import Report

@@ -10,24 +10,18 @@ from pydantic import BaseModel, Field, create_model
 
 from app.access.caller import Caller, needs
 from app.cases.bodies import MODELS, Body, Code, Codes, Reason
-from app.cases.bulk import bulk
+from app.cases.bulk import reports, stage_posts
+from app.cases.bulk.keys import MOST
 from app.cases.bulk.schemas import Opened, StageResults
 from app.cases.context import Act, KeyHeader, Opening, acting
-from app.cases.refusals import ChargeNotInPhase, DuplicateCase
+from app.cases.operations import camel, first_shared, first_stage_of, one_of, outcomes_of, shared_later
+from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import Incident, NewCase, Report, Subject
-from app.cases.stages.routes import (
-    REFUSED_WRITE,
-    camel,
-    first_shared,
-    first_stage_of,
-    one_of,
-    outcomes_of,
-    shared_later,
-)
 from app.http.problems import problems
-from app.http.route import Takes
+from app.http.route import GuardedRoute, Takes
 from app.procedure.model import Procedure, Stage
 
+router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 ONE_MIB = 1024 * 1024
 LARGE = Depends(Takes(ONE_MIB))
 
@@ -41,7 +35,7 @@ def add_reports(router: APIRouter) -> None:
         body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening, __: None = LARGE
     ) -> Opened:
         stage = next(code for code, model in models.items() if isinstance(body, model))
-        return await bulk.open_report(act, stage, [_person(body, one) for one in body.persons])
+        return await reports.open_report(act, stage, [_person(body, one) for one in body.persons])
 
     router.add_api_route(
         "/v1/reports",
@@ -72,7 +66,7 @@ def _report_model(stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
         outcome=(outcomes | None, None),
         body=(body | None, None),
     )
-    persons: Any = Annotated[list[person], Field(min_length=1, max_length=bulk.MOST)]
+    persons: Any = Annotated[list[person], Field(min_length=1, max_length=MOST)]
     return create_model(
         f"Report{camel(stage.code)}",
         __base__=Body,
@@ -88,7 +82,7 @@ def _report_model(stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
     )
 
 
-def _person(report: Any, person: Any) -> bulk.Person:
+def _person(report: Any, person: Any) -> reports.Person:
     case = NewCase(
         **{n: getattr(report, n) for n in ("report", "election", "contest", "incident")},
         subject=person.subject,
@@ -97,7 +91,7 @@ def _person(report: Any, person: Any) -> bulk.Person:
         duplicate_override=person.duplicate_override,
     )
     own = frozenset(name for name, value in person if value is not None)
-    return bulk.Person(case, person.outcome or report.outcome, person.body or report.body, own)
+    return reports.Person(case, person.outcome or report.outcome, person.body or report.body, own)
 
 
 def add_stage_posts(router: APIRouter) -> None:
@@ -117,7 +111,7 @@ def add_stage_posts(router: APIRouter) -> None:
             return acting(request, Response(), item, asked, if_match)
 
         response.headers["Cache-Control"] = "no-store"
-        return await bulk.post_stages(request, acts, key, body.stage, body.posts)
+        return await stage_posts.post_stages(request, acts, key, body.stage, body.posts)
 
     router.add_api_route(
         "/v1/stage-posts",
@@ -125,7 +119,7 @@ def add_stage_posts(router: APIRouter) -> None:
         methods=["POST"],
         operation_id="bulk_post_stage",
         summary="Post the same stage of many cases (Isi tahap yang sama pada banyak kasus)",
-        description=f"Up to {bulk.MOST} posts. Each is a transaction of its own and has a result of its own, with the status it would have had "
+        description=f"Up to {MOST} posts. Each is a transaction of its own and has a result of its own, with the status it would have had "
         "alone; `if_match` is the case's ETag. A body of the wrong shape is 422 for the whole request, and nothing was posted. "
         "The same Idempotency-Key with the same body answers again for the items that are there, and tries the others. "
         "Needs the scope of the stage.",
@@ -152,7 +146,11 @@ def _bulk_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseMo
         outcome=(outcomes_of(stages), ...),
         body=(model, ...),
     )
-    posts: Any = Annotated[list[item], Field(min_length=1, max_length=bulk.MOST)]
+    posts: Any = Annotated[list[item], Field(min_length=1, max_length=MOST)]
     named: Any = Literal[code]
     says = f"Posts of the stage {code} in several cases."
     return create_model(f"Bulk{camel(code)}", __base__=Body, __doc__=says, stage=(named, ...), posts=(posts, ...))
+
+
+add_reports(router)
+add_stage_posts(router)

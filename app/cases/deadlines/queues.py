@@ -15,7 +15,7 @@ from app.cases.bodies import Day
 from app.cases.checks import unknown_code
 from app.cases.context import Look
 from app.cases.deadlines.explanation import explain, flags, soon, state_now
-from app.cases.due_schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
+from app.cases.deadlines.schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import UnknownReference

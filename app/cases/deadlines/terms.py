@@ -1,28 +1,22 @@
-"""Extend a term, pause a stage, confirm the receipt of a letter: what moves the clock of an open stage, each by an entry."""
+"""Extend a term, pause a stage: what an owner may do about a due date, each by an entry."""
 
 from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from app import clock
-from app.cases import checks, projection
 from app.cases.context import Act
-from app.cases.entry import Step, Writing, require_not_closed, see, take
-from app.cases.locking import Locked, state_of
+from app.cases.entry import Step, Writing, take
+from app.cases.locking import Locked
 from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
-from app.cases.stages.posting import require_turn
-from app.errors import ReceiptNotExpected, ValidationFailed
+from app.cases.turn import open_stage, round_of
 from app.procedure import rules
 from app.procedure.deadlines import ONE_DAY, Calendar, Span, clock_of
 from app.procedure.loading import rulebook
 from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
-
-RECEIVED = "letter_received_on"
 
 
 async def extend(act: Act, case_id: UUID, stage: str, body: Reasoned) -> Written:
@@ -30,12 +24,12 @@ async def extend(act: Act, case_id: UUID, stage: str, body: Reasoned) -> Written
     locked = await take(act, case_id)
     if isinstance(locked, Written):
         return locked
-    state, running = _running(act, locked, case_id, stage)
+    state, running = open_stage(act, locked, case_id, stage)
     why = why_no_extension(state, running, _due_on(locked, running), clock.today())
     if why is not None:
         raise ExtensionNotAllowed(why=why)
     move = extension(state, running, act.caller.party)
-    return await Writing(act, locked).reasoned(body, Step("stage.extended", _of(running), move))
+    return await Writing(act, locked).reasoned(body, Step("stage.extended", round_of(running), move))
 
 
 def extension(state: CaseState, running: StageState, party: str) -> Move:
@@ -62,12 +56,12 @@ async def pause(act: Act, case_id: UUID, stage: str, body: PauseBody) -> Written
     locked = await take(act, case_id)
     if isinstance(locked, Written):
         return locked
-    state, running = _running(act, locked, case_id, stage)
+    state, running = open_stage(act, locked, case_id, stage)
     span = (clock.today(), body.until)
     why = why_no_pause(running, span, _due_on(locked, running), act.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)
-    says = {**_of(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
+    says = {**round_of(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
     step = Step("stage.paused", says, standstill(state, running, act.caller.party, span))
     return await Writing(act, locked).reasoned(body, step)
 
@@ -91,52 +85,7 @@ def why_no_pause(running: StageState, span: Span, due_on: date | None, calendar:
     return "too_long" if span[1] > last else None
 
 
-async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date) -> Written:
-    """The owner (or recorder) of an open stage says when the letter reached it: its clock starts."""
-    if received_on > clock.today():
-        raise ValidationFailed(checks.in_future("/received_on"))
-    locked = await take(act, case_id)
-    if isinstance(locked, Written):
-        return locked
-    state, running = _running(act, locked, case_id, stage)
-    letter = letter_of(state, running)
-    if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
-        raise ValidationFailed(checks.before_letter("/received_on"))
-    facts = {**(letter.facts or {}), RECEIVED: received_on.isoformat()}
-    state = rules.restated(state, replace(letter, facts=facts))
-    move = rules.moved(rulebook(), state, (running,), ())
-    says = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
-    writing = Writing(act, locked)
-    entry = writing.enter(Step("stage.received", {**_of(running), **says}, move))
-    where = {"b_case": case_id, "b_stage": letter.stage, "b_round": letter.round}
-    writing.batch.add(projection.RECORD_RECEIPT, **where, facts=Jsonb(facts))
-    return await writing.answer(entry)
-
-
-def letter_of(state: CaseState, running: StageState) -> StageState:
-    """The post whose letter opened the stage and waits for its receipt; 409 where there is none."""
-    clock_ = clock_of(rulebook().procedures[state.procedure], state, running)
-    opener, _, _ = running.after.partition(".")
-    posts = [p for p in state.rounds(opener) if p.status == "posted"]
-    waits = clock_ is not None and f"{opener}.{RECEIVED}" in clock_.starts and posts
-    if not waits or RECEIVED in (posts[-1].facts or {}) or "letter_date" not in (posts[-1].facts or {}):
-        raise ReceiptNotExpected
-    return posts[-1]
-
-
-def _running(act: Act, locked: Locked, case_id: UUID, stage: str) -> tuple[CaseState, StageState]:
-    case = see(act, locked, case_id)
-    require_turn(act, case, stage)
-    require_not_closed(case)
-    state = state_of(case)
-    return state, rules.require_open(state, stage)
-
-
 def _due_on(locked: Locked, running: StageState) -> date | None:
     rows = locked.row.stages
     due = next(r["due_on"] for r in rows if (r["stage"], r["round"]) == (running.stage, running.round))
     return date.fromisoformat(due) if due else None
-
-
-def _of(running: StageState) -> dict[str, Any]:
-    return {"stage": running.stage, "round": running.round}

@@ -13,9 +13,9 @@ from app import clock
 from app.access.caller import Caller
 from app.access.registers.register_cache import Snapshot, Standing
 from app.cases import projection
+from app.cases.deadlines.recounting import redated
 from app.cases.entry import Step, follow
 from app.cases.locking import state_of
-from app.cases.stages.correcting import redated
 from app.database.sessions import SERVICE, Database, Session, Statement, Together
 from app.errors import DomainError
 from app.http import last_resort

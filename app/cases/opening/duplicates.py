@@ -6,11 +6,10 @@ from typing import Any
 
 from app.access import policy
 from app.cases.context import Act
-from app.cases.reading.one_case import STAGES
 from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
 from app.cases.showing import parts_in, standpoint
-from app.cases.visibility import VISIBLE, seen_by
+from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.vault.seal import digests
 

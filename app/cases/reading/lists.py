@@ -11,10 +11,9 @@ from app.access.policy import identifies
 from app.cases.bodies import Day, Instant
 from app.cases.checks import unknown_code
 from app.cases.context import Look
-from app.cases.reading.one_case import STAGES
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
 from app.cases.showing import in_list, parts_in, standpoint
-from app.cases.visibility import VISIBLE, seen_by
+from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging

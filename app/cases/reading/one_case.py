@@ -13,7 +13,7 @@ from app.cases.deadlines.explanation import explain, flags, state_now, when_over
 from app.cases.due_schemas import NextStep
 from app.cases.locking import state_of
 from app.cases.schemas import CaseView, EntryRef, History, HistoryEntry, RoundView, StageView
-from app.cases.visibility import VISIBLE, seen_by
+from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import NotFound
 from app.http import paging
@@ -26,7 +26,6 @@ from app.procedure.state import CaseState
 from app.procedure.views import FULL, STATUS, view_of
 from app.vault.opening import COLUMNS, JOINED, show_row
 
-STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
 ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
 SEALED = Statement(
     f"""

@@ -14,7 +14,7 @@ from app.cases import checks, projection
 from app.cases.bodies import Body
 from app.cases.contents import contents
 from app.cases.context import Act
-from app.cases.deadlines.terms import RECEIVED
+from app.cases.deadlines.recounting import redated
 from app.cases.entry import Step, Writing, see, take
 from app.cases.locking import require_version, state_of
 from app.cases.refusals import NothingToCorrect
@@ -25,10 +25,9 @@ from app.database.sessions import Together
 from app.errors import Flaw, NotFound, ValidationFailed
 from app.ledger.append import Appended
 from app.procedure import rules, views
-from app.procedure.deadlines import Calendar
+from app.procedure.deadlines import RECEIVED
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
-from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
 
 EMPLOYER = ("subject_agency_code", "new_agency_code")
@@ -148,19 +147,6 @@ def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any], chang
     """The case with the corrected facts; a receipt that was confirmed meanwhile, and is no part of the post, stays."""
     received = {n: v for n, v in (was.facts or {}).items() if n == RECEIVED and n not in changed}
     return rules.restated(state, replace(was, facts={**received, **facts}))
-
-
-def redated(state: CaseState, rows: Any, calendar: Calendar, *, was: str) -> Move:
-    """Open stages whose due date is another now, or is sure where it was provisional: with their clocks."""
-    procedure = rulebook().procedures[state.procedure]
-    stands = {(r["stage"], r["round"]): (str(r["due_on"] or ""), bool(r["due"]["provisional"])) for r in rows}
-    other = []
-    for stage in state.stages:
-        if stage.status == "open":
-            due = projection.due_of(procedure, state, stage, calendar)
-            if (due.on.isoformat() if due.on else "", due.provisional) != stands[stage.stage, stage.round]:
-                other.append(stage)
-    return rules.moved(rulebook(), state, other, (), was=was)
 
 
 def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:

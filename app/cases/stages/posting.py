@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from app.access import policy
 from app.cases import charging, checks, projection, unsealed_texts
 from app.cases.bodies import StageBody
 from app.cases.context import Act
 from app.cases.entry import Step, Writing, as_instant, require_not_closed, see, take
-from app.cases.locking import Locked, lock_case, require_version, state_of
+from app.cases.locking import Locked, lock_case, state_of
 from app.cases.schemas import Written
 from app.cases.showing import owner_now, standpoint
+from app.cases.turn import require_turn
 from app.errors import StageNotOpen
 from app.procedure import rules, views
 from app.procedure.loading import rulebook
@@ -45,17 +45,6 @@ async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: St
     require_fit(case, state, found, post)
     require_unnamed(act, case, post.body)
     return await _record(act, locked, state, found, post)
-
-
-def require_turn(act: Act, case: Any, stage: str) -> Stage:
-    """403 unless the caller's party must act on this stage today; then 428 and 412; 409 where the procedure has no such stage."""
-    found = rulebook().procedures[case.procedure].stages.get(stage)
-    if found is not None:
-        policy.require_mandate(act.caller, found, standpoint(case))
-    require_version(case, act.if_match)
-    if found is None:
-        raise StageNotOpen(stage=stage, allowed=list(case.open_stages))
-    return found
 
 
 def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:

@@ -1,0 +1,78 @@
+"""A report that names several persons: one case each, all or none."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from app.access import policy
+from app.access.signatures.signed_requests import spend_now
+from app.cases.bodies import StageBody
+from app.cases.bulk.keys import item_key
+from app.cases.bulk.schemas import Opened
+from app.cases.context import Act
+from app.cases.opening import duplicates, opening, preparing
+from app.cases.schemas import NewCase, Written
+from app.errors import DomainError, Flaw, ValidationFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person of a report, as a case about to be opened. `own`: the members that were said of this person, not of all."""
+
+    case: NewCase
+    outcome: str
+    body: StageBody
+    own: frozenset[str]
+
+
+async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened:
+    """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
+    _require_each_once(persons)
+    cases, everybody = [], [preparing.of_subject(person.case) for person in persons]
+    for n, person in enumerate(persons):
+        with _placed(n, person):
+            cases.append(preparing.prepared(person.case, stage, person.outcome, person.body, *everybody))
+    policy.require_may_open(act.caller, cases[0].stage)
+    await duplicates.lock(act, [case.new for case in cases])
+    await spend_now(act.session, act.signed)
+    written: list[Written] = []
+    for n, (person, case) in enumerate(zip(persons, cases, strict=True)):
+        with _placed(n, person):
+            written.append(await opening.register(_of_person(act, n), case))
+    for name in ("ETag", "Location"):
+        del act.response.headers[name]
+    return Opened(cases=written)
+
+
+@contextmanager
+def _placed(n: int, person: Person) -> Iterator[None]:
+    """A refusal says of which person it is."""
+    try:
+        yield
+    except DomainError as error:
+        error.flaws = tuple(replace(f, pointer=_pointer(f.pointer, n, person)) for f in error.flaws)
+        error.members["at"] = f"/persons/{n}"
+        raise
+
+
+def _pointer(pointer: str, n: int, person: Person) -> str:
+    """Where the flaw stands in what was sent: with the person, or with what was said of all."""
+    member = pointer.split("/")[1] if pointer else ""
+    return f"/persons/{n}{pointer}" if member in person.own or not pointer else pointer
+
+
+def _require_each_once(persons: Sequence[Person]) -> None:
+    """The same number twice is a slip of the pen: the second would be a duplicate of a case that is not there yet."""
+    seen: set[str] = set()
+    for n, person in enumerate(persons):
+        numbers = {v for v in (person.case.subject.nip, person.case.subject.nik) if v}
+        if numbers & seen:
+            text_id, text_en = "Orang ini sudah disebut dalam laporan ini.", "This person is in the report already."
+            raise ValidationFailed(Flaw(f"/persons/{n}/subject", "TWICE", text_id, text_en))
+        seen |= numbers
+
+
+def _of_person(act: Act, n: int) -> Act:
+    asked = act.request.asked + b"\x1f" + str(n).encode()
+    request = replace(act.request, key=item_key(act.request.key, n), asked=asked)
+    return replace(act, request=request, trail=act.trail.another(), signed=act.signed and act.signed.of_many())

@@ -1,0 +1,110 @@
+"""GET: a case, a stage, lists, history, who looked. A handler is its signature: who may call, what they get, how it refuses."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+
+from app.access.caller import Caller, needs
+from app.cases.context import InSteps, Looking
+from app.cases.reading import accesses, lists, one_case
+from app.cases.reading.lists import Filters
+from app.cases.refusals import REFUSED_LIST, REFUSED_READ
+from app.cases.schemas import AccessList, CaseList, CaseView, History, SearchBody, StageView
+from app.errors import PurposeRequired
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.problems import problems
+from app.http.route import GuardedRoute
+
+router = APIRouter(route_class=GuardedRoute, tags=["cases"])
+Reader = Annotated[Caller, needs("cases:read")]
+Auditor = Annotated[Caller, needs("audit:read")]
+
+
+@router.get("/v1/cases/{case_id}", operation_id="read_case", response_model=CaseView, responses=problems(*REFUSED_READ))
+async def read_case(case_id: UUID, _: Reader, look: Looking) -> CaseView:
+    """One case: header, stages, whose turn it is and what may be decided. Identity needs its scope, X-Purpose and a part in the case."""
+    case = await one_case.show_case(look, case_id)
+    look.response.headers["ETag"] = f'"{case.version}"'
+    return case
+
+
+@router.get("/v1/cases", operation_id="list_cases", response_model=CaseList, responses=problems(*REFUSED_LIST))
+async def list_cases(
+    _: Reader,
+    look: Looking,
+    filters: Annotated[Filters, Depends()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> CaseList:
+    """The cases the caller's party sees, newest first."""
+    return await lists.list_cases(look, filters, limit, cursor)
+
+
+@router.post(
+    "/v1/cases/search",
+    operation_id="search_cases",
+    response_model=CaseList,
+    responses=problems(*REFUSED_READ, PurposeRequired),
+)
+async def search_cases(
+    body: SearchBody,
+    _: Annotated[Caller, needs("cases:read.identity")],
+    __: InSteps,
+    look: Looking,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> CaseList:
+    """The cases of one person, by NIP, NIK or name, exact. X-Purpose is required; what is looked for stands in no URL and no log."""
+    return await lists.search(look, body, limit, cursor)
+
+
+@router.get(
+    "/v1/cases/{case_id}/stages/{stage}",
+    operation_id="read_stage",
+    response_model=StageView,
+    responses=problems(*REFUSED_READ),
+)
+async def read_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> StageView:
+    """The caller's view of a stage: full, summary or status, as the procedure's data decide."""
+    return await one_case.show_stage(look, case_id, stage)
+
+
+@router.get(
+    "/v1/cases/{case_id}/history",
+    operation_id="read_history",
+    response_model=History,
+    responses=problems(*REFUSED_LIST),
+)
+async def read_history(
+    case_id: UUID, _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> History:
+    """Every entry of the case in order, with its leaf hash and its place in the log."""
+    return await one_case.history(look, case_id, limit, cursor)
+
+
+@router.get(
+    "/v1/cases/{case_id}/accesses",
+    operation_id="read_accesses",
+    response_model=AccessList,
+    responses=problems(*REFUSED_LIST),
+)
+async def read_accesses(
+    case_id: UUID, _: Auditor, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> AccessList:
+    """Who looked at a case, or tried to, newest first. This look is recorded too."""
+    return await accesses.accesses(look, case_id, limit, cursor)
+
+
+@router.get(
+    "/v1/audit/events", operation_id="read_audit_events", response_model=AccessList, responses=problems(*REFUSED_LIST)
+)
+async def read_audit_events(
+    _: Auditor,
+    look: Looking,
+    filters: Annotated[accesses.Filters, Depends()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> AccessList:
+    """Reads, posts, refusals, tokens: the whole trail, newest first. This look is recorded too."""
+    return await accesses.events(look, filters, limit, cursor)

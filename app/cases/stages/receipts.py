@@ -1,0 +1,52 @@
+"""Confirm the receipt of a letter: the clock of the stage that the letter opened starts."""
+
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from app import clock
+from app.cases import checks, projection
+from app.cases.context import Act
+from app.cases.entry import Step, Writing, take
+from app.cases.schemas import Written
+from app.cases.turn import open_stage, round_of
+from app.errors import ReceiptNotExpected, ValidationFailed
+from app.procedure import rules
+from app.procedure.deadlines import RECEIVED, clock_of
+from app.procedure.loading import rulebook
+from app.procedure.state import CaseState, StageState
+
+
+async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date) -> Written:
+    """The owner (or recorder) of an open stage says when the letter reached it: its clock starts."""
+    if received_on > clock.today():
+        raise ValidationFailed(checks.in_future("/received_on"))
+    locked = await take(act, case_id)
+    if isinstance(locked, Written):
+        return locked
+    state, running = open_stage(act, locked, case_id, stage)
+    letter = letter_of(state, running)
+    if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
+        raise ValidationFailed(checks.before_letter("/received_on"))
+    facts = {**(letter.facts or {}), RECEIVED: received_on.isoformat()}
+    state = rules.restated(state, replace(letter, facts=facts))
+    move = rules.moved(rulebook(), state, (running,), ())
+    says = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
+    writing = Writing(act, locked)
+    entry = writing.enter(Step("stage.received", {**round_of(running), **says}, move))
+    where = {"b_case": case_id, "b_stage": letter.stage, "b_round": letter.round}
+    writing.batch.add(projection.RECORD_RECEIPT, **where, facts=Jsonb(facts))
+    return await writing.answer(entry)
+
+
+def letter_of(state: CaseState, running: StageState) -> StageState:
+    """The post whose letter opened the stage and waits for its receipt; 409 where there is none."""
+    clock_ = clock_of(rulebook().procedures[state.procedure], state, running)
+    opener, _, _ = running.after.partition(".")
+    posts = [p for p in state.rounds(opener) if p.status == "posted"]
+    waits = clock_ is not None and f"{opener}.{RECEIVED}" in clock_.starts and posts
+    if not waits or RECEIVED in (posts[-1].facts or {}) or "letter_date" not in (posts[-1].facts or {}):
+        raise ReceiptNotExpected
+    return posts[-1]
