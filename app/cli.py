@@ -17,7 +17,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from app.access import expiry
-from app.access.registers.register_cache import Standing
+from app.access.registers.register_cache import RegisterCache
 from app.admin import sandbox as sandboxes
 from app.cases.deadlines.watcher import Watcher
 from app.commands import (
@@ -117,7 +117,7 @@ def _serve(settings: Settings) -> None:
 async def _prepare(settings: Settings) -> None:
     """As sbt_app: what the sandbox needs is written through the same door as everything else."""
     assert settings.database_url is not None
-    origin.be(settings.log_origin)
+    origin.set_origin(settings.log_origin)
     async with _writing(settings.database_url.get_secret_value()) as session:
         preflight.mark_sandbox(settings.keys)
         folder, vault = settings.data_dir / "sandbox", VaultKeys(settings.keys, make=True)
@@ -210,7 +210,7 @@ def worker() -> None:
     _require_keys(settings)
     asyncio.run(_require_safe(settings))
     with suppress(KeyboardInterrupt):
-        origin.be(settings.log_origin)
+        origin.set_origin(settings.log_origin)
         asyncio.run(_work(settings))
 
 
@@ -227,12 +227,12 @@ async def _work(settings: Settings) -> None:
 async def _watch(url: str, *, sandbox: bool) -> None:
     database = Database.connect(url, size=2)
     await database.open()
-    standing = Standing(database, sandbox=sandbox)
-    await standing.current()
+    register_cache = RegisterCache(database, sandbox=sandbox)
+    await register_cache.current()
     async with database.reading(SERVICE) as session:
         calendars = await load_calendars(session)
     async with asyncio.TaskGroup() as group:
-        group.create_task(Watcher(database, standing, calendars).run())
+        group.create_task(Watcher(database, register_cache, calendars).run())
         group.create_task(expiry.run(database))
 
 
@@ -275,7 +275,7 @@ def db_migrate() -> None:
 
 async def _load_references(settings: Settings) -> None:
     assert settings.database_url is not None
-    origin.be(settings.log_origin)
+    origin.set_origin(settings.log_origin)
     async with _writing(settings.database_url.get_secret_value()) as session:
         await sandboxes.load_references(session, VaultKeys(settings.keys, make=settings.sandbox))
 

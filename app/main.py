@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from app.access import expiry, me
-from app.access.registers.register_cache import Standing
+from app.access.registers.register_cache import RegisterCache
 from app.access.signatures import signature_check
 from app.access.tokens import client_authentication, keys, oauth
 from app.access.tokens.access_tokens import Tokens
@@ -29,7 +29,7 @@ from app.database.sessions import SERVICE, Database
 from app.feed import router as feed
 from app.http import problems
 from app.http.gate import Gate
-from app.http.limits import Limits, read_measures
+from app.http.limits import Limits, read_buckets
 from app.http.request_bodies import Places
 from app.http.request_id import RequestId
 from app.imports import routes as imports
@@ -124,7 +124,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = Database.connect(settings.database_url.get_secret_value())
     await app.state.database.open()
     await preflight.require_safe(app.state.database, settings)
-    origin.be(settings.log_origin)
+    origin.set_origin(settings.log_origin)
     if settings.worker_database_url is not None and settings.background:  # before anything is served
         url = settings.worker_database_url.get_secret_value()
         await Sequencer(url, settings.keys, make=settings.sandbox).check()
@@ -132,9 +132,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.witnesses = read_policy(settings.witnesses, settings.witness_quorum)
     app.state.receipts = Receipts(settings.keys, make=settings.sandbox)
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
-    app.state.standing = Standing(app.state.database, sandbox=settings.sandbox)
-    await app.state.standing.current()
-    app.state.limits = Limits(app.state.database, read_measures(settings.rate_limits))
+    app.state.register_cache = RegisterCache(app.state.database, sandbox=settings.sandbox)
+    await app.state.register_cache.current()
+    app.state.limits = Limits(app.state.database, read_buckets(settings.rate_limits))
     async with app.state.database.reading(SERVICE) as session:
         app.state.calendars = await calendar.load(session)
         await procedures.require_loaded(session)
@@ -169,7 +169,7 @@ async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         yield
         return
     sequencer = Sequencer(settings.worker_database_url.get_secret_value(), settings.keys, make=settings.sandbox)
-    watcher = Watcher(app.state.database, app.state.standing, app.state.calendars)
+    watcher = Watcher(app.state.database, app.state.register_cache, app.state.calendars)
     app.state.after_commit = sequencer.wake
     task, watch = asyncio.create_task(sequencer.run()), asyncio.create_task(watcher.run())
     forget = asyncio.create_task(expiry.run(app.state.database))

@@ -16,7 +16,7 @@ from app.audit.snapshot import snapshot
 from app.database import embedded, migrating, roles
 from app.ledger.integrating import BATCH
 from app.ledger.sequencer import Sequencer
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 from bench import load, service
 
 AT_ONCE = 100_000
@@ -73,7 +73,7 @@ def measure(data: Path, leaves: int, seconds: float) -> list[dict[str, Any]]:
 
 
 def tree(url: str) -> dict[str, Any]:
-    begun, report = time.perf_counter(), Report()
+    begun, report = time.perf_counter(), VerificationReport()
     with snapshot(url) as seen:
         head = seen.rows("SELECT size, root FROM log WHERE name = 'cases'")[0]
         roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = 'cases'")}

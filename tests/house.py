@@ -86,7 +86,7 @@ class House:
         ahead = moment + timedelta(hours=9 if len(instant) == 10 else 0) - clock.real()
         FAKE["ahead"] = ahead
         clock.shift(ahead)
-        self.app.state.standing.forget()
+        self.app.state.register_cache.forget()
 
     def token(self, party: str, scope: str | None = None) -> str:
         """Good for ten minutes: a house may stand longer."""
@@ -171,7 +171,7 @@ class House:
             await database.open()
             async with database.reading(SERVICE) as session:
                 calendars = await calendar.load(session)
-            written = await watcher.Watcher(database, self.app.state.standing, calendars).round()
+            written = await watcher.Watcher(database, self.app.state.register_cache, calendars).round()
             await database.close()
             return written
 
@@ -208,7 +208,7 @@ class House:
 
         secret = asyncio.run(register())
         self.clients["ppk_banda_aceh"] = {"client_id": "ppk-client", "client_secret": secret}
-        self.app.state.standing.forget()
+        self.app.state.register_cache.forget()
 
 
 FAKE: dict[str, timedelta] = {"ahead": timedelta(0)}

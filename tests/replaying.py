@@ -8,7 +8,7 @@ from app.audit.compare import same
 from app.audit.database import ROWS, Walk
 from app.audit.snapshot import snapshot
 from app.ledger.origin import CASES
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 from tests.audit.checking import url
 from tests.house import Case, House
 
@@ -20,9 +20,9 @@ ORDERED = (
 
 
 @contextmanager
-def replayed(api: House, case_id: str) -> Iterator[tuple[Report, Walk, Any]]:
+def replayed(api: House, case_id: str) -> Iterator[tuple[VerificationReport, Walk, Any]]:
     with snapshot(url(api)) as seen:
-        report = Report()
+        report = VerificationReport()
         walk = Walk(report, seen, api.folder / "var" / "keys")
         for row in seen.rows(ROWS.format(ORDERED.format(case_id)), CASES):
             walk._entry(CASES, row)

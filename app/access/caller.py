@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from app.access.registers.register_cache import Snapshot, Standing
+from app.access.registers.register_cache import RegisterCache, RegisterSnapshot
 from app.access.registers.registration import AUTH
 from app.access.signatures import signed_requests
 from app.access.tokens.access_tokens import Claims
-from app.database.sessions import Who
+from app.database.sessions import Identity
 from app.errors import (
     Flaw,
     InsufficientScope,
@@ -25,7 +25,7 @@ from app.errors import (
     ValidationFailed,
 )
 from app.http import limits
-from app.http.limits import IDENTITY
+from app.http.limits import IDENTITY_BUCKET
 from app.http.paging import DEFAULT_LIMIT
 from app.procedure.loading import rulebook, stage_codes
 
@@ -57,14 +57,14 @@ class Caller:
     client_id: str
     scopes: frozenset[str]
     employer: str | None
-    snapshot: Snapshot
+    snapshot: RegisterSnapshot
     actor: bytes | None
     purpose: str | None
 
     @property
-    def who(self) -> Who:
+    def identity(self) -> Identity:
         """As PostgreSQL's policies see the caller."""
-        return Who(self.party, self.purpose or "")
+        return Identity(self.party, self.purpose or "")
 
 
 async def authenticate(request: Request) -> Caller:
@@ -73,7 +73,7 @@ async def authenticate(request: Request) -> Caller:
     if kind.lower() != "bearer" or not token:
         raise TokenMissing
     claims: Claims = request.app.state.tokens.check(token.strip())
-    snapshot = await _knowing(request.app.state.standing, claims)
+    snapshot = await _registers_with(request.app.state.register_cache, claims)
     client = snapshot.clients.get(claims.client_id)
     if client is None or claims.jti in snapshot.revoked or client.party != claims.party:
         raise TokenInvalid
@@ -96,11 +96,11 @@ async def authenticate(request: Request) -> Caller:
     return caller
 
 
-async def _knowing(standing: Standing, claims: Claims) -> Snapshot:
+async def _registers_with(cache: RegisterCache, claims: Claims) -> RegisterSnapshot:
     """Of a good token the client and its key are known somewhere: the process that gave it may have heard of them earlier."""
-    snapshot = await standing.current()
+    snapshot = await cache.current()
     known = claims.client_id in snapshot.clients and (not claims.auth_key or claims.auth_key in snapshot.keys)
-    return snapshot if known else await standing.newer(snapshot)
+    return snapshot if known else await cache.newer(snapshot)
 
 
 class Needs:
@@ -115,13 +115,13 @@ class Needs:
         try:
             caller = await authenticate(request)
         except (TokenMissing, TokenInvalid):  # over its measure: 429 instead
-            request.state.headers = await _measured(request, address(request), STRANGER)
+            request.state.headers = await _within_limit(request, address(request), STRANGER)
             raise
         except PartySuspended:  # who is known has a measure, whatever else holds: each such refusal is on record
             known = request.state.caller.client_id
-            request.state.headers = await _measured(request, known, request.scope["route"].class_)
+            request.state.headers = await _within_limit(request, known, request.scope["route"].class_)
             raise
-        request.state.headers = await _measured(request, caller.client_id, request.scope["route"].class_)
+        request.state.headers = await _within_limit(request, caller.client_id, request.scope["route"].class_)
         await request.app.state.limits.charge(caller.client_id, request.scope["route"].class_, _further_pages(request))
         if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
             raise NotFound
@@ -130,7 +130,7 @@ class Needs:
             if scope not in caller.scopes:
                 raise InsufficientScope(scope)
             if scope == IDENTIFYING:
-                await request.app.state.limits.charge(caller.client_id, IDENTITY)
+                await request.app.state.limits.charge(caller.client_id, IDENTITY_BUCKET)
 
     async def with_body(self, request: Request, body: bytes) -> None:
         """What writes is signed, as the caller's party has it."""
@@ -138,7 +138,7 @@ class Needs:
         try:
             request.state.signed = signed_requests.check(request, caller.snapshot, caller.client_id, body)
         except SignatureInvalid:  # by a key, maybe, that another process registered just now
-            newer = await request.app.state.standing.newer(caller.snapshot)
+            newer = await request.app.state.register_cache.newer(caller.snapshot)
             if newer is caller.snapshot:
                 raise
             request.state.signed = signed_requests.check(request, newer, caller.client_id, body)
@@ -161,13 +161,13 @@ def _further_pages(request: Request) -> int:
     return min(max(pages, 1), MOST_PAGES) - 1
 
 
-async def _measured(request: Request, who: str, class_: str) -> dict[str, str]:
+async def _within_limit(request: Request, who: str, class_: str) -> dict[str, str]:
     """Within its measure; a refusal is remembered, so that the next one of the kind costs next to nothing."""
-    measures = request.app.state.limits
+    buckets = request.app.state.limits
     try:
-        found: dict[str, str] = await measures.take(who, class_)
+        found: dict[str, str] = await buckets.take(who, class_)
     except RateLimited:
-        measures.tell(request.scope, who, class_)
+        buckets.remember_refusal(request.scope, who, class_)
         raise
     return found
 
@@ -177,7 +177,7 @@ def address(request: Request) -> str:
     return limits.address(request.scope)
 
 
-def _stands(snapshot: Snapshot, kid: str, client_id: str) -> bool:
+def _stands(snapshot: RegisterSnapshot, kid: str, client_id: str) -> bool:
     """Whether the key that the client asked for its token with is still good: what a stolen key got ends with the key."""
     key = snapshot.keys.get(kid)
     return key is not None and key.client_id == client_id and key.good_for(AUTH)

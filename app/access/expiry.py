@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from app.database.sessions import NOBODY, Database, Statement
+from app.database.sessions import ANONYMOUS, Database, Statement
 from app.errors import DomainError
 from app.http import last_resort
 
@@ -20,10 +20,10 @@ async def run(database: Database) -> None:
         except DomainError as error:  # the database is away: the next minute tries again
             log.warning("nothing was forgotten: %s", error.code)
         except Exception as error:  # noqa: BLE001 - whatever it was: nobody else forgets
-            last_resort.tell(log, "forgetting stumbled, and goes on", error)
+            last_resort.log_unforeseen(log, "forgetting stumbled, and goes on", error)
         await asyncio.sleep(EVERY_SECONDS)
 
 
 async def forget(database: Database) -> None:
-    async with database.writing(NOBODY) as session:
+    async with database.writing(ANONYMOUS) as session:
         await session.run(FORGET)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from app import clock
 from app.access.caller import Caller, needs
-from app.access.policy import Standpoint, holder
+from app.access.policy import AccessFacts, holder
 from app.access.registers.register_cache import KnownKey
 from app.http.language import language
 from app.http.problems import problems
@@ -147,7 +147,7 @@ def _stages(caller: Caller) -> list[StageMandate]:
         for stage in procedure.stages.values():
             for role, way in ((stage.owner, "owner"), (stage.recorder, "recorder")):
                 for when, conditions in _situations(role):
-                    if role and holder(caller, role, Standpoint("", conditions, "", {})) == caller.party:
+                    if role and holder(caller, role, AccessFacts("", conditions, "", {})) == caller.party:
                         found.append(StageMandate(procedure=procedure.code, stage=stage.code, capacity=way, when=when))
     return found
 

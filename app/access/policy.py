@@ -14,7 +14,7 @@ OPENER = "opener"
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class CaseScope:
     """Which cases a caller sees: all, those its party acted in, those of an employer that reached it."""
 
     all: bool
@@ -23,7 +23,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Standpoint:
+class AccessFacts:
     """Of a case, what decides who may: its employer, the conditions that hold in it, who opened it, and who succeeded to a role
     in it by a transfer entry.
     """
@@ -34,33 +34,33 @@ class Standpoint:
     successors: Mapping[str, str]
 
 
-def sight(caller: Caller) -> Sight:
+def case_scope(caller: Caller) -> CaseScope:
     """Agencies with a mandate today see every case, after their last one those they acted in; the operator none."""
     if caller.kind == "auditor":
-        return Sight(all=True, acted=None, employer=None)
+        return CaseScope(all=True, acted=None, employer=None)
     if caller.kind == "ppk":
-        return Sight(all=False, acted=None, employer=caller.employer)
+        return CaseScope(all=False, acted=None, employer=caller.employer)
     if caller.kind == "agency":
         mandated = caller.party in caller.snapshot.holders.values()
-        return Sight(all=mandated, acted=caller.party, employer=None)
-    return Sight(all=False, acted=None, employer=None)
+        return CaseScope(all=mandated, acted=caller.party, employer=None)
+    return CaseScope(all=False, acted=None, employer=None)
 
 
 def require_reads_leaves(caller: Caller, log: str) -> None:
     """Leaves of all cases are for those who see all cases; leaves of the access log for who may read the audit trail."""
     if log == ACCESS and "audit:read" not in caller.scopes:
         raise InsufficientScope("audit:read")
-    if not sight(caller).all:
+    if not case_scope(caller).all:
         raise NotFound
 
 
-def holder(caller: Caller, role: str, case: Standpoint) -> str | None:
+def holder(caller: Caller, role: str, case: AccessFacts) -> str | None:
     """The party that fills a role today, for this case."""
     known = caller.snapshot
     return filled_by(rulebook(), known.holders, role, known.today, case.conditions, case.successors)
 
 
-def poster(caller: Caller, stage: Stage, case: Standpoint) -> str:
+def poster(caller: Caller, stage: Stage, case: AccessFacts) -> str:
     """The party whose turn the stage is: its owner, or the recorder for a PPK without a client of its own."""
     if stage.owner != "ppk":
         return holder(caller, stage.owner, case) or stage.owner
@@ -69,13 +69,13 @@ def poster(caller: Caller, stage: Stage, case: Standpoint) -> str:
     return holder(caller, stage.recorder or stage.owner, case) or stage.owner
 
 
-def has_turn(caller: Caller, stage: Stage, case: Standpoint) -> bool:
+def has_turn(caller: Caller, stage: Stage, case: AccessFacts) -> bool:
     turn = poster(caller, stage, case)
     its_own = caller.kind == "ppk" and turn == "ppk" and caller.employer == case.agency_code
     return turn == caller.party or its_own
 
 
-def require_mandate(caller: Caller, stage: Stage, case: Standpoint) -> None:
+def require_mandate(caller: Caller, stage: Stage, case: AccessFacts) -> None:
     if not has_turn(caller, stage, case):
         raise NoMandateForStage(owner=poster(caller, stage, case))
 
@@ -92,14 +92,14 @@ def require_scope(caller: Caller, scope: str) -> None:
         raise InsufficientScope(scope)
 
 
-def require_named(caller: Caller, names: Collection[str], case: Standpoint) -> None:
+def require_named(caller: Caller, names: Collection[str], case: AccessFacts) -> None:
     """A party that the data names (its code, or the opener), with a mandate of its own today."""
     parties = {case.opened_by if name == OPENER else name for name in names}
     if caller.party not in parties or caller.party not in caller.snapshot.holders.values():
         raise NoMandateForStage(allowed=sorted(parties))
 
 
-def require_holder(caller: Caller, role: str, case: Standpoint) -> None:
+def require_holder(caller: Caller, role: str, case: AccessFacts) -> None:
     """The party that fills this role in this case today."""
     found = holder(caller, role, case)
     if found != caller.party:
@@ -127,7 +127,7 @@ def require_may_import(caller: Caller) -> None:
         raise NoMandateForStage(allowed=sorted(set(caller.snapshot.holders.values())))
 
 
-def viewer(caller: Caller, case: Standpoint) -> set[str]:
+def viewer(caller: Caller, case: AccessFacts) -> set[str]:
     """Every name under which a procedure's views may speak of the caller in this case."""
     names = {caller.kind if caller.kind in {"ppk", "auditor"} else caller.party}
     if caller.party == case.opened_by:
@@ -136,7 +136,7 @@ def viewer(caller: Caller, case: Standpoint) -> set[str]:
     return names | {r for r in succeeded if holder(caller, r, case) == caller.party}
 
 
-def identifies(caller: Caller, case: Standpoint, parts: Collection[str | None]) -> bool:
+def identifies(caller: Caller, case: AccessFacts, parts: Collection[str | None]) -> bool:
     """Whether identity may be read: scope, a purpose, and a part in the case. `parts`: who own, owned, recorded or posted
     a posted or open stage, as roles or parties.
     """
@@ -147,6 +147,6 @@ def identifies(caller: Caller, case: Standpoint, parts: Collection[str | None]) 
     return bool(viewer(caller, case) & set(parts))
 
 
-def reads_reporter(caller: Caller, case: Standpoint) -> bool:
+def reads_reporter(caller: Caller, case: AccessFacts) -> bool:
     """The reporter is known to the agency that received the report, alone."""
     return "cases:read.identity" in caller.scopes and caller.purpose is not None and caller.party == case.opened_by

@@ -12,14 +12,14 @@ from sqlalchemy import bindparam, insert
 from app import clock
 from app.access.caller import Caller
 from app.access.models import Access
-from app.database.sessions import Statement, Together
+from app.database.sessions import Statement, StatementBatch
 from app.errors import AccessNotRecorded, DomainError
 from app.http import last_resort
 from app.ledger.append import append
 from app.ledger.origin import ACCESS
 from app.procedure.loading import stage_codes
 
-log = logging.getLogger("sbt.trail")
+trail_log = logging.getLogger("sbt.trail")
 INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
 TABLE = f"table {Access.__tablename__}"
 ONE_ENTRY = 200  # cases that one entry names: a longer list goes on in further entries of the same request
@@ -42,12 +42,12 @@ class Trail:
     def shows(self, *cases: UUID) -> None:
         self._cases += cases
 
-    def record(self, batch: Together, status: int, code: str | None = None) -> None:
+    def record(self, batch: StatementBatch, status: int, code: str | None = None) -> None:
         """A writer's record goes into its own transaction: no post without it, and none of a post that never was."""
         for start in range(0, max(len(self._cases), 1), ONE_ENTRY):
             self._one(batch, status, code, self._cases[start : start + ONE_ENTRY])
 
-    def _one(self, batch: Together, status: int, code: str | None, cases: list[UUID]) -> None:
+    def _one(self, batch: StatementBatch, status: int, code: str | None, cases: list[UUID]) -> None:
         """A leaf of the access log, and the row by which it is found."""
         caller: Caller = self._request.state.caller
         same = {
@@ -89,15 +89,15 @@ def _stage(request: Request) -> str | None:
 
 
 @asynccontextmanager
-async def recorded(request: Request) -> AsyncIterator[Trail]:
+async def recorded_access(request: Request) -> AsyncIterator[Trail]:
     """Entered before the read session: it ends after the read has, and holds one connection at a time."""
     trail = Trail(request)
     yield trail
-    await write(request, trail, trail.status)
+    await record_access(request, trail, trail.status)
 
 
 @contextmanager
-def recording() -> Iterator[None]:
+def trail_errors() -> Iterator[None]:
     """Around a statement that carries a record: when the trail cannot be written, nothing was, and that is what is said."""
     try:
         yield
@@ -117,15 +117,15 @@ async def remember_refusal(request: Request, error: DomainError) -> None:
         with suppress(ValueError):  # no id of a case: the attempt is recorded without one
             trail.shows(UUID(str(asked)))
     trail.shows(*error.shows)
-    await write(request, trail, error.status, error.code)
+    await record_access(request, trail, error.status, error.code)
 
 
-async def write(request: Request, trail: Trail, status: int, code: str | None = None) -> None:
-    batch = Together()
+async def record_access(request: Request, trail: Trail, status: int, code: str | None = None) -> None:
+    batch = StatementBatch()
     trail.record(batch, status, code)
     try:
-        async with request.app.state.database.noting(request.state.caller.who) as session:
+        async with request.app.state.database.pipelined(request.state.caller.identity) as session:
             await batch.send(session)
     except Exception as error:  # noqa: BLE001 - whatever kept it from being recorded
-        last_resort.tell(log, "access not recorded", error)
+        last_resort.log_unforeseen(trail_log, "access not recorded", error)
         raise AccessNotRecorded from None

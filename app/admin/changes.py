@@ -15,20 +15,20 @@ from sqlalchemy import bindparam, insert, update
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller
+from app.access.caller import Caller, needs
 from app.access.models import Change
-from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, Snapshot, read
-from app.access.registers.registration import REVISION, By, entries_of, record
+from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
+from app.access.registers.registration import REVISION, Author, entries_of, record
 from app.access.signatures.signed import Signed
-from app.access.signatures.signed_requests import spend_now
-from app.access.trail import Trail, recording
+from app.access.signatures.signed_requests import consume_nonce_now
+from app.access.trail import Trail, trail_errors
 from app.admin import checks
 from app.admin.bodies import Approval, ChangeView, StandingView
 from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, change_hash
 from app.cases.context import KeyHeader, guesses_measured
 from app.cases.ending import erasing
 from app.cases.entry import append_fitting
-from app.database.sessions import SERVICE, Session, Statement, Together
+from app.database.sessions import SERVICE, Session, Statement, StatementBatch
 from app.errors import ChangeDecided, Flaw, IdempotencyKeyReused, NotFound, SecondOperatorNeeded, ValidationFailed
 from app.ledger.append import Appended
 from app.reference import calendar
@@ -62,80 +62,83 @@ OTHER = Flaw(
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AdminContext:
     """One act of an operator: on which session, by whom, and how the registers stand just now."""
 
     session: Session
     caller: Caller
     trail: Trail
-    known: Snapshot
+    known: RegisterSnapshot
     response: Response
     sandbox: bool
     signed: Signed | None
     vault: VaultKeys
 
-    def by(self) -> By:
+    def by(self) -> Author:
         """The operator, with the signature of this request."""
-        return By(self.caller.party, self.caller.client_id, signed=self.signed)
+        return Author(self.caller.party, self.caller.client_id, signed=self.signed)
 
     async def as_service(self, work: Awaitable[object]) -> None:
         """What an operator orders and may not see itself: the rows of a case."""
-        await self.session.be(SERVICE)
+        await self.session.act_as(SERVICE)
         await work
-        await self.session.be(self.caller.who)
+        await self.session.act_as(self.caller.identity)
 
 
-async def _desk(request: Request, response: Response) -> AsyncIterator[Desk]:
+async def _admin(
+    request: Request, response: Response, caller: Annotated[Caller, needs("admin:write")]
+) -> AsyncIterator[AdminContext]:
     """403 for whoever is no operator; one transaction; the next request in this process reads the registers anew."""
-    caller: Caller = request.state.caller
     policy.require_operator(caller)
     response.headers["Cache-Control"] = "no-store"
-    async with guesses_measured(request), request.app.state.database.writing(caller.who) as session:
+    async with guesses_measured(request), request.app.state.database.writing(caller.identity) as session:
         await session.run(ALONE, lock=LOCK)
-        await spend_now(session, request.state.signed)
-        _, known = await read(session)
+        await consume_nonce_now(session, request.state.signed)
+        _, known = await read_registers(session)
         sandbox, signed = request.app.state.settings.sandbox, request.state.signed
-        yield Desk(session, caller, Trail(request), known, response, sandbox, signed, request.app.state.vault)
+        yield AdminContext(session, caller, Trail(request), known, response, sandbox, signed, request.app.state.vault)
     request.app.state.after_commit()
-    request.app.state.standing.forget()
+    request.app.state.register_cache.forget()
 
 
-AtDesk = Annotated[Desk, Depends(_desk, scope="function")]
+Admin = Annotated[AdminContext, Depends(_admin, scope="function")]
 
 
-async def propose(desk: Desk, key: KeyHeader, kind: str, body: BaseModel | None = None, **params: str) -> ChangeView:
+async def propose(
+    admin: AdminContext, key: KeyHeader, kind: str, body: BaseModel | None = None, **params: str
+) -> ChangeView:
     """202: it waits for another operator; 201 in a sandbox. The same key and facts again: the change as it stands. `params`: of the path."""
     named = {name.rstrip("_"): value for name, value in params.items()}
     facts = PROPOSED[kind].facts(body, named, clock.real())
-    change = uuid5(NAMES, f"{desk.caller.client_id} {key}")
-    known = await desk.session.run(ONE, id=change)
+    change = uuid5(NAMES, f"{admin.caller.client_id} {key}")
+    known = await admin.session.run(ONE, id=change)
     if known:
-        return await _again(desk, known[0], kind, facts)
-    facts = checks.shortened(kind, facts, desk.known)
-    await _require_possible(desk, kind, facts)
+        return await _again(admin, known[0], kind, facts)
+    facts = checks.shortened(kind, facts, admin.known)
+    await _require_possible(admin, kind, facts)
     said = {"change": str(change), "kind": kind, "facts": facts}
-    batch = Together()
-    entry = _append(batch, "change.proposed", said, desk.by())
-    client = desk.caller.client_id
+    batch = StatementBatch()
+    entry = _append(batch, "change.proposed", said, admin.by())
+    client = admin.caller.client_id
     batch.add(INSERT_CHANGE, id=change, kind=kind, facts=Jsonb(facts), proposed_by=client, entry_id=entry.id)
-    await batch.send(desk.session)
-    if desk.sandbox:
-        await _approve(desk, change, kind, facts, By(desk.caller.party, None, change))
-    return await _answer(desk, change)
+    await batch.send(admin.session)
+    if admin.sandbox:
+        await _approve(admin, change, kind, facts, Author(admin.caller.party, None, change))
+    return await _answer(admin, change)
 
 
-async def _require_possible(desk: Desk, kind: str, facts: Facts) -> None:
+async def _require_possible(admin: AdminContext, kind: str, facts: Facts) -> None:
     """Asked at the proposal and again at the approval: what has become impossible since is refused."""
     if kind == ERASURE:
-        await desk.as_service(erasing.require_possible(desk.session, desk.vault, facts))
+        await admin.as_service(erasing.require_possible(admin.session, admin.vault, facts))
         return
     if kind == REVISION:
-        await calendar.require_revisable(desk.session, Revision.of(facts))
+        await calendar.require_revisable(admin.session, Revision.of(facts))
         return
-    checks.require_possible(kind, facts, desk.known, sandbox=desk.sandbox)
+    checks.require_possible(kind, facts, admin.known, sandbox=admin.sandbox)
 
 
-def _append(batch: Together, type_: str, facts: Facts, by: By) -> Appended:
+def _append(batch: StatementBatch, type_: str, facts: Facts, by: Author) -> Appended:
     """An act of an operator with its signature: what was signed is in clear, since it names nobody."""
     if by.signed is not None:
         by.signed.require_in_time()
@@ -160,65 +163,65 @@ def _same(kept: Any, asked: Any) -> bool:
     return isinstance(asked, Chosen) or bool(kept == asked)
 
 
-async def _again(desk: Desk, row: Any, kind: str, facts: Facts) -> ChangeView:
+async def _again(admin: AdminContext, row: Any, kind: str, facts: Facts) -> ChangeView:
     if row.kind != kind or not _same(row.facts, facts):
         raise IdempotencyKeyReused
-    return await _replayed(desk, row.id)
+    return await _replayed(admin, row.id)
 
 
-async def _replayed(desk: Desk, change: UUID) -> ChangeView:
-    desk.response.headers["Idempotent-Replayed"] = "true"
-    return await _answer(desk, change)
+async def _replayed(admin: AdminContext, change: UUID) -> ChangeView:
+    admin.response.headers["Idempotent-Replayed"] = "true"
+    return await _answer(admin, change)
 
 
-async def decide(desk: Desk, change: UUID, approval: Approval | None) -> ChangeView:
+async def decide(admin: AdminContext, change: UUID, approval: Approval | None) -> ChangeView:
     """By another operator than the one that proposed it, who may only take it back; what has become impossible since is refused. Who has
     decided just that and asks again is told so. `approval`: None refuses.
     """
-    rows = await desk.session.run(ONE, id=change)
+    rows = await admin.session.run(ONE, id=change)
     if not rows:
         raise NotFound
     row, decision = rows[0], APPROVED if approval else REFUSED
     if approval is not None and approval.sha256 != change_hash(row.kind, row.facts):
         raise ValidationFailed(OTHER)
-    if (row.decision, row.decided_by) == (decision, desk.caller.client_id):
-        return await _replayed(desk, change)
+    if (row.decision, row.decided_by) == (decision, admin.caller.client_id):
+        return await _replayed(admin, change)
     if row.decision is not None:
         raise ChangeDecided
-    by = replace(desk.by(), change=change)
+    by = replace(admin.by(), change=change)
     if approval is None:
-        await _decided(desk, change, decision, by)
-        return await _answer(desk, change)
+        await _decided(admin, change, decision, by)
+        return await _answer(admin, change)
     if row.proposed_by == by.client:
         raise SecondOperatorNeeded
-    await _require_possible(desk, row.kind, row.facts)
-    await _approve(desk, change, row.kind, row.facts, by)
-    return await _answer(desk, change)
+    await _require_possible(admin, row.kind, row.facts)
+    await _approve(admin, change, row.kind, row.facts, by)
+    return await _answer(admin, change)
 
 
-async def _approve(desk: Desk, change: UUID, kind: str, facts: Facts, by: By) -> None:
-    await _decided(desk, change, APPROVED, by)
+async def _approve(admin: AdminContext, change: UUID, kind: str, facts: Facts, by: Author) -> None:
+    await _decided(admin, change, APPROVED, by)
     own = replace(by, signed=None)  # the approval is what was signed; these entries follow from it
     if kind == ERASURE:
-        await desk.as_service(erasing.erase(desk.session, desk.vault, facts, own))
+        await admin.as_service(erasing.erase(admin.session, admin.vault, facts, own))
         return
     if kind == REVISION:
         revision = Revision.of(facts)
-        await calendar.revise(desk.session, revision, by=own.party, client=own.client, change=str(own.change))
+        await calendar.revise(admin.session, revision, by=own.party, client=own.client, change=str(own.change))
         return
     for type_, said in entries_of(kind, facts):
-        await record(desk.session, type_, said, own)
+        await record(admin.session, type_, said, own)
 
 
-async def _decided(desk: Desk, change: UUID, decision: str, by: By) -> None:
-    batch = Together()
+async def _decided(admin: AdminContext, change: UUID, decision: str, by: Author) -> None:
+    batch = StatementBatch()
     entry = _append(batch, "change.decided", {"change": str(change), "decision": decision}, by)
     batch.add(DECIDE, b_id=change, decision=decision, decided_by=by.client, decided_entry_id=entry.id)
-    await batch.send(desk.session)
+    await batch.send(admin.session)
 
 
 async def take_away(
-    desk: Desk, kind: str, row: KnownParty | KnownClient | KnownKey | None, **params: str
+    admin: AdminContext, kind: str, row: KnownParty | KnownClient | KnownKey | None, **params: str
 ) -> StandingView:
     """A suspension: in force when this is answered here, within five seconds in every process. One operator is enough, and enough
     operators are left. `row`: as it stands.
@@ -226,24 +229,24 @@ async def take_away(
     if row is None:
         raise NotFound
     if not row.suspended:
-        checks.require_operators_left(desk.known, kind, params, sandbox=desk.sandbox)
-        await record(desk.session, kind, IMMEDIATE[kind].facts(None, params, clock.real()), desk.by())
-    await _on_record(desk, CREATED)
+        checks.require_operators_left(admin.known, kind, params, sandbox=admin.sandbox)
+        await record(admin.session, kind, IMMEDIATE[kind].facts(None, params, clock.real()), admin.by())
+    await _on_record(admin, CREATED)
     return StandingView(suspended=True)
 
 
-async def _answer(desk: Desk, change: UUID) -> ChangeView:
-    (row,) = await desk.session.run(ONE, id=change)
-    desk.response.status_code = ACCEPTED if row.decision is None else CREATED
-    await _on_record(desk, desk.response.status_code)
+async def _answer(admin: AdminContext, change: UUID) -> ChangeView:
+    (row,) = await admin.session.run(ONE, id=change)
+    admin.response.status_code = ACCEPTED if row.decision is None else CREATED
+    await _on_record(admin, admin.response.status_code)
     return view(row)
 
 
-async def _on_record(desk: Desk, status: int) -> None:
-    batch = Together()
-    desk.trail.record(batch, status)
-    with recording():
-        await batch.send(desk.session)
+async def _on_record(admin: AdminContext, status: int) -> None:
+    batch = StatementBatch()
+    admin.trail.record(batch, status)
+    with trail_errors():
+        await batch.send(admin.session)
 
 
 def view(row: Any) -> ChangeView:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app import clock
 from app.access.registers.consent import is_consented
-from app.access.registers.register_cache import KnownParty, Snapshot
+from app.access.registers.register_cache import KnownParty, RegisterSnapshot
 from app.access.registers.registration import AUTH, REQUIRED, SIGN
 from app.access.tokens import jwks
 from app.access.tokens.jwks import BadKeyError
@@ -23,10 +23,10 @@ LONGEST = timedelta(days=730)  # of a key
 LEAST_OPERATORS = 2
 OPERATOR = "operator"
 Facts = Mapping[str, Any]
-Check = Callable[[Facts, Snapshot], None]
+Check = Callable[[Facts, RegisterSnapshot], None]
 
 
-def require_possible(kind: str, facts: Facts, known: Snapshot, *, sandbox: bool) -> None:
+def require_possible(kind: str, facts: Facts, known: RegisterSnapshot, *, sandbox: bool) -> None:
     """422 with the member and the remedy."""
     CHECKS[kind](facts, known)
     if kind in ("party.registered", "party.policy_set") and not sandbox:
@@ -37,7 +37,7 @@ def require_possible(kind: str, facts: Facts, known: Snapshot, *, sandbox: bool)
         require_operators_left(known, kind, facts, sandbox=sandbox)
 
 
-def shortened(kind: str, facts: dict[str, Any], known: Snapshot) -> dict[str, Any]:
+def shortened(kind: str, facts: dict[str, Any], known: RegisterSnapshot) -> dict[str, Any]:
     """A key that is replaced goes on for the overlap, and never longer than it would have."""
     older = facts.get("replaces")
     found = known.keys.get(older["key"]) if kind == "key.registered" and older else None
@@ -46,7 +46,7 @@ def shortened(kind: str, facts: dict[str, Any], known: Snapshot) -> dict[str, An
     return {**facts, "replaces": {**older, "expires_at": min(older["expires_at"], instant(found.expires_at))}}
 
 
-def _require_consent(facts: Facts, known: Snapshot) -> None:
+def _require_consent(facts: Facts, known: RegisterSnapshot) -> None:
     """The party says itself that these keys are its own: by a key of its that signs now, the first by the one it told out of band."""
     client = known.clients.get(facts["client"])
     party = known.parties[client.party if client else facts["party"]]
@@ -67,7 +67,7 @@ def _require_consent(facts: Facts, known: Snapshot) -> None:
         raise ValidationFailed(Flaw("/consent", "CONSENT_REQUIRED", text_id, text_en))
 
 
-def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: Snapshot) -> dict[str, tuple[str, str]]:
+def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: RegisterSnapshot) -> dict[str, tuple[str, str]]:
     """Keys of the party that sign now; before it had one, the fresh key whose fingerprint it told."""
     its_own = {c.id for c in known.clients.values() if c.party == party.code}
     ever = [k for k in known.keys.values() if k.client_id in its_own and k.purpose == SIGN]
@@ -76,7 +76,7 @@ def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: Snapshot)
     return {k["key"]: (k["x"], k["y"]) for k in fresh if k["purpose"] == SIGN and k["key"] == party.fingerprint}
 
 
-def _anchor(facts: Facts, known: Snapshot) -> None:
+def _anchor(facts: Facts, known: RegisterSnapshot) -> None:
     """Once, and before the party has a key that could consent itself."""
     _of_party(facts, known)
     clients = {c.id for c in known.clients.values() if c.party == facts["party"]}
@@ -85,14 +85,14 @@ def _anchor(facts: Facts, known: Snapshot) -> None:
         raise _taken("/key")
 
 
-def require_operators_left(known: Snapshot, kind: str, facts: Facts, *, sandbox: bool) -> None:
+def require_operators_left(known: RegisterSnapshot, kind: str, facts: Facts, *, sandbox: bool) -> None:
     """409 where the change would leave fewer than two operators that can act (in a sandbox: none)."""
     before, after = len(active_operators(known)), len(active_operators(known, kind, facts))
     if after < before and after < (1 if sandbox else LEAST_OPERATORS):
         raise LastOperators
 
 
-def active_operators(known: Snapshot, kind: str = "", facts: Facts = MappingProxyType({})) -> set[str]:
+def active_operators(known: RegisterSnapshot, kind: str = "", facts: Facts = MappingProxyType({})) -> set[str]:
     """Clients of operators that could ask for a token and change a register, if `kind` with these facts came to be."""
     gone = facts if kind.endswith(".suspended") else {}
     found = set()
@@ -109,7 +109,7 @@ def active_operators(known: Snapshot, kind: str = "", facts: Facts = MappingProx
     return found
 
 
-def _party(facts: Facts, known: Snapshot) -> None:
+def _party(facts: Facts, known: RegisterSnapshot) -> None:
     if facts["code"] in known.parties:
         raise _taken("/code")
     if (facts["kind"] == "ppk") != (facts["agency_code"] is not None):
@@ -117,7 +117,7 @@ def _party(facts: Facts, known: Snapshot) -> None:
         raise ValidationFailed(Flaw("/agency_code", "REQUIRED", text_id, text_en))
 
 
-def _signs_in_production(facts: Facts, known: Snapshot) -> None:
+def _signs_in_production(facts: Facts, known: RegisterSnapshot) -> None:
     """Who posts stages or keeps registers signs it: outside the sandbox nobody may turn that off."""
     kind = facts["kind"] if "kind" in facts else known.parties[facts["party"]].kind
     if kind in ("agency", "ppk", OPERATOR) and facts["signatures"] != REQUIRED:
@@ -125,22 +125,22 @@ def _signs_in_production(facts: Facts, known: Snapshot) -> None:
         raise ValidationFailed(Flaw("/signatures", "SIGNATURES_REQUIRED", text_id, text_en))
 
 
-def _of_party(facts: Facts, known: Snapshot) -> None:
+def _of_party(facts: Facts, known: RegisterSnapshot) -> None:
     if facts["party"] not in known.parties:
         raise UnknownReference(unknown_code("/party"))
 
 
-def _of_client(facts: Facts, known: Snapshot) -> None:
+def _of_client(facts: Facts, known: RegisterSnapshot) -> None:
     if facts["client"] not in known.clients:
         raise UnknownReference(unknown_code("/client_id"))
 
 
-def _of_key(facts: Facts, known: Snapshot) -> None:
+def _of_key(facts: Facts, known: RegisterSnapshot) -> None:
     if facts["key"] not in known.keys:
         raise UnknownReference(unknown_code("/key"))
 
 
-def _client(facts: Facts, known: Snapshot) -> None:
+def _client(facts: Facts, known: RegisterSnapshot) -> None:
     if facts["client"] in known.clients:
         raise _taken("/client_id")
     _of_party(facts, known)
@@ -151,7 +151,7 @@ def _client(facts: Facts, known: Snapshot) -> None:
         raise ValidationFailed(Flaw("/keys", "TWICE", "Satu kunci untuk satu tujuan.", "A key is for one purpose."))
 
 
-def _grant(facts: Facts, known: Snapshot) -> None:
+def _grant(facts: Facts, known: RegisterSnapshot) -> None:
     _of_client(facts, known)
     _scopes(facts, known.parties[known.clients[facts["client"]].party].kind)
 
@@ -164,7 +164,7 @@ def _scopes(facts: Facts, kind: str) -> None:
         raise UnknownReference(*(unknown_code(f"/scopes/{n}") for n in wrong))
 
 
-def _key(facts: Facts, known: Snapshot) -> None:
+def _key(facts: Facts, known: RegisterSnapshot) -> None:
     _of_client(facts, known)
     _sound(facts, known, "")
     older = facts.get("replaces")
@@ -181,7 +181,7 @@ def _key(facts: Facts, known: Snapshot) -> None:
         raise ValidationFailed(Flaw("/overlap_days", "OUT_OF_RANGE", text_id, text_en))
 
 
-def _sound(facts: Facts, known: Snapshot, where: str) -> None:
+def _sound(facts: Facts, known: RegisterSnapshot, where: str) -> None:
     try:
         jwks.point(facts["x"], facts["y"])
     except BadKeyError:
@@ -195,7 +195,7 @@ def _sound(facts: Facts, known: Snapshot, where: str) -> None:
         raise ValidationFailed(Flaw(f"{where}/expires_at", "OUT_OF_RANGE", text_id, text_en))
 
 
-def _mandate(facts: Facts, known: Snapshot) -> None:
+def _mandate(facts: Facts, known: RegisterSnapshot) -> None:
     _of_party(facts, known)
     _known_role(facts)
     new = _as_mandate(facts)
@@ -211,7 +211,7 @@ def _mandate(facts: Facts, known: Snapshot) -> None:
         )
 
 
-def _mandate_ended(facts: Facts, known: Snapshot) -> None:
+def _mandate_ended(facts: Facts, known: RegisterSnapshot) -> None:
     until = date.fromisoformat(facts["valid_to"])
     since = date.fromisoformat(facts["valid_from"])
     found = next((m for m in known.mandates if (m.role, m.party, m.valid_from) == _place(facts, since)), None)
@@ -264,10 +264,10 @@ def _taken(pointer: str) -> ValidationFailed:
     return ValidationFailed(Flaw(pointer, "TAKEN", "Sudah terdaftar.", "It is registered already."))
 
 
-def _resumable(exists: Check, name: str, rows: Callable[[Snapshot], Mapping[str, Any]]) -> Check:
+def _resumable(exists: Check, name: str, rows: Callable[[RegisterSnapshot], Mapping[str, Any]]) -> Check:
     """What is not suspended is not resumed: a second resumption, or one by mistake."""
 
-    def check(facts: Facts, known: Snapshot) -> None:
+    def check(facts: Facts, known: RegisterSnapshot) -> None:
         exists(facts, known)
         if not rows(known)[facts[name]].suspended:
             raise ValidationFailed(Flaw("", "NOT_SUSPENDED", "Tidak sedang ditangguhkan.", "It is not suspended."))
@@ -275,7 +275,7 @@ def _resumable(exists: Check, name: str, rows: Callable[[Snapshot], Mapping[str,
     return check
 
 
-CHECKS: dict[str, Callable[[Facts, Snapshot], None]] = {
+CHECKS: dict[str, Callable[[Facts, RegisterSnapshot], None]] = {
     "party.registered": _party,
     "party.policy_set": _of_party,
     "party.anchored": _anchor,

@@ -10,13 +10,13 @@ from app.access.registers.registration import (
     OFF,
     OPTIONAL,
     REQUIRED,
-    By,
+    Author,
     Organisation,
     grant_mandate,
     record,
     register_party,
 )
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import append
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
@@ -59,12 +59,12 @@ async def found(
         await grant_mandate(session, mandate, by=OPERATOR)
     for client, keys in operators:
         facts = {"client": client, "party": OPERATOR, "scopes": ["admin:write"]}
-        await record(session, "client.registered", facts, By(OPERATOR))
+        await record(session, "client.registered", facts, Author(OPERATOR))
         for key in keys:
-            await record(session, "key.registered", key, By(OPERATOR))
+            await record(session, "key.registered", key, Author(OPERATOR))
     for party, kid in anchors.items():
-        await record(session, "party.anchored", {"party": party, "key": kid}, By(OPERATOR))
-    batch = Together()
+        await record(session, "party.anchored", {"party": party, "key": kid}, Author(OPERATOR))
+    batch = StatementBatch()
     said = {"environment": environment, "rules": RULES, **({"public_url": public_url} if public_url else {})}
     append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=said)
     await batch.send(session)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.access import policy
 from app.access.caller import Caller, needs
-from app.access.trail import recorded
+from app.access.trail import recorded_access
 from app.admin.bodies import ChangeList, ChangeView, Register
 from app.admin.changes import STATUS, view
 from app.database.sessions import Statement
@@ -101,6 +101,6 @@ async def read_change(change: UUID, request: Request, response: Response, caller
 async def _rows(request: Request, response: Response, statement: Statement, **values: Any) -> list[Any]:
     """On record as every look of an operator."""
     response.headers["Cache-Control"] = "no-store"
-    async with recorded(request), request.app.state.database.reading(request.state.caller.who) as session:
+    async with recorded_access(request), request.app.state.database.reading(request.state.caller.identity) as session:
         rows: list[Any] = await session.run(statement, **values)
     return rows

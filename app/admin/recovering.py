@@ -6,9 +6,9 @@ from typing import Any
 
 from app import clock
 from app.access.registers.consent import is_signed, recovery_text
-from app.access.registers.registration import SIGN, By, record
+from app.access.registers.registration import SIGN, Author, record
 from app.admin.founding import OPERATOR
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import append
 from app.ledger.parts import unb64u
 
@@ -21,7 +21,7 @@ FOUNDERS = Statement(
 )
 CLIENTS = Statement("SELECT id FROM client")
 SUSPENDED = Statement("SELECT code FROM party WHERE kind = 'operator' AND suspended")
-Entry = tuple[str, dict[str, Any]]
+RecoveryEntry = tuple[str, dict[str, Any]]
 
 
 class NotRecoveredError(Exception):
@@ -35,12 +35,12 @@ async def free_names(session: Session) -> list[str]:
     return [next(free) for _ in range(TWO)]
 
 
-async def resumed(session: Session) -> list[Entry]:
+async def resumed(session: Session) -> list[RecoveryEntry]:
     """A suspended party of operators acts again: else its new clients could not."""
     return [("party.resumed", {"party": row.code}) for row in await session.run(SUSPENDED)]
 
 
-async def recover(session: Session, entries: Sequence[Entry], consents: Sequence[dict[str, str]]) -> None:
+async def recover(session: Session, entries: Sequence[RecoveryEntry], consents: Sequence[dict[str, str]]) -> None:
     """NotRecoveredError where not two founding operators signed just these entries. Otherwise the order and the entries, in one transaction."""
     founders = {row.kid: row for row in await session.run(FOUNDERS)}
     text, signers = recovery_text(entries), set()
@@ -50,8 +50,8 @@ async def recover(session: Session, entries: Sequence[Entry], consents: Sequence
             signers.add(key.client_id)
     if len(signers) < TWO:
         raise NotRecoveredError("it takes the signing keys of two founding operators")
-    batch, facts = Together(), {"entries": [list(entry) for entry in entries], "consents": list(consents)}
+    batch, facts = StatementBatch(), {"entries": [list(entry) for entry in entries], "consents": list(consents)}
     append(batch, type_="operators.recovered", party=OPERATOR, received_at=clock.now(), facts=facts)
     await batch.send(session)
     for type_, said in entries:
-        await record(session, type_, said, By(OPERATOR))
+        await record(session, type_, said, Author(OPERATOR))

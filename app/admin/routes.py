@@ -1,11 +1,10 @@
 """/v1/admin: parties, clients, keys, mandates and grants, as operators change them. A handler says which change, the rest is one way."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 
-from app.access.caller import Caller, needs
 from app.admin.bodies import (
     Anchor,
     Approval,
@@ -21,7 +20,7 @@ from app.admin.bodies import (
     PolicyBody,
     StandingView,
 )
-from app.admin.changes import AtDesk, decide, propose, take_away
+from app.admin.changes import Admin, decide, propose, take_away
 from app.admin.refusals import LastOperators
 from app.cases.context import KeyHeader
 from app.cases.refusals import ErasureNotPossible
@@ -45,7 +44,6 @@ from app.http.problems import problems
 from app.http.route import GuardedRoute
 
 router = APIRouter(prefix="/v1/admin", route_class=GuardedRoute, tags=["admin"])
-Operator = Annotated[Caller, needs("admin:write")]
 REFUSED: tuple[type[DomainError], ...] = (
     InsufficientScope, NotTheOperator, NotFound, ValidationFailed, UnknownReference, IdempotencyKeyRequired,
     IdempotencyKeyReused, InvalidJson, BodyTooLarge, UnsupportedMediaType, AccessNotRecorded,
@@ -56,61 +54,61 @@ TAKEN: Any = {"status_code": 201, "response_model": StandingView, "responses": p
 
 
 @router.post("/parties", operation_id="register_party", **ANSWERS)
-async def register_party(body: NewParty, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def register_party(body: NewParty, admin: Admin, key: KeyHeader) -> ChangeView:
     """Register an organisation. In production what agencies, PPKs and operators write is signed."""
-    return await propose(desk, key, "party.registered", body)
+    return await propose(admin, key, "party.registered", body)
 
 
 @router.post("/parties/{party}/policies", operation_id="set_signature_policy", **ANSWERS)
-async def set_signature_policy(party: str, body: PolicyBody, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def set_signature_policy(party: str, body: PolicyBody, admin: Admin, key: KeyHeader) -> ChangeView:
     """Whether a party's writes are signed: off, optional or required."""
-    return await propose(desk, key, "party.policy_set", body, party=party)
+    return await propose(admin, key, "party.policy_set", body, party=party)
 
 
 @router.post("/parties/{party}/anchors", operation_id="anchor_party", **ANSWERS)
-async def anchor_party(party: str, body: Anchor, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def anchor_party(party: str, body: Anchor, admin: Admin, key: KeyHeader) -> ChangeView:
     """Put on record the fingerprint of a party's first signing key, as the party told it out of band. Once, before its first key."""
-    return await propose(desk, key, "party.anchored", body, party=party)
+    return await propose(admin, key, "party.anchored", body, party=party)
 
 
 @router.post("/clients", operation_id="register_client", **ANSWERS)
-async def register_client(body: NewClient, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def register_client(body: NewClient, admin: Admin, key: KeyHeader) -> ChangeView:
     """Register a client with its public keys: `auth` asks for tokens, `sign` signs requests. In production the party consents to them
     (`consent`). `sbt client create` makes all of it.
     """
-    return await propose(desk, key, "client.registered", body)
+    return await propose(admin, key, "client.registered", body)
 
 
 @router.post("/keys", operation_id="register_key", **ANSWERS)
-async def register_key(body: NewKey, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def register_key(body: NewKey, admin: Admin, key: KeyHeader) -> ChangeView:
     """A further key of a client. With `replaces` the older one goes on for `overlap_days`, so that nothing stops in between."""
-    return await propose(desk, key, "key.registered", body)
+    return await propose(admin, key, "key.registered", body)
 
 
 @router.post("/grants", operation_id="set_grant", **ANSWERS)
-async def set_grant(body: Grant, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def set_grant(body: Grant, admin: Admin, key: KeyHeader) -> ChangeView:
     """The scopes of a client, whole."""
-    return await propose(desk, key, "grant.set", body)
+    return await propose(admin, key, "grant.set", body)
 
 
 @router.post("/mandates", operation_id="grant_mandate", **ANSWERS)
-async def grant_mandate(body: NewMandate, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def grant_mandate(body: NewMandate, admin: Admin, key: KeyHeader) -> ChangeView:
     """Who fills a role, from which day on; tomorrow at the earliest, and not while another party fills it."""
-    return await propose(desk, key, "mandate.granted", body)
+    return await propose(admin, key, "mandate.granted", body)
 
 
 @router.post("/mandates/ends", operation_id="end_mandate", **ANSWERS)
-async def end_mandate(body: MandateEnd, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def end_mandate(body: MandateEnd, admin: Admin, key: KeyHeader) -> ChangeView:
     """The last day of a mandate; not before today. Its open cases are then handed over by `sbt mandate transfer`."""
-    return await propose(desk, key, "mandate.ended", body)
+    return await propose(admin, key, "mandate.ended", body)
 
 
 @router.post("/calendars", operation_id="revise_calendar", **ANSWERS)
-async def revise_calendar(body: CalendarRevision, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def revise_calendar(body: CalendarRevision, admin: Admin, key: KeyHeader) -> ChangeView:
     """A decree on joint leave, before the package knows of it. The services take it over within seconds; the watcher then writes an entry for
     every case whose due dates it moves.
     """
-    return await propose(desk, key, "calendar.revised", body)
+    return await propose(admin, key, "calendar.revised", body)
 
 
 @router.post(
@@ -118,45 +116,45 @@ async def revise_calendar(body: CalendarRevision, _: Operator, desk: AtDesk, key
     operation_id="erase_person",
     **{**ANSWERS, "responses": {**WAITS, **problems(*REFUSED, ErasureNotPossible)}},
 )
-async def erase_person(body: ErasureBody, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def erase_person(body: ErasureBody, admin: Admin, key: KeyHeader) -> ChangeView:
     """Erase a person from a case, under a document that orders it. The log still verifies, and what parties signed stays checkable."""
-    return await propose(desk, key, "subject.erased", body)
+    return await propose(admin, key, "subject.erased", body)
 
 
 @router.post("/parties/{party}/suspensions", operation_id="suspend_party", **TAKEN)
-async def suspend_party(party: str, _: Operator, desk: AtDesk, __: KeyHeader) -> StandingView:
+async def suspend_party(party: str, admin: Admin, __: KeyHeader) -> StandingView:
     """At once: none of its clients' tokens works within five seconds in any process. One operator is enough."""
-    return await take_away(desk, "party.suspended", desk.known.parties.get(party), party=party)
+    return await take_away(admin, "party.suspended", admin.known.parties.get(party), party=party)
 
 
 @router.post("/parties/{party}/resumptions", operation_id="resume_party", **ANSWERS)
-async def resume_party(party: str, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def resume_party(party: str, admin: Admin, key: KeyHeader) -> ChangeView:
     """Lift a suspension: as everything that gives power, by two operators."""
-    return await propose(desk, key, "party.resumed", party=party)
+    return await propose(admin, key, "party.resumed", party=party)
 
 
 @router.post("/clients/{client}/suspensions", operation_id="suspend_client", **TAKEN)
-async def suspend_client(client: str, _: Operator, desk: AtDesk, __: KeyHeader) -> StandingView:
+async def suspend_client(client: str, admin: Admin, __: KeyHeader) -> StandingView:
     """At once, as for a party."""
-    return await take_away(desk, "client.suspended", desk.known.clients.get(client), client=client)
+    return await take_away(admin, "client.suspended", admin.known.clients.get(client), client=client)
 
 
 @router.post("/clients/{client}/resumptions", operation_id="resume_client", **ANSWERS)
-async def resume_client(client: str, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def resume_client(client: str, admin: Admin, key: KeyHeader) -> ChangeView:
     """Lift a suspension, by two operators."""
-    return await propose(desk, key, "client.resumed", client=client)
+    return await propose(admin, key, "client.resumed", client=client)
 
 
 @router.post("/keys/{kid}/suspensions", operation_id="suspend_key", **TAKEN)
-async def suspend_key(kid: str, _: Operator, desk: AtDesk, __: KeyHeader) -> StandingView:
+async def suspend_key(kid: str, admin: Admin, __: KeyHeader) -> StandingView:
     """At once: neither the key nor a token that was got with it works any more."""
-    return await take_away(desk, "key.suspended", desk.known.keys.get(kid), key=kid)
+    return await take_away(admin, "key.suspended", admin.known.keys.get(kid), key=kid)
 
 
 @router.post("/keys/{kid}/resumptions", operation_id="resume_key", **ANSWERS)
-async def resume_key(kid: str, _: Operator, desk: AtDesk, key: KeyHeader) -> ChangeView:
+async def resume_key(kid: str, admin: Admin, key: KeyHeader) -> ChangeView:
     """Lift a suspension, by two operators."""
-    return await propose(desk, key, "key.resumed", key_=kid)
+    return await propose(admin, key, "key.resumed", key_=kid)
 
 
 DECIDED: Any = {
@@ -167,12 +165,12 @@ DECIDED: Any = {
 
 
 @router.post("/changes/{change}/approvals", operation_id="approve_change", **DECIDED)
-async def approve_change(change: UUID, body: Approval, _: Operator, desk: AtDesk, __: KeyHeader) -> ChangeView:
+async def approve_change(change: UUID, body: Approval, admin: Admin, __: KeyHeader) -> ChangeView:
     """Put a change in force that another operator proposed; the approval names what is approved. Asked again by who approved it: the same answer."""
-    return await decide(desk, change, body)
+    return await decide(admin, change, body)
 
 
 @router.post("/changes/{change}/refusals", operation_id="refuse_change", **DECIDED)
-async def refuse_change(change: UUID, _: Operator, desk: AtDesk, __: KeyHeader) -> ChangeView:
+async def refuse_change(change: UUID, admin: Admin, __: KeyHeader) -> ChangeView:
     """Refuse a change, or take one's own back. Asked again by who did: the same answer."""
-    return await decide(desk, change, None)
+    return await decide(admin, change, None)

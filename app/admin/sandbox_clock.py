@@ -12,9 +12,9 @@ from app.access import policy
 from app.access.caller import Caller, needs
 from app.access.moves import ClockMove
 from app.access.registers.register_cache import ahead
-from app.access.trail import Trail, recording
+from app.access.trail import Trail, trail_errors
 from app.cases.bodies import Instant
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, NotTheOperator, ValidationFailed
 from app.http.problems import problems
 from app.http.route import GuardedRoute
@@ -47,10 +47,10 @@ async def start(session: Session, at: datetime, *, by: str) -> None:
     """On an empty log only: what was received cannot be moved to another time."""
     if await session.value(ANY_ENTRY):
         raise RuntimeError("the log is not empty: `sbt sandbox reset` first, then start the clock")
-    clock.shift(await _record(session, Together(), "clock.started", at, by=by))
+    clock.shift(await _record(session, StatementBatch(), "clock.started", at, by=by))
 
 
-async def _record(session: Session, batch: Together, type_: str, at: datetime, *, by: str) -> timedelta:
+async def _record(session: Session, batch: StatementBatch, type_: str, at: datetime, *, by: str) -> timedelta:
     further = at - clock.real()
     facts = {"to": instant(at), "ahead_microseconds": further // timedelta(microseconds=1)}
     entry = append(batch, type_=type_, party=by, received_at=at, facts=facts)
@@ -65,11 +65,11 @@ async def move_clock(body: ClockBody, request: Request, caller: Annotated[Caller
     if not request.app.state.settings.sandbox:
         raise NotFound
     policy.require_operator(caller)
-    async with request.app.state.database.writing(caller.who) as session:
+    async with request.app.state.database.writing(caller.identity) as session:
         further = await _move(session, request, caller, body.now)
     request.app.state.after_commit()
     clock.shift(further)  # what moves this process is committed
-    request.app.state.standing.forget()
+    request.app.state.register_cache.forget()
     return ClockView(now=body.now)
 
 
@@ -78,7 +78,7 @@ async def _move(session: Session, request: Request, caller: Caller, to: datetime
     if to <= clock.real() + await ahead(session):
         flaw = Flaw("/now", "CLOCK_BACKWARD", "Waktu hanya dapat dimajukan.", "Time moves forward only.")
         raise ValidationFailed(flaw)
-    batch = Together()
+    batch = StatementBatch()
     Trail(request).record(batch, 200)
-    with recording():
+    with trail_errors():
         return await _record(session, batch, "clock.moved", to, by=caller.party)

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.access import policy
 from app.audit import imports_replay
-from app.audit.case_rows import Case
-from app.audit.cases_replay import Heard, Replay
+from app.audit.case_rows import ReplayedCase
+from app.audit.cases_replay import Replay, ReplayedEntry
 from app.audit.posts_replay import names_person, opened, posted, same_person
 from app.cases import charging
 from app.cases.deadlines import terms, watcher
@@ -22,7 +22,7 @@ from app.procedure.roles import succeeding_parties
 from app.procedure.state import CaseState, StageState
 
 
-def received(replay: Replay, heard: Heard) -> None:
+def received(replay: Replay, heard: ReplayedEntry) -> None:
     """stage.received: the letter that opened the stage, the day it came, the clock it starts."""
     case, letter = replay.case(heard), heard.members["letter"]
     replay.mandated(heard)
@@ -34,12 +34,12 @@ def received(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, rules.moved(rulebook(), case.state(), (stage,), ()))
 
 
-def _running(case: Case, heard: Heard) -> tuple[CaseState, StageState]:
+def _running(case: ReplayedCase, heard: ReplayedEntry) -> tuple[CaseState, StageState]:
     state = case.state()
     return state, rules.require_open(state, heard.members["stage"])
 
 
-def extended(replay: Replay, heard: Heard) -> None:
+def extended(replay: Replay, heard: ReplayedEntry) -> None:
     case = replay.case(heard)
     replay.mandated(heard)
     state, stage = _running(case, heard)
@@ -50,7 +50,7 @@ def extended(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, terms.extension(state, stage, heard.members["party"]))
 
 
-def paused(replay: Replay, heard: Heard) -> None:
+def paused(replay: Replay, heard: ReplayedEntry) -> None:
     case, pause = replay.case(heard), heard.members["pause"]
     replay.mandated(heard)
     state, stage = _running(case, heard)
@@ -62,12 +62,12 @@ def paused(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, terms.standstill(state, stage, heard.members["party"], span))
 
 
-def _due_on(case: Case, stage: StageState) -> date | None:
+def _due_on(case: ReplayedCase, stage: StageState) -> date | None:
     due: date | None = case.stages[stage.stage, stage.round]["due_on"]
     return due
 
 
-def corrected(replay: Replay, heard: Heard) -> None:
+def corrected(replay: Replay, heard: ReplayedEntry) -> None:
     """stage.corrected: the facts as they should have been, due dates counted anew, flags on what relied on them."""
     members, case = heard.members, replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
@@ -95,7 +95,7 @@ def corrected(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, redated(after, _texts(case), calendar, was=case.row["status"]), changes)
 
 
-def _changed(replay: Replay, heard: Heard, was: StageState, facts: Mapping[str, Any]) -> None:
+def _changed(replay: Replay, heard: ReplayedEntry, was: StageState, facts: Mapping[str, Any]) -> None:
     """Which members are other than before: it can be told of those that a summary shows. A receipt may have been recorded since."""
     vocabulary, before = rulebook().vocabulary, was.facts or {}
     told = set(views.in_summary(vocabulary, dict.fromkeys(vocabulary.fields, ""))) - {RECEIVED}
@@ -103,7 +103,7 @@ def _changed(replay: Replay, heard: Heard, was: StageState, facts: Mapping[str, 
         replay.find("SUMMARY_DIFFERS", heard, "it changed other members than it says")
 
 
-def _renamed(replay: Replay, heard: Heard, was: StageState) -> None:
+def _renamed(replay: Replay, heard: ReplayedEntry, was: StageState) -> None:
     """Whom the case is about changes with the post that named the person, and with no other."""
     case, members = replay.case(heard), heard.members
     if heard.content is None:
@@ -116,7 +116,9 @@ def _renamed(replay: Replay, heard: Heard, was: StageState) -> None:
     same_person(replay, heard, posting.named(effective) if renames else None)
 
 
-def _flag(case: Case, heard: Heard, was: StageState, relying: list[StageState], after: CaseState) -> None:
+def _flag(
+    case: ReplayedCase, heard: ReplayedEntry, was: StageState, relying: list[StageState], after: CaseState
+) -> None:
     facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
     row = case.stages[was.stage, was.round]
     row |= {"facts": dict(facts or {}), "content_entry_id": heard.entry.id, "flags": []}
@@ -125,12 +127,12 @@ def _flag(case: Case, heard: Heard, was: StageState, relying: list[StageState], 
         flagged["flags"] = correcting.raise_flag(flagged["flags"], correcting.flag_of(was, heard.entry))
 
 
-def _texts(case: Case) -> list[dict[str, Any]]:
+def _texts(case: ReplayedCase) -> list[dict[str, Any]]:
     """Rows with their days as the database gives them in JSON."""
     return [{**r, "due_on": r["due_on"].isoformat() if r["due_on"] else None} for r in case.stages.values()]
 
 
-def withdrawn(replay: Replay, heard: Heard) -> None:
+def withdrawn(replay: Replay, heard: ReplayedEntry) -> None:
     case, rule = replay.case(heard), rulebook().vocabulary.withdrawal
     says = "had no right to take the case back"
     replay.may(heard, says, lambda caller: policy.require_named(caller, rule.by, case.place()))
@@ -139,7 +141,7 @@ def withdrawn(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, rules.withdraw(rulebook(), case.state()))
 
 
-def reopened(replay: Replay, heard: Heard) -> None:
+def reopened(replay: Replay, heard: ReplayedEntry) -> None:
     case, members = replay.case(heard), heard.members
     replay.mandated(heard)
     if case.row["closed_at"] is None or not rules.may_reopen(rulebook(), case.state(), members["stage"]):
@@ -149,7 +151,7 @@ def reopened(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, move)
 
 
-def transferred(replay: Replay, heard: Heard) -> None:
+def transferred(replay: Replay, heard: ReplayedEntry) -> None:
     """case.transferred: by the party that filled the role, or by the operator under the rule of the succession."""
     case, members = replay.case(heard), heard.members
     role = members["role"]
@@ -171,14 +173,14 @@ def transferred(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, move, changes, acts=members["client"] is not None)
 
 
-def _may_hand_over(caller: Any, case: Case, members: Any) -> None:
+def _may_hand_over(caller: Any, case: ReplayedCase, members: Any) -> None:
     if members["client"] is not None:
         policy.require_holder(caller, members["role"], case.place())
     elif policy.holder(caller, members["role"], case.place()) != members["to"]:
         raise NoMandateForStage  # the operator only writes down what the rule says
 
 
-def passed(replay: Replay, heard: Heard) -> None:
+def passed(replay: Replay, heard: ReplayedEntry) -> None:
     """deadline.passed: the term had run out, nobody had said so yet, and what the flow opens then."""
     case = replay.case(heard)
     state, stage = _running(case, heard)
@@ -191,7 +193,7 @@ def passed(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, move, acts=False)
 
 
-def recounted(replay: Replay, heard: Heard) -> None:
+def recounted(replay: Replay, heard: ReplayedEntry) -> None:
     """deadline.recounted: a revised calendar moves due dates."""
     case, calendar = replay.case(heard), replay.calendar(heard)
     move = redated(case.state(), _texts(case), calendar, was=case.row["status"])
@@ -201,7 +203,7 @@ def recounted(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, move, acts=False)
 
 
-def erased(replay: Replay, heard: Heard) -> None:
+def erased(replay: Replay, heard: ReplayedEntry) -> None:
     row = replay.case(heard).row
     same_case = {n: row[n] for n in ("number", "procedure", "election", "status")}
     unmoved = {**same_case, "open": row["open_stages"], "opens": [], "skips": []}
@@ -209,7 +211,7 @@ def erased(replay: Replay, heard: Heard) -> None:
     replay.touch(heard, acts=False)
 
 
-READERS: dict[str, Callable[[Replay, Heard], None]] = {
+READERS: dict[str, Callable[[Replay, ReplayedEntry], None]] = {
     "case.opened": opened,
     "case.imported": imports_replay.imported,
     "stage.posted": posted,

@@ -14,7 +14,7 @@ from app.audit.operator_acts import SIGNED, require_operator_signed
 from app.audit.signed_entries import KnownRegisters, SignedEntries
 from app.ledger.parts import unb64u
 from app.verifier.leaves import BOUND, ERASURES, PRODUCTION, SIGNED_RULES
-from app.verifier.report import NOT_CHECKED, Report
+from app.verifier.report import NOT_CHECKED, VerificationReport
 
 OPERATOR = "operator"
 TWO_OPERATORS = 2
@@ -33,7 +33,7 @@ Facts = Mapping[str, Any]
 class Agreements:
     """The changes proposed so far. A sandbox needs no second operator: its ledger says that it is one, or says nothing."""
 
-    report: Report
+    report: VerificationReport
     registers: KnownRegisters
     entries: SignedEntries
     environment: str | None = None

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from app.access.policy import Standpoint
+from app.access.policy import AccessFacts
 from app.cases.locking import stage_state
 from app.cases.part_schemas import Outline
 from app.clock import JAKARTA
@@ -20,7 +20,7 @@ OUTLINE = [name for name in Outline.model_fields if name != "occurred_on"]  # th
 
 
 @dataclass
-class Case:
+class ReplayedCase:
     """A case as the entries so far leave it."""
 
     row: dict[str, Any]
@@ -37,9 +37,9 @@ class Case:
             tuple(stage_state({**s, "opened_on": s["opened_on"].isoformat()}) for s in self.stages.values()),
         )
 
-    def place(self) -> Standpoint:
+    def place(self) -> AccessFacts:
         row = self.row
-        return Standpoint(row["agency_code"], tuple(row["conditions"]), row["opened_by"], row["successors"])
+        return AccessFacts(row["agency_code"], tuple(row["conditions"]), row["opened_by"], row["successors"])
 
     def __getattr__(self, name: str) -> Any:
         """A column of the case's row, as services name it."""

@@ -8,8 +8,8 @@ from typing import Any
 from app.access import policy
 from app.access.caller import Caller
 from app.access.registers.register_cache import KnownClient, KnownParty
-from app.access.registers.register_cache import Snapshot as Known
-from app.audit.case_rows import Case, day_of, plain
+from app.access.registers.register_cache import RegisterSnapshot as Known
+from app.audit.case_rows import ReplayedCase, day_of, plain
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
 from app.cases import projection, showing
@@ -20,7 +20,7 @@ from app.procedure import rules, views
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.procedure.rules import Move
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
@@ -31,7 +31,7 @@ FIRST = {"case.opened", "case.imported"}
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReplayedEntry:
     """One entry of a case, as it is replayed."""
 
     index: int
@@ -57,11 +57,11 @@ class Heard:
 class Replay:
     """All cases. A case of which a part does not open is doubtful from there on: another finding says so."""
 
-    report: Report
+    report: VerificationReport
     registers: Registers
     calendars: Mapping[str, Calendar]
-    readers: Mapping[str, Callable[["Replay", Heard], None]]
-    cases: dict[str, Case] = field(default_factory=dict)
+    readers: Mapping[str, Callable[["Replay", ReplayedEntry], None]]
+    cases: dict[str, ReplayedCase] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
 
     def entry(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
@@ -69,7 +69,7 @@ class Replay:
         self.report.begin("projections")
         if members["case"] in self.doubtful:
             return
-        heard, type_ = Heard(index, members, entry, parts), members["type"]
+        heard, type_ = ReplayedEntry(index, members, entry, parts), members["type"]
         if type_ not in self.readers or (members["case"] in self.cases) == (type_ in FIRST):
             self._doubt(heard, f"a {type_} cannot stand here")
         elif type_ in SUMMARISED and "summary" not in parts:
@@ -80,36 +80,40 @@ class Replay:
             except Exception as error:  # noqa: BLE001 - whatever was written is told, and never ends the verification
                 self._doubt(heard, f"the procedure refuses it: {type(error).__name__}")
 
-    def _doubt(self, heard: Heard, says: str) -> None:
+    def _doubt(self, heard: ReplayedEntry, says: str) -> None:
         self.doubtful.add(heard.members["case"])
         self.find("PROCEDURE_BROKEN", heard, says)
 
-    def find(self, code: str, heard: Heard, says: str, step: str = "projections") -> None:
+    def find(self, code: str, heard: ReplayedEntry, says: str, step: str = "projections") -> None:
         place = f"case {heard.members['case']} entry {heard.members['seq']}"
         self.report.find(step, code, place, says, log="cases", index=heard.index)
 
-    def case(self, heard: Heard) -> Case:
+    def case(self, heard: ReplayedEntry) -> ReplayedCase:
         return self.cases[heard.members["case"]]
 
-    def calendar(self, heard: Heard) -> Calendar:
+    def calendar(self, heard: ReplayedEntry) -> Calendar:
         """The calendar that the entry says it was counted by: one that was loaded before."""
         named = heard.members.get("calendar") or self.registers.calendar
         if named not in self.registers.calendars:
             raise LookupError("no calendar of that name was loaded")
         return self.calendars[str(named)]
 
-    def said(self, heard: Heard, says: Mapping[str, Any]) -> None:
+    def said(self, heard: ReplayedEntry, says: Mapping[str, Any]) -> None:
         """What the entry says beside its chain and its parts is, member by member, what the procedure makes of it."""
         differing = sorted(name for name, value in says.items() if not same(heard.members.get(name), value))
         if differing:
             self.find("PROCEDURE_BROKEN", heard, f"the procedure says otherwise of: {', '.join(differing)}")
 
-    def shown(self, heard: Heard) -> dict[str, Any]:
+    def shown(self, heard: ReplayedEntry) -> dict[str, Any]:
         """What the summary of a post shows."""
         return self.facts(heard, heard.content, heard.summary, heard.parts.get("text", {}))
 
     def facts(
-        self, heard: Heard, content: Mapping[str, Any] | None, summary: Mapping[str, Any], words: Mapping[str, Any]
+        self,
+        heard: ReplayedEntry,
+        content: Mapping[str, Any] | None,
+        summary: Mapping[str, Any],
+        words: Mapping[str, Any],
     ) -> dict[str, Any]:
         """The summary and its free text are what the content shows of itself; where the content was erased, the summary stands alone. In
         ledgers from before there was a part for the free text, it stood in the summary.
@@ -124,7 +128,7 @@ class Replay:
                 self.find("SUMMARY_DIFFERS", heard, "summary and content disagree")
         return facts
 
-    def caller(self, heard: Heard, *, before: bool = False) -> Caller:
+    def caller(self, heard: ReplayedEntry, *, before: bool = False) -> Caller:
         """Who acts, with the mandates of that day. `before`: as a process saw it that had not yet heard of a suspension."""
         rows, members = self.registers.rows, heard.members
         parties = {
@@ -140,7 +144,7 @@ class Replay:
         employer = party.agency_code if party.kind == "ppk" else None
         return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
 
-    def _stands(self, heard: Heard, row: Mapping[str, Any], *, before: bool) -> bool:
+    def _stands(self, heard: ReplayedEntry, row: Mapping[str, Any], *, before: bool) -> bool:
         """Whether a client could act: every process hears of a suspension within five seconds, and not at once."""
         turned = self.registers.turned.get(("client", row["id"]))
         fresh = turned is not None and abs(heard.entry.received_at - turned) <= HEARD_WITHIN
@@ -154,7 +158,7 @@ class Replay:
             return False
         return True
 
-    def may(self, heard: Heard, says: str, ask: Callable[[Caller], object]) -> None:
+    def may(self, heard: ReplayedEntry, says: str, ask: Callable[[Caller], object]) -> None:
         """Step 9: on the day of the entry its party was allowed to."""
         self.report.count("standing")
         try:
@@ -164,14 +168,16 @@ class Replay:
                 return
             self.find("NO_MANDATE", heard, f"{heard.members['party']} {says}", "standing")
 
-    def mandated(self, heard: Heard) -> None:
+    def mandated(self, heard: ReplayedEntry) -> None:
         """On the day of the entry it was this party's turn."""
         case, code = self.case(heard), heard.members["stage"]
         stage = rulebook().procedures[case.row["procedure"]].stages[code]
         says = f"had no mandate for {code} on that day"
         self.may(heard, says, lambda caller: policy.require_mandate(caller, stage, case.place()))
 
-    def follow(self, heard: Heard, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True) -> None:
+    def follow(
+        self, heard: ReplayedEntry, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True
+    ) -> None:
         """Stages that the move opened, dated anew or dropped, and the row of the case; the leaf must have said the same."""
         case, entry = self.case(heard), heard.entry
         opened = projection.dated(move, self.calendar(heard), case.stages.values(), heard.day)
@@ -189,7 +195,7 @@ class Replay:
         case.row |= changes or {}
         self.touch(heard, acts=acts)
 
-    def _opened(self, case: Case, move: Move, one: projection.Dated, entry: Appended) -> None:
+    def _opened(self, case: ReplayedCase, move: Move, one: projection.Dated, entry: Appended) -> None:
         row = plain(projection.opened_row(case.row["id"], move.case, one, entry))
         running = case.stages.get((row["stage"], row["round"]))
         if running is None:
@@ -197,7 +203,7 @@ class Replay:
         else:
             running.update({c: row[c] for c in projection.RECLOCKED})
 
-    def _row(self, heard: Heard, case: Case, move: Move) -> None:
+    def _row(self, heard: ReplayedEntry, case: ReplayedCase, move: Move) -> None:
         stages, employer = rulebook().procedures[move.case.procedure].stages, move.case.agency_code
         reached = "ppk" in {stages[s.stage].owner for s in move.opened}
         case.row |= {
@@ -209,7 +215,7 @@ class Replay:
             "closed_at": projection.closed_at(move, case.row.get("closed_at"), heard.entry),
         }
 
-    def owners(self, heard: Heard, case: Case, move: Move) -> dict[str, str]:
+    def owners(self, heard: ReplayedEntry, case: ReplayedCase, move: Move) -> dict[str, str]:
         """Who had to act on each opened stage, on that day, in the case as the move leaves it."""
         place = replace(
             case.place(),
@@ -219,7 +225,7 @@ class Replay:
         stages, caller = rulebook().procedures[move.case.procedure].stages, self.caller(heard)
         return {s.stage: showing.owner_now(caller, stages[s.stage], place) for s in move.opened}
 
-    def touch(self, heard: Heard, *, acts: bool = True) -> None:
+    def touch(self, heard: ReplayedEntry, *, acts: bool = True) -> None:
         row, members = self.case(heard).row, heard.members
         if acts:
             row["acted"] = sorted({*row["acted"], members["party"]})

@@ -7,13 +7,13 @@ from typing import Any
 from psycopg import Error
 
 from app.audit.snapshot import Snapshot
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 Expected = dict[tuple[Any, ...], dict[str, Any]]
 
 
 def table(
-    report: Report,
+    report: VerificationReport,
     seen: Snapshot,
     name: str,
     key: tuple[str, ...],
@@ -38,7 +38,7 @@ def table(
         report.find("projections", "ROW_MISSING", _said(name, place), "an entry says so, but the row is not there")
 
 
-def _readable(report: Report, seen: Snapshot, name: str) -> Iterator[Any]:
+def _readable(report: VerificationReport, seen: Snapshot, name: str) -> Iterator[Any]:
     """The rows of a table; what no row of ours can hold (a day before our era, an infinite instant) is told."""
     try:
         yield from seen.stream(f'SELECT * FROM "{name}"')
@@ -46,7 +46,9 @@ def _readable(report: Report, seen: Snapshot, name: str) -> Iterator[Any]:
         report.find("projections", "ROW_UNREADABLE", name, f"a value that none of ours can be: {type(error).__name__}")
 
 
-def _columns(report: Report, name: str, place: tuple[Any, ...], row: Any, wanted: Mapping[str, Any]) -> None:
+def _columns(
+    report: VerificationReport, name: str, place: tuple[Any, ...], row: Any, wanted: Mapping[str, Any]
+) -> None:
     for column in row._fields:
         if column not in wanted:
             report.find("projections", "COLUMN_STRANGE", f"{name}.{column}", "no entry could say what stands there")

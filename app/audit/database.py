@@ -27,7 +27,7 @@ from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.vault.keys import VaultKeys
 from app.verifier.leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
-from app.verifier.report import NOT_CHECKED, NOT_YET, Report
+from app.verifier.report import NOT_CHECKED, NOT_YET, VerificationReport
 from app.verifier.verify import Witnessed, check_order, check_times
 
 Tick = Callable[[str, int], None]
@@ -50,7 +50,7 @@ HEAD_MIGRATION = "0009"
 
 def verify_database(
     url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None, party: str | None = None
-) -> Report:
+) -> VerificationReport:
     """`keys`: the vault's key folder; None: what is sealed stays closed, and steps 10, 12 and 13 are not all checked. `party`: whose
     posts must be signed, whatever its policy was.
     """
@@ -60,8 +60,8 @@ def verify_database(
 
 def verify_snapshot(
     seen: Snapshot, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None, party: str | None = None
-) -> Report:
-    report = Report()
+) -> VerificationReport:
+    report = VerificationReport()
     try:
         _check_schema(report, seen)
         notes = {log: log_rows.check_log(report, seen, trust, log, lambda n: tick("tree", n)) for log in LOGS}
@@ -82,7 +82,7 @@ def entries(seen: Snapshot) -> int:
     return int(seen.value("SELECT count(*) FROM entry"))
 
 
-def _check_schema(report: Report, seen: Snapshot) -> None:
+def _check_schema(report: VerificationReport, seen: Snapshot) -> None:
     report.count("projections")
     version = ", ".join(row.version_num for row in seen.rows("SELECT version_num FROM alembic_version"))
     if version != HEAD_MIGRATION:
@@ -98,7 +98,7 @@ def _check_schema(report: Report, seen: Snapshot) -> None:
         )
 
 
-def _quorum(report: Report, trust: Trust, notes: list[Witnessed]) -> None:
+def _quorum(report: VerificationReport, trust: Trust, notes: list[Witnessed]) -> None:
     """Below quorum is no finding: the log is signed, and nobody but its keeper vouches for it yet. A quorum asked for is not met."""
     witnessed = [n.checkpoint.size for n in notes if trust.quorum and len(n.cosigned) >= trust.quorum]
     report.says["newest_size"] = notes[-1].checkpoint.size if notes else 0
@@ -112,7 +112,12 @@ class Walk:
     """Steps 5 to 13: leaf by leaf through both logs, then table by table."""
 
     def __init__(
-        self, report: Report, seen: Snapshot, keys: Path | None, tick: Tick = lambda _step, _n: None, quorum: int = 1
+        self,
+        report: VerificationReport,
+        seen: Snapshot,
+        keys: Path | None,
+        tick: Tick = lambda _step, _n: None,
+        quorum: int = 1,
     ) -> None:
         self.report, self.seen, self.tick, self.quorum = report, seen, tick, quorum
         self.registers = Registers(report)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.audit.snapshot import Snapshot
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 FILE = Path(__file__).with_name("guards.txt")
 # Roles of ours; anybody else with a right, a setting or a membership here is named.
@@ -106,7 +106,7 @@ def lines(seen: Snapshot) -> list[str]:
     return sorted(" ".join(row.line.split()) for row in found)
 
 
-def check(report: Report, seen: Snapshot) -> None:
+def check(report: VerificationReport, seen: Snapshot) -> None:
     """Step 13: nothing that guards facts was taken away, weakened or put beside."""
     wanted, found = set(FILE.read_text().splitlines()), set(lines(seen))
     report.count("projections", len(wanted))

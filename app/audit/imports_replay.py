@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from app.access import policy
-from app.audit.case_rows import Case, case_row
-from app.audit.cases_replay import Heard, Replay
+from app.audit.case_rows import ReplayedCase, case_row
+from app.audit.cases_replay import Replay, ReplayedEntry
 from app.audit.posts_replay import empty, fits_phase
 from app.cases import charging
 from app.cases.projection import in_leaf
@@ -18,7 +18,7 @@ from app.procedure.roles import Mandate
 from app.procedure.state import CaseState
 
 
-def imported(replay: Replay, heard: Heard) -> None:
+def imported(replay: Replay, heard: ReplayedEntry) -> None:
     """case.imported: by an agency with a mandate; every round and due date as the procedure makes them of the posts."""
     members, summary = heard.members, heard.summary
     procedure, received = rulebook().procedures[members["procedure"]], date.fromisoformat(members["received_on"])
@@ -31,7 +31,7 @@ def imported(replay: Replay, heard: Heard) -> None:
     done = walked(before, posts, _deciders(replay, heard), replay.calendar(heard), _checker(heard))
     row = case_row(members, summary, received, heard.entry) | done.case_columns()
     row["closed_at"] = heard.entry.received_at if done.closed else None
-    replay.cases[members["case"]] = case = Case(row)
+    replay.cases[members["case"]] = case = ReplayedCase(row)
     for stage in done.stage_rows(row["id"], heard.entry):
         case.stages[stage["stage"], stage["round"]] = stage
     if summary["agency_code"] != row["agency_code"] or [p["round"] for p in summary["posts"]] != done.rounds:
@@ -41,7 +41,7 @@ def imported(replay: Replay, heard: Heard) -> None:
     replay.said(heard, {"seq": 1, "prev": None, "posts": done.lines(posts), **left})
 
 
-def _posts(replay: Replay, heard: Heard, procedure: Procedure) -> list[PastPost]:
+def _posts(replay: Replay, heard: ReplayedEntry, procedure: Procedure) -> list[PastPost]:
     """The posts as the summary has them; that it says of the contents what they are is looked at, where they open."""
     content = heard.parts.get("content")
     bodies = [p["body"] for p in content["posts"]] if content else [None] * len(heard.summary["posts"])
@@ -58,7 +58,7 @@ def _posts(replay: Replay, heard: Heard, procedure: Procedure) -> list[PastPost]
     return found
 
 
-def _same_person(replay: Replay, heard: Heard, naming: list[Mapping[str, Any]]) -> None:
+def _same_person(replay: Replay, heard: ReplayedEntry, naming: list[Mapping[str, Any]]) -> None:
     """The person of the case is the one whom a post named, where one did."""
     person = heard.parts.get("subject")
     for body in naming:
@@ -67,14 +67,14 @@ def _same_person(replay: Replay, heard: Heard, naming: list[Mapping[str, Any]]) 
             replay.find("SUMMARY_DIFFERS", heard, "another person is sealed than the one that a post names")
 
 
-def _deciders(replay: Replay, heard: Heard) -> Deciders:
+def _deciders(replay: Replay, heard: ReplayedEntry) -> Deciders:
     rows = replay.registers.rows
     mandates = tuple(Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in rows["mandate"].values())
     began = replay.registers.began or heard.day
     return Deciders(mandates, [r["code"] for r in rows["party"].values()], heard.members["party"], began)
 
 
-def _checker(heard: Heard) -> Any:
+def _checker(heard: ReplayedEntry) -> Any:
     """The sanction of each post fits its charges."""
     summary = heard.summary
     occurred = date.fromisoformat(summary["occurred_on"])

@@ -8,9 +8,9 @@ from typing import Any
 from app.audit.snapshot import Snapshot
 from app.ledger.merkle import EMPTY_ROOT, leaf_hash
 from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_note, signed_at
-from app.ledger.signer import Signed
+from app.ledger.signer import LastSigned
 from app.ledger.tiles import WIDTH, Tile
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 from app.verifier.tree import TreeCheck
 from app.verifier.verify import Witnessed, check_note
 
@@ -49,10 +49,10 @@ class Trust:
     witnesses: tuple[VerifierKey, ...] = ()
     quorum: int = 0
     remembered: Mapping[str, Checkpoint] = field(default_factory=dict)
-    signed: Mapping[str, Signed] = field(default_factory=dict)
+    signed: Mapping[str, LastSigned] = field(default_factory=dict)
 
 
-def check_log(report: Report, seen: Snapshot, trust: Trust, log: str, tick: Tick) -> list[Witnessed]:
+def check_log(report: VerificationReport, seen: Snapshot, trust: Trust, log: str, tick: Tick) -> list[Witnessed]:
     """Steps 1 to 4 for one log; the checkpoints that were found good."""
     rows = seen.rows("SELECT * FROM log WHERE name = %s", log)
     if not rows:
@@ -71,7 +71,7 @@ def check_log(report: Report, seen: Snapshot, trust: Trust, log: str, tick: Tick
     return notes
 
 
-def _head_fits(report: Report, head: Any, trust: Trust, log: str) -> None:
+def _head_fits(report: VerificationReport, head: Any, trust: Trust, log: str) -> None:
     report.count("rows")
     key = trust.keys[log]
     if (head.vkey, head.origin) != (str(key), key.name):
@@ -84,7 +84,7 @@ def _head_fits(report: Report, head: Any, trust: Trust, log: str) -> None:
         report.find("rows", "QUARANTINED", f"log {log}", head.quarantined, log=log)
 
 
-def _notes(report: Report, seen: Snapshot, trust: Trust, log: str) -> Iterator[Witnessed]:
+def _notes(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -> Iterator[Witnessed]:
     """Every published note with its cosignatures, and the row that holds it."""
     roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}
     lines: dict[int, list[Any]] = {}
@@ -109,7 +109,7 @@ def _notes(report: Report, seen: Snapshot, trust: Trust, log: str) -> Iterator[W
     _newest_cosigned(report, seen, trust, log)
 
 
-def _newest_cosigned(report: Report, seen: Snapshot, trust: Trust, log: str) -> None:
+def _newest_cosigned(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -> None:
     """Step 2 for the last word of each witness: it is on a published checkpoint, by that witness, at the time its row says."""
     known = {key.name: key for key in trust.witnesses}
     for row in seen.rows(NEWEST_COSIGNED, log):
@@ -127,7 +127,7 @@ def _newest_cosigned(report: Report, seen: Snapshot, trust: Trust, log: str) -> 
             report.find("witnesses", "COSIGNATURE_UNKNOWN", place, "no witness said so at that time", log=log)
 
 
-def _cosigned(report: Report, trust: Trust, good: Witnessed, lines: list[Any], log: str) -> Witnessed:
+def _cosigned(report: VerificationReport, trust: Trust, good: Witnessed, lines: list[Any], log: str) -> Witnessed:
     """Step 2: each stored cosignature is by the witness it is stored for. A witness we do not know tells us nothing."""
     known, found = {key.name: key for key in trust.witnesses}, {}
     for row in lines:
@@ -155,7 +155,7 @@ def _signed_at(text: str, row: Any, key: VerifierKey | None) -> int | None:
     return signed_at(text, line, key) if key else None
 
 
-def _published(report: Report, seen: Snapshot, head: Any, log: str) -> None:
+def _published(report: VerificationReport, seen: Snapshot, head: Any, log: str) -> None:
     """Each checkpoint row follows the one before: none was taken out. What was signed last is published."""
     previous, root = 0, EMPTY_ROOT
     for row in seen.rows("SELECT size, root, previous FROM checkpoint WHERE log = %s ORDER BY size", log):
@@ -168,7 +168,7 @@ def _published(report: Report, seen: Snapshot, head: Any, log: str) -> None:
         report.find("rows", "HEAD_DIFFERS", f"log {log}", "head and last checkpoint disagree", log=log, index=head.size)
 
 
-def _newest(report: Report, seen: Snapshot, trust: Trust, log: str) -> None:
+def _newest(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -> None:
     """What the signer remembers it has signed is published."""
     newest = seen.value("SELECT max(size) FROM published WHERE log = %s", log)
     signed = trust.signed.get(log)
@@ -178,7 +178,12 @@ def _newest(report: Report, seen: Snapshot, trust: Trust, log: str) -> None:
 
 
 def check_tree(
-    report: Report, seen: Snapshot, log: str, roots: Mapping[int, bytes], tick: Tick, watched: Collection[int] = ()
+    report: VerificationReport,
+    seen: Snapshot,
+    log: str,
+    roots: Mapping[int, bytes],
+    tick: Tick,
+    watched: Collection[int] = (),
 ) -> TreeCheck:
     """Step 4 in one pass over leaves and tiles, both in their order."""
     tree = TreeCheck(report, log, roots, watched)
@@ -204,7 +209,7 @@ def check_tree(
     return tree
 
 
-def _hashed(report: Report, log: str, index: int, row: tuple[int, bytes | None, bytes | None]) -> bytes:
+def _hashed(report: VerificationReport, log: str, index: int, row: tuple[int, bytes | None, bytes | None]) -> bytes:
     """The hash of a stored leaf; the stored hash is compared, never believed."""
     placed, leaf, stored = row
     if placed != index:
@@ -220,7 +225,7 @@ def _hashed(report: Report, log: str, index: int, row: tuple[int, bytes | None, 
     return found
 
 
-def _sizes(report: Report, tree: TreeCheck, head: Any, roots: Mapping[int, bytes], log: str) -> None:
+def _sizes(report: VerificationReport, tree: TreeCheck, head: Any, roots: Mapping[int, bytes], log: str) -> None:
     if tree.size != head.size:
         code = "TAIL_CUT" if tree.size < head.size else "BEYOND_HEAD"
         says = f"{tree.size} entries have an index, the head says {head.size}"
@@ -232,7 +237,7 @@ def _sizes(report: Report, tree: TreeCheck, head: Any, roots: Mapping[int, bytes
             )
 
 
-def _known(report: Report, tree: TreeCheck, trust: Trust, log: str) -> None:
+def _known(report: VerificationReport, tree: TreeCheck, trust: Trust, log: str) -> None:
     """Step 3: what the verifier saw before, and what the signer remembers, is the beginning of this log."""
     report.begin("history")
     for what, known in _remembered(trust, log):
@@ -246,7 +251,7 @@ def _remembered(trust: Trust, log: str) -> list[tuple[str, Checkpoint]]:
     return [(what, known) for what, known in found if known is not None]
 
 
-def check_queue(report: Report, seen: Snapshot) -> None:
+def check_queue(report: VerificationReport, seen: Snapshot) -> None:
     """Step 11: every entry has its place or waits for it, in its own log; no row is of a log that is not there."""
     for name in OF_A_LOG:
         for row in seen.rows(f"SELECT DISTINCT log FROM {name} WHERE log NOT IN (SELECT name FROM log)"):

@@ -13,7 +13,7 @@ from app.ledger.note import NoteError, VerifierKey, read_checkpoint, read_note, 
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path, split
 from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing, read_bundle
-from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, Report
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, VerificationReport
 from app.verifier.tree import TreeCheck, tiles_of
 from app.verifier.verify import Witnessed, check_note, check_times
 
@@ -37,10 +37,10 @@ class Outside:
         """`quorum`: 0 where neither witnesses nor a number were given. `strict`: leaves that no token shows count as not checked."""
         self.fetch, self.memory, self.party = Fetcher(client), memory, party
         self.witnesses, self.quorum = witnesses, quorum
-        self.report = Report(strict=strict)
+        self.report = VerificationReport(strict=strict)
         self.checks: dict[str, LeafCheck] = {}
 
-    def run(self, logs: tuple[str, ...] = LOGS, tick: Tick = lambda _n: None) -> Report:
+    def run(self, logs: tuple[str, ...] = LOGS, tick: Tick = lambda _n: None) -> VerificationReport:
         told = None if self.memory.keys.keys() >= set(logs) else self.fetch.json("/.well-known/ledger")
         for log in logs:
             self._log(log, self._key(log, told), tick)

@@ -6,8 +6,8 @@ from datetime import date
 from typing import Any
 
 from app.access import policy
-from app.audit.case_rows import Case, case_row, plain
-from app.audit.cases_replay import Heard, Members, Replay
+from app.audit.case_rows import ReplayedCase, case_row, plain
+from app.audit.cases_replay import Members, Replay, ReplayedEntry
 from app.cases import charging, projection, showing
 from app.cases.stages import posting
 from app.errors import DomainError
@@ -18,7 +18,7 @@ from app.procedure.model import Procedure
 from app.procedure.state import CaseState
 
 
-def opened(replay: Replay, heard: Heard) -> None:
+def opened(replay: Replay, heard: ReplayedEntry) -> None:
     """case.opened: the procedure of the day, the right to open, the charge that fits; the first stage, posted at once."""
     members, summary = heard.members, heard.summary
     procedure = rulebook().procedures[members["procedure"]]
@@ -34,7 +34,7 @@ def opened(replay: Replay, heard: Heard) -> None:
     fits_phase(replay, heard)
     before = rules.open_first(empty(procedure, members, summary), members["stage"])
     move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1, members["party"])
-    replay.cases[members["case"]] = case = Case(case_row(members, summary, received, heard.entry))
+    replay.cases[members["case"]] = case = ReplayedCase(case_row(members, summary, received, heard.entry))
     first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
     due = projection.due_of(procedure, move.case, first, replay.calendar(heard))
     said = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
@@ -45,7 +45,7 @@ def opened(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, move)
 
 
-def fits_phase(replay: Replay, heard: Heard) -> None:
+def fits_phase(replay: Replay, heard: ReplayedEntry) -> None:
     """A charge of the other phase stands only with a reason on record."""
     summary, overridden = heard.summary, "phase_override" in heard.members.get("overrides", ())
     day = date.fromisoformat(summary["occurred_on"])
@@ -63,7 +63,7 @@ def empty(procedure: Procedure, members: Members, summary: Mapping[str, Any]) ->
     return CaseState(procedure.code, regime, summary["report_kind"], received, summary["agency_code"], ())
 
 
-def posted(replay: Replay, heard: Heard) -> None:
+def posted(replay: Replay, heard: ReplayedEntry) -> None:
     """stage.posted: whose turn it was, the round that was open, what follows from the outcome."""
     members, summary, case = heard.members, heard.summary, replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
@@ -90,7 +90,7 @@ def posted(replay: Replay, heard: Heard) -> None:
     replay.follow(heard, move, changes)
 
 
-def _identified(replay: Replay, heard: Heard, effective: Mapping[str, Any]) -> None:
+def _identified(replay: Replay, heard: ReplayedEntry, effective: Mapping[str, Any]) -> None:
     """Who the person is, and whose employee, is what the post says, and nothing else."""
     case = replay.case(heard)
     if heard.summary["agency_code"] != (posting.new_employer(case, effective) or case.row["agency_code"]):
@@ -98,7 +98,7 @@ def _identified(replay: Replay, heard: Heard, effective: Mapping[str, Any]) -> N
     same_person(replay, heard, posting.named(effective) if posting.identifies(case, effective) else None)
 
 
-def same_person(replay: Replay, heard: Heard, named: Mapping[str, Any] | None) -> None:
+def same_person(replay: Replay, heard: ReplayedEntry, named: Mapping[str, Any] | None) -> None:
     """`named`: whom the content names as the case's person; None: nobody."""
     person = heard.parts.get("subject")
     if names_person(heard.members) != (named is not None) or (person is not None and dict(person) != named):
@@ -109,7 +109,7 @@ def names_person(members: Members) -> bool:
     return any(part["name"] == "subject" for part in members["parts"])
 
 
-def running(replay: Replay, heard: Heard) -> None:
+def running(replay: Replay, heard: ReplayedEntry) -> None:
     """The round that is posted is the one that was open, since when it was open, and whose it was."""
     case = replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[heard.members["stage"]]

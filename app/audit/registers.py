@@ -20,7 +20,7 @@ from app.procedure.roles import Mandate
 from app.reference import calendar
 from app.reference.calendar import Revision, days_hash
 from app.verifier.leaves import PRODUCTION
-from app.verifier.report import NOT_CHECKED, Report
+from app.verifier.report import NOT_CHECKED, VerificationReport
 
 Facts = Mapping[str, Any]
 START = datetime.min.replace(tzinfo=UTC)
@@ -44,7 +44,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 class Registers:
     """The rows that follow from the entries seen so far."""
 
-    report: Report
+    report: VerificationReport
     rows: dict[str, Expected] = field(default_factory=lambda: {name: {} for name in KEYS})
     calendars: dict[str, str] = field(default_factory=dict)
     calendar: str | None = None
@@ -226,7 +226,7 @@ class Registers:
         row = self.rows["party"].get((party,))
         return str(row["kind"]) if row else None
 
-    def compare(self, report: Report, seen: Snapshot) -> None:
+    def compare(self, report: VerificationReport, seen: Snapshot) -> None:
         self.agreements.close()
         self._restored()
         table(report, seen, "change", ("id",), self.agreements.rows)
@@ -241,7 +241,7 @@ class Registers:
                 says = f"the log {log} was never so long"
                 self.report.find("standing", "NOT_REGISTERED", "log.restored", says, log=CASES, index=index)
 
-    def _holidays(self, report: Report, seen: Snapshot) -> None:
+    def _holidays(self, report: VerificationReport, seen: Snapshot) -> None:
         found: dict[str, list[dict[str, Any]]] = {}
         for row in seen.rows("SELECT * FROM holiday"):
             found.setdefault(row.version, []).append(row._asdict())

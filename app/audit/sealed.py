@@ -11,7 +11,7 @@ from app.ledger.parts import b64u, commitments, part_root
 from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.persons import forms, mentioned
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 Form = tuple[str, str, str]  # case, kind and plain value of a name or number
 MENTIONING = {"stage.posted", "stage.corrected"}
@@ -35,7 +35,7 @@ class Gone:
 class Sealed:
     """Opens parts as the entries come by, and remembers which person each case names."""
 
-    report: Report
+    report: VerificationReport
     vault: VaultKeys
     schemas: Mapping[tuple[str, int], Mapping[str, Any]]
     keys: dict[str, Any] = field(default_factory=dict)
@@ -53,7 +53,11 @@ class Sealed:
 
     @classmethod
     def begin(
-        cls, report: Report, seen: Snapshot, vault: VaultKeys, schemas: Mapping[tuple[str, int], Mapping[str, Any]]
+        cls,
+        report: VerificationReport,
+        seen: Snapshot,
+        vault: VaultKeys,
+        schemas: Mapping[tuple[str, int], Mapping[str, Any]],
     ) -> "Sealed":
         keys = {str(row.id): row for row in seen.stream("SELECT * FROM data_key")}
         report.begin("payloads")

@@ -15,7 +15,7 @@ from app.cases.bulk.keys import MOST, item_key
 from app.cases.sealing import unmasked
 from app.ledger.parts import unb64u
 from app.verifier.leaves import PRODUCTION, SIGNED_RULES
-from app.verifier.report import NOT_CHECKED, Report
+from app.verifier.report import NOT_CHECKED, VerificationReport
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
@@ -25,7 +25,7 @@ Parts = Mapping[str, Mapping[str, Any]]
 class Signatures:
     """Looks at every entry of a case that its leaf calls signed. One whose signature cannot be opened is counted, never passed over."""
 
-    report: Report
+    report: VerificationReport
     registers: Registers
     entries: SignedEntries = field(init=False)
     unchecked: int = 0

@@ -1,23 +1,23 @@
-"""One look, or one write, as it is being done: who, on which session, under which key; what every service of this room takes first."""
+"""What a read and a write need besides what they ask for: caller, session, key. Every service takes one of them first."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 
-from app.access.caller import Caller
+from app.access.caller import Caller, needs
 from app.access.signatures.signed import Signed
-from app.access.trail import Trail, recorded
+from app.access.trail import Trail, recorded_access
 from app.cases import locking, unsealed_texts
 from app.database.sessions import Session
 from app.errors import ValidationFailed
 from app.http.language import language
-from app.http.limits import IDENTITY, WRITE
+from app.http.limits import IDENTITY_BUCKET, WRITE_BUCKET
 from app.ledger.canonical import canonical
 from app.ledger.promise import Receipts
 from app.procedure.deadlines import Calendar
@@ -35,7 +35,7 @@ STEP_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadContext:
     """Everything a read needs besides what it asks for."""
 
     session: Session
@@ -48,7 +48,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class WriteContext:
     """Everything a write needs besides its body."""
 
     session: Session
@@ -63,16 +63,35 @@ class Act:
     signed: Signed | None
 
 
-async def _look(request: Request, response: Response, accept_language: LanguageHeader = None) -> AsyncIterator[Look]:
+def reads(scope: str, *, constant_steps: bool = False) -> Any:
+    """The context of a read, for a handler: no session without the scope.
+
+    Used as `read: Annotated[ReadContext, reads("cases:read")]`.
+    `constant_steps`: the answer comes at the next step of STEP_SECONDS, so that its time tells nothing.
+    """
+
+    async def context(
+        request: Request,
+        response: Response,
+        caller: Annotated[Caller, needs(scope)],
+        accept_language: LanguageHeader = None,
+    ) -> AsyncIterator[ReadContext]:
+        async with _in_steps() if constant_steps else nullcontext(), _reading(request, response, caller) as read:
+            yield replace(read, language=language(accept_language))
+
+    return Depends(context, scope="function")
+
+
+@asynccontextmanager
+async def _reading(request: Request, response: Response, caller: Caller) -> AsyncIterator[ReadContext]:
     """The record is written when the read session has ended: one connection at a time, and nothing shown unrecorded."""
     response.headers["Cache-Control"] = "no-store"
-    async with recorded(request) as trail, request.app.state.database.reading(request.state.caller.who) as session:
-        state = request.app.state
-        yield Look(
-            session, request.state.caller, trail, language(accept_language), response, state.vault, state.calendars
-        )
+    state = request.app.state
+    async with recorded_access(request) as trail, state.database.reading(caller.identity) as session:
+        yield ReadContext(session, caller, trail, language(None), response, state.vault, state.calendars)
 
 
+@asynccontextmanager
 async def _in_steps() -> AsyncIterator[None]:
     """How long an answer took says nothing of what was looked at and not shown: it comes at the next step. Named before what holds a
     connection, which is given back by then.
@@ -91,28 +110,64 @@ async def guesses_measured(request: Request) -> AsyncIterator[None]:
         yield
     except ValidationFailed as refused:
         if any(flaw.code == unsealed_texts.TOLD for flaw in refused.flaws):
-            await request.app.state.limits.charge(request.state.caller.client_id, IDENTITY)
+            await request.app.state.limits.charge(request.state.caller.client_id, IDENTITY_BUCKET)
         raise
 
 
-@asynccontextmanager
-async def _acting(request: Request, response: Response, key: UUID, if_match: str | None) -> AsyncIterator[Act]:
-    asked = canonical(await request.json())
-    async with acting(request, response, key, asked, if_match) as act:
-        yield act
+def writes(scope: str | None) -> Any:
+    """The context of a write, for a handler: no session without the scope. None: the service requires one itself.
+
+    Used as `write: Annotated[WriteContext, writes("cases:transfer")]`.
+    scope="function": the transaction ends before the response is sent, so a commit that fails is never a 201.
+    """
+
+    async def context(
+        request: Request,
+        response: Response,
+        _: Annotated[Caller, needs(scope)],
+        key: KeyHeader,
+        if_match: MatchHeader = None,
+    ) -> AsyncIterator[WriteContext]:
+        async with writing(request, response, key, canonical(await request.json()), if_match) as write:
+            yield write
+
+    return Depends(context, scope="function")
+
+
+def opens(scope: str) -> Any:
+    """As writes(), but of a case that does not exist yet: no If-Match. Charges each person before it takes a connection."""
+
+    async def context(
+        request: Request, response: Response, _: Annotated[Caller, needs(scope)], key: KeyHeader
+    ) -> AsyncIterator[WriteContext]:
+        await _charge_persons(request)
+        async with writing(request, response, key, canonical(await request.json()), None) as write:
+            yield write
+
+    return Depends(context, scope="function")
+
+
+async def _charge_persons(request: Request) -> None:
+    """Whoever opens cases looks identities up; several persons count as they would alone."""
+    sent: Any = await request.json()
+    several = sent.get("persons") if isinstance(sent, dict) else None
+    persons = len(several) if isinstance(several, list) else 1
+    limits, client = request.app.state.limits, request.state.caller.client_id
+    await limits.charge(client, IDENTITY_BUCKET, persons)
+    await limits.charge(client, WRITE_BUCKET, persons - 1)
 
 
 @asynccontextmanager
-async def acting(
+async def writing(
     request: Request, response: Response, key: UUID, asked: bytes, if_match: str | None
-) -> AsyncIterator[Act]:
+) -> AsyncIterator[WriteContext]:
     """One write in a transaction of its own. `asked`: what was asked for, so that a key is good for just this."""
     caller: Caller = request.state.caller
     state = request.app.state
     same = locking.Request(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
-    async with guesses_measured(request), state.database.writing(caller.who) as session:
-        yield Act(
+    async with guesses_measured(request), state.database.writing(caller.identity) as session:
+        yield WriteContext(
             session,
             caller,
             trail,
@@ -125,34 +180,3 @@ async def acting(
             signed,
         )
     state.after_commit()  # registered by main: wakes whoever waits for new facts
-
-
-async def _act(
-    request: Request, response: Response, key: KeyHeader, if_match: MatchHeader = None
-) -> AsyncIterator[Act]:
-    async with _acting(request, response, key, if_match) as act:
-        yield act
-
-
-async def _weigh(request: Request) -> None:
-    """Whoever opens cases looks identities up; several persons count as they would alone."""
-    sent: Any = await request.json()
-    several = sent.get("persons") if isinstance(sent, dict) else None
-    persons = len(several) if isinstance(several, list) else 1
-    limits, client = request.app.state.limits, request.state.caller.client_id
-    await limits.charge(client, IDENTITY, persons)
-    await limits.charge(client, WRITE, persons - 1)
-
-
-async def _opening(request: Request, response: Response, key: KeyHeader) -> AsyncIterator[Act]:
-    """As an act on a case, but no version of it is known yet: there is no If-Match. Each person counts, before a connection is held."""
-    await _weigh(request)
-    async with _acting(request, response, key, None) as act:
-        yield act
-
-
-# scope="function": the transaction ends before the response is sent, so a commit that fails is never a 201.
-InSteps = Annotated[None, Depends(_in_steps, scope="function")]
-Looking = Annotated[Look, Depends(_look, scope="function")]
-Writing = Annotated[Act, Depends(_act, scope="function")]
-Opening = Annotated[Act, Depends(_opening, scope="function")]

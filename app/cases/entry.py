@@ -10,19 +10,19 @@ from psycopg.types.json import Jsonb
 
 from app import clock
 from app.access.caller import Caller
-from app.access.policy import Standpoint
-from app.access.signatures.signed_requests import spend
-from app.access.trail import recording
+from app.access.policy import AccessFacts
+from app.access.signatures.signed_requests import consume_nonce
+from app.access.trail import trail_errors
 from app.cases import projection
 from app.cases.answers import written
 from app.cases.bodies import Body
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.locking import Locked, etag, lock_case
 from app.cases.refusals import SubjectErased
 from app.cases.schemas import Written
 from app.cases.sealing import EntryParts
 from app.cases.showing import owner_now
-from app.database.sessions import Together
+from app.database.sessions import StatementBatch
 from app.errors import CaseClosed, Flaw, NotFound, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.ledger.canonical import LeafTooLargeError, instant
@@ -47,17 +47,17 @@ class Step:
     acts: bool = True
 
 
-async def take(act: Act, case_id: UUID) -> Locked | Written:
+async def take(write: WriteContext, case_id: UUID) -> Locked | Written:
     """The case, locked; or the answer given before, where the key was used for just this."""
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    return locked if locked.replay is None else await replayed(act, locked.replay)
+    locked = await lock_case(write.session, write.vault, write.caller, case_id, write.request)
+    return locked if locked.replay is None else await replayed(write, locked.replay)
 
 
-def see(act: Act, locked: Locked, case_id: UUID) -> Any:
+def see(write: WriteContext, locked: Locked, case_id: UUID) -> Any:
     """The case, or 404: also for what the caller may not see."""
     if not locked.found:
         raise NotFound
-    act.trail.shows(case_id)
+    write.trail.shows(case_id)
     return locked.row
 
 
@@ -66,25 +66,25 @@ def require_not_closed(case: Any) -> None:
         raise CaseClosed
 
 
-class Writing:
+class CaseEntry:
     """One entry of a case being made by a caller: its parts, its rows, its answer."""
 
-    def __init__(self, act: Act, locked: Locked) -> None:
-        self.act, self.locked, self.case = act, locked, locked.row
+    def __init__(self, write: WriteContext, locked: Locked) -> None:
+        self.write, self.locked, self.case = write, locked, locked.row
         if SUBJECT not in locked.keys:
             raise SubjectErased
-        self.batch, self.entry_id = Together(), uuid4()
+        self.batch, self.entry_id = StatementBatch(), uuid4()
         self.at = max(clock.now(), self.case.updated_at)  # one instant: the day that decides is the entry's day
-        self.fingerprint = act.request.fingerprint(locked.keys[SUBJECT])
-        self.parts = EntryParts(self.batch, act, self.case.id, self.entry_id, locked.keys, locked.row.epoch)
+        self.fingerprint = write.request.fingerprint(locked.keys[SUBJECT])
+        self.parts = EntryParts(self.batch, write, self.case.id, self.entry_id, locked.keys, locked.row.epoch)
 
     def enter(self, step: Step) -> Appended:
-        step = replace(step, says={**step.says, **asked(self.act, self.fingerprint)})
+        step = replace(step, says={**step.says, **asked(self.write, self.fingerprint)})
         sig = self.parts.sign()
         return follow(
             self.batch,
-            self.act.caller,
-            self.act.calendar,
+            self.write.caller,
+            self.write.calendar,
             self.case,
             step,
             self.parts.done,
@@ -94,7 +94,7 @@ class Writing:
         )
 
     async def answer(self, entry: Appended) -> Written:
-        return await finish(self.act, self.batch, entry, self.fingerprint)
+        return await finish(self.write, self.batch, entry, self.fingerprint)
 
     async def reasoned(self, body: Body, step: Step) -> Written:
         """The whole of an act that posts nothing. Why, and the papers that show it, are sealed: they may name a person."""
@@ -104,7 +104,7 @@ class Writing:
 
 
 def follow(
-    batch: Together,
+    batch: StatementBatch,
     author: Caller,
     calendar: Calendar,
     case: Any,
@@ -140,7 +140,7 @@ def follow(
     return entry
 
 
-def append_fitting(batch: Together, **entry: Any) -> Appended:
+def append_fitting(batch: StatementBatch, **entry: Any) -> Appended:
     """An entry is 16 KiB at most: what is asked for concerns too many rounds at once."""
     try:
         return append(batch, **entry)
@@ -156,7 +156,7 @@ def since(case: Any) -> dict[tuple[str, int], str]:
 
 def owners(author: Caller, move: Move, case: Any) -> dict[str, str]:
     """Who fills the owner role of each opened stage today, in the case as the move leaves it."""
-    place = Standpoint(
+    place = AccessFacts(
         move.case.agency_code, tuple(rules.conditions(rulebook(), move.case)), case.opened_by, case.successors
     )
     stages = rulebook().procedures[move.case.procedure].stages
@@ -189,36 +189,36 @@ def _changes(author: Caller, case: Any, step: Step, entry: Appended) -> dict[str
     }
 
 
-def asked(act: Act, fingerprint: bytes) -> dict[str, Any]:
+def asked(write: WriteContext, fingerprint: bytes) -> dict[str, Any]:
     """What the leaf keeps of the request: its key, and a fingerprint that says nothing once the person is erased."""
-    return {"idempotency": {"key": str(act.request.key), "fingerprint": b64u(fingerprint)}}
+    return {"idempotency": {"key": str(write.request.key), "fingerprint": b64u(fingerprint)}}
 
 
-async def finish(act: Act, batch: Together, entry: Appended, fingerprint: bytes) -> Written:
+async def finish(write: WriteContext, batch: StatementBatch, entry: Appended, fingerprint: bytes) -> Written:
     """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
-    projection.keep_key(batch, act.request, fingerprint, entry)
-    spend(batch, act.signed)
-    act.trail.record(batch, 201)
-    with recording():
-        await batch.send(act.session)
-    return answer(act, entry.leaf)
+    projection.keep_key(batch, write.request, fingerprint, entry)
+    consume_nonce(batch, write.signed)
+    write.trail.record(batch, 201)
+    with trail_errors():
+        await batch.send(write.session)
+    return answer(write, entry.leaf)
 
 
-async def replayed(act: Act, leaf: bytes) -> Written:
-    act.response.headers["Idempotent-Replayed"] = "true"
-    found = answer(act, leaf)
-    act.trail.shows(found.id)
-    record = Together()
-    spend(record, act.signed)
-    act.trail.record(record, 201)
-    with recording():
-        await record.send(act.session)
+async def replayed(write: WriteContext, leaf: bytes) -> Written:
+    write.response.headers["Idempotent-Replayed"] = "true"
+    found = answer(write, leaf)
+    write.trail.shows(found.id)
+    record = StatementBatch()
+    consume_nonce(record, write.signed)
+    write.trail.record(record, 201)
+    with trail_errors():
+        await record.send(write.session)
     return found
 
 
-def answer(act: Act, leaf: bytes) -> Written:
-    found = written(leaf, act.receipts)
-    act.response.headers["ETag"] = etag(found.version)
-    act.response.headers["Location"] = f"/v1/cases/{found.id}"
-    act.response.headers["Cache-Control"] = "no-store"
+def answer(write: WriteContext, leaf: bytes) -> Written:
+    found = written(leaf, write.receipts)
+    write.response.headers["ETag"] = etag(found.version)
+    write.response.headers["Location"] = f"/v1/cases/{found.id}"
+    write.response.headers["Cache-Control"] = "no-store"
     return found

@@ -13,7 +13,7 @@ from app.database.sessions import Base
 NUMBERS = Sequence("case_number", metadata=Base.metadata)
 
 
-class Case(Base):
+class CaseRow(Base):
     """One ASN, one incident, one election."""
 
     __tablename__ = "cases"

@@ -14,7 +14,7 @@ from app import clock
 from app.cases.bodies import MODELS, AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, StageBody, String, Text
 from app.cases.models import PartSchema
 from app.cases.schemas import ProvinceCode, RegencyCode, Reporter
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import append
 from app.ledger.canonical import canonical
 from app.ledger.parts import Schema, b64u
@@ -54,7 +54,7 @@ class Outline(Body):
     laws: Codes
 
 
-class Standing(Body):
+class EmployerFacts(Body):
     """Where the case stands after the entry, as far as contents decide it."""
 
     agency_code: AgencyCode
@@ -74,7 +74,7 @@ class Moved(Body):
     first_agency_code: AgencyCode
 
 
-class Correction(Body):
+class CorrectionReason(Body):
     """Why a post was corrected."""
 
     correction_reason: Text
@@ -147,15 +147,15 @@ def texts() -> dict[str, dict[str, Any]]:
         "import_text.Import": _schema(WordsOfPosts),
     }
     found["import_content.Import"] = _joined(_schema(Account), _schema(Posts))
-    found["import_summary.Import"] = _joined(_schema(Standing), _schema(Outline), _schema(Moved), _schema(Posts))
+    found["import_summary.Import"] = _joined(_schema(EmployerFacts), _schema(Outline), _schema(Moved), _schema(Posts))
     for name, model in MODELS.items():
         summary = _only(model, _of_summary(model, words=False))
         found[f"content.{name}"] = _schema(model)
-        found[f"correction_content.{name}"] = _joined(_schema(model), _schema(Correction))
-        found[f"summary.{name}"] = _joined(summary, _schema(Standing))
+        found[f"correction_content.{name}"] = _joined(_schema(model), _schema(CorrectionReason))
+        found[f"summary.{name}"] = _joined(summary, _schema(EmployerFacts))
         if name in _first_models():
             found[f"opening_content.{name}"] = _joined(_schema(model), _schema(Account))
-            found[f"opening_summary.{name}"] = _joined(summary, _schema(Standing), _schema(Outline))
+            found[f"opening_summary.{name}"] = _joined(summary, _schema(EmployerFacts), _schema(Outline))
     return found
 
 
@@ -239,7 +239,7 @@ async def ensure(session: Session, *, by: str) -> None:
         schema = schemas()[name]
         if (name, schema.version) in known:
             continue
-        batch = Together()
+        batch = StatementBatch()
         facts = {**schema.ref(), "text": text}
         entry = append(batch, type_="schema.registered", party=by, received_at=clock.now(), facts=facts)
         batch.add(INSERT, name=name, version=schema.version, sha256=schema.sha256, entry_id=entry.id)

@@ -11,8 +11,8 @@ from sqlalchemy import bindparam, insert, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.cases.locking import Request
-from app.cases.models import Case, Idempotency, StageRow
-from app.database.sessions import Statement, Together
+from app.cases.models import CaseRow, Idempotency, StageRow
+from app.database.sessions import Statement, StatementBatch
 from app.ledger.append import Appended
 from app.procedure.deadlines import Calendar, Due, due
 from app.procedure.loading import rulebook
@@ -21,7 +21,7 @@ from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
 
 S = StageRow.__table__.c
-C = Case.__table__.c
+C = CaseRow.__table__.c
 OPENED = (
     "case_id",
     "stage",
@@ -90,10 +90,10 @@ CORRECT_STAGE = Statement(update(StageRow).where(*_this_round).values({c: bindpa
 RECORD_RECEIPT = Statement(update(StageRow).where(*_this_round).values(facts=bindparam("facts")))
 SKIP_STAGE = Statement(update(StageRow).where(*_this_round).values(status="skipped"))
 INSERT_STAGE_POSTED = Statement(insert(StageRow).values({c: bindparam(c) for c in dict.fromkeys((*OPENED, *POSTED))}))
-MOVE_CASE = Statement(update(Case).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in MOVED}))
+MOVE_CASE = Statement(update(CaseRow).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in MOVED}))
 KEPT = ("acted", "version", "head_hash", "updated_at", "last_entry_id")
-TOUCH_CASE = Statement(update(Case).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in KEPT}))
-INSERT_CASE = Statement(insert(Case).values({c.name: bindparam(c.name) for c in Case.__table__.columns}))
+TOUCH_CASE = Statement(update(CaseRow).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in KEPT}))
+INSERT_CASE = Statement(insert(CaseRow).values({c.name: bindparam(c.name) for c in CaseRow.__table__.columns}))
 KEEP_KEY = Statement(insert(Idempotency).values({c.name: bindparam(c.name) for c in Idempotency.__table__.columns}))
 
 
@@ -156,7 +156,7 @@ def open_codes(case: CaseState) -> list[str]:
     return [c for c in rulebook().procedures[case.procedure].stages if c in codes]
 
 
-def project_stages(batch: Together, case_id: UUID, move: Move, opened: list[Dated], entry: Appended) -> None:
+def project_stages(batch: StatementBatch, case_id: UUID, move: Move, opened: list[Dated], entry: Appended) -> None:
     for one in opened:
         batch.add(OPEN_STAGE, **opened_row(case_id, move.case, one, entry))
     for gone in move.dropped:
@@ -206,7 +206,7 @@ def posted_row(facts: dict[str, Any], outcome: str, party: str, seq: int, entry:
     }
 
 
-def keep_key(batch: Together, request: Request, fingerprint: bytes, entry: Appended) -> None:
+def keep_key(batch: StatementBatch, request: Request, fingerprint: bytes, entry: Appended) -> None:
     batch.add(KEEP_KEY, client_id=request.client, key=request.key, fingerprint=fingerprint, entry_id=entry.id)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.part_schemas import schemas
-from app.database.sessions import Together
+from app.database.sessions import StatementBatch
 from app.ledger import origin
 from app.ledger.origin import CASES
 from app.ledger.parts import b64u, unb64u
@@ -22,8 +22,8 @@ from app.vault.seal import KEY_OF, SIGNATURE, OpenKey, index_forms, index_person
 class EntryParts:
     """Collects what the leaf says of each part; the ciphertexts go into the batch."""
 
-    batch: Together
-    act: Act
+    batch: StatementBatch
+    write: WriteContext
     case_id: UUID
     entry_id: UUID
     keys: dict[str, OpenKey]
@@ -39,7 +39,7 @@ class EntryParts:
             "log": origin.of(CASES),
             "id": str(self.entry_id),
             "case": str(self.case_id),
-            "party": self.act.caller.party,
+            "party": self.write.caller.party,
         }
         self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
 
@@ -54,12 +54,12 @@ class EntryParts:
 
         The body that was signed names persons, and is sealed with their keys; base and signature are not.
         """
-        signed = self.act.signed
+        signed = self.write.signed
         if signed is None:
             return None
         signed.require_in_time()
         if SIGNATURE not in self.keys:
-            self.keys[SIGNATURE] = new_key(self.batch, self.act.vault, self.epoch, self.case_id, SIGNATURE)
+            self.keys[SIGNATURE] = new_key(self.batch, self.write.vault, self.epoch, self.case_id, SIGNATURE)
         self.seal("signature", None, {"base": signed.base, "signature": b64u(signed.signature)})
         if signed.body:
             self._seal_request(signed.body)
@@ -76,12 +76,12 @@ class EntryParts:
     def mention(self, body: Mapping[str, Any]) -> None:
         """A name that a post gives and that makes nobody the case's person: no later text may hold it either."""
         found = mentioned(body)
-        index_forms(self.batch, self.act.vault, self.epoch, self.case_id, self.entry_id, found)
+        index_forms(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, found)
 
     def name(self, person: Mapping[str, str | None]) -> None:
         """Who it is: sealed, and findable."""
         self.seal("subject", None, person)
-        index_person(self.batch, self.act.vault, self.epoch, self.case_id, self.entry_id, person)
+        index_person(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, person)
 
 
 def _mixed(one: bytes, other: bytes) -> bytes:

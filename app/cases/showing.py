@@ -6,7 +6,7 @@ from typing import Any
 
 from app.access import policy
 from app.access.caller import Caller
-from app.access.policy import Standpoint
+from app.access.policy import AccessFacts
 from app.cases.due_schemas import NextStep
 from app.cases.schemas import CaseHeader, CaseView, IncidentView, ReportView, StageLine, SubjectView
 from app.procedure.loading import rulebook
@@ -14,16 +14,16 @@ from app.procedure.model import Stage
 from app.procedure.views import FULL, view_of
 
 
-def standpoint(case: Any) -> Standpoint:
-    return Standpoint(case.agency_code, tuple(case.conditions), case.opened_by, case.successors)
+def access_facts(case: Any) -> AccessFacts:
+    return AccessFacts(case.agency_code, tuple(case.conditions), case.opened_by, case.successors)
 
 
-def owner_now(caller: Caller, stage: Stage, case: Standpoint) -> str:
+def owner_now(caller: Caller, stage: Stage, case: AccessFacts) -> str:
     """Who fills the owner role today: after a succession, the successor."""
     return stage.owner if stage.owner == "ppk" else policy.holder(caller, stage.owner, case) or stage.owner
 
 
-def recorder_now(caller: Caller, stage: Stage, case: Standpoint) -> str | None:
+def recorder_now(caller: Caller, stage: Stage, case: AccessFacts) -> str | None:
     if stage.recorder is None:
         return None
     return policy.holder(caller, stage.recorder, case) or stage.recorder
@@ -34,7 +34,7 @@ def lines(caller: Caller, case: Any) -> list[StageLine]:
     known: dict[str, list[Mapping[str, Any]]] = {}
     for row in case.stages:
         known.setdefault(row["stage"], []).append(row)
-    seen, place = [], standpoint(case)
+    seen, place = [], access_facts(case)
     for stage in rulebook().procedures[case.procedure].stages.values():
         if stage.code in known:
             seen += [_line(caller, stage, place, row) for row in known[stage.code]]
@@ -48,7 +48,7 @@ def _unopened(*, closed: bool) -> dict[str, Any]:
     return {**empty, "round": 1, "status": "skipped" if closed else "waiting"}
 
 
-def _line(caller: Caller, stage: Stage, place: Standpoint, row: Mapping[str, Any]) -> StageLine:
+def _line(caller: Caller, stage: Stage, place: AccessFacts, row: Mapping[str, Any]) -> StageLine:
     return StageLine(
         stage=stage.code,
         round=row["round"],
@@ -127,7 +127,7 @@ def whole(caller: Caller, case: Any, sealed: Mapping[str, Any], steps: Sequence[
 
 def may_read(caller: Caller, case: Any) -> list[str]:
     """Which sealed parts of a case the caller may read: they are selected by this list, not filtered after."""
-    place, parts = standpoint(case), []
+    place, parts = access_facts(case), []
     if policy.identifies(caller, place, parts_in(caller, case)):
         parts.append("subject")
     if policy.reads_reporter(caller, place):
@@ -144,7 +144,7 @@ def first_stage(case: Any) -> str:
 
 def parts_in(caller: Caller, case: Any) -> set[str | None]:
     """Who own, owned or record for a posted or open stage of the case."""
-    place, found = standpoint(case), set[str | None]()
+    place, found = access_facts(case), set[str | None]()
     for row in case.stages:
         if row["status"] == "skipped":
             continue

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.access.caller import Caller
-from app.access.policy import sight
+from app.access.policy import case_scope
 
 # `c` is the row of cases. What it decides is access.policy.sight; here it is only said in SQL.
 VISIBLE = "(CAST(:sees_all AS boolean) OR :acted = ANY(c.acted) OR (c.reached_ppk AND c.agency_code = :employer))"
@@ -13,5 +13,5 @@ STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage
 
 def seen_by(caller: Caller) -> dict[str, Any]:
     """The parameters of VISIBLE."""
-    found = sight(caller)
+    found = case_scope(caller)
     return {"sees_all": found.all, "acted": found.acted, "employer": found.employer}

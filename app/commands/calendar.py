@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.admin.bodies import CalendarRevision
 from app.commands.client import As, Url, show_change
 from app.commands.credentials import NeverRegisteredError
-from app.commands.desk import desk_of
+from app.commands.operator_client import operator_client
 
 app = typer.Typer(no_args_is_help=True, help="The calendar of working days.")
 
@@ -37,6 +37,6 @@ def revise(
         raise SystemExit(f"{file} cannot be read as a decree: {error}") from None
     typer.echo(f"{decree.version} adds {len(decree.add)} days and takes {len(decree.remove)} away.")
     try:
-        show_change(desk_of(as_, url).post("/v1/admin/calendars", decree.model_dump(mode="json"), uuid4()))
+        show_change(operator_client(as_, url).post("/v1/admin/calendars", decree.model_dump(mode="json"), uuid4()))
     except NeverRegisteredError as error:
         raise SystemExit(str(error)) from None

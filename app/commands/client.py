@@ -11,7 +11,7 @@ import typer
 from app.admin.requests import change_hash
 from app.commands.credentials import (
     FRESH,
-    Client,
+    OAuthClient,
     consent_of,
     free_if_never_registered,
     jwk_body,
@@ -19,7 +19,7 @@ from app.commands.credentials import (
     registration_key,
     write_config,
 )
-from app.commands.desk import desk_of
+from app.commands.operator_client import operator_client
 from app.ledger.terminal import printable
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
@@ -52,7 +52,7 @@ def anchor(
 ) -> None:
     """Put the fingerprint of a party's first signing key on record. In force once another operator approves; in the sandbox at once."""
     once = uuid5(NAMESPACE_URL, f"urn:sbt:anchor:{party}:{key}")
-    show_change(desk_of(as_, url).post(f"/v1/admin/parties/{party}/anchors", {"key": key}, once))
+    show_change(operator_client(as_, url).post(f"/v1/admin/parties/{party}/anchors", {"key": key}, once))
 
 
 @app.command()
@@ -76,21 +76,21 @@ def create(
     """Make keys, register the client, and write the configuration it needs. In force once another operator approves; in the sandbox at once.
     Where no answer came the same command goes on with the same keys.
     """
-    desk = desk_of(as_, url)
-    kinds = {row["code"]: row["kind"] for row in desk.get("/v1/admin/parties")["data"]}
+    operator = operator_client(as_, url)
+    kinds = {row["code"]: row["kind"] for row in operator.get("/v1/admin/parties")["data"]}
     if party not in kinds:
         raise SystemExit(f"There is no party {party}; there are {', '.join(sorted(kinds))}.")
     wanted = scopes.split() if scopes else scopes_of(rulebook(), kinds[party])
     asked = {"party": party, "scopes": wanted, "client_id": client_id}
-    public = make_keys(out, {"create": asked, "as": desk.name, "url": desk.url})
+    public = make_keys(out, {"create": asked, "as": operator.name, "url": operator.url})
     once = registration_key(public["auth"])
     name = client_id or f"{party}-{once.hex[:6]}".replace("_", "-")
     keys = [{"purpose": purpose, "jwk": jwk_body(key)} for purpose, key in public.items()]
-    config = desk.config_for(party, name, wanted, {purpose: key["kid"] for purpose, key in public.items()})
+    config = operator.config_for(party, name, wanted, {purpose: key["kid"] for purpose, key in public.items()})
     body = {"client_id": name, "party": party, "scopes": wanted, "keys": keys}
     consent = consent_of(consent_by or out, name, [key["kid"] for key in public.values()])
     with free_if_never_registered(out):
-        done = desk.post("/v1/admin/clients", body | {"consent": consent}, once)
+        done = operator.post("/v1/admin/clients", body | {"consent": consent}, once)
     show_change(done)
     write_config(out, config)
     typer.echo(f"{name} of {party}: keys and client.json are in {out}.")
@@ -106,17 +106,17 @@ def rotate(
     url: Url = None,
 ) -> None:
     """New keys for a client; the older ones end after the overlap, so that nothing stops in between."""
-    old, desk = Client.load(folder), desk_of(as_, url)
+    old, operator = OAuthClient.load(folder), operator_client(as_, url)
     asked = {"client_id": old.config.client_id, "replaces": old.config.kids, "overlap_days": overlap_days}
-    public = make_keys(out, {"rotate": asked, "as": desk.name, "url": desk.url})
+    public = make_keys(out, {"rotate": asked, "as": operator.name, "url": operator.url})
     kids = {purpose: key["kid"] for purpose, key in public.items()}
-    config = desk.config_for(old.config.party, old.config.client_id, old.config.scopes, kids)
+    config = operator.config_for(old.config.party, old.config.client_id, old.config.scopes, kids)
     for n, (purpose, key) in enumerate(public.items()):
         body: dict[str, Any] = {"client_id": old.config.client_id, "purpose": purpose, "jwk": jwk_body(key)}
         replaced = {"replaces": old.config.kids[purpose], "overlap_days": overlap_days}
         body |= {**replaced, "consent": consent_of(folder, old.config.client_id, [key["kid"]])}
         with nullcontext() if n else free_if_never_registered(out):
-            show_change(desk.post("/v1/admin/keys", body, registration_key(key)))
+            show_change(operator.post("/v1/admin/keys", body, registration_key(key)))
     write_config(out, config)
     typer.echo(f"New keys are in {out}; the older ones end {overlap_days} days after these were asked for.")
 
@@ -129,19 +129,19 @@ def approve(
     url: Url = None,
 ) -> None:
     """Put a change in force that another operator proposed."""
-    desk = desk_of(as_, url)
-    shown = desk.get(f"/v1/admin/changes/{change}")
+    operator = operator_client(as_, url)
+    shown = operator.get(f"/v1/admin/changes/{change}")
     typer.echo(json.dumps({name: shown[name] for name in ("kind", "facts")}, indent=1))
     body = {
         "sha256": change_hash(shown["kind"], shown["facts"])
     }  # of what stands above: another change is not approved by it
-    show_change(desk.post(f"/v1/admin/changes/{change}/approvals", body, uuid4()))
+    show_change(operator.post(f"/v1/admin/changes/{change}/approvals", body, uuid4()))
 
 
 @app.command()
 def waiting(*, as_: As = None, url: Url = None) -> None:
     """The changes that wait for another operator."""
-    for row in desk_of(as_, url).get("/v1/admin/changes?status=pending")["data"]:
+    for row in operator_client(as_, url).get("/v1/admin/changes?status=pending")["data"]:
         typer.echo(printable(f"{row['id']}  {row['kind']}  proposed by {row['proposed_by']}"))
 
 

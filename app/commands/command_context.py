@@ -7,7 +7,7 @@ from datetime import timedelta
 from app import clock
 from app.access.registers.register_cache import ahead
 from app.database import connect
-from app.database.connect import Reached
+from app.database.connect import ConnectedDatabase
 from app.database.key_files import KeyFolderError
 from app.database.sessions import Database
 from app.ledger import origin
@@ -18,9 +18,9 @@ OPERATOR = "operator"
 
 
 @contextmanager
-def reached() -> Iterator[tuple[Settings, Reached]]:
+def reached() -> Iterator[tuple[Settings, ConnectedDatabase]]:
     settings = Settings()
-    origin.be(settings.log_origin)
+    origin.set_origin(settings.log_origin)
     with connect.database(settings) as found:
         yield settings, found
 

@@ -43,14 +43,14 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class OAuthClient:
     """A client by its folder, on its own connections."""
 
     folder: Path
     config: Config
 
     @classmethod
-    def load(cls, folder: Path) -> "Client":
+    def load(cls, folder: Path) -> "OAuthClient":
         try:
             said = json.loads((folder / CONFIG).read_text())
         except FileNotFoundError:

@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="The keys of this ledger, in SBT_KE
 def init() -> None:
     """Make the keys of a new ledger: tokens, log, receipts, vault. Those that are there stay."""
     settings = Settings()
-    origin.be(settings.log_origin)
+    origin.set_origin(settings.log_origin)
     token_keys.load(settings.keys / "token")
     VaultKeys(settings.keys, make=True).make_epoch(1)
     receipts = Receipts(settings.keys, make=True)

@@ -11,7 +11,7 @@ from app import clock
 from app.commands.command_context import OPERATOR, opened, reached
 from app.database import roles
 from app.database.key_files import KeyFolderError
-from app.database.sessions import SERVICE, Together
+from app.database.sessions import SERVICE, StatementBatch
 from app.ledger.append import append
 from app.ledger.origin import LOGS
 from app.ledger.sequencer import LOCK
@@ -123,7 +123,7 @@ async def _on_record(url: str, lost: list[Loss]) -> None:
     """That entries were brought back is a fact itself."""
     async with opened(url) as database, database.writing(SERVICE) as session:
         for loss in lost:
-            batch = Together()
+            batch = StatementBatch()
             facts = {"log": loss.log, "from": loss.size, "to": loss.signed}
             append(batch, type_="log.restored", party=OPERATOR, received_at=clock.now(), facts=facts)
             await batch.send(session)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.access.registers.register_cache import Standing
+from app.access.registers.register_cache import RegisterCache
 from app.cases.deadlines.watcher import system
 from app.cases.ending import succession
 from app.cases.ending.succession import HandedOver, NotPassingError
@@ -47,7 +47,7 @@ def transfer(
 
 async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> list[HandedOver]:
     async with opened(url) as database:
-        author = system(await Standing(database, sandbox=Settings().sandbox).current())
+        author = system(await RegisterCache(database, sandbox=Settings().sandbox).current())
         succession.require_passing(role, author)
         async with database.reading(SERVICE) as session:
             calendars, count = await calendar.load(session), await succession.waiting(session, role)

@@ -14,7 +14,7 @@ from app.access.tokens import jwks
 from app.admin import recovering
 from app.admin.recovering import NotRecoveredError
 from app.commands.command_context import OPERATOR, opened, reached
-from app.commands.credentials import Client, Config, make_keys, write_config
+from app.commands.credentials import Config, OAuthClient, make_keys, write_config
 from app.database.sessions import SERVICE
 from app.settings import Settings
 
@@ -40,7 +40,7 @@ def operators(
     operators are left to act: everybody reads the entry, and `sbt verify` checks its signatures.
     """
     settings = Settings()
-    signing = [jwks.read_pem(Client.load(folder).key("sign").read_bytes()) for folder in founders]
+    signing = [jwks.read_pem(OAuthClient.load(folder).key("sign").read_bytes()) for folder in founders]
     with reached() as (_, found):
 
         async def work() -> list[str]:

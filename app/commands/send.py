@@ -7,8 +7,8 @@ from typing import Annotated
 import httpx
 import typer
 
-from app.commands.credentials import CONFIG, Client
-from app.commands.desk import sandbox_token
+from app.commands.credentials import CONFIG, OAuthClient
+from app.commands.operator_client import sandbox_token
 from app.ledger.terminal import printable, printable_lines
 
 FIRST_ERROR = 400
@@ -29,7 +29,7 @@ def send(
     headers |= {"If-Match": if_match} if if_match else {}
     headers |= {"X-Purpose": purpose} if purpose else {}
     try:
-        answer = Client.load(as_).send(method.upper(), path, body, headers)
+        answer = OAuthClient.load(as_).send(method.upper(), path, body, headers)
     except httpx.TransportError as error:
         raise SystemExit(f"No answer: {printable(str(error))}") from None
     etag = f" ETag {answer.headers['etag']}" if "etag" in answer.headers else ""
@@ -46,6 +46,6 @@ def token(
     """A token on standard output: by the keys in a client's folder, or for a party of the sandbox."""
     folder = Path(who)
     if (folder / CONFIG).exists():
-        typer.echo(Client.load(folder).token(scope))
+        typer.echo(OAuthClient.load(folder).token(scope))
     else:
         typer.echo(sandbox_token(who, scope))

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import typer
 
 from app.commands.client import As, Url, show_change
-from app.commands.desk import desk_of
+from app.commands.operator_client import operator_client
 
 app = typer.Typer(no_args_is_help=True, help="The persons of cases.")
 
@@ -37,4 +37,4 @@ def erase(
     digest = hashlib.sha256(document.read_bytes()).hexdigest()
     body = {"case_id": str(case), "person": person, "authority": authority, "document": digest}
     once = uuid5(NAMESPACE_URL, f"urn:sbt:erasure:{case}:{person}:{authority}:{digest}")
-    show_change(desk_of(as_, url).post("/v1/admin/erasures", body, once))
+    show_change(operator_client(as_, url).post("/v1/admin/erasures", body, once))

@@ -30,7 +30,7 @@ from app.ledger.terminal import printable
 from app.ledger.witnesses import Policy, read_policy
 from app.settings import Settings
 from app.verifier import bundle as bundles
-from app.verifier.report import COULD_NOT, NOT_CHECKED, Report, lines
+from app.verifier.report import COULD_NOT, NOT_CHECKED, VerificationReport, lines
 
 SETTLED = 0.5
 Vkeys = Annotated[
@@ -89,13 +89,13 @@ def _verify(
     party: str | None,
     *,
     strict: bool,
-) -> Report:
+) -> VerificationReport:
     """By whichever way was asked for."""
     if bundle is not None:
         keys = [*memory.keys.values(), *policy.keys]
         return bundles.check(bundle.read_bytes(), keys, policy.quorum or None)
     settings = Settings()
-    origin.be(settings.log_origin)
+    origin.set_origin(settings.log_origin)
     if url is not None:
         return _outside(url, memory, policy, token, party, strict=strict)
     assert db is not None
@@ -112,13 +112,15 @@ def _policy(told: list[str], quorum: int | None) -> Policy:
     return Policy(keys, quorum or (settings.witness_quorum if keys else 0))
 
 
-def _outside(url: str, memory: Memory, policy: Policy, token: str | None, party: str | None, *, strict: bool) -> Report:
+def _outside(
+    url: str, memory: Memory, policy: Policy, token: str | None, party: str | None, *, strict: bool
+) -> VerificationReport:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as client, _bar("entries", None) as advance:
         return Outside(client, memory, policy.keys, policy.quorum, party, strict=strict).run(tick=advance)
 
 
-def _inside(db: str, memory: Memory, policy: Policy, settings: Settings, party: str | None) -> Report:
+def _inside(db: str, memory: Memory, policy: Policy, settings: Settings, party: str | None) -> VerificationReport:
     with connect.database(settings) as found:
         url = found.reader if db == "local" else db
         trust, doubt = _trust(memory, policy, settings, url)

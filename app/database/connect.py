@@ -11,7 +11,7 @@ from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ConnectedDatabase:
     """Where each role connects; `reader`: a role that may look at every table."""
 
     urls: Urls
@@ -19,11 +19,11 @@ class Reached:
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[Reached]:
+def database(settings: Settings) -> Iterator[ConnectedDatabase]:
     if settings.database_url is not None:
         told = [settings.owner_database_url, settings.database_url, settings.worker_database_url]
         owner, app, worker = (url.get_secret_value() if url else "" for url in told)
-        yield Reached(Urls(owner, app, worker), owner or app)  # who owns the tables sees every grant on them
+        yield ConnectedDatabase(Urls(owner, app, worker), owner or app)  # who owns the tables sees every grant on them
         return
     var = settings.data_dir.resolve()
     if not (var / "pg.password").exists():
@@ -38,6 +38,8 @@ def database(settings: Settings) -> Iterator[Reached]:
         raise SystemExit(str(error)) from None
 
 
-def _of(var: Path, socket: Path) -> Reached:
+def _of(var: Path, socket: Path) -> ConnectedDatabase:
     urls = roles.embedded_urls(var, socket)
-    return Reached(urls, embedded.url(socket, embedded.SUPERUSER, (var / "pg.password").read_text(), roles.DATABASE))
+    return ConnectedDatabase(
+        urls, embedded.url(socket, embedded.SUPERUSER, (var / "pg.password").read_text(), roles.DATABASE)
+    )

@@ -32,17 +32,17 @@ QUARANTINED = "SBT01"  # raised by the trigger on entry
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Identity:
     """As whom a transaction sees rows. PostgreSQL's policies ask it, beside and independently of the decision in code."""
 
     party: str
     purpose: str = ""
 
 
-NOBODY = Who("")  # what is public: no row of a case
-SERVICE = Who("@service")  # the watcher, the operator's commands, the verifier: every row; never for a caller
+ANONYMOUS = Identity("")  # what is public: no row of a case
+SERVICE = Identity("@service")  # the watcher, the operator's commands, the verifier: every row; never for a caller
 # For this transaction alone (true): behind a pooler the next one may be somebody else's.
-BE = "SELECT ask_as($1, $2, $3) IS NULL AS asked"
+ACT_AS = "SELECT ask_as($1, $2, $3) IS NULL AS asked"
 
 
 class Base(DeclarativeBase):
@@ -88,15 +88,15 @@ class Session:
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
 
-    async def be(self, who: Who) -> None:
+    async def act_as(self, identity: Identity) -> None:
         """The first statement of a transaction."""
-        await self.execute(BE, [who.party, who.purpose, clock.today()])
+        await self.execute(ACT_AS, [identity.party, identity.purpose, clock.today()])
 
     async def run(self, statement: Statement, **values: Any) -> list[Any]:
         """The rows, their members named by the columns."""
         return await self.execute(statement.sql, statement.values(values))
 
-    async def one_by_one(self, *asked: tuple[Statement, Mapping[str, Any]]) -> list[list[Any]]:
+    async def run_each(self, *asked: tuple[Statement, Mapping[str, Any]]) -> list[list[Any]]:
         """The rows of each. One round trip, and a snapshot for each statement: a later one sees what an earlier one has waited for."""
         async with self._connection.pipeline():
             cursors = [self._connection.cursor() for _ in asked]
@@ -128,7 +128,7 @@ async def _rows(cursor: AsyncCursor[Any]) -> list[Any]:
     return await cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
 
 
-class Together:
+class StatementBatch:
     """Several inserts and updates sent as one statement: round trips, not rows, decide how many posts fit a second."""
 
     def __init__(self) -> None:
@@ -176,29 +176,29 @@ class Database:
         await self.readers.close()
 
     @asynccontextmanager
-    async def writing(self, who: Who) -> AsyncIterator[Session]:
+    async def writing(self, identity: Identity) -> AsyncIterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         try:
-            async with taken(self.writers) as connection, _as(connection, who) as session:
+            async with taken(self.writers) as connection, _as(connection, identity) as session:
                 yield session
         except (Error, PoolTimeout) as error:
             raise self._answerable(error) from error
 
     @asynccontextmanager
-    async def reading(self, who: Who = NOBODY) -> AsyncIterator[Session]:
+    async def reading(self, identity: Identity = ANONYMOUS) -> AsyncIterator[Session]:
         """One read-only transaction. Of nobody each statement is one: what is public is no row of a case."""
         try:
             async with taken(self.readers) as connection:
-                if who == NOBODY:
+                if identity == ANONYMOUS:
                     yield Session(connection)
                     return
-                async with _as(connection, who, BEGIN_READING) as session:
+                async with _as(connection, identity, BEGIN_READING) as session:
                     yield session
         except (Error, PoolTimeout) as error:
             raise self._answerable(error) from error
 
     @asynccontextmanager
-    async def recording(self) -> AsyncIterator[Session]:
+    async def autocommit(self) -> AsyncIterator[Session]:
         """Each statement is a transaction of its own, in one round trip: for rows that no policy guards, and for locks."""
         try:
             async with taken(self.writers) as connection:
@@ -222,25 +222,25 @@ class Database:
         return _answerable(error)
 
     @asynccontextmanager
-    async def noting(self, who: Who) -> AsyncIterator[Session]:
+    async def pipelined(self, identity: Identity) -> AsyncIterator[Session]:
         """What is sent in the block is one transaction in one round trip; it is known to be there when the block has ended."""
         try:
             async with taken(self.writers) as connection, connection.pipeline():
                 session = Session(connection)
-                await session.be(who)
+                await session.act_as(identity)
                 yield session
         except (Error, PoolTimeout) as error:
             raise self._answerable(error) from error
 
 
 @asynccontextmanager
-async def _as(connection: AsyncConnection[Any], who: Who, begin: bytes = b"BEGIN") -> AsyncIterator[Session]:
+async def _as(connection: AsyncConnection[Any], identity: Identity, begin: bytes = b"BEGIN") -> AsyncIterator[Session]:
     """One transaction; BEGIN and who it is go in one round trip, which psycopg's own transaction() does not do."""
     session = Session(connection)
     try:
         async with connection.pipeline():
             await connection.execute(begin)
-            await session.be(who)
+            await session.act_as(identity)
         yield session
     except BaseException:
         if not connection.broken:
@@ -250,14 +250,14 @@ async def _as(connection: AsyncConnection[Any], who: Who, begin: bytes = b"BEGIN
 
 
 # What another request did between our look and our write, by the constraint that noticed it.
-MEANWHILE: dict[str, type[DomainError]] = {
+CONCURRENT: dict[str, type[DomainError]] = {
     "idempotency_pkey": RequestInProgress,  # a twin committed: the next try is a replay
     "used_once_pkey": SignatureInvalid,  # its nonce was used before: what was captured does not pass again
     "data_key_epoch_fkey": Overloaded,  # a key epoch ended: the next try takes the new one
     "blind_index_epoch_fkey": Overloaded,
     "cases_number_key": Overloaded,  # the sequence was set back: the next number may be free; `sbt verify --db` names it
 }
-TOO_SLOW = (
+RETRYABLE = (
     PoolTimeout,
     pg.LockNotAvailable,
     pg.QueryCanceled,
@@ -274,15 +274,15 @@ NO_ROOM = "53"  # class 53 of PostgreSQL's codes: its disk, memory or connection
 
 def _answerable(error: Error | PoolTimeout) -> Exception:
     """What a caller may simply try again is said so; anything else stays what it is."""
-    if isinstance(error, pg.IntegrityError) and error.diag.constraint_name in MEANWHILE:
-        return MEANWHILE[error.diag.constraint_name]()
+    if isinstance(error, pg.IntegrityError) and error.diag.constraint_name in CONCURRENT:
+        return CONCURRENT[error.diag.constraint_name]()
     if getattr(error, "sqlstate", None) == QUARANTINED:
         return LedgerQuarantined()
     if (getattr(error, "sqlstate", None) or "").startswith(NO_ROOM):
         return Overloaded()
     if isinstance(error, OperationalError) and error.sqlstate is None:
         return Overloaded()  # no answer from the database: it restarts, or the line is down
-    return Overloaded() if isinstance(error, TOO_SLOW) else error
+    return Overloaded() if isinstance(error, RETRYABLE) else error
 
 
 async def _reading(request: Request) -> AsyncIterator[Session]:
@@ -290,4 +290,4 @@ async def _reading(request: Request) -> AsyncIterator[Session]:
         yield session
 
 
-ReadSession = Annotated[Session, Depends(_reading, scope="function")]
+PublicSession = Annotated[Session, Depends(_reading, scope="function")]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from app.cases.context import Look
+from app.cases.context import ReadContext
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.ledger import published
@@ -65,15 +65,15 @@ class EventList(BaseModel):
     page: EventPage
 
 
-async def events(look: Look, after: int, limit: int) -> EventList:
+async def events(read: ReadContext, after: int, limit: int) -> EventList:
     """Only what a signed checkpoint covers: an event can be proven when it is told."""
-    async with look.session.snapshot():
-        signed = await published.newest(look.session, CASES)
+    async with read.session.snapshot():
+        signed = await published.newest(read.session, CASES)
         size = signed.checkpoint.size if signed else 0
-        values = {"after": after, "size": size, "limit": limit + 1, "party": look.caller.party}
-        rows = await look.session.run(EVENTS, **values, **seen_by(look.caller))
+        values = {"after": after, "size": size, "limit": limit + 1, "party": read.caller.party}
+        rows = await read.session.run(EVENTS, **values, **seen_by(read.caller))
     shown = [_event(row) for row in rows[:limit]]
-    look.trail.shows(*dict.fromkeys(event.case for event in shown if event.case is not None))
+    read.trail.shows(*dict.fromkeys(event.case for event in shown if event.case is not None))
     more = len(rows) > limit
     return EventList(
         data=shown, page=EventPage(has_more=more, next_after=shown[-1].index if more else max(after, size - 1))

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.access.caller import Caller, needs
-from app.cases.context import Looking
+from app.cases.context import ReadContext, reads
 from app.errors import AccessNotRecorded, InsufficientScope, ValidationFailed
 from app.feed import events
 from app.feed.events import EventList
@@ -24,7 +23,7 @@ After = Annotated[int, Query(ge=-1, lt=2**63, description="`next_after` of the l
     responses=problems(InsufficientScope, ValidationFailed, AccessNotRecorded),
 )
 async def read_events(
-    _: Annotated[Caller, needs("events:read")], look: Looking, after: After = -1, limit: Limit = DEFAULT_LIMIT
+    read: Annotated[ReadContext, reads("events:read")], after: After = -1, limit: Limit = DEFAULT_LIMIT
 ) -> EventList:
     """What happened since: every entry of the cases your party sees, and of its own clients, keys and mandates, in the order of the log."""
-    return await events.events(look, after, limit)
+    return await events.events(read, after, limit)

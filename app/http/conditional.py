@@ -7,14 +7,14 @@ from fastapi import Request, Response
 CACHE = "public, max-age=300"
 
 
-class Published:
+class PublicDocument:
     """JSON that is made once, with the ETag of its bytes."""
 
     def __init__(self, body: bytes) -> None:
         self.body, self.tag = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def cached(request: Request, published: Published) -> Response:
+def cached(request: Request, published: PublicDocument) -> Response:
     """The bytes with their ETag, or 304 when the caller has them."""
     headers = {"ETag": published.tag, "Cache-Control": CACHE}
     known = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]

@@ -36,7 +36,12 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        refusal = too_large(scope) or ambiguous(scope) or self._too_many(scope) or scope["app"].state.limits.told(scope)
+        refusal = (
+            too_large(scope)
+            or ambiguous(scope)
+            or self._too_many(scope)
+            or scope["app"].state.limits.remembered_refusal(scope)
+        )
         if refusal is not None:
             await self.answer(scope, refusal)(scope, receive, send)
             return

@@ -3,6 +3,6 @@
 import logging
 
 
-def tell(log: logging.Logger, what: str, error: Exception) -> None:
+def log_unforeseen(log: logging.Logger, what: str, error: Exception) -> None:
     """`what`: the work that it stopped, without personal data."""
     log.error("%s: %s", what, type(error).__name__)

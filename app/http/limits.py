@@ -17,16 +17,16 @@ from app.database.sessions import Database, Statement
 from app.errors import RateLimited
 
 DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100, public=100/1000, identity=20/2000, slow=0.2/10"
-IDENTITY = "identity"  # the measure of identities that a client looks up
-PUBLIC = "public"  # what needs no token, by the address that asks
-SLOW = "slow"  # bodies that did not arrive in time
-WRITE = "write"  # each item of several counts as it would alone
+IDENTITY_BUCKET = "identity"  # the bucket of identities that a client looks up
+PUBLIC_BUCKET = "public"  # what needs no token, by the address that asks
+SLOW_BUCKET = "slow"  # bodies that did not arrive in time
+WRITE_BUCKET = "write"  # each item of several counts as it would alone
 SAID = re.compile(r"([a-z]+)=([0-9.]+)/([0-9]+)")
-MOST_AT_ONCE = 16  # that a process takes from the shared measure, while it needs them
+MOST_AT_ONCE = 16  # that a process takes from the shared bucket, while it needs them
 LEASE_SECONDS = 1.0
 MOST_KNOWN = 10_000
 HELD_SECONDS = (
-    0.1  # who is refused is so for this long at least: its measure fills meanwhile, and nobody asks the database
+    0.1  # who is refused is so for this long at least: its bucket fills meanwhile, and nobody asks the database
 )
 # The arrival time moves on by the cost, unless that would be further ahead than the burst allows. One row, one statement.
 TAKE = Statement(
@@ -48,7 +48,7 @@ Asked = bytes  # a digest of address, credentials, method and path: as long for 
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class Bucket:
     """`rate`: requests per second for ever; `burst`: how many at once after a rest."""
 
     name: str
@@ -62,18 +62,18 @@ class Measure:
 
     @property
     def window(self) -> float:
-        """Seconds in which an empty measure is full again."""
+        """Seconds in which an empty bucket is full again."""
         return self.burst / self.rate
 
 
-def read_measures(text: str) -> dict[str, Measure]:
+def read_buckets(text: str) -> dict[str, Bucket]:
     """`class=rate/burst`, with commas; what is not named has its default. ValueError for anything else."""
     found = {}
     for part in re.split(r"[\s,]+", f"{DEFAULTS}, {text}".strip(", ")):
         said = SAID.fullmatch(part)
         if said is None or float(said[2]) <= 0 or int(said[3]) < 1:
             raise ValueError(f"SBT_RATE_LIMITS: {part!r} is not class=rate/burst, e.g. read=200/400")
-        found[said[1]] = Measure(said[1], float(said[2]), int(said[3]))
+        found[said[1]] = Bucket(said[1], float(said[2]), int(said[3]))
     unknown = set(found) - {said[1] for said in SAID.finditer(DEFAULTS)}
     if unknown:
         raise ValueError(f"SBT_RATE_LIMITS: there is no class {', '.join(sorted(unknown))}")
@@ -82,12 +82,12 @@ def read_measures(text: str) -> dict[str, Measure]:
 
 @dataclass(slots=True)
 class Lease:
-    """What this process holds of a client's measure, and what it knows of the rest."""
+    """What this process holds of a client's bucket, and what it knows of the rest."""
 
     left: int = 0
     size: int = 1
     ends: float = 0.0
-    rest: float = 0.0  # of the shared measure, in requests, at `seen`
+    rest: float = 0.0  # of the shared bucket, in requests, at `seen`
     seen: float = 0.0
     refused_until: float = 0.0
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -119,52 +119,52 @@ def _network(host: str) -> str:
 
 
 class Limits:
-    """The measures of this service."""
+    """The buckets of this service."""
 
-    def __init__(self, database: Database, measures: Mapping[str, Measure]) -> None:
-        self._database, self._measures = database, measures
+    def __init__(self, database: Database, buckets: Mapping[str, Bucket]) -> None:
+        self._database, self._buckets = database, buckets
         self._leases: dict[tuple[str, str], Lease] = {}
-        self._told: dict[Asked, tuple[Measure, Lease]] = {}
+        self._refused: dict[Asked, tuple[Bucket, Lease]] = {}
 
     async def take(self, who: str, class_: str) -> dict[str, str]:
         """One request of a class: the headers that say what is left. RateLimited when nothing is."""
-        lease, measure, now = self._lease(who, class_), self._measures[class_], time.monotonic()
+        lease, bucket, now = self._lease(who, class_), self._buckets[class_], time.monotonic()
         if not lease.holds(now):
             async with lease.asking:  # one asks for all who wait: else each would take a lease, and lose the others'
                 now = time.monotonic()
                 if lease.refused_until > now:
-                    raise self._refusal(measure, lease, now)
+                    raise self._refusal(bucket, lease, now)
                 if not lease.holds(now):
-                    await self._renew(lease, measure, who, now)
+                    await self._renew(lease, bucket, who, now)
                 lease.left -= 1
         else:
             lease.left -= 1
-        return self._headers(measure, lease, time.monotonic())
+        return self._headers(bucket, lease, time.monotonic())
 
     async def charge(self, who: str, class_: str, cost: int = 1) -> None:
-        """What a request weighs beyond one: RateLimited where that is more than is left. More than a full measure holds costs all of it."""
+        """What a request weighs beyond one: RateLimited where that is more than is left. More than a full bucket holds costs all of it."""
         if cost == 1:
             await self.take(who, class_)
         if cost <= 1:
             return
-        lease, measure = self._lease(who, class_), self._measures[class_]
+        lease, bucket = self._lease(who, class_), self._buckets[class_]
         async with lease.asking:
-            if await self._take(lease, measure, who, min(cost, measure.burst)):
+            if await self._take(lease, bucket, who, min(cost, bucket.burst)):
                 lease.left = 0
                 return
             now = time.monotonic()
             lease.refused_until = now + HELD_SECONDS
-            raise self._refusal(measure, lease, now, cost)
+            raise self._refusal(bucket, lease, now, cost)
 
-    def tell(self, scope: Scope, who: str, class_: str) -> None:
+    def remember_refusal(self, scope: Scope, who: str, class_: str) -> None:
         """Remember what was asked by whom when it was refused."""
-        if len(self._told) > MOST_KNOWN:
-            self._told.clear()
-        self._told[_asked(scope)] = self._measures[class_], self._lease(who, class_)
+        if len(self._refused) > MOST_KNOWN:
+            self._refused.clear()
+        self._refused[_asked(scope)] = self._buckets[class_], self._lease(who, class_)
 
-    def told(self, scope: Scope) -> RateLimited | None:
-        """The same, asked again by the same before its measure holds anything: refused without a further look at it."""
-        known = self._told.get(_asked(scope)) if self._told else None
+    def remembered_refusal(self, scope: Scope) -> RateLimited | None:
+        """The same, asked again by the same before its bucket holds anything: refused without a further look at it."""
+        known = self._refused.get(_asked(scope)) if self._refused else None
         now = time.monotonic()
         return self._refusal(*known, now) if known and known[1].refused_until > now else None
 
@@ -173,55 +173,55 @@ class Limits:
         lease, now = self._leases.get((who, class_)), time.monotonic()
         if lease is None or lease.refused_until <= now:
             return None
-        return self._refusal(self._measures[class_], lease, now)
+        return self._refusal(self._buckets[class_], lease, now)
 
     def _lease(self, who: str, class_: str) -> Lease:
         if len(self._leases) > MOST_KNOWN:
             self._leases.clear()  # what was held counts as used: nobody gets more by it
         return self._leases.setdefault((who, class_), Lease())
 
-    async def _renew(self, lease: Lease, measure: Measure, who: str, now: float) -> None:
+    async def _renew(self, lease: Lease, bucket: Bucket, who: str, now: float) -> None:
         """More at once for who used up the last ones in time, one for who did not: what is not used is lost."""
         used_up = lease.left == 0 and lease.ends > now
-        most = max(1, min(MOST_AT_ONCE, measure.burst // 8))
+        most = max(1, min(MOST_AT_ONCE, bucket.burst // 8))
         lease.size = min(lease.size * 2, most) if used_up else 1
         for size in dict.fromkeys((lease.size, 1)):
-            if await self._take(lease, measure, who, size):
+            if await self._take(lease, bucket, who, size):
                 return
-        raise self._refusal(measure, lease, now)
+        raise self._refusal(bucket, lease, now)
 
-    async def _take(self, lease: Lease, measure: Measure, who: str, size: int) -> bool:
-        cost = size * measure.each
-        async with self._database.recording() as session:
-            values = {"who": who, "class": measure.name, "cost": cost, "burst": measure.window}
+    async def _take(self, lease: Lease, bucket: Bucket, who: str, size: int) -> bool:
+        cost = size * bucket.each
+        async with self._database.autocommit() as session:
+            values = {"who": who, "class": bucket.name, "cost": cost, "burst": bucket.window}
             (row,) = await session.run(TAKE, **values)
         now = time.monotonic()
-        full = row.now + measure.window  # a row that came while we asked, and gave nothing: it is used up
+        full = row.now + bucket.window  # a row that came while we asked, and gave nothing: it is used up
         stood = next(t for t in (row.tat, row.stood, full) if t is not None)
-        lease.rest, lease.seen = (measure.window - max(stood - row.now, 0)) / measure.each, now
+        lease.rest, lease.seen = (bucket.window - max(stood - row.now, 0)) / bucket.each, now
         if row.tat is None and size > 1:
             return False
         if row.tat is None:
-            lease.refused_until = now + max(stood - row.now + measure.each - measure.window, HELD_SECONDS)
+            lease.refused_until = now + max(stood - row.now + bucket.each - bucket.window, HELD_SECONDS)
             return False
         lease.left, lease.ends = size, now + LEASE_SECONDS
         return True
 
-    def _refusal(self, measure: Measure, lease: Lease, now: float, cost: int = 1) -> RateLimited:
-        missing = (min(cost, measure.burst) - lease.rest) * measure.each
+    def _refusal(self, bucket: Bucket, lease: Lease, now: float, cost: int = 1) -> RateLimited:
+        missing = (min(cost, bucket.burst) - lease.rest) * bucket.each
         after = max(1, math.ceil(lease.refused_until - now), math.ceil(missing))
-        return RateLimited(headers={"Retry-After": str(after), **self._headers(measure, lease, now)})
+        return RateLimited(headers={"Retry-After": str(after), **self._headers(bucket, lease, now)})
 
-    def _headers(self, measure: Measure, lease: Lease, now: float) -> dict[str, str]:
+    def _headers(self, bucket: Bucket, lease: Lease, now: float) -> dict[str, str]:
         """RateLimit-Policy and RateLimit: never more than there is."""
-        rest = min(measure.burst, lease.rest + (now - lease.seen) * measure.rate)
-        left = min(int(rest) + (lease.left if lease.ends > now else 0), measure.burst)
+        rest = min(bucket.burst, lease.rest + (now - lease.seen) * bucket.rate)
+        left = min(int(rest) + (lease.left if lease.ends > now else 0), bucket.burst)
         return {
-            "RateLimit-Policy": f'"{measure.name}";q={measure.burst};w={math.ceil(measure.window)}',
-            "RateLimit": f'"{measure.name}";r={max(left, 0)};t={math.ceil((measure.burst - left) / measure.rate)}',
+            "RateLimit-Policy": f'"{bucket.name}";q={bucket.burst};w={math.ceil(bucket.window)}',
+            "RateLimit": f'"{bucket.name}";r={max(left, 0)};t={math.ceil((bucket.burst - left) / bucket.rate)}',
         }
 
 
-async def measure_public(request: Request) -> None:
-    """What needs no token has a measure of the address."""
-    request.state.headers = await request.app.state.limits.take(address(request.scope), PUBLIC)
+async def limit_public(request: Request) -> None:
+    """What needs no token has a bucket of the address."""
+    request.state.headers = await request.app.state.limits.take(address(request.scope), PUBLIC_BUCKET)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from starlette.types import Message, Receive, Scope
 
 from app.errors import Overloaded, RateLimited
-from app.http.limits import SLOW, Limits, address
+from app.http.limits import SLOW_BUCKET, Limits, address
 from app.http.refusals import BodyTooSlow
 
 BODY_SECONDS = 15.0  # in which a body of ordinary size has arrived; a file may take as long as it goes on arriving
@@ -80,7 +80,7 @@ class Patient:
 
     async def _in_time(self, receiving: asyncio.Future[Message]) -> Message:
         who, limits, now = self._who(), self._scope["app"].state.limits, asyncio.get_running_loop().time()
-        refusal = limits.refused(who, SLOW)
+        refusal = limits.refused(who, SLOW_BUCKET)
         if refusal is not None:
             raise refusal
         limit = asyncio.timeout(min(QUIET_SECONDS, max(self._ends - now, 0)))
@@ -110,6 +110,6 @@ class Patient:
 async def _count(limits: Limits, who: str) -> None:
     """That nothing is left of the measure is told to the next body."""
     try:
-        await limits.take(who, SLOW)
+        await limits.take(who, SLOW_BUCKET)
     except RateLimited:
         return

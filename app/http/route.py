@@ -23,7 +23,7 @@ from app.errors import (
     ValidationFailed,
 )
 from app.http import strict_json
-from app.http.limits import measure_public
+from app.http.limits import limit_public
 from app.http.spool import closed_when_refused, spool
 
 MAX_BODY = 64 * 1024
@@ -72,7 +72,7 @@ class GuardedRoute(APIRoute):
         inner = super().get_route_handler()
         found = list(walk(self.dependant))
         # what asks for no token has the measure of the address
-        guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))] or [measure_public]
+        guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))] or [limit_public]
         takes = next((d.call for d in found if isinstance(d.call, Takes)), Takes(MAX_BODY))
         has_body = self.body_field is not None
         # what writes names its request by a key; a guard that has `with_body` then looks at what was sent

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from app import clock
 from app.cases import charging, checks, projection, unsealed_texts
 from app.cases.bodies import MODELS
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.entry import append_fitting, asked, owners
 from app.cases.locking import next_number
 from app.cases.models import StageRow
@@ -23,7 +23,7 @@ from app.cases.opening import duplicates, opening, preparing
 from app.cases.opening.number import case_number
 from app.cases.sealing import EntryParts
 from app.cases.stages import posting
-from app.database.sessions import Statement, Together
+from app.database.sessions import Statement, StatementBatch
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.http.problems import flaw_of
 from app.imports.replay import Deciders, PastPost, PastPostError, PastWalk, in_summary, walked
@@ -34,7 +34,7 @@ from app.procedure import views
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.state import CaseState
-from app.vault.seal import NOBODY, REPORTER, SUBJECT, new_key
+from app.vault.seal import NO_PERSON, REPORTER, SUBJECT, new_key
 
 COLUMNS = ", ".join(c.name for c in StageRow.__table__.columns)
 # one statement however many rounds a case had
@@ -52,13 +52,13 @@ class Imported:
     known: bool
 
 
-async def import_case(act: Act, line: ImportedCase, batch: Together, began: date) -> Imported:
+async def import_case(write: WriteContext, line: ImportedCase, batch: StatementBatch, began: date) -> Imported:
     """`batch`: what else must be on record with it, in the same statement. `began`: the first day of this ledger."""
     procedure = _procedure(line)
     preparing.require_known(line)
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
-    locked = await next_number(act.session, act.vault, act.request)
+    locked = await next_number(write.session, write.vault, write.request)
     if locked.replay is not None:
         leaf = read_leaf(locked.replay)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
@@ -69,12 +69,12 @@ async def import_case(act: Act, line: ImportedCase, batch: Together, began: date
     preparing.require_identified(line, first, line.posts[0].outcome)
     posts = _past(procedure, line, bodies)
     try:
-        deciders = Deciders(act.caller.snapshot.mandates, act.caller.snapshot.parties, act.caller.party, began)
-        done = walked(_empty(procedure, line), posts, deciders, act.calendar, _checker(line, posts, bodies))
+        deciders = Deciders(write.caller.snapshot.mandates, write.caller.snapshot.parties, write.caller.party, began)
+        done = walked(_empty(procedure, line), posts, deciders, write.calendar, _checker(line, posts, bodies))
     except PastPostError as error:
         raise _at(error) from None
-    await duplicates.require_new(act, line, locked.row.epoch)
-    return await _record(act, locked, line, bodies, posts, done, batch)
+    await duplicates.require_new(write, line, locked.row.epoch)
+    return await _record(write, locked, line, bodies, posts, done, batch)
 
 
 def _procedure(line: ImportedCase) -> Procedure:
@@ -160,38 +160,38 @@ def _at(error: PastPostError) -> DomainError:
 
 
 async def _record(
-    act: Act,
+    write: WriteContext,
     locked: Any,
     line: ImportedCase,
     bodies: list[dict[str, Any]],
     posts: list[PastPost],
     done: PastWalk,
-    batch: Together,
+    batch: StatementBatch,
 ) -> Imported:
     case_id, entry_id, epoch = uuid7(), uuid4(), locked.row.epoch
     number = case_number(clock.today().year, locked.row.serial)
-    persons = [SUBJECT, NOBODY, *([REPORTER] if line.report.reporter else [])]
-    keys = {person: new_key(batch, act.vault, epoch, case_id, person) for person in persons}
-    parts = EntryParts(batch, act, case_id, entry_id, keys, epoch)
+    persons = [SUBJECT, NO_PERSON, *([REPORTER] if line.report.reporter else [])]
+    keys = {person: new_key(batch, write.vault, epoch, case_id, person) for person in persons}
+    parts = EntryParts(batch, write, case_id, entry_id, keys, epoch)
     _seal(parts, line, bodies, posts, done)
     sig = parts.sign()
-    fingerprint = act.request.fingerprint(keys[SUBJECT])
+    fingerprint = write.request.fingerprint(keys[SUBJECT])
     entry = append_fitting(
         batch,
         type_="case.imported",
-        party=act.caller.party,
+        party=write.caller.party,
         received_at=clock.now(),
         link=Link(case_id, 1, None),
-        client=act.caller.client_id,
-        actor=act.caller.actor,
-        says={**_says(act, line, number, posts, done), **asked(act, fingerprint)},
+        client=write.caller.client_id,
+        actor=write.caller.actor,
+        says={**_says(write, line, number, posts, done), **asked(write, fingerprint)},
         parts=parts.done,
         sig=sig,
         entry_id=entry_id,
     )
-    batch.add(projection.INSERT_CASE, **_row(act, line, number, posts, done, entry, case_id))
+    batch.add(projection.INSERT_CASE, **_row(write, line, number, posts, done, entry, case_id))
     batch.add(INSERT_STAGES, rows=json.dumps(done.stage_rows(case_id, entry), default=_text))
-    projection.keep_key(batch, act.request, fingerprint, entry)
+    projection.keep_key(batch, write.request, fingerprint, entry)
     return Imported(case_id, entry_id, known=False)
 
 
@@ -225,9 +225,11 @@ def _seal(
         parts.seal("reporter", None, line.report.reporter.model_dump(mode="json", exclude_none=True))
 
 
-def _says(act: Act, line: ImportedCase, number: str, posts: list[PastPost], done: PastWalk) -> dict[str, Any]:
-    move, nobody = done.move(), opening.nobody(act.caller.party)
-    left = projection.in_leaf(move, done.opened(), {}, owners(act.caller, move, nobody), act.calendar)
+def _says(
+    write: WriteContext, line: ImportedCase, number: str, posts: list[PastPost], done: PastWalk
+) -> dict[str, Any]:
+    move, nobody = done.move(), opening.nobody(write.caller.party)
+    left = projection.in_leaf(move, done.opened(), {}, owners(write.caller, move, nobody), write.calendar)
     return {
         "number": number,
         "procedure": done.procedure.code,
@@ -240,7 +242,7 @@ def _says(act: Act, line: ImportedCase, number: str, posts: list[PastPost], done
 
 
 def _row(
-    act: Act,
+    write: WriteContext,
     line: ImportedCase,
     number: str,
     posts: list[PastPost],
@@ -259,7 +261,7 @@ def _row(
         "procedure": done.procedure.code,
         "election": line.election,
         "received_on": line.report.received_on,
-        "opened_by": act.caller.party,
+        "opened_by": write.caller.party,
         "successors": Jsonb({}),
         **done.case_columns(),
         "version": 1,

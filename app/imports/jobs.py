@@ -20,12 +20,12 @@ from app.access import policy
 from app.access.caller import Caller
 from app.access.signatures.signed import Signed
 from app.access.signatures.signed_base import IMPORT_DELAY
-from app.access.signatures.signed_requests import spend
-from app.access.trail import Trail, recording, write
-from app.cases.context import Act
+from app.access.signatures.signed_requests import consume_nonce
+from app.access.trail import Trail, record_access, trail_errors
+from app.cases.context import WriteContext
 from app.cases.locking import Request as Asked
 from app.cases.models import ImportJob, ImportLine
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.errors import (
     BodyTooLarge,
     DomainError,
@@ -38,7 +38,7 @@ from app.errors import (
     ValidationFailed,
 )
 from app.http import last_resort, strict_json
-from app.http.limits import IDENTITY
+from app.http.limits import IDENTITY_BUCKET
 from app.http.problems import flaw_of
 from app.http.spool import Upload
 from app.imports.importing import import_case
@@ -107,10 +107,10 @@ async def start(request: Request, response: Response, key: UUID, upload: Upload)
     signed = _of_many(request.state.signed)
     job = Job(uuid5(NAMES, f"{caller.client_id} {key}"), caller, upload.file, count, signed)
     database = request.app.state.database
-    async with database.writing(caller.who) as session:
+    async with database.writing(caller.identity) as session:
         starts = await _begin(session, job, upload.sha256)
-        batch = Together()
-        spend(batch, request.state.signed)
+        batch = StatementBatch()
+        consume_nonce(batch, request.state.signed)
         Trail(request).record(batch, 202)
         await batch.send(session)
     if starts:  # what the lines refer to is committed
@@ -119,7 +119,7 @@ async def start(request: Request, response: Response, key: UUID, upload: Upload)
         task.add_done_callback(request.app.state.jobs.discard)
     else:
         upload.file.close()
-    async with database.reading(caller.who) as session:
+    async with database.reading(caller.identity) as session:
         response.headers.update({"Location": f"/v1/imports/{job.id}", "Cache-Control": "no-store"})
         return await view(session, job.id, caller)
 
@@ -137,7 +137,7 @@ async def _counted(upload: Upload) -> int:
 
 
 def _of_many(signed: Signed | None) -> Signed | None:
-    return replace(signed.of_many(), longest=IMPORT_DELAY) if signed else None
+    return replace(signed.for_batch_item(), longest=IMPORT_DELAY) if signed else None
 
 
 async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
@@ -172,19 +172,19 @@ async def _run(request: Request, job: Job) -> None:
     except asyncio.CancelledError:  # the service stops: whoever sends the file again need not wait
         status = "stopped"
     except Exception as error:  # noqa: BLE001 - whatever stopped it, its lines are whole
-        last_resort.tell(log, f"the import {job.id} stopped", error)
+        last_resort.log_unforeseen(log, f"the import {job.id} stopped", error)
         status = "stopped"
     finally:
         beating.cancel()
         job.file.close()
-    async with request.app.state.database.writing(job.caller.who) as session:
+    async with request.app.state.database.writing(job.caller.identity) as session:
         await session.run(BEAT, id=job.id, status=status, at=clock.real())
 
 
 async def _turn(request: Request, job: Job) -> None:
     """Until no other job of the client runs, over all processes."""
     while True:
-        async with request.app.state.database.writing(job.caller.who) as session:
+        async with request.app.state.database.writing(job.caller.identity) as session:
             await session.run(ONE_AT_A_TIME, client=job.caller.client_id)
             now = clock.real()
             values = {"id": job.id, "client": job.caller.client_id, "at": now, "fresh": now - STALE}
@@ -197,7 +197,7 @@ async def _beat(request: Request, job: Job) -> None:
     while True:
         await asyncio.sleep(STALE.total_seconds() / 6)
         with suppress(DomainError):  # a busy database: the next beat says it
-            async with request.app.state.database.writing(job.caller.who) as session:
+            async with request.app.state.database.writing(job.caller.identity) as session:
                 await session.run(ALIVE, id=job.id, at=clock.real())
 
 
@@ -230,18 +230,18 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
     state, trail = request.app.state, Trail(request)
     try:
         line, caller = _read(raw), await _standing(state, job.caller)
-        await state.limits.charge(caller.client_id, IDENTITY)
-        async with state.database.writing(caller.who) as session:
+        await state.limits.charge(caller.client_id, IDENTITY_BUCKET)
+        async with state.database.writing(caller.identity) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
-            act = Act(session, caller, trail, same, None, vault, receipts, calendar, Response(), job.signed)
-            batch = Together()
-            done = await import_case(act, line, batch, await session.value(BEGAN))
+            write = WriteContext(session, caller, trail, same, None, vault, receipts, calendar, Response(), job.signed)
+            batch = StatementBatch()
+            done = await import_case(write, line, batch, await session.value(BEGAN))
             status = "known" if done.known else "imported"
             went = {"status": status, "case_id": done.case_id, "entry_id": done.entry_id, "code": None}
             trail.shows(done.case_id)
             trail.record(batch, CREATED)
-            with recording():
+            with trail_errors():
                 await batch.send(session)
             await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb([]))
         state.after_commit()
@@ -249,25 +249,25 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
         if error.status >= SERVER_ERROR or error.code in RETRYABLE or isinstance(error, ENDS_THE_JOB):
             raise
         trail.shows(*error.shows)
-        await write(request, trail, error.status, error.code)
+        await record_access(request, trail, error.status, error.code)
         flaws = [{"pointer": f.pointer, "code": f.code, "id": f.id, "en": f.en} for f in error.flaws]
         flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
         await _refused(request, job, number, went, flaws)
     except Exception as error:  # noqa: BLE001 - a line that we cannot read aright must not keep the others out
-        last_resort.tell(log, f"line {number} of the import {job.id}", error)
+        last_resort.log_unforeseen(log, f"line {number} of the import {job.id}", error)
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
         await _refused(request, job, number, went, [])
 
 
 async def _refused(request: Request, job: Job, number: int, went: dict[str, Any], flaws: list[dict[str, Any]]) -> None:
-    async with request.app.state.database.writing(job.caller.who) as session:
+    async with request.app.state.database.writing(job.caller.identity) as session:
         await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
 
 
 async def _standing(state: Any, caller: Caller) -> Caller:
     """The caller as it stands now: a mandate may end, a client be suspended, while its file is read."""
-    snapshot = await state.standing.current()
+    snapshot = await state.register_cache.current()
     client = snapshot.clients.get(caller.client_id)
     if client is None or client.suspended or snapshot.parties[caller.party].suspended:
         raise PartySuspended

@@ -9,7 +9,7 @@ from fastapi import Query
 from app import clock
 from app.access.caller import Caller
 from app.cases.checks import unknown_code
-from app.cases.context import Look
+from app.cases.context import ReadContext
 from app.cases.schemas import EntryRef
 from app.database.sessions import Session, Statement
 from app.errors import NotFound, UnknownReference
@@ -49,27 +49,27 @@ async def view(session: Session, job_id: UUID, caller: Caller) -> JobView:
     )
 
 
-async def show(look: Look, job_id: UUID) -> JobView:
-    look.response.headers["Cache-Control"] = "no-store"
-    return await view(look.session, job_id, look.caller)
+async def show(read: ReadContext, job_id: UUID) -> JobView:
+    read.response.headers["Cache-Control"] = "no-store"
+    return await view(read.session, job_id, read.caller)
 
 
 LineStatus = Annotated[str | None, Query(max_length=64, description="imported, known or refused.")]
 
 
-async def lines(look: Look, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
+async def lines(read: ReadContext, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
     """How each line went, in their order."""
     if status not in (None, "imported", "known", "refused"):
         raise UnknownReference(unknown_code("/query/status"))
-    await view(look.session, job_id, look.caller)
+    await view(read.session, job_id, read.caller)
     path, given = f"/v1/imports/{job_id}/lines", {"status": status}
     after = paging.decode(cursor, path, given, paging.a_number)[0] if cursor else 0
-    values = {"id": job_id, "party": look.caller.party, "after": after, "status": status, "limit": limit + 1}
-    rows = await look.session.run(LINES, **values)
+    values = {"id": job_id, "party": read.caller.party, "after": after, "status": status, "limit": limit + 1}
+    rows = await read.session.run(LINES, **values)
     shown = [_shown(row) for row in rows[:limit]]
-    look.trail.shows(*(one.case_id for one in shown if one.case_id))
+    read.trail.shows(*(one.case_id for one in shown if one.case_id))
     more = [shown[-1].line] if len(rows) > limit else None
-    return LineList(data=shown, page=paging.page(look.response, path, given, more, limit))
+    return LineList(data=shown, page=paging.page(read.response, path, given, more, limit))
 
 
 def _shown(row: Any) -> LineView:

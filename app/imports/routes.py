@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.access.caller import Caller, needs
-from app.cases.context import KeyHeader, Looking
+from app.access.caller import needs
+from app.cases.context import KeyHeader, ReadContext, reads
 from app.cases.refusals import REFUSED_READ, REFUSED_WRITE
 from app.errors import InvalidCursor
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
@@ -19,7 +19,8 @@ from app.imports.schemas import ImportedCase, JobView, LineList
 router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 LINES = "application/x-ndjson"
 FILE = Depends(Takes(jobs.MOST_BYTES, LINES, spooled=True))
-Importer = Annotated[Caller, needs("cases:import")]
+IMPORTING = "cases:import"
+ImportRead = Annotated[ReadContext, reads(IMPORTING)]
 
 
 def _said() -> dict[str, Any]:
@@ -31,13 +32,14 @@ def _said() -> dict[str, Any]:
 
 @router.post(
     "/v1/imports",
+    dependencies=[needs(IMPORTING), FILE],
     operation_id="start_import",
     status_code=202,
     response_model=JobView,
     responses=problems(*REFUSED_WRITE, TooManyImports),
     openapi_extra=_said(),
 )
-async def start_import(request: Request, response: Response, key: KeyHeader, _: Importer, __: None = FILE) -> JobView:
+async def start_import(request: Request, response: Response, key: KeyHeader) -> JobView:
     """Older cases, one a line (NDJSON, up to 32 MiB, 64 KiB a line): each with its report and every post so far, under the procedure of its time.
     Each line is a transaction of its own with a key of its own, and has a result of its own. Business dates are those of the line; the log
     time is now. Sent again with the same Idempotency-Key, a stopped job goes on, and lines that are there stay as they are.
@@ -47,9 +49,9 @@ async def start_import(request: Request, response: Response, key: KeyHeader, _: 
 
 
 @router.get("/v1/imports/{job}", operation_id="read_import", response_model=JobView, responses=problems(*REFUSED_READ))
-async def read_import(job: UUID, _: Importer, look: Looking) -> JobView:
+async def read_import(job: UUID, read: ImportRead) -> JobView:
     """How far an import is."""
-    return await progress.show(look, job)
+    return await progress.show(read, job)
 
 
 @router.get(
@@ -60,11 +62,10 @@ async def read_import(job: UUID, _: Importer, look: Looking) -> JobView:
 )
 async def read_import_lines(
     job: UUID,
-    _: Importer,
-    look: Looking,
+    read: ImportRead,
     status: progress.LineStatus = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> LineList:
     """How each line went: the case it became, or why it was refused."""
-    return await progress.lines(look, job, status, limit, cursor)
+    return await progress.lines(read, job, status, limit, cursor)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, insert
 
-from app.database.sessions import Statement, Together
+from app.database.sessions import Statement, StatementBatch
 from app.ledger import origin
 from app.ledger.canonical import instant, leaf_bytes
 from app.ledger.merkle import leaf_hash
@@ -49,7 +49,7 @@ class Appended:
 
 
 def append(
-    batch: Together,
+    batch: StatementBatch,
     *,
     type_: str,
     party: str,

@@ -7,7 +7,7 @@ DEFAULT = "localhost/sbt"
 _name = DEFAULT
 
 
-def be(name: str) -> None:
+def set_origin(name: str) -> None:
     """Set the name (SBT_LOG_ORIGIN). A log that was begun under another name is refused by the sequencer."""
     global _name  # noqa: PLW0603 - as the clock: every writer of this process must say the same
     _name = name

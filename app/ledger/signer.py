@@ -17,7 +17,7 @@ class ForkError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class LastSigned:
     """The last checkpoint a signer has put its name to."""
 
     log_id: UUID
@@ -32,7 +32,7 @@ class Signer:
         self._file = folder / "log" / f"{log}.json"
         self._key = logkeys.read(folder / "log" / f"{log}.key", origin.of(log), make=make)
         if make:  # two processes that start together agree on the id: whose file is there first
-            key_files.read_or_make(self._file, lambda: _text(Signed(uuid4(), 0, EMPTY_ROOT)))
+            key_files.read_or_make(self._file, lambda: _text(LastSigned(uuid4(), 0, EMPTY_ROOT)))
         elif not self._file.exists():
             raise key_files.KeyFolderError(f"{self._file} is not there: what was signed is not known")
         self.last = self._read()
@@ -41,11 +41,11 @@ class Signer:
     def verifier(self) -> VerifierKey:
         return self._key.verifier
 
-    def _read(self) -> Signed:
+    def _read(self) -> LastSigned:
         said = json.loads(key_files.read(self._file))
-        return Signed(UUID(said["log_id"]), said["size"], unb64u(said["root"]))
+        return LastSigned(UUID(said["log_id"]), said["size"], unb64u(said["root"]))
 
-    def _remember(self, signed: Signed) -> None:
+    def _remember(self, signed: LastSigned) -> None:
         key_files.replace(self._file, _text(signed))
 
     def require_follows(self, checkpoint: Checkpoint, proof: list[bytes]) -> None:
@@ -60,7 +60,7 @@ class Signer:
         known = self._read()  # another process may have gone on while this one stood still
         if known.size > checkpoint.size or (known.size == checkpoint.size and known.root != checkpoint.root):
             raise ForkError(f"{checkpoint.origin}: size {known.size} was signed already")
-        self._remember(Signed(self.last.log_id, checkpoint.size, checkpoint.root))
+        self._remember(LastSigned(self.last.log_id, checkpoint.size, checkpoint.root))
         self.last = self._read()
 
     def note(self, checkpoint: Checkpoint) -> str:
@@ -71,5 +71,5 @@ class Signer:
         return str(Note(text, (sign(text, self._key.private, self._key.verifier),)))
 
 
-def _text(signed: Signed) -> bytes:
+def _text(signed: LastSigned) -> bytes:
     return json.dumps({"log_id": str(signed.log_id), "size": signed.size, "root": b64u(signed.root)}).encode()

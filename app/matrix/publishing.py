@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.http.conditional import Published, cached
-from app.http.limits import measure_public
+from app.http.conditional import PublicDocument, cached
+from app.http.limits import limit_public
 from app.matrix.cells import Cell, expected, operations, parties, state
 from app.matrix.situations import Situation, situations
 
@@ -55,7 +55,7 @@ good one. 403: another's turn, or no right. 404: not theirs to see. 409: it migh
 """
 
 
-@router.get("/v1/reference/access-matrix", operation_id="read_access_matrix", dependencies=[Depends(measure_public)])
+@router.get("/v1/reference/access-matrix", operation_id="read_access_matrix", dependencies=[Depends(limit_public)])
 async def read_access_matrix(request: Request) -> Response:
     """Who gets what: every operation x every party x a case in every state, with the status and the guarded members that are shown.
     `state`: how the case stands to the party. 201 and 202: it may write; 409: it might, were the stage open. What is not told of a single
@@ -65,7 +65,7 @@ async def read_access_matrix(request: Request) -> Response:
     """
     if not hasattr(request.app.state, "matrix"):  # worked out once: it changes with the program alone
         body = {"situations": [_told(s) for s in situations()], "data": list(rows(request.app.openapi()))}
-        request.app.state.matrix = Published(json.dumps(body, ensure_ascii=False).encode())
+        request.app.state.matrix = PublicDocument(json.dumps(body, ensure_ascii=False).encode())
     return cached(request, request.app.state.matrix)
 
 

@@ -74,7 +74,7 @@ class Due:
         }
 
 
-def standing(due_on: date | None, pause: Span | None, today: date, soon: date) -> str:
+def deadline_state(due_on: date | None, pause: Span | None, today: date, soon: date) -> str:
     """Of an open stage: paused, overdue, due_soon (up to `soon`), or running; also running where there is no term."""
     if pause and pause[0] <= today <= pause[1]:
         return "paused"

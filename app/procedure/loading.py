@@ -11,19 +11,19 @@ import yaml
 
 from app.procedure.checks import check_rulebook
 from app.procedure.model import (
-    Body,
+    BodyRule,
     Catalogue,
     Clock,
     Closing,
     Condition,
     Extension,
     Field,
-    Measure,
     Outcome,
     Pause,
     Procedure,
     Rulebook,
     Stage,
+    StatisticDefinition,
     Status,
     Succession,
     Vocabulary,
@@ -121,9 +121,9 @@ def _clock(row: Mapping[str, Any]) -> Clock:
     )
 
 
-def _body(row: Mapping[str, Any]) -> Body:
+def _body(row: Mapping[str, Any]) -> BodyRule:
     needs = {o: tuple(fields) for o, fields in row.get("required_for", {}).items()}
-    return Body(tuple(row["required"]), tuple(row.get("optional", ())), needs)
+    return BodyRule(tuple(row["required"]), tuple(row.get("optional", ())), needs)
 
 
 def _stage(row: Mapping[str, Any]) -> Stage:
@@ -184,9 +184,11 @@ def _field(row: Mapping[str, Any]) -> Field:
     )
 
 
-def _measure(code: str, row: Mapping[str, Any]) -> Measure:
+def _measure(code: str, row: Mapping[str, Any]) -> StatisticDefinition:
     outcomes = tuple(row.get("outcomes", ()))
-    return Measure(code, _label(row), outcomes, row.get("status"), row.get("condition"), row.get("of", code))
+    return StatisticDefinition(
+        code, _label(row), outcomes, row.get("status"), row.get("condition"), row.get("of", code)
+    )
 
 
 def _pause(row: Mapping[str, Any]) -> Pause:

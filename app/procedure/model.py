@@ -71,7 +71,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class BodyRule:
     """Which fields a post must and may hold; `required_for` adds by outcome."""
 
     required: tuple[str, ...]
@@ -102,7 +102,7 @@ class Stage:
     opened_by_case: bool
     clocks: tuple[Clock, ...]
     outcomes: Mapping[str, Outcome]
-    body: Body
+    body: BodyRule
     full: frozenset[str]
     summary: frozenset[str]
     certainty: str
@@ -199,7 +199,7 @@ class Procedure:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class StatisticDefinition:
     """One published number: which cases it counts, and of which other number it is a part."""
 
     code: str
@@ -215,7 +215,7 @@ class Vocabulary:
     """What all procedures share."""
 
     fields: Mapping[str, Field]
-    every_stage: Body
+    every_stage: BodyRule
     conditions: Mapping[str, Condition]
     statuses: Mapping[str, Status]
     succession: tuple[Succession, ...]
@@ -226,7 +226,7 @@ class Vocabulary:
     ageing: tuple[int, ...]
     withdrawal: Withdrawal
     sources: Mapping[str, str]
-    measures: Mapping[str, Measure]
+    measures: Mapping[str, StatisticDefinition]
 
 
 @dataclass(frozen=True, slots=True)

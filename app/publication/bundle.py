@@ -12,8 +12,8 @@ from fastapi import Response
 
 from app.access import policy
 from app.cases import showing
-from app.cases.context import Look
-from app.cases.part_schemas import Fields, Outline, Standing, fields_of
+from app.cases.context import ReadContext
+from app.cases.part_schemas import EmployerFacts, Fields, Outline, fields_of
 from app.cases.reading.one_case import find
 from app.database.sessions import Session, Statement
 from app.errors import NotFound
@@ -32,7 +32,7 @@ from app.procedure.loading import rulebook
 from app.procedure.views import FULL, STATUS, view_of
 from app.publication.receipts import covering
 from app.vault.opening import COLUMNS, JOINED, show_row
-from app.vault.seal import Opened
+from app.vault.seal import OpenedPart
 from app.verifier.one_file import verifier
 
 ENTRIES = Statement(
@@ -53,7 +53,7 @@ GROUNDS = Statement(
 )
 PARTS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))")
 FOLDERS = {"schema.registered": "schemas"}
-OUTLINE = (*Outline.model_fields, *Standing.model_fields)
+OUTLINE = (*Outline.model_fields, *EmployerFacts.model_fields)
 README = """One case of an SBT ledger, as evidence.
 
   python3 verify.py THIS.zip --vkey KEY      (needs Python >= 3.11 and the package `cryptography`)
@@ -78,23 +78,23 @@ class Archive:
         return out.getvalue()
 
 
-async def bundle(look: Look, case_id: UUID, receipts: Receipts, witnesses: Policy) -> Response:
+async def bundle(read: ReadContext, case_id: UUID, receipts: Receipts, witnesses: Policy) -> Response:
     """See the case, take its entries under one checkpoint, open what the caller may see."""
-    async with look.session.snapshot():
-        case = await find(look, case_id)
-        entries = await look.session.run(ENTRIES, case_id=case_id)
-        signed = await _checkpoint(look.session, entries, witnesses)
+    async with read.session.snapshot():
+        case = await find(read, case_id)
+        entries = await read.session.run(ENTRIES, case_id=case_id)
+        signed = await _checkpoint(read.session, entries, witnesses)
         placed = [row for row in entries if row.leaf_index is not None and row.leaf_index < signed.checkpoint.size]
         made = Archive({"README.txt": README, "checkpoint": str(signed), "verify.py": verifier()})
-        await _leaves(look.session, made, signed, placed)
-        shown = await _shown(look, case)
+        await _leaves(read.session, made, signed, placed)
+        shown = await _shown(read, case)
     for row in placed:
         made.files[f"entries/{row.seq:04}.fields.json"] = json.dumps(shown.get(row.id, {}), indent=1)
     for row in entries[len(placed) :]:
         entry = Appended(row.id, row.leaf, row.leaf_hash, row.received_at)
         made.files[f"promises/{row.seq:04}.note"] = receipts.promise(entry)
     made.files["policy.json"] = json.dumps(
-        await _policy(look.session, case_id, receipts, witnesses, len(placed)), indent=1
+        await _policy(read.session, case_id, receipts, witnesses, len(placed)), indent=1
     )
     headers = {"Content-Disposition": f'attachment; filename="{case.number}.zip"', "Cache-Control": "no-store"}
     return Response(made.zipped(), media_type="application/zip", headers=headers)
@@ -146,40 +146,40 @@ async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, pla
 WORDS = {"account", "correction_reason", "phase_override", "duplicate_override"}
 
 
-async def _shown(look: Look, case: Any) -> dict[UUID, dict[str, Any]]:
+async def _shown(read: ReadContext, case: Any) -> dict[UUID, dict[str, Any]]:
     """By entry and part: the fields the caller may see, each with salt and inner proof. Parts out of sight are not selected."""
-    may = showing.may_read(look.caller, case)
+    may = showing.may_read(read.caller, case)
     wanted = ["summary", "text", "content", *(part for part in ("subject", "reporter") if part in may)]
     found: dict[UUID, dict[str, Any]] = {}
-    rows = await look.session.run(PARTS, case_id=case.id, parts=wanted)
-    fields = await fields_of(look.session, [p["schema"] for row in rows for p in read_leaf(row.leaf)["parts"]])
+    rows = await read.session.run(PARTS, case_id=case.id, parts=wanted)
+    fields = await fields_of(read.session, [p["schema"] for row in rows for p in read_leaf(row.leaf)["parts"]])
     for row in rows:
         leaf = read_leaf(row.leaf)
-        names = _names(look, case, leaf, row.part)
-        opened = show_row(look.vault, row) if names else None
+        names = _names(read, case, leaf, row.part)
+        opened = show_row(read.vault, row) if names else None
         if opened is not None:
             found.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names, fields)
     return found
 
 
-def _names(look: Look, case: Any, leaf: Mapping[str, Any], part: str) -> set[str] | None:
+def _names(read: ReadContext, case: Any, leaf: Mapping[str, Any], part: str) -> set[str] | None:
     """Which fields of a part the caller may see; an unnamed one is not shown. None and empty: nothing."""
     if part in ("subject", "reporter"):
         return {"nip", "nik", "name", "address", "phone", "email"}
-    vocabulary, place = rulebook().vocabulary, showing.standpoint(case)
+    vocabulary, place = rulebook().vocabulary, showing.access_facts(case)
     stage = rulebook().procedures[case.procedure].stages[leaf.get("stage") or showing.first_stage(case)]
-    view = view_of(stage, policy.viewer(look.caller, place))
+    view = view_of(stage, policy.viewer(read.caller, place))
     if part == "text":
         return set() if view == STATUS else set(vocabulary.fields)
     if part == "summary":
         return set(OUTLINE) | (set() if view == STATUS else set(vocabulary.fields))
-    clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
+    clear = policy.identifies(read.caller, place, showing.parts_in(read.caller, case))
     body = {n for n, field_ in vocabulary.fields.items() if clear or not field_.identity}
     return body | WORDS if view == FULL else None
 
 
 def openings(
-    leaf: Mapping[str, Any], part: str, opened: Opened, names: Iterable[str] | None, known: Fields
+    leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Iterable[str] | None, known: Fields
 ) -> dict[str, Any]:
     """Of each named field: its value, its salt, and its proof within the part."""
     ref = next(p["schema"] for p in leaf["parts"] if p["name"] == part)

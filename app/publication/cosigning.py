@@ -5,7 +5,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
-from app.database.sessions import NOBODY, Statement
+from app.database.sessions import ANONYMOUS, Statement
 from app.errors import DomainError, Flaw, NotFound, ValidationFailed
 from app.http.route import read_whole
 from app.ledger import published
@@ -42,7 +42,7 @@ async def cosign(request: Request, log: str) -> Response:
         known = await published.of_size(session, log, checkpoint.size)
     if known is None or known.note.text != note.text:
         raise NotFound
-    async with request.app.state.database.writing(NOBODY) as session:
+    async with request.app.state.database.writing(ANONYMOUS) as session:
         for line, at in lines:
             same = {"log": log, "size": checkpoint.size, "witness": line.name, "line": str(line)}
             await session.run(KEEP, **same)

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from app.access import policy
 from app.access.caller import Caller
-from app.access.trail import recorded
+from app.access.trail import recorded_access
 from app.database.sessions import Session, Statement
 from app.errors import NotFound
 from app.ledger import proofs, published
@@ -28,7 +28,7 @@ ENTRY = Statement(
 async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
     """For the party whose entry it is, and for whoever verifies the ledger; 404 for the others."""
     state = request.app.state
-    async with recorded(request) as trail, state.database.reading(caller.who) as session:
+    async with recorded_access(request) as trail, state.database.reading(caller.identity) as session:
         rows = await session.run(ENTRY, entry=entry_id)
         if not rows or (rows[0].party != caller.party and "ledger:verify" not in caller.scopes):
             raise NotFound

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from app.access.caller import Caller, needs
-from app.cases.context import Looking
-from app.database.sessions import ReadSession, Statement
+from app.cases.context import ReadContext, reads
+from app.database.sessions import PublicSession, Statement
 from app.errors import AccessNotRecorded, BodyTooLarge, InsufficientScope, NotFound, ValidationFailed
 from app.http.problems import problems
 from app.http.route import GuardedRoute
@@ -44,7 +44,7 @@ class LedgerView(BaseModel):
 
 
 @router.get("/.well-known/ledger", operation_id="read_ledger", response_model=LedgerView, responses=problems())
-async def read_ledger(request: Request, response: Response, session: ReadSession) -> LedgerView:
+async def read_ledger(request: Request, response: Response, session: PublicSession) -> LedgerView:
     """Origins, verifier keys (C2SP vkey), witnesses and quorum, and how long an entry may take into the log."""
     response.headers["Cache-Control"] = "public, max-age=300"
     state = request.app.state
@@ -142,11 +142,9 @@ async def cosign_checkpoint(request: Request, log: str) -> Response:
         **problems(InsufficientScope, NotFound, AccessNotRecorded),
     },
 )
-async def read_bundle(
-    case_id: UUID, request: Request, _: Annotated[Caller, needs("cases:read")], look: Looking
-) -> Response:
+async def read_bundle(case_id: UUID, request: Request, read: Annotated[ReadContext, reads("cases:read")]) -> Response:
     """One case as evidence: entries, proofs, the fields you may see with their openings, and verify.py to check it offline."""
-    return await bundle.bundle(look, case_id, request.app.state.receipts, request.app.state.witnesses)
+    return await bundle.bundle(read, case_id, request.app.state.receipts, request.app.state.witnesses)
 
 
 @router.get(

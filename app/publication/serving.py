@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from app.access import policy
 from app.access.caller import Caller
-from app.access.trail import recorded
+from app.access.trail import recorded_access
 from app.errors import Flaw, NotFound, ValidationFailed
 from app.ledger import proofs, published
 from app.ledger.canonical import read_leaf
@@ -60,7 +60,7 @@ async def entries(request: Request, caller: Caller, log: str, path: str) -> Resp
     place = read_path(path)
     if place is None:
         raise NotFound
-    async with recorded(request) as trail, request.app.state.database.reading(caller.who) as session:
+    async with recorded_access(request) as trail, request.app.state.database.reading(caller.identity) as session:
         rows = await published.bundle(session, log, *place)
         if rows is None:
             raise NotFound

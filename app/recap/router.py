@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.access.caller import Caller, needs
-from app.cases.context import Looking
+from app.cases.context import ReadContext, reads
 from app.errors import InsufficientScope, UnknownReference, ValidationFailed
 from app.http.problems import problems
 from app.http.route import GuardedRoute
@@ -18,9 +17,8 @@ REFUSED = (InsufficientScope, UnknownReference, ValidationFailed)
 
 @router.get("/v1/statistics/cases", operation_id="count_cases", response_model=Statistics, responses=problems(*REFUSED))
 async def count_cases(
-    _: Annotated[Caller, needs("statistics:read")],
-    look: Looking,
+    read: Annotated[ReadContext, reads("statistics:read")],
     election: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Statistics:
     """Reported, proven, not proven, recommended, sanctioned; waiting per stage; every status. Each with its denominator."""
-    return await statistics.count_cases(look, election)
+    return await statistics.count_cases(read, election)

@@ -7,12 +7,12 @@ from pydantic import BaseModel
 
 from app import clock
 from app.cases.checks import unknown_code
-from app.cases.context import Look
+from app.cases.context import ReadContext
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session, Statement
 from app.errors import UnknownReference
 from app.procedure.loading import rulebook
-from app.procedure.model import Measure
+from app.procedure.model import StatisticDefinition
 
 UNIT = "asn"  # one person in one case; a person with two cases counts twice, and the unit says so
 
@@ -39,15 +39,15 @@ class Statistics(BaseModel):
     data: list[Figure]
 
 
-async def count_cases(look: Look, election: str | None) -> Statistics:
+async def count_cases(read: ReadContext, election: str | None) -> Statistics:
     """Published numbers, cases waiting per stage, and cases per status, all of one snapshot."""
     if election is not None and election not in rulebook().catalogue.codes("elections"):
         raise UnknownReference(unknown_code("/query/election"))
     as_of = clock.now()
-    values = {**seen_by(look.caller), "election": election}
-    async with look.session.snapshot():
-        measured = await _measured(look.session, values)
-        statuses, stages = await _by_status(look.session, values), await _by_stage(look.session, values)
+    values = {**seen_by(read.caller), "election": election}
+    async with read.session.snapshot():
+        measured = await _measured(read.session, values)
+        statuses, stages = await _by_status(read.session, values), await _by_stage(read.session, values)
     vocabulary, reported = rulebook().vocabulary, measured["reported"]
     rows = [(m.code, "measure", m.label, measured[m.code], m.of) for m in vocabulary.measures.values()]
     rows += [
@@ -59,7 +59,7 @@ async def count_cases(look: Look, election: str | None) -> Statistics:
         Figure(
             code=code,
             kind=kind,
-            name=label[look.language],
+            name=label[read.language],
             numerator=n,
             denominator=measured.get(of, reported),
             of=of,
@@ -82,7 +82,7 @@ async def _measured(session: Session, values: dict[str, Any]) -> dict[str, int]:
     return dict(row._asdict())
 
 
-def _counts(measure: Measure) -> str:
+def _counts(measure: StatisticDefinition) -> str:
     """Which cases a measure counts. Codes come from the rulebook, never from a caller."""
     if measure.outcomes:
         names = ", ".join(f"'{o}'" for o in measure.outcomes)

@@ -26,7 +26,7 @@ from app.ledger.signer import Signer
 from app.ledger.storage import PUBLISH
 from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_path
 from app.verifier.leaves import read_bundle
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 Connection = psycopg.Connection[Any]
 RESTORED = "INSERT INTO sequenced (log, leaf_index, entry_id) VALUES (%s, %s, %s)"
@@ -179,7 +179,7 @@ def _data_keys(session: Connection, path: Path) -> None:
 def _rows(session: Connection, keys: Path) -> None:
     """Every row that the log calls for: replayed, and put where it is missing or differs; what must not be there goes."""
     seen = Snapshot(session)
-    first = Walk(Report(), seen, None)
+    first = Walk(VerificationReport(), seen, None)
     first.read()
     for name, key in STANDING.items():
         expected = first.registers.agreements.rows if name == "change" else first.registers.rows[name]
@@ -188,7 +188,7 @@ def _rows(session: Connection, keys: Path) -> None:
         _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
     epochs = [epoch for (epoch,) in first.registers.rows["key_epoch"]]
     _keys_of(session, epochs)
-    walk = Walk(Report(), seen, keys)
+    walk = Walk(VerificationReport(), seen, keys)
     walk.read()
     _require_whole(walk.report)
     _put(session, "idempotency", walk.registers.rows["idempotency"].values(), "ON CONFLICT DO NOTHING")
@@ -199,7 +199,7 @@ def _rows(session: Connection, keys: Path) -> None:
     session.execute(f"SELECT setval('case_number', greatest((SELECT last_value FROM case_number), ({number})))")
     assert walk.sealed is not None
     _put(session, "blind_index", walk.sealed.index_rows(seen), "ON CONFLICT DO NOTHING")
-    last = Walk(Report(), seen, keys)
+    last = Walk(VerificationReport(), seen, keys)
     last.read()
     last.compare()
     _require_whole(last.report)
@@ -218,7 +218,7 @@ def _keys_of(session: Connection, epochs: list[int]) -> None:
         session.execute(f"DELETE FROM {name} WHERE NOT epoch = ANY(%s)", [epochs])
 
 
-def _require_whole(report: Report) -> None:
+def _require_whole(report: VerificationReport) -> None:
     if report.findings:
         found = report.findings[0]
         raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")

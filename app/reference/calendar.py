@@ -13,7 +13,7 @@ import holidays
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database.sessions import Database, Session, Statement, Together
+from app.database.sessions import Database, Session, Statement, StatementBatch
 from app.errors import DomainError, Flaw, ValidationFailed
 from app.ledger.append import append
 from app.ledger.canonical import canonical
@@ -87,7 +87,7 @@ async def _store(
     client: str | None = None,
     **more: str,
 ) -> None:
-    batch = Together()
+    batch = StatementBatch()
     facts = {
         "version": version,
         "known_until": known_until.isoformat(),

@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import append
 from app.procedure.loading import rulebook
 from app.reference.models import LoadedProcedure
@@ -17,7 +17,7 @@ async def ensure(session: Session, *, by: str) -> None:
     for procedure in rulebook().procedures.values():
         if (procedure.code, procedure.sha256) in known:
             continue
-        batch = Together()
+        batch = StatementBatch()
         facts = {"code": procedure.code, "sha256": procedure.sha256}
         entry = append(batch, type_="procedure.loaded", party=by, received_at=clock.now(), facts=facts)
         await batch.send(session)

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BeforeValidator
 
-from app.database.sessions import ReadSession, Statement
+from app.database.sessions import PublicSession, Statement
 from app.errors import NotFound, catalogue
-from app.http.conditional import Published, cached
+from app.http.conditional import PublicDocument, cached
 from app.http.days import day_text
 from app.http.problems import problems, slug
 from app.http.route import GuardedRoute
@@ -32,7 +32,7 @@ DAYS_OFF = Statement(
 async def read_reference(
     name: str,
     request: Request,
-    session: ReadSession,
+    session: PublicSession,
     on: Annotated[Day | None, Query(description="Only what is valid on this day.")] = None,
 ) -> Response:
     """One list: violations, legacy_violations, sanctions, sanction_levels, control_actions, laws, procedures, statuses, parties, mandates,
@@ -46,16 +46,16 @@ async def read_reference(
 
 
 @lru_cache(maxsize=512)
-def _list(name: str, on: date | None) -> Published:
+def _list(name: str, on: date | None) -> PublicDocument:
     """The program's own lists do not change while it runs."""
     return _made(name, on, _rows(name))
 
 
-def _made(name: str, on: date | None, rows: list[dict[str, Any]]) -> Published:
+def _made(name: str, on: date | None, rows: list[dict[str, Any]]) -> PublicDocument:
     dated = [{**row, "valid_from": row.get("valid_from"), "valid_to": row.get("valid_to")} for row in rows]
     version = hashlib.sha256(json.dumps(dated, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
     shown = [row for row in dated if on is None or valid_on(row, on)]
-    return Published(json.dumps({"name": name, "version": version, "data": shown}, ensure_ascii=False).encode())
+    return PublicDocument(json.dumps({"name": name, "version": version, "data": shown}, ensure_ascii=False).encode())
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
@@ -213,7 +213,7 @@ def _when(when: When) -> dict[str, Any]:
     return {"stage": when.stage, "if": when.holds, "unless": when.fails}
 
 
-async def _holidays(request: Request, session: ReadSession) -> list[dict[str, Any]]:
+async def _holidays(request: Request, session: PublicSession) -> list[dict[str, Any]]:
     """The days off of the calendar in force."""
     version = request.app.state.calendars.current.version
     return [

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.errors import NotFound
-from app.http.conditional import Published, cached
-from app.http.limits import measure_public
+from app.http.conditional import PublicDocument, cached
+from app.http.limits import limit_public
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(measure_public)])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(limit_public)])
 RESOURCES = files("fastapi_swagger") / "resources"
 KINDS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon-32x32.png": "image/png"}
 START = b"""window.ui = SwaggerUIBundle({url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, docExpansion: 'list',
@@ -38,9 +38,9 @@ async def openapi(request: Request) -> Response:
 
 
 @cache
-def document(app: FastAPI) -> Published:
+def document(app: FastAPI) -> PublicDocument:
     """The bytes of /openapi.json, made once."""
-    return Published(json.dumps(app.openapi(), ensure_ascii=False).encode())
+    return PublicDocument(json.dumps(app.openapi(), ensure_ascii=False).encode())
 
 
 @cache

@@ -79,7 +79,7 @@ def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainErro
         found += [errors.NotFound, errors.ValidationFailed]
     if "requestBody" in operation:
         found += [errors.InvalidJson, BodyTooSlow, errors.BodyTooLarge, errors.UnsupportedMediaType]
-    if any(isinstance(d.call, Needs) for d in route.dependant.dependencies):
+    if any(isinstance(d.call, Needs) for d in _walk(route.dependant)):
         found += [errors.TokenInvalid, errors.PartySuspended, errors.RateLimited, errors.AccessNotRecorded]
     if any(p.alias.lower() == "idempotency-key" for d in _walk(route.dependant) for p in d.header_params):
         found += [errors.IdempotencyKeyRequired, BodyTooSlow]
@@ -122,6 +122,6 @@ def _operation(operation: dict[str, Any], route: APIRoute) -> None:
         operation["responses"] |= OAUTH
     _links(operation)
     operation["responses"] = dict(sorted(operation["responses"].items()))
-    scopes = [d.call.scope for d in route.dependant.dependencies if isinstance(d.call, Needs)]
+    scopes = [d.call.scope for d in _walk(route.dependant) if isinstance(d.call, Needs)]
     if scopes:
         operation["security"] = [{SCHEME: [s for s in scopes if s]}]

@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import append
 from app.vault.keys import VaultKeys
 from app.vault.models import KeyEpoch
@@ -38,7 +38,7 @@ async def open_next(session: Session, vault: VaultKeys, *, by: str) -> int:
     alive = [row.epoch for row in await session.run(EPOCHS)]
     epoch = max(alive, default=0) + 1
     vault.make_epoch(epoch)
-    batch = Together()
+    batch = StatementBatch()
     entry = append(batch, type_="key.epoch_opened", party=by, received_at=clock.now(), facts={"epoch": epoch})
     batch.add(INSERT_EPOCH, epoch=epoch, entry_id=entry.id)
     await batch.send(session)

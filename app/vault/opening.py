@@ -7,7 +7,7 @@ from typing import Any
 from app.errors import Overloaded
 from app.ledger.canonical import read_leaf
 from app.vault.keys import KeyDestroyedError, VaultKeys
-from app.vault.seal import Opened, open_key, unseal
+from app.vault.seal import OpenedPart, open_key, unseal
 
 log = logging.getLogger("sbt.vault")
 # of a query that joins payload p, entry e and, where it still is, data_key d
@@ -15,7 +15,7 @@ COLUMNS = "p.entry_id, p.part, p.ciphertext, e.leaf, d.id AS key_id, d.case_id, 
 JOINED = "payload p JOIN entry e ON e.id = p.entry_id LEFT JOIN data_key d ON d.id = p.key_id"
 
 
-def open_row(keys: VaultKeys, row: Any) -> Opened | None:
+def open_row(keys: VaultKeys, row: Any) -> OpenedPart | None:
     if row.key_id is None:
         return None
     leaf = read_leaf(row.leaf)
@@ -24,7 +24,7 @@ def open_row(keys: VaultKeys, row: Any) -> Opened | None:
     return unseal(leaf, part_of(leaf, row.part), row.ciphertext, key)
 
 
-def show_row(keys: VaultKeys, row: Any) -> Opened | None:
+def show_row(keys: VaultKeys, row: Any) -> OpenedPart | None:
     """For a reader: what does not open now was wrapped anew a moment ago, and opens at the next try; if not, the log says so."""
     try:
         return open_row(keys, row)

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import bindparam, update
 
 from app import clock
-from app.database.sessions import SERVICE, Database, Session, Statement, Together
+from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
 from app.ledger.append import append
 from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
@@ -56,7 +56,7 @@ async def rotate(database: Database, vault: VaultKeys, *, by: str, destroy_old: 
     """A new epoch, and with `destroy_old` the end of all older ones: (new, ended). Runs again without harm where it was cut off.
     RotatingError while another rotation works: one would destroy what the other has made and not yet committed.
     """
-    async with database.recording() as guard:
+    async with database.autocommit() as guard:
         if not await guard.value(ALONE, lock=LOCK):
             raise RotatingError("another rotation is at work: wait for it")
         try:
@@ -90,7 +90,7 @@ async def _end(session: Session, vault: VaultKeys, old: int, epoch: int, *, by: 
     await session.run(CLOSE, epoch=old)  # who writes under it now waits, and is then refused
     while await _move(session, vault, epoch):
         continue
-    batch = Together()
+    batch = StatementBatch()
     append(batch, type_="key.epoch_ended", party=by, received_at=clock.now(), facts={"epoch": old})
     await batch.send(session)
     await session.run(END, epoch=old)

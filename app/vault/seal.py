@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.database.sessions import Statement, Together
+from app.database.sessions import Statement, StatementBatch
 from app.ledger.canonical import canonical
 from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u
 from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys
 from app.vault.models import BlindIndex, DataKey, Payload
 from app.vault.persons import forms
 
-SUBJECT, REPORTER, NOBODY, SIGNATURE = "subject", "reporter", "nobody", "signature"
+SUBJECT, REPORTER, NO_PERSON, SIGNATURE = "subject", "reporter", "nobody", "signature"
 # An erasure takes the subject's key, or the reporter's. What a party signed stays checkable: it holds digests, and has a key of its own.
 KEY_OF = {
     "subject": SUBJECT,
@@ -28,7 +28,7 @@ KEY_OF = {
     "request": SUBJECT,
     "reporter": REPORTER,
     "mask": REPORTER,
-    "summary": NOBODY,
+    "summary": NO_PERSON,
     "signature": SIGNATURE,
 }
 INSERT_PAYLOAD = Statement(insert(Payload).values({c.name: bindparam(c.name) for c in Payload.__table__.columns}))
@@ -49,14 +49,14 @@ class OpenKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedPart:
     """What was in a part: its fields, and the root key from which the salt of each commitment is derived."""
 
     fields: dict[str, Any]
     root_key: bytes
 
 
-def new_key(batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, person: str) -> OpenKey:
+def new_key(batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, person: str) -> OpenKey:
     """A fresh key for a person of a case, stored wrapped. An epoch that has ended meanwhile is refused by its foreign key."""
     made = OpenKey(uuid4(), secrets.token_bytes(32))
     wrapped = keys.wrap(epoch, made.key, place_of(made.id, case_id, person))
@@ -77,7 +77,7 @@ def place_of(key_id: UUID, case_id: UUID, person: str) -> bytes:
 
 
 def seal(
-    batch: Together, leaf: Mapping[str, Any], part: str, schema: Schema, key: OpenKey, content: Mapping[str, Any]
+    batch: StatementBatch, leaf: Mapping[str, Any], part: str, schema: Schema, key: OpenKey, content: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Store one part; what the leaf says of it. `leaf`: log, id, case and party of the entry it belongs to.
     Salted: an unsalted hash of a NIP is the NIP (rule R2).
@@ -98,14 +98,14 @@ def seal(
     }
 
 
-def unseal(leaf: Mapping[str, Any], part: Mapping[str, Any], ciphertext: bytes, key: OpenKey) -> Opened:
+def unseal(leaf: Mapping[str, Any], part: Mapping[str, Any], ciphertext: bytes, key: OpenKey) -> OpenedPart:
     """What is in a part; KeyDestroyedError where the key does not open it."""
     cipher, bound = _cipher(key, leaf["id"], part["name"]), aad(leaf, part["name"], part["schema"])
     try:
         secret = json.loads(cipher.decrypt(ciphertext[:NONCE], ciphertext[NONCE:], bound))
     except (InvalidTag, ValueError):
         raise KeyDestroyedError("the ciphertext does not open") from None
-    return Opened(secret["fields"], unb64u(secret["rk"]))
+    return OpenedPart(secret["fields"], unb64u(secret["rk"]))
 
 
 def _cipher(key: OpenKey, entry: str, part: str) -> AESGCM:
@@ -113,14 +113,14 @@ def _cipher(key: OpenKey, entry: str, part: str) -> AESGCM:
 
 
 def index_person(
-    batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, person: Mapping[str, str | None]
+    batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, person: Mapping[str, str | None]
 ) -> None:
     """Make a case findable by the numbers and the name of its person (`nip`, `nik`, `name`)."""
     index_forms(batch, keys, epoch, case_id, entry_id, forms(person))
 
 
 def index_forms(
-    batch: Together, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, found: Iterable[tuple[str, str]]
+    batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, found: Iterable[tuple[str, str]]
 ) -> None:
     """`found`: kind and plain value. What is there already stays."""
     for kind, plain in found:

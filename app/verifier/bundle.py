@@ -15,7 +15,7 @@ from app.ledger.parts import commit, unb64u
 from app.ledger.tlog_proof import TlogProof, TlogProofError, read_proof
 from app.verifier.forms import INSTANT
 from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing
-from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, Report
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, VerificationReport
 from app.verifier.verify import Witnessed, check_note, check_times
 
 Tick = Callable[[int], None]
@@ -95,11 +95,11 @@ def _require_policy(policy: Any, files: Mapping[str, bytes]) -> None:
         raise ValueError("its policy is malformed")
 
 
-def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) -> Report:
+def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) -> VerificationReport:
     """`keys`: whom the verifier trusts, logs and witnesses; `quorum`: how many of these witnesses it wants (3 unless given). What a
     bundle says of keys, witnesses and quorum is its sender's word, and counts for nothing.
     """
-    report, bundle = Report(), read_bundle_file(raw)
+    report, bundle = VerificationReport(), read_bundle_file(raw)
     _strange(report, bundle)
     trusted = {key.name: key for key in keys if key.kind == ED25519}
     witnesses = [key for key in keys if key.kind == COSIGNATURE]
@@ -123,7 +123,7 @@ def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) ->
     return report
 
 
-def _strange(report: Report, bundle: Bundle) -> None:
+def _strange(report: VerificationReport, bundle: Bundle) -> None:
     """What no check looks at could still be believed by whoever opens the zip: unknown files and names that occur twice are findings."""
     report.begin("bytes")
     for name in sorted(bundle.files):
@@ -138,7 +138,9 @@ def _strange(report: Report, bundle: Bundle) -> None:
         report.find("bytes", "NAME_TWICE", name, "readers disagree on which of the two counts")
 
 
-def _standing(report: Report, good: Witnessed, witnesses: Sequence[VerifierKey], quorum: int | None) -> None:
+def _standing(
+    report: VerificationReport, good: Witnessed, witnesses: Sequence[VerifierKey], quorum: int | None
+) -> None:
     """Whoever names witnesses or a quorum is not content without it; whoever names neither is told that the log alone vouches."""
     wanted = max(quorum or QUORUM, 1)
     if witnesses and len(good.cosigned) >= wanted:
@@ -153,7 +155,7 @@ def _standing(report: Report, good: Witnessed, witnesses: Sequence[VerifierKey],
     report.skip("witnesses", NOT_CHECKED if witnesses or quorum else NOT_YET, why)
 
 
-def _promises(report: Report, bundle: Bundle, key: VerifierKey, good: Witnessed, *, trusts: bool) -> None:
+def _promises(report: VerificationReport, bundle: Bundle, key: VerifierKey, good: Witnessed, *, trusts: bool) -> None:
     """Entries that were promised and are not under the checkpoint: broken, if a witness saw the log after their time."""
     for name in sorted(bundle.files):
         if not name.startswith("promises/"):
@@ -174,7 +176,7 @@ def _promises(report: Report, bundle: Bundle, key: VerifierKey, good: Witnessed,
 class _Case:
     """The leaves of one case against one checkpoint."""
 
-    def __init__(self, report: Report, bundle: Bundle, good: Witnessed, quorum: int) -> None:
+    def __init__(self, report: VerificationReport, bundle: Bundle, good: Witnessed, quorum: int) -> None:
         self.report, self.bundle, self.good, self.quorum = report, bundle, good, quorum
         self.check = LeafCheck(report, good.checkpoint.origin, "cases")
 

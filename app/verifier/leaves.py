@@ -13,7 +13,7 @@ from app.ledger.canonical import MAX_LEAF
 from app.ledger.merkle import leaf_hash
 from app.ledger.parts import b64u
 from app.verifier.forms import flaw
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 NOBODY_SIGNS = "no party is bound to sign, and none did"
 NOT_SEEN = "leaves tell that they are signed; the signatures are sealed: `sbt verify --db` opens them"
@@ -27,7 +27,7 @@ PARTS = ("subject", "reporter", "content", "summary", "text", "request", "mask",
 class LeafCheck:
     """Steps 5, 6 and 8, leaf by leaf in the order of the log."""
 
-    report: Report
+    report: VerificationReport
     origin: str
     log: str
     heads: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
@@ -157,7 +157,7 @@ def schema_hash(text: Mapping[str, Any]) -> str:
     return b64u(hashlib.sha256(rfc8785.dumps(dict(text))).digest())
 
 
-def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
+def check_standing(report: VerificationReport, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
     """Step 9: who acts was registered before; a client acts for its own party; registers are the operator's to keep."""
     report.count("standing")
     if members["client"] is None:
@@ -176,7 +176,7 @@ def check_standing(report: Report, leaves: LeafCheck, index: int, members: Mappi
         report.find("standing", "CLIENT_UNKNOWN", "client", says, log=leaves.log, index=index)
 
 
-def check_signed(report: Report, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
+def check_signed(report: VerificationReport, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
     """Step 10, as far as leaves tell: an entry of a case in the name of a party that signs has its signature."""
     if leaves.log != "cases" or "case" not in members or members["client"] is None:
         return

@@ -59,7 +59,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class VerificationReport:
     """Collects steps and findings. A step that was never begun does not appear."""
 
     statuses: dict[str, str] = field(default_factory=dict)
@@ -132,12 +132,12 @@ class Report:
             }
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: VerificationReport) -> Iterator[str]:
     """For people: a line a step, then a line a finding. Names and places may be an attacker's text: none of it reaches the terminal raw."""
     return map(printable, _lines(report))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: VerificationReport) -> Iterator[str]:
     told = report.told()
     for step in told["steps"]:
         why = f" ({step['why']})" if step["why"] else f" ({step['checked']:,})" if step["checked"] else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from app.ledger.merkle import EMPTY_ROOT, node_hash
 from app.ledger.note import Checkpoint
 from app.ledger.tiles import HEIGHT, WIDTH, Tile, tiles_at
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 
 @dataclass
@@ -15,7 +15,7 @@ class TreeCheck:
     the root is kept in `seen`: what somebody remembers is compared with it.
     """
 
-    report: Report
+    report: VerificationReport
     log: str
     roots: Mapping[int, bytes]
     watched: Collection[int] = ()

@@ -21,7 +21,7 @@ from app.ledger.note import (
     require_signed,
 )
 from app.verifier.leaves import LeafCheck
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 
 SKEW = 60  # seconds between the clocks of a witness and of the service
 EARLIEST = 300 + SKEW  # an entry is in the log five minutes after its receipt: later it would be a broken promise
@@ -37,7 +37,7 @@ class Witnessed:
 
 
 def check_note(
-    report: Report, raw: bytes, key: VerifierKey, origin: str, witnesses: Sequence[VerifierKey], place: str
+    report: VerificationReport, raw: bytes, key: VerifierKey, origin: str, witnesses: Sequence[VerifierKey], place: str
 ) -> Witnessed | None:
     """Steps 1 and 2 for one checkpoint. None where nothing it says can be believed."""
     report.count("notes")
@@ -61,7 +61,7 @@ def check_note(
     return Witnessed(note, checkpoint, cosigned)
 
 
-def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed], quorum: int = 1) -> None:
+def check_times(report: VerificationReport, leaves: LeafCheck, seen: Iterable[Witnessed], quorum: int = 1) -> None:
     """Step 7: a leaf that the witnesses had not seen was received after, one they had seen before; the promise's delay allowed for.
     Only what a quorum saw counts; of their times the earliest says "not yet there", the latest "there", so that no single one can accuse.
     """
@@ -92,7 +92,7 @@ def check_times(report: Report, leaves: LeafCheck, seen: Iterable[Witnessed], qu
             report.find("times", "FUTURE_DATED", "received_at", says, log=leaves.log, index=index)
 
 
-def check_order(report: Report, leaves: LeafCheck, now: datetime) -> None:
+def check_order(report: VerificationReport, leaves: LeafCheck, now: datetime) -> None:
     """Step 7 without a witness, in production: times follow the order of the log, as far as the promise lets them lag; none is yet to come."""
     report.begin("times")
     newest, lag = datetime.min.replace(tzinfo=UTC), timedelta(seconds=EARLIEST)

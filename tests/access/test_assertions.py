@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, Snapshot
+from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot
 from app.access.registers.registration import AUTH, SIGN
 from app.access.tokens import client_authentication, jwks
 from app.access.tokens.client_authentication import ASSERTION, FARTHEST, LEEWAY, TYPE, OAuthError
@@ -163,12 +163,12 @@ def test_an_expired_key_is_refused_and_one_that_ends_soon_is_told(api: House) ->
     for days, told in ((10, True), (29.5, True), (30.5, False)):
         soon = real().timestamp() + days * 86400
         api.superuser("UPDATE client_key SET expires_at = to_timestamp(%s) WHERE kid = %s", soon, mine.auth_kid)
-        api.app.state.standing.forget()
+        api.app.state.register_cache.forget()
         me = api.http.get("/v1/me", headers={"Authorization": f"Bearer {mine.token()}"}).json()
         assert [(w["code"], w["key"]) for w in me["warnings"]] == [("KEY_EXPIRES_SOON", mine.auth_kid)] * told, days
         assert [w["days_left"] in (int(days), int(days) - 1) for w in me["warnings"]] == [True] * told
     api.superuser("UPDATE client_key SET expires_at = now() - interval '1 second' WHERE kid = %s", mine.auth_kid)
-    api.app.state.standing.forget()
+    api.app.state.register_cache.forget()
     refused(mine.ask())
     api.superuser("UPDATE client_key SET expires_at = %s WHERE kid = %s", before.expires_at, mine.auth_kid)
 
@@ -179,14 +179,14 @@ KID = jwks.public(KEY)["kid"]
 REQUIRED = ["iss", "sub", "aud", "exp", "jti"]
 
 
-def snapshot() -> Snapshot:
+def snapshot() -> RegisterSnapshot:
     public = jwks.public(KEY)
     far = real().replace(year=real().year + 1)
     keys = {KID: KnownKey(KID, "mine", AUTH, public["x"], public["y"], far, False)}
     keys["sign"] = KnownKey("sign", "mine", SIGN, public["x"], public["y"], far, False)
     party = KnownParty("bkn", "agency", None, "optional", False)
     known = {"mine": KnownClient("mine", "bkn", None, frozenset(), False)}
-    return Snapshot({"bkn": party}, known, keys, (), frozenset(), frozenset(), real().date(), {})
+    return RegisterSnapshot({"bkn": party}, known, keys, (), frozenset(), frozenset(), real().date(), {})
 
 
 KNOWN = snapshot()

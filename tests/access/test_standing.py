@@ -11,7 +11,7 @@ import pytest
 
 from app import clock
 from app.access.registers import register_cache
-from app.access.registers.register_cache import FRESH_SECONDS, HASTE_SECONDS, Standing
+from app.access.registers.register_cache import FRESH_SECONDS, HASTE_SECONDS, RegisterCache
 from app.database.sessions import Database
 from app.errors import Overloaded
 from tests.access.credentials import jwk_of, new_key, registered
@@ -26,10 +26,10 @@ def elsewhere(api: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Mo
     """What is changed here is changed as if by another process: this one has read its registers, and is not told."""
     assert api.get("bkn", "/v1/me").status_code == 200
     with monkeypatch.context() as other:
-        other.setattr(api.app.state.standing, "forget", lambda: None)
+        other.setattr(api.app.state.register_cache, "forget", lambda: None)
         other.setattr(register_cache, "FRESH_SECONDS", 1000.0)
         yield other
-    api.app.state.standing.forget()
+    api.app.state.register_cache.forget()
 
 
 def test_who_was_registered_by_another_process_is_known_at_once(api: House, elsewhere: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_knowledge_that_cannot_be_renewed_is_nothing_to_go_by_after_four_seconds
     api: House, elsewhere: pytest.MonkeyPatch
 ) -> None:
     """While the registers cannot be read nobody goes on with what was known for long: who was suspended meanwhile is not heard of."""
-    registers = api.app.state.standing
+    registers = api.app.state.register_cache
 
     async def away() -> None:
         raise Overloaded
@@ -106,7 +106,7 @@ def test_what_was_being_read_while_something_was_changed_is_read_again(
 ) -> None:
     """A reading that began before a change does not know of it, and may end after it."""
     began, changed, readings = asyncio.Event(), asyncio.Event(), []
-    read = register_cache.read
+    read = register_cache.read_registers
 
     async def slow(session: Any) -> Any:
         found = await read(session)
@@ -118,7 +118,7 @@ def test_what_was_being_read_while_something_was_changed_is_read_again(
     async def meanwhile() -> None:
         database = Database.connect(api.urls.app, size=2)
         await database.open()
-        registers = Standing(database, sandbox=True)
+        registers = RegisterCache(database, sandbox=True)
         reader = asyncio.create_task(registers.current())
         await asyncio.wait_for(began.wait(), 10)
         registers.forget()
@@ -134,7 +134,7 @@ def test_what_was_being_read_while_something_was_changed_is_read_again(
 def test_a_mandate_ends_and_the_next_begins_with_the_day_also_where_the_registers_were_just_read(api: House) -> None:
     api.at("2024-09-03")
     case = api.walked("verval_kasn", "skb_2022")
-    api.app.state.standing.forget()
+    api.app.state.register_cache.forget()
     assert api.get("kasn", f"/v1/cases/{case.id}").json()["next"][0]["yours"]
     try:
         FAKE["ahead"] += timedelta(days=1)  # midnight passes; nobody says so
@@ -149,11 +149,11 @@ def test_a_mandate_ends_and_the_next_begins_with_the_day_also_where_the_register
 def readings(api: House, ask: Any) -> float:
     """How often the registers were read for twenty-five requests, over what the seconds allow at the given pace."""
     api.get("bkn", "/v1/me")
-    before, begun = api.app.state.standing._begun, time.monotonic()
+    before, begun = api.app.state.register_cache._begun, time.monotonic()
     for _ in range(25):
         ask()
     pace, spent = (HASTE_SECONDS if ask.__name__ == "stranger" else FRESH_SECONDS), time.monotonic() - begun
-    return float(api.app.state.standing._begun - before - spent / pace)
+    return float(api.app.state.register_cache._begun - before - spent / pace)
 
 
 def test_strangers_do_not_make_the_registers_be_read_more_than_five_times_a_second(api: House) -> None:

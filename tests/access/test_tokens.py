@@ -262,11 +262,11 @@ def test_a_suspended_client_and_a_suspended_party_stop_working(api: House) -> No
         column = "id" if table == "client" else "code"
         api.superuser(f"UPDATE {table} SET suspended = true WHERE {column} = %s", name)
         try:
-            api.app.state.standing.forget()
+            api.app.state.register_cache.forget()
             assert refusal(ask(api, token)) == (403, "PARTY_SUSPENDED")
         finally:
             api.superuser(f"UPDATE {table} SET suspended = false WHERE {column} = %s", name)
-            api.app.state.standing.forget()
+            api.app.state.register_cache.forget()
     assert ask(api, token).status_code == 200
 
 
@@ -303,7 +303,9 @@ def test_me_says_what_is_mine_and_nobody_elses(api: House) -> None:
     api.at("2024-10-10")
     for party in ("bawaslu", "bkn"):
         me = api.get(party, "/v1/me").json()
-        mandates = {(m.role, str(m.valid_from)) for m in api.app.state.standing._snapshot.mandates if m.party == party}
+        mandates = {
+            (m.role, str(m.valid_from)) for m in api.app.state.register_cache._snapshot.mandates if m.party == party
+        }
         assert {(m["role"], m["valid_from"]) for m in me["mandates"]} == mandates and mandates, party
         assert me["limits"] == {"max_body_bytes": 65536, "page_size": 200, "token_seconds": 600}
     assert api.get("bkn", "/v1/cases?limit=201").status_code == 422 == api.get("bkn", "/v1/cases?limit=0").status_code

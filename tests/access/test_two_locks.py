@@ -10,13 +10,13 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from app.access.policy import Sight
+from app.access.policy import CaseScope
 from app.database import roles
 from tests.house import PPK_EMPLOYER, Case, House
 from tests.walks import first_body
 
 TABLES = ("cases", "stage", "entry", "payload", "data_key", "blind_index", "access", "idempotency", "import_job", "import_line", "change")  # fmt: skip
-EVERYTHING = Sight(all=True, acted=None, employer=None)
+EVERYTHING = CaseScope(all=True, acted=None, employer=None)
 HIDDEN = {  # what the operator, a PPK of another employer and KASN without a mandate may not see of a case
     "operator": None, "ppk_banda_aceh": None, "kasn": None,
 }  # fmt: skip
@@ -73,7 +73,7 @@ def test_a_case_that_is_not_for_a_party_is_not_there(api: House, locks: str, par
     listed = api.open(report__report_number=number)
     if party == "operator":  # it has no scope of cases; were it given one, it would still see none
         api.superuser("UPDATE client SET scopes = array_append(scopes, 'cases:read') WHERE id = 'operator-sandbox'")
-        api.app.state.standing.forget()
+        api.app.state.register_cache.forget()
         api.tokens.pop("operator None", None)
     try:
         for path in ("", "/history", "/stages/verifikasi_satgas", "/bundle"):
@@ -83,7 +83,7 @@ def test_a_case_that_is_not_for_a_party_is_not_there(api: House, locks: str, par
     finally:
         if party == "operator":
             api.superuser("UPDATE client SET scopes = array_remove(scopes, 'cases:read') WHERE id = 'operator-sandbox'")
-            api.app.state.standing.forget()
+            api.app.state.register_cache.forget()
             api.tokens.pop("operator None", None)
 
 

@@ -46,7 +46,7 @@ def test_nobody_but_the_operator_changes_a_register(api: House, path: str, body:
 def test_a_scope_alone_makes_no_operator(api: House) -> None:
     """Were admin:write granted to an agency by mistake, it would still be refused."""
     api.superuser("UPDATE client SET scopes = array_append(scopes, 'admin:write') WHERE id = 'kemenpanrb-sandbox'")
-    api.app.state.standing.forget()
+    api.app.state.register_cache.forget()
     try:
         client = api.clients["kemenpanrb"]
         form = {"grant_type": "client_credentials", "scope": "admin:write"}
@@ -61,7 +61,7 @@ def test_a_scope_alone_makes_no_operator(api: House) -> None:
         assert refusal(moved) == (403, "NOT_THE_OPERATOR")
     finally:
         api.superuser("UPDATE client SET scopes = array_remove(scopes, 'admin:write') WHERE id = 'kemenpanrb-sandbox'")
-        api.app.state.standing.forget()
+        api.app.state.register_cache.forget()
 
 
 def test_the_registers_show_no_secret(api: House) -> None:
@@ -164,7 +164,7 @@ def test_an_older_key_never_ends_in_the_past_nor_later_than_it_did(api: House) -
     assert api.get("bkn", "/v1/me").status_code == 200  # the registers are read
     held = KnownKey(mine.auth_kid, mine.client_id, "auth", "", "", ends, suspended=False)
     public = jwks.public(new_key())
-    known = replace(api.app.state.standing._snapshot, keys={mine.auth_kid: held})
+    known = replace(api.app.state.register_cache._snapshot, keys={mine.auth_kid: held})
     for until, possible in (
         (now + timedelta(days=1), True),
         (ends, True),
@@ -184,7 +184,7 @@ def test_an_older_key_never_ends_in_the_past_nor_later_than_it_did(api: House) -
 def test_in_production_a_key_needs_the_consent_of_a_client_that_is_not_suspended(api: House) -> None:
     mine, public = registered(api, "bkn"), jwks.public(new_key())
     assert api.get("bkn", "/v1/me").status_code == 200  # the registers are read
-    known = api.app.state.standing._snapshot
+    known = api.app.state.register_cache._snapshot
     facts = {"client": mine.client_id, "purpose": "auth", "key": public["kid"], "x": public["x"], "y": public["y"],
              "expires_at": (clock.real() + timedelta(days=30)).isoformat()}  # fmt: skip
     consented = facts | {"consent": sign_consent(mine.sign, mine.client_id, [public["kid"]])}

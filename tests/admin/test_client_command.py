@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from app.access.tokens import jwks
 from app.commands import client
-from app.commands.credentials import Client, make_keys
+from app.commands.credentials import OAuthClient, make_keys
 from tests.house import House
 
 Sbt = Callable[..., Result]
@@ -99,8 +99,8 @@ def test_a_rotation_that_broke_off_between_two_keys_is_finished_by_the_next_try(
         assert other.exit_code and "another attempt" in str(other.exception)
         told = sbt(*words, line)
         assert told.exit_code == 0, told
-        assert Client.load(new).token()
-    was, now = Client.load(old).config, Client.load(new).config
+        assert OAuthClient.load(new).token()
+    was, now = OAuthClient.load(old).config, OAuthClient.load(new).config
     rows = api.get("operator", "/v1/admin/keys").json()["data"]
     assert {r["kid"] for r in rows if r["client_id"] == now.client_id} == {*was.kids.values(), *now.kids.values()}
 
@@ -120,10 +120,10 @@ def test_what_cannot_be_leaves_the_folder_free_for_what_can(api: House, sbt: Sbt
     wrong = sbt(*words, "a:b")
     assert wrong.exit_code and "/scopes/0" in str(wrong.exception) and list((tmp_path / "x").iterdir()) == []
     assert sbt(*words, "cases:read").exit_code == 0
-    old = Client.load(tmp_path / "x").config
+    old = OAuthClient.load(tmp_path / "x").config
     rotated = ("rotate", str(tmp_path / "x"), "--out", str(tmp_path / "y"), "--url", api.base, "--overlap-days")
     assert sbt(*rotated, "0").exit_code and list((tmp_path / "y").iterdir()) == []
-    assert sbt(*rotated, "1").exit_code == 0 and Client.load(tmp_path / "y").config.client_id == old.client_id
+    assert sbt(*rotated, "1").exit_code == 0 and OAuthClient.load(tmp_path / "y").config.client_id == old.client_id
 
 
 def test_the_service_that_is_named_is_the_one_that_is_asked(api: House, sbt: Sbt, tmp_path: Path) -> None:

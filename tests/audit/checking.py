@@ -9,7 +9,7 @@ from app.database import embedded, roles
 from app.ledger.note import VerifierKey
 from app.ledger.origin import LOGS
 from app.ledger.signer import Signer
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 from tests.house import House
 
 
@@ -36,7 +36,7 @@ def settle(api: House) -> None:
     raise AssertionError("the sequencer does not come after")
 
 
-def audit(api: House) -> Report:
+def audit(api: House) -> VerificationReport:
     settle(api)
     keys = api.folder / "var" / "keys"
     return verify_database(url(api), trust(keys), keys)

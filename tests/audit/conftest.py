@@ -162,7 +162,7 @@ def _follow(house: House) -> None:
     (row,) = house.superuser('SELECT ahead FROM clock_move ORDER BY "to" DESC LIMIT 1')
     FAKE["ahead"] = row.ahead
     clock.shift(row.ahead)
-    house.app.state.standing.forget()
+    house.app.state.register_cache.forget()
 
 
 def look(house: House, witness: Witness) -> None:

@@ -15,7 +15,7 @@ from app.audit.signed_words import SAYS, require_said
 from app.cases.bulk.keys import item_key
 from app.cases.opening.opening import account, outline, overrides
 from app.cases.schemas import NewCase
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 from tests.walks import first_body
 
 SENT = first_body("sbt_2024", report__reporter=None)
@@ -118,7 +118,7 @@ def base(path: str = "/v1/cases", **changes: str) -> SignedBase:
 
 
 def fits(given: SignedBase, **changes: Any) -> None:
-    report = Report()
+    report = VerificationReport()
     members = OPENED | changes
     of_many = members["type"] in OF_MANY and given.address.endswith(OF_MANY[members["type"]])
     Signatures(report, Registers(report))._fits(members, given, None, of_many=of_many)

@@ -23,7 +23,7 @@ from app.ledger import logkeys
 from app.ledger.note import Checkpoint, Note, key_of, sign
 from app.ledger.tiles import Edge
 from app.service.tables import METADATA
-from app.verifier.report import Report, lines
+from app.verifier.report import VerificationReport, lines
 from tests.audit.checking import url
 from tests.audit.conftest import Lived
 
@@ -135,7 +135,7 @@ def behind(lived: Lived) -> Iterator[psycopg.Connection[Any]]:
             session.rollback()
 
 
-def told(lived: Lived, session: psycopg.Connection[Any], trust: Trust | None = None) -> Report:
+def told(lived: Lived, session: psycopg.Connection[Any], trust: Trust | None = None) -> VerificationReport:
     """Without the look at the guards: behind() took them off itself, and they have a test of their own."""
     with patch("app.audit.database.guards.check"):
         return verify_snapshot(Snapshot(session), trust or lived.trust, lived.keys)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.access.caller import Caller
-from app.access.policy import Standpoint, poster
+from app.access.policy import AccessFacts, poster
 from app.cases.deadlines.queues import turns
 from app.procedure.loading import rulebook
 from tests.cases.test_terms import BECAUSE, act
@@ -111,7 +111,7 @@ def test_the_queue_and_the_policy_agree_on_whose_turn_it_is(api: House, day: str
         api.walked(stage, procedure)
     api.at(day)
     assert api.get("bkn", "/v1/me").status_code == 200
-    known = api.app.state.standing._snapshot
+    known = api.app.state.register_cache._snapshot
     caller = Caller("bkn", "agency", "x", frozenset(), None, known, None, None)
     rows = api.superuser(
         "SELECT s.case_id, s.stage, c.procedure, c.agency_code, c.conditions, c.opened_by, c.successors"
@@ -119,7 +119,7 @@ def test_the_queue_and_the_policy_agree_on_whose_turn_it_is(api: House, day: str
     )
     wanted: dict[str, set[Any]] = {}
     for row in rows:
-        place = Standpoint(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
+        place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
         party = poster(caller, rulebook().procedures[row.procedure].stages[row.stage], place)
         wanted.setdefault(party, set()).add((row.case_id, row.stage))
     for party in ("bawaslu", "kasn", "bkn", "kemendagri", "kemenpanrb"):

@@ -15,7 +15,7 @@ import pytest
 from psycopg import errors as pg
 
 from app.database import sessions
-from app.database.sessions import NOBODY, Database
+from app.database.sessions import ANONYMOUS, Database
 from app.errors import Overloaded
 from app.service import health, preflight
 from app.service.preflight import UnsafeError
@@ -59,7 +59,7 @@ def test_a_request_that_ends_while_a_dead_connection_is_given_back_takes_none_al
             await give_back(connection)
 
         async def ask() -> None:
-            async with found.recording() as session:
+            async with found.autocommit() as session:
                 await session.execute("SELECT 1", [])
 
         try:
@@ -85,7 +85,7 @@ def test_a_full_disk_under_the_trail_is_known_as_well(api: House) -> None:
         await found.open()
         try:
             with pytest.raises(Overloaded):
-                async with found.noting(NOBODY):
+                async with found.pipelined(ANONYMOUS):
                     raise pg.DiskFull
             assert not found.has_room
         finally:
@@ -174,7 +174,7 @@ def test_a_reader_cannot_write_whatever_its_session_was_told(api: House) -> None
 
     with pytest.raises(pg.ReadOnlySqlTransaction):
         asyncio.run(write())
-    assert NOBODY.party == ""
+    assert ANONYMOUS.party == ""
 
 
 def test_a_full_disk_is_told_as_come_again_and_the_service_is_not_ready(api: House) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from app.commands.credentials import Client
+from app.commands.credentials import OAuthClient
 from app.database import embedded, roles
 from tests.e2e.service import PATIENCE, ROOT
 from tests.house import HTTP, free_port
@@ -118,10 +118,10 @@ class Production:
     def said(self) -> str:
         return (self.folder / "service.log").read_text()
 
-    def client(self, folder: str) -> Client:
+    def client(self, folder: str) -> OAuthClient:
         """By its folder, reached where it listens here."""
-        found = Client.load(self.folder / folder)
-        return Client(found.folder, type(found.config)(**{**vars_of(found.config), "url": self.base}))
+        found = OAuthClient.load(self.folder / folder)
+        return OAuthClient(found.folder, type(found.config)(**{**vars_of(found.config), "url": self.base}))
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -18,7 +18,7 @@ from http_sf.compat import Dictionary
 
 from app.access.registers.consent import recovery_text, sign_consent, signed_text
 from app.access.registers.registration import key_facts
-from app.access.signatures.signed_requests import Sent
+from app.access.signatures.signed_requests import SentMessage
 from app.access.signatures.signing import SigningClient
 from app.access.tokens import jwks
 from app.admin.changes import NAMES
@@ -35,7 +35,7 @@ from app.ledger.signer import Signer
 from app.reference import calendar
 from app.verifier.forms import flaw
 from app.verifier.leaves import schema_hash
-from app.verifier.report import Report, lines
+from app.verifier.report import VerificationReport, lines
 from tests.access.credentials import new_key
 from tests.e2e.production import Production, production
 from tests.e2e.test_production import approved, asked, at_home
@@ -177,9 +177,9 @@ def opening(forger: Forger) -> dict[str, Any]:
     return found
 
 
-def verdict(ledger: Ledger, forger: Forger, party: str | None = None) -> Report:
+def verdict(ledger: Ledger, forger: Forger, party: str | None = None) -> VerificationReport:
     forger.session.execute("RESET ROLE")
-    origin.be(ORIGIN)
+    origin.set_origin(ORIGIN)
     try:
         keys = ledger.home.folder / "keys"
         signers = {log: Signer(keys, log, make=False) for log in origin.LOGS}
@@ -187,10 +187,10 @@ def verdict(ledger: Ledger, forger: Forger, party: str | None = None) -> Report:
         trust = Trust({log: s.verifier for log, s in signers.items()}, (), 0, {}, signed)
         return verify_snapshot(Snapshot(forger.session), trust, keys, party=party)
     finally:
-        origin.be(origin.DEFAULT)
+        origin.set_origin(origin.DEFAULT)
 
 
-def found(report: Report) -> set[str]:
+def found(report: VerificationReport) -> set[str]:
     return report.codes()
 
 
@@ -275,7 +275,7 @@ def request(signer: SigningClient, path: str, body: Any = None, key: UUID | None
     given = Dictionary()
     given.parse(signed["Signature-Input"].encode())
     resolver: Any = HTTPSignatureComponentResolver
-    message = Sent("POST", signer.public_url + path, {n.lower(): v for n, v in signed.items()})
+    message = SentMessage("POST", signer.public_url + path, {n.lower(): v for n, v in signed.items()})
     base = [f"{item}: {resolver(message).resolve(item)}" for item in given["sbt"]]
     base.append(f'"@signature-params": {given["sbt"]}')
     found_ = Dictionary()
@@ -546,7 +546,7 @@ def later(forger: Forger, minutes: int) -> None:
     forger.session.execute("SET ROLE sbt_app")
 
 
-def told(report: Report, code: str) -> str:
+def told(report: VerificationReport, code: str) -> str:
     return " | ".join(finding.says for finding in report.findings if finding.code == code)
 
 

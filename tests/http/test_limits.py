@@ -12,7 +12,7 @@ import pytest
 
 from app.database.sessions import Database
 from app.errors import RateLimited
-from app.http.limits import Limits, Measure, address, read_measures
+from app.http.limits import Bucket, Limits, address, read_buckets
 from app.main import create_app
 from tests.access.credentials import registered
 from tests.house import HTTP, House, free_port, refusal, serving
@@ -22,7 +22,7 @@ from tests.house import HTTP, House, free_port, refusal, serving
 def measures(api: House, text: str) -> Iterator[None]:
     before = api.app.state.limits
     api.superuser("TRUNCATE rate_limit")
-    api.app.state.limits = Limits(api.app.state.database, read_measures(text))
+    api.app.state.limits = Limits(api.app.state.database, read_buckets(text))
     try:
         yield
     finally:
@@ -126,7 +126,7 @@ Process = tuple[asyncio.AbstractEventLoop, Limits]
 
 
 @contextmanager
-def processes(api: House, count: int, measure: Measure) -> Iterator[list[Process]]:
+def processes(api: House, count: int, measure: Bucket) -> Iterator[list[Process]]:
     """As many processes as far as limits are concerned: each has a loop, connections and leases of its own."""
     loops = [asyncio.new_event_loop() for _ in range(count)]
     databases = [Database.connect(api.urls.app, size=2) for _ in loops]
@@ -143,7 +143,7 @@ def processes(api: House, count: int, measure: Measure) -> Iterator[list[Process
 @pytest.mark.parametrize("burst", [1, 7, 40, 200])
 def test_who_asks_for_all_of_its_measure_at_once_gets_all_of_it(api: House, burst: int) -> None:
     """However many wait for the same few: nothing is taken from the shared measure and then lost."""
-    who, measure = str(uuid4()), Measure("read", 0.001, burst)
+    who, measure = str(uuid4()), Bucket("read", 0.001, burst)
 
     async def at_once(limits: Limits, count: int) -> int:
         found = await asyncio.gather(*(limits.take(who, "read") for _ in range(count)), return_exceptions=True)
@@ -157,7 +157,7 @@ def test_who_asks_for_all_of_its_measure_at_once_gets_all_of_it(api: House, burs
 
 @pytest.mark.parametrize("burst", [1, 7, 40, 200])
 def test_two_processes_together_give_no_more_than_one_measure(api: House, burst: int) -> None:
-    who, measure = str(uuid4()), Measure("read", 0.001, burst)
+    who, measure = str(uuid4()), Bucket("read", 0.001, burst)
 
     def ask(process: Process) -> int:
         loop, limits = process
@@ -183,7 +183,7 @@ def test_two_processes_together_give_no_more_than_one_measure(api: House, burst:
 def test_a_slow_client_loses_nothing_to_its_processes(api: House) -> None:
     """Who asks once in a while is given one at a time: nothing is held back for it in a process."""
     who, left = str(uuid4()), []
-    with processes(api, 1, Measure("read", 0.001, 40)) as ((loop, limits),):
+    with processes(api, 1, Bucket("read", 0.001, 40)) as ((loop, limits),):
         for _ in range(4):
             headers = loop.run_until_complete(limits.take(who, "read"))
             left.append(int(headers["RateLimit"].split("r=")[1].split(";")[0]))
@@ -195,7 +195,7 @@ def test_a_slow_client_loses_nothing_to_its_processes(api: House) -> None:
 @pytest.mark.parametrize("text", ["read", "read=1", "read=0/5", "read=1/0", "made=1/5", "read=-1/5", "read=1/5;x"])
 def test_a_measure_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="SBT_RATE_LIMITS"):
-        read_measures(text)
+        read_buckets(text)
 
 
 def test_nobody_is_believed_about_an_address_who_is_not_listed(api: House) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.ledger.terminal import printable, printable_lines
-from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, Report, lines
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, VerificationReport, lines
 
 HOSTILE = [
     "x\x1b[2K\rresult: sound",
@@ -21,7 +21,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_finding_cannot_draw_on_the_terminal_or_fake_the_result(text: str) -> None:
-    report = Report()
+    report = VerificationReport()
     report.find("fields", "FIELD_WRONG", text, text)
     report.says["standing"] = text
     shown = list(lines(report))
@@ -42,12 +42,12 @@ def test_plain_text_in_any_language_stays_as_it_is() -> None:
 
 def test_what_a_stranger_cannot_see_is_said_and_is_an_error_only_where_it_was_asked_for() -> None:
     for strict, code, result in ((False, 0, "sound_as_far_as_visible"), (True, 2, "could_not_check")):
-        report = Report(strict=strict)
+        report = VerificationReport(strict=strict)
         report.begin("tree")
         report.skip("bytes", NOT_VISIBLE, "no token")
         assert (report.exit_code, report.told()["result"]) == (code, result)
-    assert list(lines(Report())) == ["result: sound"]
-    report = Report()
+    assert list(lines(VerificationReport())) == ["result: sound"]
+    report = VerificationReport()
     report.skip("bytes", NOT_VISIBLE, "no token")
     assert list(lines(report))[-1] == "result: sound as far as a stranger can see"
     report.skip("tree", NOT_CHECKED, "no key")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.ledger import merkle, proofs, tiles
 from app.ledger.merkle import ProofError
 from app.ledger.tiles import Edge, Tile
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 from app.verifier.tree import TreeCheck, tiles_of
 from tests.ledger_check import naive_root
 
@@ -28,7 +28,7 @@ def grown(size: int, step: int = 97) -> tuple[Edge, dict[Tile, bytes]]:
 
 
 def test_the_tree_equals_a_naive_one_at_every_size_to_600() -> None:
-    edge, tree = Edge(), TreeCheck(Report(), "cases", {})
+    edge, tree = Edge(), TreeCheck(VerificationReport(), "cases", {})
     for size in range(601):
         wanted = naive_root(LEAVES[:size])
         assert edge.root() == tree.root() == merkle.root_of(LEAVES[:size]) == wanted
@@ -43,7 +43,7 @@ def test_the_tree_equals_a_naive_one_at_any_size(size: int, step: int) -> None:
     wanted = naive_root(LEAVES[:size])
     assert edge.root() == wanted
     assert tiles.edge_from(size, stored).root() == wanted
-    report = Report()
+    report = VerificationReport()
     tree = TreeCheck(report, "cases", {size: wanted})
     for tile, width in tiles_of(size):
         if tile.level == 0:

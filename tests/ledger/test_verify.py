@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.ledger import note
 from app.ledger.note import Checkpoint, Note
 from app.verifier.leaves import LeafCheck
-from app.verifier.report import Report
+from app.verifier.report import VerificationReport
 from app.verifier.verify import Witnessed, check_note, check_times
 
 ORIGIN = "sbt.example/log/cases"
@@ -31,12 +31,12 @@ def raw(origin: str = ORIGIN, *, forged: bool = False, wrong: bool = False, by: 
     return str(Note(text, tuple(lines))).encode()
 
 
-def read(given: bytes) -> tuple[Report, Witnessed | None]:
-    report = Report()
+def read(given: bytes) -> tuple[VerificationReport, Witnessed | None]:
+    report = VerificationReport()
     return report, check_note(report, given, LOG, ORIGIN, WITNESSES, "the checkpoint")
 
 
-def told(report: Report) -> list[tuple[str, str, str]]:
+def told(report: VerificationReport) -> list[tuple[str, str, str]]:
     return [(finding.step, finding.code, finding.place) for finding in report.findings]
 
 
@@ -82,8 +82,8 @@ def seen_at(size: int, *times: datetime) -> Witnessed:
 
 def times(
     *seen: Witnessed, received: dict[int, datetime], quorum: int = 1, clock: list[tuple[int, timedelta]] | None = None
-) -> Report:
-    report = Report()
+) -> VerificationReport:
+    report = VerificationReport()
     leaves = LeafCheck(report, ORIGIN, "cases")
     leaves.instants += sorted(received.items())
     leaves.clock += clock or []
@@ -91,7 +91,7 @@ def times(
     return report
 
 
-def found(report: Report) -> list[tuple[str, str, str, str | None, int | None]]:
+def found(report: VerificationReport) -> list[tuple[str, str, str, str | None, int | None]]:
     return [(f.step, f.code, f.place, f.log, f.index) for f in report.findings]
 
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_nobody_saw_bounds_nothing_under_any_quorum(quorum: int) ->
 
 
 def test_one_witness_is_a_quorum_where_none_is_said() -> None:
-    leaves = LeafCheck(Report(), ORIGIN, "cases", instants=[(2, NOON - timedelta(days=1))])
+    leaves = LeafCheck(VerificationReport(), ORIGIN, "cases", instants=[(2, NOON - timedelta(days=1))])
     check_times(leaves.report, leaves, [seen_at(2, NOON)])
     assert leaves.report.codes() == {"BACKDATED"}
 

@@ -171,13 +171,13 @@ def test_a_reopened_stage_counts_from_its_reopening() -> None:
 def test_a_term_is_running_then_near_then_overdue(due_on: str | None, today: str, state: str) -> None:
     value, unit = rulebook().vocabulary.due_soon
     soon = CALENDAR.count(day(today), value, unit)
-    assert deadlines.standing(day(due_on) if due_on else None, None, day(today), soon) == state
+    assert deadlines.deadline_state(day(due_on) if due_on else None, None, day(today), soon) == state
 
 
 def test_a_pause_shows_while_it_lasts() -> None:
     pause = (day("2024-10-10"), day("2024-10-14"))
-    assert deadlines.standing(day("2024-10-15"), pause, day("2024-10-14"), day("2024-10-16")) == "paused"
-    assert deadlines.standing(day("2024-10-15"), pause, day("2024-10-15"), day("2024-10-17")) == "due_soon"
+    assert deadlines.deadline_state(day("2024-10-15"), pause, day("2024-10-14"), day("2024-10-16")) == "paused"
+    assert deadlines.deadline_state(day("2024-10-15"), pause, day("2024-10-15"), day("2024-10-17")) == "due_soon"
 
 
 @given(st.integers(0, 400))

@@ -9,7 +9,7 @@ import pytest
 from psycopg import errors as pg
 
 from app.cases.part_schemas import VERSIONS, schemas, text_hash, texts
-from app.database.sessions import Together
+from app.database.sessions import StatementBatch
 from app.ledger.canonical import canonical
 from app.vault.keys import KeyDestroyedError, VaultKeys, normal
 from app.vault.seal import OpenKey, new_key, open_key, seal, unseal
@@ -30,7 +30,7 @@ def test_a_schema_fits_into_a_leaf() -> None:
 
 def sealed(key: OpenKey) -> tuple[dict[str, object], dict[str, object], bytes]:
     leaf: dict[str, object] = {"log": "localhost/sbt/cases", "id": str(uuid4()), "case": str(uuid4()), "party": "bkn"}
-    batch = Together()
+    batch = StatementBatch()
     part = seal(batch, leaf, "subject", schemas()["subject"], key, {"nip": NIP, "nik": None, "name": "Sri"})
     ciphertext = next(value for value in batch._values if isinstance(value, bytes))
     return leaf, part, ciphertext
@@ -55,7 +55,7 @@ def test_a_part_opens_for_its_own_entry_alone() -> None:
 def test_a_wrapped_key_opens_in_its_own_row_and_epoch_alone(tmp_path: Path) -> None:
     vault = VaultKeys(tmp_path, make=True)
     vault.make_epoch(1)
-    batch = Together()
+    batch = StatementBatch()
     made = new_key(batch, vault, 1, uuid4(), "subject")
     names = ("case_id", "epoch", "id", "person", "wrapped")
     from app.vault.seal import INSERT_KEY

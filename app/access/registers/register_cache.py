@@ -59,7 +59,7 @@ class KnownKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class RegisterSnapshot:
     """One reading of all of it. `holders`: role to party, by the mandates in force on `today`."""
 
     parties: Mapping[str, KnownParty]
@@ -73,17 +73,17 @@ class Snapshot:
     holders: Mapping[str, str]
 
 
-class Standing:
+class RegisterCache:
     """The newest reading, at most FRESH_SECONDS old."""
 
     def __init__(self, database: Database, *, sandbox: bool) -> None:
         """`sandbox`: its time may be moved. In production no row moves it."""
         self._database, self._sandbox = database, sandbox
         self._read_at = self._as_of = float("-inf")
-        self._snapshot: Snapshot | None = None
+        self._snapshot: RegisterSnapshot | None = None
         self._begun = self._newest = 0  # readings, by number
 
-    async def current(self) -> Snapshot:
+    async def current(self) -> RegisterSnapshot:
         snapshot, now = self._snapshot, time.monotonic()
         too_old = snapshot is None or now - self._as_of > OLDEST_SECONDS or snapshot.today != clock.today()
         if too_old or now - self._read_at > FRESH_SECONDS:
@@ -96,7 +96,7 @@ class Standing:
         assert snapshot is not None
         return snapshot
 
-    async def newer(self, known: Snapshot) -> Snapshot:
+    async def newer(self, known: RegisterSnapshot) -> RegisterSnapshot:
         """For who names what is not known: another process may have registered it just now. `known` itself where it was read
         a moment ago, so that strangers cause five readings a second at most.
         """
@@ -104,11 +104,11 @@ class Standing:
             self._read_at = float("-inf")
         return await self.current()
 
-    async def _read_anew(self) -> Snapshot:
+    async def _read_anew(self) -> RegisterSnapshot:
         self._begun += 1
         mine, begun = self._begun, time.monotonic()
         async with self._database.reading() as session, session.snapshot():
-            further, found = await read(session)
+            further, found = await read_registers(session)
         if mine > self._newest:  # neither a later reading nor a change came between: else time would run back
             self._newest, self._snapshot, self._as_of = mine, found, begun
             clock.shift(further if self._sandbox else timedelta(0))
@@ -119,7 +119,7 @@ class Standing:
         self._newest, self._snapshot = self._begun, None
 
 
-async def read(session: Session) -> tuple[timedelta, Snapshot]:
+async def read_registers(session: Session) -> tuple[timedelta, RegisterSnapshot]:
     """How far the ledger's time is ahead, and who stands how on that day."""
     parties = [KnownParty(*r) for r in await session.run(PARTIES)]
     keys = [KnownKey(*r) for r in await session.run(KEYS)]
@@ -132,7 +132,7 @@ async def read(session: Session) -> tuple[timedelta, Snapshot]:
     today = clock.day_of(clock.real() + further)
     with_client = {c.party for c in clients if not c.suspended}
     employers = {p.agency_code for p in parties if p.kind == "ppk" and p.code in with_client}
-    return further, Snapshot(
+    return further, RegisterSnapshot(
         {p.code: p for p in parties},
         {c.id: c for c in clients},
         {k.kid: k for k in keys},

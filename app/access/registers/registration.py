@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, insert, update
 from app import clock
 from app.access.models import Client, ClientKey, MandateRow, Party
 from app.access.signatures.signed import Signed
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import Appended, append
 from app.ledger.canonical import instant
 from app.ledger.parts import b64u, unb64u
@@ -48,7 +48,7 @@ END_MANDATE = _changed(MandateRow, ("role", "party", "valid_from"), "valid_to")
 
 
 @dataclass(frozen=True, slots=True)
-class By:
+class Author:
     """Who changes a register: the operator's own program (no client), or an operator by its client."""
 
     party: str
@@ -72,11 +72,11 @@ class Organisation:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-async def record(session: Session, kind: str, facts: Facts, by: By) -> Appended:
+async def record(session: Session, kind: str, facts: Facts, by: Author) -> Appended:
     """One change: its entry, and the row as it now stands. `kind`: one of WRITERS. A key or party that is there already, or is not
     there at all, is refused by the schema.
     """
-    batch = Together()
+    batch = StatementBatch()
     said = {**facts, "change": str(by.change)} if by.change else dict(facts)
     entry = append(
         batch,
@@ -93,36 +93,36 @@ async def record(session: Session, kind: str, facts: Facts, by: By) -> Appended:
     return entry
 
 
-def _party(batch: Together, facts: Facts, entry: UUID) -> None:
+def _party(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     names = ("code", "kind", "name_id", "name_en", "agency_code", "signatures")
     row = {n: facts[n] for n in names} | {"entry_id": entry, "standing_entry_id": entry}
     batch.add(INSERT_PARTY, **row, suspended=False, fingerprint=None)
 
 
-def _anchored(batch: Together, facts: Facts, entry: UUID) -> None:
+def _anchored(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     batch.add(ANCHOR_PARTY, b_code=facts["party"], fingerprint=facts["key"], standing_entry_id=entry)
 
 
-def _client(batch: Together, facts: Facts, entry: UUID) -> None:
+def _client(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     secret = facts.get("secret_hash")
     row = {"id": facts["client"], "party": facts["party"], "scopes": list(facts["scopes"])}
     row |= {"secret_hash": unb64u(secret) if secret else None, "suspended": False}
     batch.add(INSERT_CLIENT, **row, entry_id=entry, standing_entry_id=entry)
 
 
-def _key(batch: Together, facts: Facts, entry: UUID) -> None:
+def _key(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     row = {"kid": facts["key"], "client_id": facts["client"], **{n: facts[n] for n in ("purpose", "x", "y")}}
     row |= {"expires_at": datetime.fromisoformat(facts["expires_at"]), "suspended": False}
     batch.add(INSERT_KEY, **row, entry_id=entry, standing_entry_id=entry)
 
 
-def _mandate(batch: Together, facts: Facts, entry: UUID) -> None:
+def _mandate(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     row = {"role": facts["role"], "party": facts["party"], "valid_from": date.fromisoformat(facts["valid_from"])}
     row |= {"valid_to": _day(facts["valid_to"]), "entry_id": entry}
     batch.add(INSERT_MANDATE, **row, standing_entry_id=entry)
 
 
-def _mandate_ended(batch: Together, facts: Facts, entry: UUID) -> None:
+def _mandate_ended(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     where = {"b_role": facts["role"], "b_party": facts["party"]}
     where["b_valid_from"] = date.fromisoformat(facts["valid_from"])
     batch.add(END_MANDATE, **where, valid_to=_day(facts["valid_to"]), standing_entry_id=entry)
@@ -131,14 +131,14 @@ def _mandate_ended(batch: Together, facts: Facts, entry: UUID) -> None:
 def _set(statement: Statement, key: str, of: str, column: str, value: Any = None) -> Callable[..., None]:
     """A writer that changes one column. `value`: what it becomes; None: the fact of that name."""
 
-    def write(batch: Together, facts: Facts, entry: UUID) -> None:
+    def write(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
         new = facts[column] if value is None else value
         batch.add(statement, **{f"b_{key}": facts[of], column: new, "standing_entry_id": entry})
 
     return write
 
 
-def _expires(batch: Together, facts: Facts, entry: UUID) -> None:
+def _expires(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     ends = datetime.fromisoformat(facts["expires_at"])
     batch.add(SET_EXPIRY, b_kid=facts["key"], expires_at=ends, standing_entry_id=entry)
 
@@ -147,7 +147,7 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-WRITERS: dict[str, Callable[[Together, Facts, UUID], None]] = {
+WRITERS: dict[str, Callable[[StatementBatch, Facts, UUID], None]] = {
     "party.registered": _party,
     "party.policy_set": _set(SET_POLICY, "code", "party", "signatures"),
     "party.anchored": _anchored,
@@ -181,19 +181,19 @@ GIVING = frozenset(kind for kind in WRITERS if not kind.endswith(".suspended")) 
 
 
 async def register_party(session: Session, party: Organisation, *, by: str) -> None:
-    await record(session, "party.registered", party.facts(), By(by))
+    await record(session, "party.registered", party.facts(), Author(by))
 
 
 async def register_client(session: Session, client_id: str, party: str, scopes: Sequence[str], *, by: str) -> str:
     """A sandbox client; its secret, told once. Of 256 random bits a plain SHA-256 is kept: there is nothing to guess."""
     secret = SANDBOX_MARK + secrets.token_urlsafe(32)
     facts = {"client": client_id, "party": party, "scopes": sorted(scopes), "secret_hash": b64u(hash_secret(secret))}
-    await record(session, "client.registered", facts, By(by))
+    await record(session, "client.registered", facts, Author(by))
     return secret
 
 
 async def grant_mandate(session: Session, mandate: Mandate, *, by: str) -> None:
-    await record(session, "mandate.granted", mandate_facts(mandate), By(by))
+    await record(session, "mandate.granted", mandate_facts(mandate), Author(by))
 
 
 def mandate_facts(mandate: Mandate) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from app import clock
 from app.access.caller import Caller, needs
 from app.access.registers.registration import SIGN
 from app.access.signatures.signed_base import LONGEST_NONCE, MAX_AGE, SHORTEST_NONCE, UnacceptableError
-from app.access.signatures.signed_requests import ONCE, Sent, accepted, covered, sent
+from app.access.signatures.signed_requests import ONCE, SentMessage, accepted, covered, sent
 from app.access.tokens import jwks
 from app.errors import DigestMismatch, InsufficientScope, NotFound
 from app.http.language import language
@@ -76,7 +76,7 @@ def explain(request: Request, caller: Caller, body: bytes) -> Explained:
     return Explained(good=all(c.ok for c in checks), checks=checks, base=_lines(message))
 
 
-def _checks(message: Sent, request: Request, caller: Caller, body: bytes) -> Iterator[Found]:
+def _checks(message: SentMessage, request: Request, caller: Caller, body: bytes) -> Iterator[Found]:
     """In the order in which they are made; after one that leaves nothing to look at, no more."""
     headers = message.headers
     absent = [n for n in ("signature-input", "signature") if n not in headers]
@@ -121,7 +121,7 @@ def _read(text: str) -> InnerList | None:
     return member if isinstance(member, InnerList) else None
 
 
-def _components(message: Sent, found: InnerList) -> Iterator[Found]:
+def _components(message: SentMessage, found: InnerList) -> Iterator[Found]:
     named, wanted = [str(item) for item in found], [f'"{n}"' for n in covered(message.headers)]
     missing, extra = [n for n in wanted if n not in named], [n for n in named if n not in wanted]
     yield _check(
@@ -188,7 +188,7 @@ def _digest(field: str | None, body: bytes) -> Found:
     return _check("content-digest", good, text_id, f"Of the {size} bytes that arrived it is {expected}")
 
 
-def _signature(message: Sent, caller: Caller, found: InnerList) -> Found:
+def _signature(message: SentMessage, caller: Caller, found: InnerList) -> Found:
     key = caller.snapshot.keys.get(str(found.params.get("keyid", "")))
     text = "\n".join(line.expected for line in _lines(message))
     signature = Dictionary()
@@ -206,7 +206,7 @@ def _signature(message: Sent, caller: Caller, found: InnerList) -> Found:
     return _check("signature", good, text_id, text_en)
 
 
-def _accepted(message: Sent, request: Request, caller: Caller, body: bytes) -> Found:
+def _accepted(message: SentMessage, request: Request, caller: Caller, body: bytes) -> Found:
     """What else the rule of acceptance asks for, so that a verifier reads the same out of it for ever."""
     text = "\n".join(line.expected for line in _lines(message))
     try:
@@ -218,7 +218,7 @@ def _accepted(message: Sent, request: Request, caller: Caller, body: bytes) -> F
     return _check("accepted", True, "", "")
 
 
-def _lines(message: Sent) -> list[BaseLine]:
+def _lines(message: SentMessage) -> list[BaseLine]:
     found = _read(message.headers.get("signature-input", ""))
     if found is None:
         return []

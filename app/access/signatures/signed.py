@@ -40,7 +40,7 @@ class Signed:
         except UnacceptableError as error:
             raise invalid(error) from None
 
-    def of_many(self) -> "Signed":
+    def for_batch_item(self) -> "Signed":
         """For each entry of a request that makes several: the body names others, and is kept with none."""
         return replace(self, spent=True, body=b"")
 

@@ -11,14 +11,14 @@ from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolve
 from http_message_signatures.algorithms import ECDSA_P256_SHA256
 from http_sf.compat import Dictionary
 
-from app.access.registers.register_cache import KnownKey, Snapshot
+from app.access.registers.register_cache import KnownKey, RegisterSnapshot
 from app.access.registers.registration import OFF, REQUIRED, SIGN
 from app.access.signatures import signed_base
 from app.access.signatures.signed import Signed, invalid
 from app.access.signatures.signed_base import MAX_AGE, SignedBase, UnacceptableError
 from app.access.signatures.signing import COVERED, IF_MATCH
 from app.access.tokens import jwks
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.errors import DigestMismatch, SignatureInvalid, SignatureRequired
 
 LONGEST_HEADER = 4096
@@ -26,15 +26,15 @@ USE_ONCE = Statement("INSERT INTO used_once (kid, value, expires_at) VALUES (:ki
 ONCE = (*(name for name in COVERED if not name.startswith("@")), IF_MATCH, "signature", "signature-input")
 
 
-def spend(batch: Together, signed: Signed | None) -> None:
+def consume_nonce(batch: StatementBatch, signed: Signed | None) -> None:
     """Used once, in the transaction of what was signed: 401 for whoever sends it again."""
     if signed is not None and not signed.spent:
         batch.add(USE_ONCE, kid=signed.kid, value=signed.nonce, expires_at=signed.expires_at)
 
 
-async def spend_now(session: Session, signed: Signed | None) -> None:
-    batch = Together()
-    spend(batch, signed)
+async def consume_nonce_now(session: Session, signed: Signed | None) -> None:
+    batch = StatementBatch()
+    consume_nonce(batch, signed)
     if signed is not None:
         await batch.send(session)
 
@@ -42,7 +42,7 @@ async def spend_now(session: Session, signed: Signed | None) -> None:
 class KeysOf(HTTPSignatureKeyResolver):
     """The keys of one client that may sign now."""
 
-    def __init__(self, known: Snapshot, client_id: str) -> None:
+    def __init__(self, known: RegisterSnapshot, client_id: str) -> None:
         self._known, self._client_id = known, client_id
 
     def resolve_public_key(self, key_id: str) -> ec.EllipticCurvePublicKey | None:
@@ -50,7 +50,7 @@ class KeysOf(HTTPSignatureKeyResolver):
         return jwks.point(found.x, found.y) if found else None
 
 
-def key_of(known: Snapshot, client_id: str, kid: str) -> KnownKey | None:
+def key_of(known: RegisterSnapshot, client_id: str, kid: str) -> KnownKey | None:
     """The key's client must be the token's: with another client of the party somebody else would have signed than asks."""
     key = known.keys.get(kid)
     if key is None or not key.good_for(SIGN) or known.clients[key.client_id].suspended:
@@ -59,7 +59,7 @@ def key_of(known: Snapshot, client_id: str, kid: str) -> KnownKey | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentMessage:
     """The request as the library reads it: the address is the one the world knows, never what a proxy or a Host header says."""
 
     method: str
@@ -67,13 +67,13 @@ class Sent:
     headers: Mapping[str, str]
 
 
-def sent(request: Request) -> Sent:
+def sent(request: Request) -> SentMessage:
     query = request.scope["query_string"].decode("latin-1")
     url = request.app.state.settings.public + request.scope["raw_path"].decode("latin-1")
-    return Sent(request.method, f"{url}?{query}" if query else url, request.headers)
+    return SentMessage(request.method, f"{url}?{query}" if query else url, request.headers)
 
 
-def check(request: Request, known: Snapshot, client_id: str, body: bytes) -> Signed | None:
+def check(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> Signed | None:
     """By the policy of the party: 401 where a signature is missing or no good; None where none is asked for."""
     policy = known.parties[known.clients[client_id].party].signatures
     if "signature-input" not in request.headers and "signature" not in request.headers:
@@ -83,7 +83,7 @@ def check(request: Request, known: Snapshot, client_id: str, body: bytes) -> Sig
     return None if policy == OFF else verify(request, known, client_id, body)
 
 
-def verify(request: Request, known: Snapshot, client_id: str, body: bytes) -> Signed:
+def verify(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> Signed:
     message = sent(request)
     if any(len(request.headers.getlist(name)) > 1 for name in ONCE):
         raise SignatureInvalid
@@ -103,7 +103,7 @@ def verify(request: Request, known: Snapshot, client_id: str, body: bytes) -> Si
     return Signed(base.kid, base.nonce, signature, base.text, body, base.created, ends)
 
 
-def accepted(request: Request, text: str, known: Snapshot, body: bytes) -> SignedBase:
+def accepted(request: Request, text: str, known: RegisterSnapshot, body: bytes) -> SignedBase:
     """UnacceptableError for what the verifier would denounce later, although the signature is good. Another body: DigestMismatch."""
     base = signed_base.read_base(text)
     signed_base.require_canonical_path(request.scope["raw_path"].decode("latin-1"))
@@ -126,7 +126,7 @@ def covered(headers: Mapping[str, str]) -> tuple[str, ...]:
     return (*(name for name in COVERED if name not in left_out), *more)
 
 
-def _verified(message: Sent, known: Snapshot, client_id: str) -> Any:
+def _verified(message: SentMessage, known: RegisterSnapshot, client_id: str) -> Any:
     """Exactly one signature, over exactly what it must cover, under a nonce. Whatever else is raised says that it is none."""
     if (
         max(len(message.headers.get(n, "")) for n in ("signature", "signature-input", "content-digest"))
@@ -146,7 +146,7 @@ def base_of(found: Any) -> str:
     return "\n".join(f"{name}: {value}" for name, value in found.covered_components.items())
 
 
-def _require_digest(message: Sent, body: bytes) -> None:
+def _require_digest(message: SentMessage, body: bytes) -> None:
     verifier = HTTPMessageVerifier.content_digest_class
     try:
         verifier.verify(message.headers["content-digest"], body)
@@ -154,7 +154,7 @@ def _require_digest(message: Sent, body: bytes) -> None:
         raise DigestMismatch from None
 
 
-def _signature(message: Sent, label: str) -> bytes:
+def _signature(message: SentMessage, label: str) -> bytes:
     found = Dictionary()
     found.parse(message.headers["signature"].encode())
     raw: bytes = found[label].value

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from fastapi import Request
 
 from app import clock
-from app.access.registers.register_cache import KnownClient, Snapshot
+from app.access.registers.register_cache import KnownClient, RegisterSnapshot
 from app.access.registers.registration import AUTH, hash_secret
 from app.access.tokens import jwts, keys
 from app.access.tokens.jwts import BadJwtError
@@ -41,12 +41,12 @@ class OAuthError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
+class ClientAuthentication:
     """The client, and the key it proved itself with; no key: a sandbox secret."""
 
     client: KnownClient
     key: str
-    snapshot: Snapshot
+    snapshot: RegisterSnapshot
 
 
 def _refused() -> OAuthError:
@@ -54,12 +54,12 @@ def _refused() -> OAuthError:
     return OAuthError("invalid_client", "Unknown client, or not proven.", UNAUTHORIZED)
 
 
-async def client(request: Request, form: Mapping[str, str]) -> Proven:
+async def client(request: Request, form: Mapping[str, str]) -> ClientAuthentication:
     """By exactly one way (RFC 6749 section 2.3)."""
     by_key = "client_assertion" in form or "client_assertion_type" in form
     if by_key and "authorization" in request.headers:
         raise OAuthError("invalid_request", "Prove who you are in one way, not in two.")
-    snapshot: Snapshot = await request.app.state.standing.current()
+    snapshot: RegisterSnapshot = await request.app.state.register_cache.current()
     proven = await _by_key(request, form, snapshot) if by_key else _by_secret(request, snapshot)
     if form.get("client_id", proven.client.id) != proven.client.id:
         raise _refused()
@@ -68,30 +68,32 @@ async def client(request: Request, form: Mapping[str, str]) -> Proven:
     return proven
 
 
-async def _by_key(request: Request, form: Mapping[str, str], snapshot: Snapshot) -> Proven:
+async def _by_key(request: Request, form: Mapping[str, str], snapshot: RegisterSnapshot) -> ClientAuthentication:
     if form.get("client_assertion_type") != TYPE or "client_assertion" not in form:
         raise OAuthError("invalid_request", f"Send client_assertion with client_assertion_type={TYPE}.")
     found, claims = await _read(request, form["client_assertion"], snapshot)
     ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY)
-    async with request.app.state.database.recording() as session:
+    async with request.app.state.database.autocommit() as session:
         if not await session.value(USE_ONCE, kid=found.key, value=claims["jti"], expires_at=ends):
             raise _refused()
     return found
 
 
-async def _read(request: Request, assertion: str, snapshot: Snapshot) -> tuple[Proven, dict[str, Any]]:
+async def _read(
+    request: Request, assertion: str, snapshot: RegisterSnapshot
+) -> tuple[ClientAuthentication, dict[str, Any]]:
     """By what is known here, and where that does not do by what is known now."""
     issuer = request.app.state.settings.issuer_url
     try:
         return read(assertion, snapshot, issuer)
     except OAuthError:
-        newer = await request.app.state.standing.newer(snapshot)
+        newer = await request.app.state.register_cache.newer(snapshot)
         if newer is snapshot:
             raise
         return read(assertion, newer, issuer)
 
 
-def read(assertion: str, snapshot: Snapshot, issuer: str) -> tuple[Proven, dict[str, Any]]:
+def read(assertion: str, snapshot: RegisterSnapshot, issuer: str) -> tuple[ClientAuthentication, dict[str, Any]]:
     """Who signed an assertion, and its claims; invalid_client for any other text. That its jti is new is asked of the database."""
     named: list[str] = []
 
@@ -108,7 +110,7 @@ def read(assertion: str, snapshot: Snapshot, issuer: str) -> tuple[Proven, dict[
         _require(claims, owner, issuer, clock.real().timestamp())
     except (BadJwtError, KeyError, IndexError):
         raise _refused() from None
-    return Proven(snapshot.clients[owner], named[0], snapshot), claims
+    return ClientAuthentication(snapshot.clients[owner], named[0], snapshot), claims
 
 
 def _require(claims: Mapping[str, Any], owner: str, issuer: str, now: float) -> None:
@@ -123,7 +125,7 @@ def _require(claims: Mapping[str, Any], owner: str, issuer: str, now: float) -> 
             raise BadJwtError
 
 
-def _by_secret(request: Request, snapshot: Snapshot) -> Proven:
+def _by_secret(request: Request, snapshot: RegisterSnapshot) -> ClientAuthentication:
     """HTTP Basic; sandbox only."""
     if not request.app.state.settings.sandbox:
         raise OAuthError("invalid_client", "Use private_key_jwt: secrets work in the sandbox only.", UNAUTHORIZED)
@@ -137,4 +139,4 @@ def _by_secret(request: Request, snapshot: Snapshot) -> Proven:
     fits = hmac.compare_digest(known, hash_secret(unquote_plus(secret)))
     if kind.lower() != "basic" or found is None or found.secret_hash is None or not fits:
         raise _refused()
-    return Proven(found, "", snapshot)
+    return ClientAuthentication(found, "", snapshot)

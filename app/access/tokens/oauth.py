@@ -15,11 +15,11 @@ from app.access.models import RevokedToken
 from app.access.registers.register_cache import KnownClient
 from app.access.tokens import client_authentication
 from app.access.tokens.access_tokens import LIFETIME
-from app.access.tokens.client_authentication import NO_STORE, UNAUTHORIZED, OAuthError, Proven
-from app.access.trail import Trail, write
-from app.database.sessions import NOBODY, Statement
+from app.access.tokens.client_authentication import NO_STORE, UNAUTHORIZED, ClientAuthentication, OAuthError
+from app.access.trail import Trail, record_access
+from app.database.sessions import ANONYMOUS, Statement
 from app.errors import AccessNotRecorded, DomainError, RateLimited
-from app.http.limits import measure_public
+from app.http.limits import limit_public
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
 
@@ -107,9 +107,9 @@ async def revoke_token(request: Request) -> JSONResponse:
         return JSONResponse({}, headers=NO_STORE)
     if claims.client_id == proven.client.id:
         ends = clock.real().fromtimestamp(claims.expires_at, tz=clock.real().tzinfo)
-        async with request.app.state.database.writing(NOBODY) as session:
+        async with request.app.state.database.writing(ANONYMOUS) as session:
             await session.run(REVOKE, jti=claims.jti, expires_at=ends)
-        request.app.state.standing.forget()
+        request.app.state.register_cache.forget()
     await _remember(request, proven)
     return JSONResponse({}, headers=NO_STORE)
 
@@ -131,7 +131,7 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(pairs)
 
 
-async def _proven(request: Request) -> tuple[dict[str, str], Proven]:
+async def _proven(request: Request) -> tuple[dict[str, str], ClientAuthentication]:
     """What was sent, and who it is, within its measure; whoever it is not, strangers and what cannot be read, by the address."""
     limits = request.app.state.limits
     try:
@@ -156,18 +156,18 @@ def _scopes(wanted: str | None, client: KnownClient) -> list[str]:
     return sorted(asked)
 
 
-async def _remember(request: Request, proven: Proven) -> None:
+async def _remember(request: Request, proven: ClientAuthentication) -> None:
     """Tokens given and taken back are on the audit trail too."""
     client, snapshot = proven.client, proven.snapshot
     kind = snapshot.parties[client.party].kind
     request.state.caller = Caller(client.party, kind, client.id, client.scopes, None, snapshot, None, None)
     try:
-        await write(request, Trail(request), 200)
+        await record_access(request, Trail(request), 200)
     except AccessNotRecorded:
         raise OAuthError("temporarily_unavailable", "The audit trail cannot be written now.", 503) from None
 
 
-@router.get("/.well-known/jwks.json", operation_id="read_jwks", dependencies=[Depends(measure_public)])
+@router.get("/.well-known/jwks.json", operation_id="read_jwks", dependencies=[Depends(limit_public)])
 async def jwks(request: Request) -> JSONResponse:
     """The public keys of access tokens; two during a rotation."""
     keys: dict[str, Any] = request.app.state.tokens.keys.jwks()
@@ -177,7 +177,7 @@ async def jwks(request: Request) -> JSONResponse:
 @router.get(
     "/.well-known/oauth-authorization-server",
     operation_id="read_authorization_server",
-    dependencies=[Depends(measure_public)],
+    dependencies=[Depends(limit_public)],
 )
 async def authorization_server(request: Request) -> dict[str, Any]:
     """RFC 8414."""
@@ -199,7 +199,7 @@ async def authorization_server(request: Request) -> dict[str, Any]:
 @router.get(
     "/.well-known/oauth-protected-resource",
     operation_id="read_protected_resource",
-    dependencies=[Depends(measure_public)],
+    dependencies=[Depends(limit_public)],
 )
 async def protected_resource(request: Request) -> dict[str, Any]:
     """RFC 9728."""

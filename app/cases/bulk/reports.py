@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from app.access import policy
-from app.access.signatures.signed_requests import spend_now
+from app.access.signatures.signed_requests import consume_nonce_now
 from app.cases.bodies import StageBody
 from app.cases.bulk.keys import item_key
 from app.cases.bulk.schemas import Opened
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.opening import duplicates, opening, preparing
 from app.cases.schemas import NewCase, Written
 from app.errors import DomainError, Flaw, ValidationFailed
@@ -25,22 +25,22 @@ class Person:
     own: frozenset[str]
 
 
-async def open_report(act: Act, stage: str, persons: Sequence[Person]) -> Opened:
+async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]) -> Opened:
     """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
     _require_each_once(persons)
     cases, everybody = [], [preparing.of_subject(person.case) for person in persons]
     for n, person in enumerate(persons):
         with _placed(n, person):
             cases.append(preparing.prepared(person.case, stage, person.outcome, person.body, *everybody))
-    policy.require_may_open(act.caller, cases[0].stage)
-    await duplicates.lock(act, [case.new for case in cases])
-    await spend_now(act.session, act.signed)
+    policy.require_may_open(write.caller, cases[0].stage)
+    await duplicates.lock(write, [case.new for case in cases])
+    await consume_nonce_now(write.session, write.signed)
     written: list[Written] = []
     for n, (person, case) in enumerate(zip(persons, cases, strict=True)):
         with _placed(n, person):
-            written.append(await opening.register(_of_person(act, n), case))
+            written.append(await opening.register(_of_person(write, n), case))
     for name in ("ETag", "Location"):
-        del act.response.headers[name]
+        del write.response.headers[name]
     return Opened(cases=written)
 
 
@@ -72,7 +72,9 @@ def _require_each_once(persons: Sequence[Person]) -> None:
         seen |= numbers
 
 
-def _of_person(act: Act, n: int) -> Act:
-    asked = act.request.asked + b"\x1f" + str(n).encode()
-    request = replace(act.request, key=item_key(act.request.key, n), asked=asked)
-    return replace(act, request=request, trail=act.trail.another(), signed=act.signed and act.signed.of_many())
+def _of_person(write: WriteContext, n: int) -> WriteContext:
+    asked = write.request.asked + b"\x1f" + str(n).encode()
+    request = replace(write.request, key=item_key(write.request.key, n), asked=asked)
+    return replace(
+        write, request=request, trail=write.trail.another(), signed=write.signed and write.signed.for_batch_item()
+    )

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Body as FromBody
 from pydantic import BaseModel, Field, create_model
 
-from app.access.caller import Caller, needs
+from app.access.caller import needs
 from app.cases.bodies import MODELS, Body, Code, Codes, Reason
 from app.cases.bulk import reports, stage_posts
 from app.cases.bulk.keys import MOST
 from app.cases.bulk.schemas import Opened, StageResults
-from app.cases.context import Act, KeyHeader, Opening, acting
+from app.cases.context import KeyHeader, WriteContext, opens, writing
 from app.cases.operations import camel, first_shared, first_stage_of, one_of, outcomes_of, shared_later
 from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import Incident, NewCase, Report, Subject
@@ -31,16 +31,15 @@ def add_reports(router: APIRouter) -> None:
     models = {code: _report_model(found) for code, found in first_shared().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody()]
 
-    async def post(
-        body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening, __: None = LARGE
-    ) -> Opened:
+    async def post(body: body_type, write: Annotated[WriteContext, opens("cases:open")]) -> Opened:
         stage = next(code for code, model in models.items() if isinstance(body, model))
-        return await reports.open_report(act, stage, [_person(body, one) for one in body.persons])
+        return await reports.open_report(write, stage, [_person(body, one) for one in body.persons])
 
     router.add_api_route(
         "/v1/reports",
         post,
         methods=["POST"],
+        dependencies=[LARGE],
         operation_id="open_report",
         summary="Open one case per person of a report (Buka satu kasus per orang)",
         description="All or none: one transaction. What all persons share is said once; a person may have other `violations`, "
@@ -104,11 +103,9 @@ def add_stage_posts(router: APIRouter) -> None:
         request: Request,
         response: Response,
         key: KeyHeader,
-        _: Annotated[Caller, needs(None)],
-        __: None = LARGE,
     ) -> StageResults:
-        def acts(item: UUID, asked: bytes, if_match: str | None) -> AbstractAsyncContextManager[Act]:
-            return acting(request, Response(), item, asked, if_match)
+        def acts(item: UUID, asked: bytes, if_match: str | None) -> AbstractAsyncContextManager[WriteContext]:
+            return writing(request, Response(), item, asked, if_match)
 
         response.headers["Cache-Control"] = "no-store"
         return await stage_posts.post_stages(request, acts, key, body.stage, body.posts)
@@ -117,6 +114,7 @@ def add_stage_posts(router: APIRouter) -> None:
         "/v1/stage-posts",
         post,
         methods=["POST"],
+        dependencies=[needs(None), LARGE],
         operation_id="bulk_post_stage",
         summary="Post the same stage of many cases (Isi tahap yang sama pada banyak kasus)",
         description=f"Up to {MOST} posts. Each is a transaction of its own and has a result of its own, with the status it would have had "

@@ -9,16 +9,16 @@ from uuid import UUID
 from fastapi import Request
 
 from app.access import policy
-from app.access.signatures.signed_requests import spend_now
-from app.access.trail import Trail, write
+from app.access.signatures.signed_requests import consume_nonce_now
+from app.access.trail import Trail, record_access
 from app.cases.bodies import StageBody
 from app.cases.bulk.keys import item_key
 from app.cases.bulk.schemas import StageResult, StageResults
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.stages import posting
 from app.database.sessions import Statement
 from app.errors import DomainError, IdempotencyKeyReused
-from app.http.limits import WRITE
+from app.http.limits import WRITE_BUCKET
 from app.http.problems import document
 from app.ledger.canonical import canonical
 from app.procedure.scopes import stage_scope
@@ -38,17 +38,17 @@ class StagePost(Protocol):
     def model_dump(self, *, mode: str) -> dict[str, Any]: ...
 
 
-Acts = Callable[[UUID, bytes, str | None], AbstractAsyncContextManager[Act]]
+Acts = Callable[[UUID, bytes, str | None], AbstractAsyncContextManager[WriteContext]]
 
 
 async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items: Sequence[StagePost]) -> StageResults:
     """Each item in a transaction of its own, in their order: what one is refused for does not touch the others."""
     policy.require_scope(request.state.caller, stage_scope(stage))
-    await request.app.state.limits.charge(request.state.caller.client_id, WRITE, len(items) - 1)
+    await request.app.state.limits.charge(request.state.caller.client_id, WRITE_BUCKET, len(items) - 1)
     if request.state.signed is not None:
-        async with request.app.state.database.writing(request.state.caller.who) as session:
-            await spend_now(session, request.state.signed)
-        request.state.signed = request.state.signed.of_many()
+        async with request.app.state.database.writing(request.state.caller.identity) as session:
+            await consume_nonce_now(session, request.state.signed)
+        request.state.signed = request.state.signed.for_batch_item()
     keys = [item_key(key, n) for n in range(len(items))]
     whole = hashlib.sha256(canonical([item.model_dump(mode="json") for item in items])).digest()
     known = await _known(request, keys)
@@ -64,7 +64,7 @@ async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items
 
 async def _known(request: Request, keys: Sequence[UUID]) -> set[UUID]:
     """Which of these keys the client has used."""
-    async with request.app.state.database.reading(request.state.caller.who) as session:
+    async with request.app.state.database.reading(request.state.caller.identity) as session:
         rows = await session.run(KNOWN, client=request.state.caller.client_id, keys=[str(k) for k in keys])
     return {row.key for row in rows}
 
@@ -73,8 +73,8 @@ async def _one(
     request: Request, acts: Acts, key: UUID, stage: str, n: int, item: StagePost, whole: bytes
 ) -> StageResult:
     try:
-        async with acts(key, stage.encode() + b"\x1f" + str(n).encode() + whole, item.if_match) as act:
-            done = await posting.post_stage(act, item.case_id, stage, item.outcome, item.body)
+        async with acts(key, stage.encode() + b"\x1f" + str(n).encode() + whole, item.if_match) as write:
+            done = await posting.post_stage(write, item.case_id, stage, item.outcome, item.body)
         return StageResult(case_id=item.case_id, status=CREATED, written=done, problem=None)
     except DomainError as error:
         await _refused(request, stage, item.case_id, error)
@@ -87,4 +87,4 @@ async def _refused(request: Request, stage: str, case_id: UUID, error: DomainErr
     trail = Trail(request)
     trail.stage = stage
     trail.shows(case_id)
-    await write(request, trail, error.status, error.code)
+    await record_access(request, trail, error.status, error.code)

@@ -5,14 +5,14 @@ from datetime import date
 from typing import Any
 
 from app import clock
-from app.access.policy import Standpoint
-from app.cases.context import Look
+from app.access.policy import AccessFacts
+from app.cases.context import ReadContext
 from app.cases.due_schemas import DueView, Flag, Follows, SkippedDay, Span
 from app.cases.locking import stage_state
 from app.cases.showing import owner_now
 from app.errors import Overloaded
 from app.procedure import rules
-from app.procedure.deadlines import ZONE, Calendar, clock_of, standing
+from app.procedure.deadlines import ZONE, Calendar, clock_of, deadline_state
 from app.procedure.loading import rulebook
 from app.procedure.model import Clock, Extension
 from app.procedure.state import CaseState, StageState
@@ -25,18 +25,18 @@ TEXT = (
 )
 
 
-def explain(look: Look, state: CaseState, row: Mapping[str, Any]) -> DueView:
+def explain(read: ReadContext, state: CaseState, row: Mapping[str, Any]) -> DueView:
     """`row`: of a stage, as JSON; its due date was counted by the calendar that it names."""
     stage, said = stage_state(row), row["due"]
     rule = clock_of(rulebook().procedures[state.procedure], state, stage)
-    calendar = look.calendars.known.get(said["calendar"])
+    calendar = read.calendars.known.get(said["calendar"])
     if calendar is None:  # loaded a moment ago, in another process: known here in a second
         raise Overloaded
     start, on = _day(said["start"]), _day(row["due_on"])
-    skipped = _skipped(look, calendar, stage, rule, start, on) if start and on else []
+    skipped = _skipped(read, calendar, stage, rule, start, on) if start and on else []
     return DueView(
         on=on,
-        text=_text(look, rule, stage, start, on, len(skipped)),
+        text=_text(read, rule, stage, start, on, len(skipped)),
         start=start,
         started_by=said["started_by"],
         value=said["value"],
@@ -48,7 +48,7 @@ def explain(look: Look, state: CaseState, row: Mapping[str, Any]) -> DueView:
         reason=rule.reason if rule else None,
         source=[rulebook().vocabulary.sources[s] for s in _sources(state, stage, rule)],
         extended=stage.extended,
-        may_extend_by=_longer(look, rule.extension) if rule and rule.extension and not stage.extended else None,
+        may_extend_by=_longer(read, rule.extension) if rule and rule.extension and not stage.extended else None,
         paused=Span(since=stage.paused[0], until=stage.paused[1]) if stage.paused else None,
         skipped=skipped,
         calendar=said["calendar"],
@@ -69,49 +69,51 @@ def _sources(state: CaseState, stage: StageState, rule: Clock | None) -> tuple[s
 
 
 def _skipped(
-    look: Look, calendar: Calendar, stage: StageState, rule: Clock | None, start: date, on: date
+    read: ReadContext, calendar: Calendar, stage: StageState, rule: Clock | None, start: date, on: date
 ) -> list[SkippedDay]:
     unit = rule.unit if rule and rule.unit else "calendar_day"
     if stage.extended and rule and rule.extension and rule.extension.total:
         unit = rule.extension.unit
-    return [SkippedDay(day=day, name=_said(look, why)) for day, why in calendar.skipped(start, on, unit, stage.paused)]
+    return [SkippedDay(day=day, name=_said(read, why)) for day, why in calendar.skipped(start, on, unit, stage.paused)]
 
 
-def _text(look: Look, rule: Clock | None, stage: StageState, start: date | None, on: date | None, skipped: int) -> str:
+def _text(
+    read: ReadContext, rule: Clock | None, stage: StageState, start: date | None, on: date | None, skipped: int
+) -> str:
     if rule is None or rule.value is None or rule.unit is None or start is None:
-        return _said(look, NO_TERM)
+        return _said(read, NO_TERM)
     longer, value, unit = rule.extension, str(rule.value), rule.unit
     if stage.extended and longer:
         value = str(longer.total) if longer.total else f"{rule.value} + {longer.adds}"
         unit = longer.unit
-    return _said(look, TEXT).format(value=value, unit=_said(look, UNITS[unit]), start=start, on=on, skipped=skipped)
+    return _said(read, TEXT).format(value=value, unit=_said(read, UNITS[unit]), start=start, on=on, skipped=skipped)
 
 
-def _longer(look: Look, longer: Extension) -> str:
-    unit = _said(look, UNITS[longer.unit])
+def _longer(read: ReadContext, longer: Extension) -> str:
+    unit = _said(read, UNITS[longer.unit])
     if longer.total:
-        return _said(look, (f"menjadi {longer.total} {unit}", f"to {longer.total} {unit}"))
-    return _said(look, (f"ditambah {longer.adds} {unit}", f"by {longer.adds} {unit}"))
+        return _said(read, (f"menjadi {longer.total} {unit}", f"to {longer.total} {unit}"))
+    return _said(read, (f"ditambah {longer.adds} {unit}", f"by {longer.adds} {unit}"))
 
 
-def _said(look: Look, both: tuple[str, str]) -> str:
-    return both[1] if look.language == "en" else both[0]
+def _said(read: ReadContext, both: tuple[str, str]) -> str:
+    return both[1] if read.language == "en" else both[0]
 
 
-def when_overdue(look: Look, state: CaseState, row: Mapping[str, Any], place: Standpoint) -> list[Follows]:
+def when_overdue(read: ReadContext, state: CaseState, row: Mapping[str, Any], place: AccessFacts) -> list[Follows]:
     """What the clock would open if it ran out now."""
     if row["due_on"] is None or row["passed_entry_id"] is not None:
         return []
     move = rules.overdue(rulebook(), state, row["stage"], clock.today())
     stages = rulebook().procedures[state.procedure].stages
-    return [Follows(stage=s.stage, owner=owner_now(look.caller, stages[s.stage], place)) for s in move.opened]
+    return [Follows(stage=s.stage, owner=owner_now(read.caller, stages[s.stage], place)) for s in move.opened]
 
 
-def state_now(look: Look, row: Mapping[str, Any]) -> str:
+def state_now(read: ReadContext, row: Mapping[str, Any]) -> str:
     """running, due_soon, overdue or paused, of an open stage; met, once it is posted."""
     if row["status"] != "open":
         return "met"
-    return standing(_day(row["due_on"]), stage_state(row).paused, clock.today(), soon(look.calendars.current))
+    return deadline_state(_day(row["due_on"]), stage_state(row).paused, clock.today(), soon(read.calendars.current))
 
 
 def soon(calendar: Calendar) -> date:

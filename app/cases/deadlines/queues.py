@@ -10,10 +10,10 @@ from fastapi import Query
 from app import clock
 from app.access import policy
 from app.access.caller import Caller
-from app.access.policy import Standpoint
+from app.access.policy import AccessFacts
 from app.cases.bodies import Day
 from app.cases.checks import unknown_code
-from app.cases.context import Look
+from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, soon, state_now
 from app.cases.deadlines.schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
 from app.cases.visibility import VISIBLE, seen_by
@@ -75,7 +75,7 @@ CLAUSES = {
 }
 
 
-def chosen(look: Look, filters: WorkFilters) -> dict[str, Any]:
+def chosen(read: ReadContext, filters: WorkFilters) -> dict[str, Any]:
     """The filters that were given; an unknown code is 422, not an empty list."""
     names = (*CLAUSES, "agency", "state")
     given = {n: getattr(filters, n) for n in names if getattr(filters, n, None) is not None}
@@ -85,7 +85,7 @@ def chosen(look: Look, filters: WorkFilters) -> dict[str, Any]:
         "election": catalogue.codes("elections"),
         "stage": stage_codes(),
         "procedure": rulebook().procedures,
-        "agency": look.caller.snapshot.parties,
+        "agency": read.caller.snapshot.parties,
         "state": STATES,
     }
     unknown = [n for n, v in given.items() if n in known and not set(_codes(n, v)) <= set(known[n])]
@@ -98,34 +98,34 @@ def _codes(name: str, value: Any) -> list[str]:
     return str(value).split(",") if name == "state" else [str(value)]
 
 
-def _where(look: Look, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+def _where(read: ReadContext, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """The clauses of the filters, and the values that they and the states need."""
     clauses = [VISIBLE, *(CLAUSES[name] for name in given if name in CLAUSES)]
-    values = {name: value for name, value in given.items() if name in CLAUSES} | seen_by(look.caller)
+    values = {name: value for name, value in given.items() if name in CLAUSES} | seen_by(read.caller)
     if "state" in given:
         wanted = (STATES[state].format(paused=PAUSED) for state in _codes("state", given["state"]))
         clauses.append(f"({' OR '.join(f'({one})' for one in wanted)})")
-    values |= {"today": clock.today(), "soon": soon(look.calendars.current)}
+    values |= {"today": clock.today(), "soon": soon(read.calendars.current)}
     return clauses, values
 
 
-async def worklist(look: Look, filters: WorkFilters, limit: int, cursor: str | None) -> Worklist:
+async def worklist(read: ReadContext, filters: WorkFilters, limit: int, cursor: str | None) -> Worklist:
     """Open stages whose turn is the caller's (or the named party's), and posts of theirs that relied on what was corrected since;
     due first, those without a term last.
     """
-    given = chosen(look, filters)
-    clauses, values = _where(look, given)
-    turn, more = turns(look.caller, given.get("agency", look.caller.party))
+    given = chosen(read, filters)
+    clauses, values = _where(read, given)
+    turn, more = turns(read.caller, given.get("agency", read.caller.party))
     clauses += [WAITS, f"({turn})"]
     values |= more
-    buckets = await _buckets(look, clauses, values)
+    buckets = await _buckets(read, clauses, values)
     if cursor is not None:
         values |= _after(cursor, "/v1/worklist", given)
         place_after = "(coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage, :after_round)"
         clauses.append(f"(coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round) > {place_after}")
-    rows = await _rows(look, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round", limit)
-    shown = [_item(look, row) for row in rows[:limit]]
-    page = _page(look, "/v1/worklist", given, shown, limit, more=len(rows) > limit)
+    rows = await _rows(read, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round", limit)
+    shown = [_item(read, row) for row in rows[:limit]]
+    page = _page(read, "/v1/worklist", given, shown, limit, more=len(rows) > limit)
     return Worklist(data=shown, buckets=buckets, page=page)
 
 
@@ -137,28 +137,34 @@ def _after(cursor: str, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _page(
-    look: Look, path: str, given: Mapping[str, Any], shown: Sequence[WorkItem | Deadline], limit: int, *, more: bool
+    read: ReadContext,
+    path: str,
+    given: Mapping[str, Any],
+    shown: Sequence[WorkItem | Deadline],
+    limit: int,
+    *,
+    more: bool,
 ) -> paging.Page:
     """The lines are on record as shown; the last of them is where the next page begins."""
-    look.trail.shows(*dict.fromkeys(line.case_id for line in shown))
+    read.trail.shows(*dict.fromkeys(line.case_id for line in shown))
     last = shown[-1] if more else None
     place = [last.due_on, last.case_id, last.stage, last.round] if last else None
-    return paging.page(look.response, path, given, place, limit)
+    return paging.page(read.response, path, given, place, limit)
 
 
-async def _rows(look: Look, clauses: list[str], values: dict[str, Any], order: str, limit: int) -> list[Any]:
+async def _rows(read: ReadContext, clauses: list[str], values: dict[str, Any], order: str, limit: int) -> list[Any]:
     query = f"SELECT {COLUMNS} FROM stage s JOIN cases c ON c.id = s.case_id WHERE {' AND '.join(clauses)} ORDER BY {order} LIMIT :limit"
-    return await look.session.run(Statement(query), **values, limit=limit + 1)
+    return await read.session.run(Statement(query), **values, limit=limit + 1)
 
 
-async def _buckets(look: Look, clauses: list[str], values: dict[str, Any]) -> list[Bucket]:
+async def _buckets(read: ReadContext, clauses: list[str], values: dict[str, Any]) -> list[Bucket]:
     """The whole filtered list by age: how long each stage has been open, in the days that officials count a backlog by."""
     upper = rulebook().vocabulary.ageing
     query = f"""
         SELECT width_bucket({AGE} - 1, CAST(:upper AS int[])) AS place, count(*) AS stages,
           count(*) FILTER (WHERE {STATES["overdue"].format(paused=PAUSED)}) AS overdue
         FROM stage s JOIN cases c ON c.id = s.case_id WHERE {" AND ".join(clauses)} GROUP BY 1"""
-    rows = {r.place: r for r in await look.session.run(Statement(query), **values, upper=list(upper))}
+    rows = {r.place: r for r in await read.session.run(Statement(query), **values, upper=list(upper))}
     names = [deadlines.bucket(days, upper) for days in (*upper, upper[-1] + 1)]
     return [
         Bucket(bucket=name, stages=rows[n].stages if n in rows else 0, overdue=rows[n].overdue if n in rows else 0)
@@ -166,15 +172,15 @@ async def _buckets(look: Look, clauses: list[str], values: dict[str, Any]) -> li
     ]
 
 
-def _item(look: Look, row: Any) -> WorkItem:
-    stage, state = row.stage, state_now(look, row.stage)
+def _item(read: ReadContext, row: Any) -> WorkItem:
+    stage, state = row.stage, state_now(read, row.stage)
     age = max((clock.today() - date.fromisoformat(stage["opened_on"])).days, 0)
     return WorkItem(
         case_id=row.id,
         **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province", "status")},
         stage=stage["stage"],
         round=stage["round"],
-        owner=_turn(look, row),
+        owner=_turn(read, row),
         since=stage["opened_on"],
         opened_at=stage["opened_at"],
         due_on=stage["due_on"],
@@ -187,24 +193,24 @@ def _item(look: Look, row: Any) -> WorkItem:
     )
 
 
-def _owner(look: Look, row: Any) -> str:
+def _owner(read: ReadContext, row: Any) -> str:
     """Whose turn an open stage is; who posted a posted one."""
-    return str(row.stage["posted_by"] or _turn(look, row))
+    return str(row.stage["posted_by"] or _turn(read, row))
 
 
-def _turn(look: Look, row: Any) -> str:
+def _turn(read: ReadContext, row: Any) -> str:
     stage = rulebook().procedures[row.procedure].stages[row.stage["stage"]]
-    place = Standpoint(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
-    return policy.poster(look.caller, stage, place)
+    place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
+    return policy.poster(read.caller, stage, place)
 
 
-async def list_deadlines(look: Look, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:
+async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:
     """Every term, the earliest due first: running, due soon, overdue, paused, and met."""
-    given = chosen(look, filters)
-    clauses, values = _where(look, given)
+    given = chosen(read, filters)
+    clauses, values = _where(read, given)
     clauses += ["s.due_on IS NOT NULL", "s.status IN ('open', 'posted')"]
     if "agency" in given:
-        turn, more = turns(look.caller, given["agency"])
+        turn, more = turns(read.caller, given["agency"])
         clauses.append(f"((s.status = 'open' AND ({turn})) OR (s.status = 'posted' AND s.posted_by = :agency))")
         values |= {**more, "agency": given["agency"]}
     if cursor is not None:
@@ -212,14 +218,14 @@ async def list_deadlines(look: Look, filters: DeadlineFilters, limit: int, curso
         clauses.append(
             "(s.due_on, s.case_id, s.stage, s.round) > (CAST(:due AS date), :after_case, :after_stage, :after_round)"
         )
-    rows = await _rows(look, clauses, values, "s.due_on, s.case_id, s.stage, s.round", limit)
-    shown = [_deadline(look, row) for row in rows[:limit]]
-    page = _page(look, "/v1/deadlines", given, shown, limit, more=len(rows) > limit)
+    rows = await _rows(read, clauses, values, "s.due_on, s.case_id, s.stage, s.round", limit)
+    shown = [_deadline(read, row) for row in rows[:limit]]
+    page = _page(read, "/v1/deadlines", given, shown, limit, more=len(rows) > limit)
     return DeadlineList(data=shown, page=page)
 
 
-def _deadline(look: Look, row: Any) -> Deadline:
-    stage, state = row.stage, state_now(look, row.stage)
+def _deadline(read: ReadContext, row: Any) -> Deadline:
+    stage, state = row.stage, state_now(read, row.stage)
     regime = str(rulebook().catalogue.codes("elections")[row.election]["regime"])
     case = CaseState(row.procedure, regime, row.report_kind, row.received_on, row.agency_code, ())
     due_on, decided = date.fromisoformat(stage["due_on"]), stage["facts"].get("decided_on")
@@ -230,12 +236,12 @@ def _deadline(look: Look, row: Any) -> Deadline:
         **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province")},
         stage=stage["stage"],
         round=stage["round"],
-        owner=_owner(look, row),
+        owner=_owner(read, row),
         state=state,
         due_on=due_on,
         decided_on=ended,
         days_late=max(late, 0),
-        due=explain(look, case, stage),
+        due=explain(read, case, stage),
     )
 
 

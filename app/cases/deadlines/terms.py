@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from app import clock
-from app.cases.context import Act
-from app.cases.entry import Step, Writing, take
+from app.cases.context import WriteContext
+from app.cases.entry import CaseEntry, Step, take
 from app.cases.locking import Locked
 from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
@@ -19,17 +19,17 @@ from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
 
 
-async def extend(act: Act, case_id: UUID, stage: str, body: Reasoned) -> Written:
+async def extend(write: WriteContext, case_id: UUID, stage: str, body: Reasoned) -> Written:
     """Once, before it has run out, by the longer term that the procedure gives."""
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    state, running = open_stage(act, locked, case_id, stage)
+    state, running = open_stage(write, locked, case_id, stage)
     why = why_no_extension(state, running, _due_on(locked, running), clock.today())
     if why is not None:
         raise ExtensionNotAllowed(why=why)
-    move = extension(state, running, act.caller.party)
-    return await Writing(act, locked).reasoned(body, Step("stage.extended", round_of(running), move))
+    move = extension(state, running, write.caller.party)
+    return await CaseEntry(write, locked).reasoned(body, Step("stage.extended", round_of(running), move))
 
 
 def extension(state: CaseState, running: StageState, party: str) -> Move:
@@ -51,19 +51,19 @@ def why_no_extension(state: CaseState, running: StageState, due_on: date | None,
     return "run_out" if due_on is not None and due_on < today else None
 
 
-async def pause(act: Act, case_id: UUID, stage: str, body: PauseBody) -> Written:
+async def pause(write: WriteContext, case_id: UUID, stage: str, body: PauseBody) -> Written:
     """From today to `until`: these days do not count in the term."""
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    state, running = open_stage(act, locked, case_id, stage)
+    state, running = open_stage(write, locked, case_id, stage)
     span = (clock.today(), body.until)
-    why = why_no_pause(running, span, _due_on(locked, running), act.calendar)
+    why = why_no_pause(running, span, _due_on(locked, running), write.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)
     says = {**round_of(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
-    step = Step("stage.paused", says, standstill(state, running, act.caller.party, span))
-    return await Writing(act, locked).reasoned(body, step)
+    step = Step("stage.paused", says, standstill(state, running, write.caller.party, span))
+    return await CaseEntry(write, locked).reasoned(body, step)
 
 
 def standstill(state: CaseState, running: StageState, party: str, span: Span) -> Move:

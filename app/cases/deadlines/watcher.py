@@ -11,12 +11,12 @@ from uuid import UUID
 
 from app import clock
 from app.access.caller import Caller
-from app.access.registers.register_cache import Snapshot, Standing
+from app.access.registers.register_cache import RegisterCache, RegisterSnapshot
 from app.cases import projection
 from app.cases.deadlines.recounting import redated
 from app.cases.entry import Step, follow
 from app.cases.locking import state_of
-from app.database.sessions import SERVICE, Database, Session, Statement, Together
+from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
 from app.errors import DomainError
 from app.http import last_resort
 from app.procedure import rules
@@ -45,14 +45,14 @@ LOCK = Statement("SELECT c.*, NULL AS stages FROM cases c WHERE c.id = :case_id 
 STAGES = Statement(
     "SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = :case_id"
 )
-NOBODY = UUID(int=0)
+ZERO_UUID = UUID(int=0)
 
 
 class Watcher:
     """One in every process; what two of them find at once, one does."""
 
-    def __init__(self, database: Database, standing: Standing, calendars: Calendars) -> None:
-        self._database, self._standing, self._calendars = database, standing, calendars
+    def __init__(self, database: Database, register_cache: RegisterCache, calendars: Calendars) -> None:
+        self._database, self._register_cache, self._calendars = database, register_cache, calendars
         self._counted: list[str] = []  # the versions of the last rounds that passed nobody over
 
     async def run(self) -> None:
@@ -62,7 +62,7 @@ class Watcher:
             except DomainError as error:  # quarantined, or the database is away: the next round tries again
                 log.warning("the watcher waits: %s", error.code)
             except Exception as error:  # noqa: BLE001 - whatever it was: nobody else looks
-                last_resort.tell(log, "the watcher stumbled, and goes on", error)
+                last_resort.log_unforeseen(log, "the watcher stumbled, and goes on", error)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def round(self) -> int:
@@ -88,7 +88,7 @@ class Watcher:
             if not rows:
                 (due, case_id, stage), again = BEGINNING, 0
                 continue
-            author = system(await self._standing.current())
+            author = system(await self._register_cache.current())
             for row in rows:
                 again += await self._guarded(self._one(author, row.case_id, row.stage, row.round), row.case_id)
             written += again
@@ -101,7 +101,7 @@ class Watcher:
         except DomainError:
             raise  # quarantined, or the database is away: that concerns all of them
         except Exception as error:  # noqa: BLE001 - whatever it was: the other cases wait
-            last_resort.tell(log, f"the watcher stumbled over case {case_id}", error)
+            last_resort.log_unforeseen(log, f"the watcher stumbled over case {case_id}", error)
             return 0
 
     async def _one(self, author: Caller, case_id: UUID, stage: str, number: int) -> int:
@@ -115,13 +115,13 @@ class Watcher:
 
     async def _recount(self, version: str) -> tuple[int, bool]:
         """Open stages whose due date another calendar counted; and whether none was passed over."""
-        after, written, whole = NOBODY, 0, True
+        after, written, whole = ZERO_UUID, 0, True
         while True:
             async with self._database.reading(SERVICE) as session:
                 rows = await session.run(OTHERWISE_COUNTED, version=version, after=after, limit=BATCH)
             if not rows:
                 return written, whole
-            author = system(await self._standing.current())
+            author = system(await self._register_cache.current())
             for row in rows:
                 found = await self._guarded(self._recounted(author, row.case_id), row.case_id)
                 written, whole = written + max(found, 0), whole and found >= 0
@@ -134,7 +134,7 @@ class Watcher:
             return -1 if case is None else await recount(session, author, self._calendars, case)
 
 
-def system(snapshot: Snapshot) -> Caller:
+def system(snapshot: RegisterSnapshot) -> Caller:
     """The service itself, as its operator: it names no client."""
     return Caller(OPERATOR, OPERATOR, "", frozenset(), None, snapshot, None, None)
 
@@ -158,7 +158,7 @@ def _still_passed(case: Any, stage: str, number: int) -> dict[str, Any] | None:
 
 async def pass_deadline(session: Session, author: Caller, calendar: Calendar, case: Any, row: dict[str, Any]) -> None:
     """The entry that a term has run out, and what the flow opens then."""
-    batch, due_on = Together(), date.fromisoformat(row["due_on"])
+    batch, due_on = StatementBatch(), date.fromisoformat(row["due_on"])
     move = rules.overdue(rulebook(), state_of(case), row["stage"], due_on + timedelta(days=1))
     says = {"stage": row["stage"], "round": row["round"], "due_on": row["due_on"]}
     entry = follow(batch, author, calendar, case, Step("deadline.passed", says, move, acts=False))
@@ -173,7 +173,7 @@ async def recount(session: Session, author: Caller, calendars: Calendars, case: 
     move = redated(state_of(case), case.stages, calendar, was=case.status)
     if not move.opened:
         return 0
-    says, batch = {"was": dated_before(case.stages, move)}, Together()
+    says, batch = {"was": dated_before(case.stages, move)}, StatementBatch()
     follow(batch, author, calendar, case, Step("deadline.recounted", says, move, acts=False))
     await batch.send(session)
     return 1

@@ -8,12 +8,12 @@ from psycopg.types.json import Jsonb
 from app import clock
 from app.access import policy
 from app.cases.checks import unknown_code
-from app.cases.context import Act
-from app.cases.entry import Step, Writing, require_not_closed, see, take
+from app.cases.context import WriteContext
+from app.cases.entry import CaseEntry, Step, require_not_closed, see, take
 from app.cases.locking import require_version, state_of
 from app.cases.refusals import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
 from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
-from app.cases.showing import standpoint
+from app.cases.showing import access_facts
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.procedure import rules
 from app.procedure.loading import rulebook
@@ -21,60 +21,60 @@ from app.procedure.roles import succeeding_parties
 from app.procedure.scopes import stage_scope
 
 
-async def withdraw(act: Act, case_id: UUID, body: Reasoned) -> Written:
+async def withdraw(write: WriteContext, case_id: UUID, body: Reasoned) -> Written:
     """Who received the report takes it back, until the matter has reached a stage that ends this right."""
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    case, rule = see(act, locked, case_id), rulebook().vocabulary.withdrawal
-    policy.require_named(act.caller, rule.by, standpoint(case))
-    require_version(case, act.if_match)
+    case, rule = see(write, locked, case_id), rulebook().vocabulary.withdrawal
+    policy.require_named(write.caller, rule.by, access_facts(case))
+    require_version(case, write.if_match)
     require_not_closed(case)
     reached = next((s["stage"] for s in case.stages if s["stage"] in rule.until), None)
     if reached is not None:
         raise WithdrawalNotAllowed(stage=reached)
     step = Step("case.withdrawn", {}, rules.withdraw(rulebook(), state_of(case)))
-    return await Writing(act, locked).reasoned(body, step)
+    return await CaseEntry(write, locked).reasoned(body, step)
 
 
-async def reopen(act: Act, case_id: UUID, body: ReopeningBody) -> Written:
+async def reopen(write: WriteContext, case_id: UUID, body: ReopeningBody) -> Written:
     """The owner of a stage opens a new round of it in a closed case."""
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    case = see(act, locked, case_id)
-    policy.require_scope(act.caller, stage_scope(body.stage))
+    case = see(write, locked, case_id)
+    policy.require_scope(write.caller, stage_scope(body.stage))
     stage = rulebook().procedures[case.procedure].stages.get(body.stage)
     if stage is not None:
-        policy.require_mandate(act.caller, stage, standpoint(case))
-    require_version(case, act.if_match)
+        policy.require_mandate(write.caller, stage, access_facts(case))
+    require_version(case, write.if_match)
     if case.closed_at is None:
         raise CaseNotClosed(allowed=list(case.open_stages))
     if not rules.may_reopen(rulebook(), state_of(case), body.stage):
         raise no_such_stage()
-    writing = Writing(act, locked)
+    writing = CaseEntry(write, locked)
     move = rules.reopen(rulebook(), state_of(case), body.stage, clock.day_of(writing.at))
     return await writing.reasoned(
         body, Step("case.reopened", {"stage": body.stage, "round": move.opened[0].round}, move)
     )
 
 
-async def transfer(act: Act, case_id: UUID, body: TransferBody) -> Written:
+async def transfer(write: WriteContext, case_id: UUID, body: TransferBody) -> Written:
     """The party that fills a role by succession hands it to another possible successor, or settles that it keeps it."""
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    case = see(act, locked, case_id)
-    place = standpoint(case)
+    case = see(write, locked, case_id)
+    place = access_facts(case)
     if case.procedure not in procedures_of(body.role):
         raise UnknownReference(unknown_code("/role"))
-    policy.require_holder(act.caller, body.role, place)
-    require_version(case, act.if_match)
+    policy.require_holder(write.caller, body.role, place)
+    require_version(case, write.if_match)
     require_not_closed(case)
-    allowed = passing_on(act.caller.snapshot.holders, body.role)
+    allowed = passing_on(write.caller.snapshot.holders, body.role)
     if body.to not in allowed or case.successors.get(body.role) == body.to:
         raise TransferNotAllowed(allowed=[p for p in allowed if p != case.successors.get(body.role)])
-    return await Writing(act, locked).reasoned(body, handed_over(case, body.role, act.caller.party, body.to))
+    return await CaseEntry(write, locked).reasoned(body, handed_over(case, body.role, write.caller.party, body.to))
 
 
 def no_such_stage() -> ValidationFailed:

@@ -10,11 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from app import clock
-from app.access.registers.registration import By
+from app.access.registers.registration import Author
 from app.cases import unsealed_texts
 from app.cases.projection import TOUCH_CASE
 from app.cases.refusals import ErasureNotPossible
-from app.database.sessions import Session, Statement, Together
+from app.database.sessions import Session, Statement, StatementBatch
 from app.errors import Flaw, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.vault.keys import VaultKeys
@@ -52,7 +52,7 @@ async def require_possible(session: Session, vault: VaultKeys, order: Mapping[st
     return cases[0], keys
 
 
-async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by: By) -> None:
+async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by: Author) -> None:
     """`order`: case_id, person, authority and document, as two operators agreed."""
     case, keys = await require_possible(session, vault, order)
     says = {"erases": {"person": order["person"], "keys": [str(key.id) for key in keys]}, "why": None}
@@ -68,8 +68,8 @@ def _require_no_number(authority: str) -> None:
         raise ValidationFailed(Flaw("/authority", "INVALID", text_id, text_en))
 
 
-async def _append(session: Session, case: Any, says: dict[str, Any], by: By) -> Appended:
-    batch = Together()
+async def _append(session: Session, case: Any, says: dict[str, Any], by: Author) -> Appended:
+    batch = StatementBatch()
     same = {n: getattr(case, n) for n in ("number", "procedure", "election", "status")}
     agreed = {"change": str(by.change)} if by.change else {}
     entry = append(

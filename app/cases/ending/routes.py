@@ -5,8 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from app.access.caller import Caller, needs
-from app.cases.context import Writing
+from app.cases.context import WriteContext, writes
 from app.cases.ending import ending
 from app.cases.refusals import REFUSED_POST, CaseNotClosed, SubjectErased, TransferNotAllowed, WithdrawalNotAllowed
 from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
@@ -23,11 +22,9 @@ router = APIRouter(route_class=GuardedRoute, tags=["cases"])
     response_model=Written,
     responses=problems(*REFUSED_POST, WithdrawalNotAllowed, SubjectErased),
 )
-async def withdraw_case(
-    case_id: UUID, body: Reasoned, _: Annotated[Caller, needs("cases:open")], act: Writing
-) -> Written:
+async def withdraw_case(case_id: UUID, body: Reasoned, write: Annotated[WriteContext, writes("cases:open")]) -> Written:
     """Whoever received the report takes it back, until the matter is with the PPK: the case is closed as cancelled."""
-    return await ending.withdraw(act, case_id, body)
+    return await ending.withdraw(write, case_id, body)
 
 
 @router.post(
@@ -37,9 +34,9 @@ async def withdraw_case(
     response_model=Written,
     responses=problems(*REFUSED_POST, CaseNotClosed, SubjectErased),
 )
-async def reopen_case(case_id: UUID, body: ReopeningBody, _: Annotated[Caller, needs(None)], act: Writing) -> Written:
+async def reopen_case(case_id: UUID, body: ReopeningBody, write: Annotated[WriteContext, writes(None)]) -> Written:
     """The owner of a stage opens a new round of it in a closed case; its term starts on that day. Needs the stage's scope."""
-    return await ending.reopen(act, case_id, body)
+    return await ending.reopen(write, case_id, body)
 
 
 @router.post(
@@ -50,7 +47,7 @@ async def reopen_case(case_id: UUID, body: ReopeningBody, _: Annotated[Caller, n
     responses=problems(*REFUSED_POST, TransferNotAllowed, SubjectErased),
 )
 async def transfer_role(
-    case_id: UUID, body: TransferBody, _: Annotated[Caller, needs("cases:transfer")], act: Writing
+    case_id: UUID, body: TransferBody, write: Annotated[WriteContext, writes("cases:transfer")]
 ) -> Written:
     """The party that fills a role whose mandate has ended settles who fills it in this case from now on."""
-    return await ending.transfer(act, case_id, body)
+    return await ending.transfer(write, case_id, body)

@@ -8,11 +8,11 @@ from uuid import UUID
 from app import clock
 from app.access import policy
 from app.access.caller import Caller
-from app.cases.deadlines.watcher import NOBODY, locked
+from app.cases.deadlines.watcher import ZERO_UUID, locked
 from app.cases.ending.ending import handed_over, passing_on, procedures_of
 from app.cases.entry import follow
-from app.cases.showing import standpoint
-from app.database.sessions import SERVICE, Database, Session, Statement, Together
+from app.cases.showing import access_facts
+from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 
@@ -58,7 +58,7 @@ async def hand_over(
     database: Database, author: Caller, calendar: Calendar, role: str, *, execute: bool
 ) -> AsyncIterator[HandedOver]:
     """Case by case, each in its own transaction: stopped and started again, it goes on with what is left."""
-    after, procedures = NOBODY, procedures_of(role)
+    after, procedures = ZERO_UUID, procedures_of(role)
     while True:
         async with database.reading(SERVICE) as session:
             rows = await session.run(OPEN, role=role, procedures=procedures, after=after, limit=BATCH)
@@ -83,14 +83,14 @@ async def _one(
         if case is None or role in case.successors or case.closed_at is not None:
             return None
         plan = _planned(author, case, role)
-        batch = Together()
+        batch = StatementBatch()
         entry = follow(batch, author, calendar, case, handed_over(case, role, role, plan.to, acts=False))
         await batch.send(session)
         return replace(plan, entry=entry.id)
 
 
 def _planned(author: Caller, case: Any, role: str) -> HandedOver:
-    to = policy.holder(author, role, standpoint(case)) or role
+    to = policy.holder(author, role, access_facts(case)) or role
     fits = [s for s in rulebook().vocabulary.succession if (s.role, s.to) == (role, to)]
     rule = next((s.holds or f"not {s.fails}" for s in fits if s.holds or s.fails), "always")
     return HandedOver(case.id, case.number, to, rule, None)

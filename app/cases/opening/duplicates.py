@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from app.access import policy
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
-from app.cases.showing import parts_in, standpoint
+from app.cases.showing import access_facts, parts_in
 from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.vault.seal import digests
@@ -29,38 +29,38 @@ SAME = Statement(
 )
 
 
-async def lock(act: Act, news: Iterable[NewCase]) -> None:
+async def lock(write: WriteContext, news: Iterable[NewCase]) -> None:
     """The numbers of all of them, in one order: two reports of the same persons wait for each other, and neither for ever."""
-    epoch = await act.session.value(NEWEST)
+    epoch = await write.session.value(NEWEST)
     numbers = [{"nip": new.subject.nip, "nik": new.subject.nik} for new in news]
-    for digest in sorted({d for n in numbers for _, d in digests(act.vault, [epoch], n)}):
-        await act.session.run(LOCK, digest=digest)
+    for digest in sorted({d for n in numbers for _, d in digests(write.vault, [epoch], n)}):
+        await write.session.run(LOCK, digest=digest)
 
 
-async def require_new(act: Act, new: NewCase, epoch: int) -> None:
+async def require_new(write: WriteContext, new: NewCase, epoch: int) -> None:
     """409 with the cases in which the caller may know who it is; none where the reason for another is recorded. To anybody else an answer
     would tell whose number it is: such a case is opened as any other (docs/decisions/0010). A name alone makes nobody the same.
     """
     numbers = {"nip": new.subject.nip, "nik": new.subject.nik}
-    newest = sorted(digest for _, digest in digests(act.vault, [epoch], numbers))
-    *_, known = await act.session.one_by_one(*((LOCK, {"digest": digest}) for digest in newest), (EPOCHS, {}))
+    newest = sorted(digest for _, digest in digests(write.vault, [epoch], numbers))
+    *_, known = await write.session.run_each(*((LOCK, {"digest": digest}) for digest in newest), (EPOCHS, {}))
     if not newest or new.duplicate_override is not None:
         return
     epochs = [row.epoch for row in known]
-    found = [digest for _, digest in digests(act.vault, epochs, numbers)]
+    found = [digest for _, digest in digests(write.vault, epochs, numbers)]
     incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
-    rows = await act.session.run(SAME, digests=found, **incident, **seen_by(act.caller))
-    told = [row for row in rows if _identifies(act, row)]
+    rows = await write.session.run(SAME, digests=found, **incident, **seen_by(write.caller))
+    told = [row for row in rows if _identifies(write, row)]
     if told:
         refusal = DuplicateCase(cases=[_link(row) for row in told])
         refusal.shows = [row.id for row in told]
         raise refusal
 
 
-def _identifies(act: Act, case: Any) -> bool:
+def _identifies(write: WriteContext, case: Any) -> bool:
     """Whoever opens a case handles it: that is the purpose where none is named."""
-    caller = replace(act.caller, purpose=act.caller.purpose or HANDLING)
-    return policy.identifies(caller, standpoint(case), parts_in(caller, case))
+    caller = replace(write.caller, purpose=write.caller.purpose or HANDLING)
+    return policy.identifies(caller, access_facts(case), parts_in(caller, case))
 
 
 def _link(row: Any) -> dict[str, str]:

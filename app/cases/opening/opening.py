@@ -12,7 +12,7 @@ from app import clock
 from app.access import policy
 from app.cases import projection
 from app.cases.bodies import StageBody
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.entry import asked, finish, owners, replayed
 from app.cases.locking import next_number
 from app.cases.opening import duplicates
@@ -21,7 +21,7 @@ from app.cases.opening.preparing import Prepared, prepared
 from app.cases.projection import Dated
 from app.cases.schemas import NewCase, Written
 from app.cases.sealing import EntryParts
-from app.database.sessions import Together
+from app.database.sessions import StatementBatch
 from app.ledger.append import Appended, Link, append
 from app.procedure import charges, rules, views
 from app.procedure.deadlines import Due
@@ -29,7 +29,7 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.rules import Move
 from app.procedure.state import CaseState
-from app.vault.seal import NOBODY, REPORTER, SUBJECT, OpenKey, new_key
+from app.vault.seal import NO_PERSON, REPORTER, SUBJECT, OpenKey, new_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +46,38 @@ class Draft:
     epoch: int
 
 
-async def open_case(act: Act, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
+async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
     """Register a case and post its first stage."""
-    return await register(act, prepared(new, stage, outcome, body))
+    return await register(write, prepared(new, stage, outcome, body))
 
 
-async def register(act: Act, case: Prepared) -> Written:
+async def register(write: WriteContext, case: Prepared) -> Written:
     """May the caller, is it there already, do it."""
-    locked = await next_number(act.session, act.vault, act.request)
+    locked = await next_number(write.session, write.vault, write.request)
     if locked.replay is not None:
-        return await replayed(act, locked.replay)
-    policy.require_may_open(act.caller, case.stage)
-    await duplicates.require_new(act, case.new, locked.row.epoch)
+        return await replayed(write, locked.replay)
+    policy.require_may_open(write.caller, case.stage)
+    await duplicates.require_new(write, case.new, locked.row.epoch)
     number, epoch = case_number(clock.today().year, locked.row.serial), locked.row.epoch
     draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, epoch)
-    return await _record(act, draft)
+    return await _record(write, draft)
 
 
-async def _record(act: Act, draft: Draft) -> Written:
+async def _record(write: WriteContext, draft: Draft) -> Written:
     facts = views.in_summary(rulebook().vocabulary, draft.body)
-    move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, act.caller.party)
-    opened, first = projection.dated(move, act.calendar, (), clock.today()), _in_time(act, draft, move)
-    batch, entry_id = Together(), uuid4()
-    keys = _keys(act, batch, draft)
-    parts = _seal(act, batch, draft, facts, keys, entry_id)
-    fingerprint = act.request.fingerprint(keys[SUBJECT])
-    entry = _append(act, batch, draft, move, first.due, opened, fingerprint, parts, entry_id)
-    batch.add(projection.INSERT_CASE, **_row(act, draft, move, entry))
-    batch.add(projection.INSERT_STAGE_POSTED, **_first_stage(act, draft, move, first, facts, entry))
+    move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, write.caller.party)
+    opened, first = projection.dated(move, write.calendar, (), clock.today()), _in_time(write, draft, move)
+    batch, entry_id = StatementBatch(), uuid4()
+    keys = _keys(write, batch, draft)
+    parts = _seal(write, batch, draft, facts, keys, entry_id)
+    fingerprint = write.request.fingerprint(keys[SUBJECT])
+    entry = _append(write, batch, draft, move, first.due, opened, fingerprint, parts, entry_id)
+    batch.add(projection.INSERT_CASE, **_row(write, draft, move, entry))
+    batch.add(projection.INSERT_STAGE_POSTED, **_first_stage(write, draft, move, first, facts, entry))
     projection.project_stages(batch, draft.id, move, opened, entry)
-    act.trail.shows(draft.id)
-    act.trail.stage = draft.stage.code
-    return await finish(act, batch, entry, fingerprint)
+    write.trail.shows(draft.id)
+    write.trail.stage = draft.stage.code
+    return await finish(write, batch, entry, fingerprint)
 
 
 def _before(draft: Draft) -> CaseState:
@@ -88,17 +88,22 @@ def _before(draft: Draft) -> CaseState:
     return rules.open_first(empty, draft.stage.code)
 
 
-def _keys(act: Act, batch: Together, draft: Draft) -> dict[str, OpenKey]:
+def _keys(write: WriteContext, batch: StatementBatch, draft: Draft) -> dict[str, OpenKey]:
     """A key for each person of the case, and one for what names nobody."""
-    persons = [SUBJECT, NOBODY, *([REPORTER] if draft.new.report.reporter else [])]
-    return {person: new_key(batch, act.vault, draft.epoch, draft.id, person) for person in persons}
+    persons = [SUBJECT, NO_PERSON, *([REPORTER] if draft.new.report.reporter else [])]
+    return {person: new_key(batch, write.vault, draft.epoch, draft.id, person) for person in persons}
 
 
 def _seal(
-    act: Act, batch: Together, draft: Draft, facts: dict[str, Any], keys: dict[str, OpenKey], entry_id: UUID
+    write: WriteContext,
+    batch: StatementBatch,
+    draft: Draft,
+    facts: dict[str, Any],
+    keys: dict[str, OpenKey],
+    entry_id: UUID,
 ) -> EntryParts:
     subject, report, model = draft.new.subject, draft.new.report, draft.stage.model
-    parts = EntryParts(batch, act, draft.id, entry_id, keys, draft.epoch)
+    parts = EntryParts(batch, write, draft.id, entry_id, keys, draft.epoch)
     parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
     parts.seal("content", model, {**draft.body, **account(draft.new)}, of="opening_")
     parts.seal("summary", model, {**facts, **outline(draft.new)}, of="opening_")
@@ -139,8 +144,8 @@ def outline(new: NewCase) -> dict[str, Any]:
 
 
 def _append(
-    act: Act,
-    batch: Together,
+    write: WriteContext,
+    batch: StatementBatch,
     draft: Draft,
     move: Move,
     due: Due,
@@ -160,17 +165,17 @@ def _append(
         "outcome": draft.outcome,
         "due_on": due.on.isoformat() if due.on else None,
         "overrides": overrides(draft.new),
-        **projection.in_leaf(move, opened, {}, owners(act.caller, move, nobody(act.caller.party)), act.calendar),
-        **asked(act, fingerprint),
+        **projection.in_leaf(move, opened, {}, owners(write.caller, move, nobody(write.caller.party)), write.calendar),
+        **asked(write, fingerprint),
     }
     return append(
         batch,
         type_="case.opened",
-        party=act.caller.party,
+        party=write.caller.party,
         received_at=clock.now(),
         link=Link(draft.id, 1, None),
-        client=act.caller.client_id,
-        actor=act.caller.actor,
+        client=write.caller.client_id,
+        actor=write.caller.actor,
         says=says,
         parts=parts.done,
         sig=sig,
@@ -178,7 +183,7 @@ def _append(
     )
 
 
-def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
+def _row(write: WriteContext, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
     new, at = draft.new, entry.received_at
     return {
         "id": draft.id,
@@ -189,7 +194,7 @@ def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
         "report_kind": new.report.kind,
         "report_number": new.report.report_number,
         "received_on": new.report.received_on,
-        "opened_by": act.caller.party,
+        "opened_by": write.caller.party,
         "agency_code": new.subject.agency_code,
         "job_level": new.subject.job_level,
         "subject_kind": new.subject.kind,
@@ -204,7 +209,7 @@ def _row(act: Act, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
         "status": move.status,
         "conditions": rules.conditions(rulebook(), move.case),
         "open_stages": projection.open_codes(move.case),
-        "acted": [act.caller.party],
+        "acted": [write.caller.party],
         "reached_ppk": False,
         "version": 1,
         "head_hash": entry.leaf_hash,
@@ -220,15 +225,15 @@ def nobody(opened_by: str) -> Any:
     return SimpleNamespace(opened_by=opened_by, successors={})
 
 
-def _in_time(act: Act, draft: Draft, move: Move) -> Dated:
+def _in_time(write: WriteContext, draft: Draft, move: Move) -> Dated:
     """The due date of the first stage: it tells whether the report came in time."""
     state = next(s for s in move.case.stages if s.stage == draft.stage.code and s.round == 1)
-    return Dated(state, projection.due_of(draft.procedure, move.case, state, act.calendar))
+    return Dated(state, projection.due_of(draft.procedure, move.case, state, write.calendar))
 
 
 def _first_stage(
-    act: Act, draft: Draft, move: Move, first: Dated, facts: dict[str, Any], entry: Appended
+    write: WriteContext, draft: Draft, move: Move, first: Dated, facts: dict[str, Any], entry: Appended
 ) -> dict[str, Any]:
     """The first stage is opened and posted at once."""
     opened = projection.opened_row(draft.id, move.case, first, entry)
-    return opened | projection.posted_row(facts, draft.outcome, act.caller.party, 1, entry)
+    return opened | projection.posted_row(facts, draft.outcome, write.caller.party, 1, entry)

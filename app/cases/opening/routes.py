@@ -6,9 +6,8 @@ from fastapi import APIRouter
 from fastapi import Body as FromBody
 from pydantic import BaseModel, create_model
 
-from app.access.caller import Caller, needs
 from app.cases.bodies import MODELS
-from app.cases.context import Opening
+from app.cases.context import WriteContext, opens
 from app.cases.opening import opening
 from app.cases.operations import camel, first_shared, first_stage_of, first_stages, one_of, outcomes_of, when_of
 from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
@@ -25,9 +24,9 @@ def add_opening(router: APIRouter) -> None:
     models = {code: _open_model(found) for code, found in first_shared().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody(openapi_examples=_openings())]
 
-    async def post(body: body_type, _: Annotated[Caller, needs("cases:open")], act: Opening) -> Written:
+    async def post(body: body_type, write: Annotated[WriteContext, opens("cases:open")]) -> Written:
         stage = next(code for code, model in models.items() if isinstance(body, model))
-        return await opening.open_case(act, body, stage, body.outcome, body.body)
+        return await opening.open_case(write, body, stage, body.outcome, body.body)
 
     router.add_api_route(
         "/v1/cases",

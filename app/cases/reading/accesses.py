@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, select, tuple_
 
 from app.access.models import Access
 from app.cases.bodies import Instant
-from app.cases.context import Look
+from app.cases.context import ReadContext
 from app.cases.reading.one_case import find
 from app.cases.schemas import AccessEvent, AccessList
 from app.database.sessions import Statement
@@ -20,11 +20,11 @@ A = Access.__table__.c
 FIRST_REFUSAL = 400
 
 
-async def accesses(look: Look, case_id: UUID, limit: int, cursor: str | None) -> AccessList:
+async def accesses(read: ReadContext, case_id: UUID, limit: int, cursor: str | None) -> AccessList:
     """Who looked at a case, or tried to, newest first."""
-    await find(look, case_id)
+    await find(read, case_id)
     query = select(Access.__table__).where(A.case_ids.contains([case_id]))
-    return await _page(look, query, f"/v1/cases/{case_id}/accesses", {}, limit, cursor)
+    return await _page(read, query, f"/v1/cases/{case_id}/accesses", {}, limit, cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +45,23 @@ CLAUSES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 }
 
 
-async def events(look: Look, filters: Filters, limit: int, cursor: str | None) -> AccessList:
+async def events(read: ReadContext, filters: Filters, limit: int, cursor: str | None) -> AccessList:
     """The whole trail, newest first."""
     given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
     query = select(Access.__table__).where(*(CLAUSES[name](value) for name, value in given.items()))
-    return await _page(look, query, "/v1/audit/events", given, limit, cursor)
+    return await _page(read, query, "/v1/audit/events", given, limit, cursor)
 
 
 async def _page(
-    look: Look, query: Select[Any], path: str, given: dict[str, Any], limit: int, cursor: str | None
+    read: ReadContext, query: Select[Any], path: str, given: dict[str, Any], limit: int, cursor: str | None
 ) -> AccessList:
     if cursor is not None:
         at, entry = paging.decode(cursor, path, given, paging.an_instant, paging.an_id)
         query = query.where(tuple_(A.at, A.entry_id) < tuple_(at, entry))
-    rows = await look.session.run(Statement(query.order_by(A.at.desc(), A.entry_id.desc()).limit(limit + 1)))
+    rows = await read.session.run(Statement(query.order_by(A.at.desc(), A.entry_id.desc()).limit(limit + 1)))
     shown = [_event(row) for row in rows[:limit]]
     more = [shown[-1].at, shown[-1].id] if len(rows) > limit else None
-    return AccessList(data=shown, page=paging.page(look.response, path, given, more, limit))
+    return AccessList(data=shown, page=paging.page(read.response, path, given, more, limit))
 
 
 def _event(row: Any) -> AccessEvent:

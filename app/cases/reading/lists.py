@@ -10,9 +10,9 @@ from app import clock
 from app.access.policy import identifies
 from app.cases.bodies import Day, Instant
 from app.cases.checks import unknown_code
-from app.cases.context import Look
+from app.cases.context import ReadContext
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
-from app.cases.showing import in_list, parts_in, standpoint
+from app.cases.showing import access_facts, in_list, parts_in
 from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
@@ -84,27 +84,27 @@ def chosen(filters: Filters) -> dict[str, Any]:
     return given
 
 
-async def list_cases(look: Look, filters: Filters, limit: int, cursor: str | None) -> CaseList:
+async def list_cases(read: ReadContext, filters: Filters, limit: int, cursor: str | None) -> CaseList:
     given = chosen(filters)
     clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
-    values: dict[str, Any] = {**given, **seen_by(look.caller), "today": clock.today(), "limit": limit + 1}
+    values: dict[str, Any] = {**given, **seen_by(read.caller), "today": clock.today(), "limit": limit + 1}
     if cursor is not None:
         (before,) = paging.decode(cursor, "/v1/cases", given, paging.an_id)
         clauses.append("c.id < :before")
         values["before"] = before
     query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
-    rows = await look.session.run(Statement(query), **values)
-    shown = [in_list(look.caller, row, look.language) for row in rows[:limit]]
-    look.trail.shows(*(case.id for case in shown))
+    rows = await read.session.run(Statement(query), **values)
+    shown = [in_list(read.caller, row, read.language) for row in rows[:limit]]
+    read.trail.shows(*(case.id for case in shown))
     more = [shown[-1].id] if len(rows) > limit else None
-    return CaseList(data=shown, page=paging.page(look.response, "/v1/cases", given, more, limit))
+    return CaseList(data=shown, page=paging.page(read.response, "/v1/cases", given, more, limit))
 
 
-async def search(look: Look, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
+async def search(read: ReadContext, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
     """The cases of one person in which the caller may know who it is, newest first. Number or name is looked for by its
     HMAC, under the index key of every epoch that is alive: it stands in no query and no log.
     """
-    if look.caller.purpose is None:
+    if read.caller.purpose is None:
         raise PurposeRequired
     person = body.model_dump(exclude_none=True)
     if len(person) != 1:
@@ -113,15 +113,15 @@ async def search(look: Look, body: SearchBody, limit: int, cursor: str | None) -
     if body.name is not None and not normal("name", body.name):
         flaw = Flaw("/name", "INVALID", "Nama harus memuat huruf atau angka.", "A name holds letters or digits.")
         raise ValidationFailed(flaw)
-    epochs = [row.epoch for row in await look.session.run(EPOCHS)]
-    wanted = [digest for kind, digest in digests(look.vault, epochs, person) if kind != BARE]
+    epochs = [row.epoch for row in await read.session.run(EPOCHS)]
+    wanted = [digest for kind, digest in digests(read.vault, epochs, person) if kind != BARE]
     given, path = {"person": wanted[-1].hex()}, "/v1/cases/search"
     before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
-    rows = await look.session.run(
-        PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(look.caller)
+    rows = await read.session.run(
+        PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(read.caller)
     )
-    known = [r for r in rows if identifies(look.caller, standpoint(r), parts_in(look.caller, r))]
-    found: list[CaseHeader] = [in_list(look.caller, row, look.language) for row in known[:limit]]
-    look.trail.shows(*(case.id for case in found))
+    known = [r for r in rows if identifies(read.caller, access_facts(r), parts_in(read.caller, r))]
+    found: list[CaseHeader] = [in_list(read.caller, row, read.language) for row in known[:limit]]
+    read.trail.shows(*(case.id for case in found))
     more = [found[-1].id] if len(known) > limit else None  # of cases the caller may know alone
-    return CaseList(data=found, page=paging.page(look.response, path, given, more, limit, hidden=("person",)))
+    return CaseList(data=found, page=paging.page(read.response, path, given, more, limit, hidden=("person",)))

@@ -8,7 +8,7 @@ from app.access import policy
 from app.cases import showing
 from app.cases.charging import sanction_of
 from app.cases.contents import CONTENT, TEXT, contents, opened
-from app.cases.context import Look
+from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, state_now, when_overdue
 from app.cases.due_schemas import NextStep
 from app.cases.locking import state_of
@@ -56,23 +56,23 @@ REASONED = {
 }
 
 
-async def find(look: Look, case_id: UUID) -> Any:
+async def find(read: ReadContext, case_id: UUID) -> Any:
     """The case with its stages, or 404: also for what the caller may not see."""
-    rows = await look.session.run(ONE, case_id=case_id, **seen_by(look.caller))
+    rows = await read.session.run(ONE, case_id=case_id, **seen_by(read.caller))
     if not rows:
         raise NotFound
-    look.trail.shows(case_id)
+    read.trail.shows(case_id)
     return rows[0]
 
 
-async def show_case(look: Look, case_id: UUID) -> CaseView:
-    case = await find(look, case_id)
-    return showing.whole(look.caller, case, await _sealed(look, case), steps(look, case), look.language)
+async def show_case(read: ReadContext, case_id: UUID) -> CaseView:
+    case = await find(read, case_id)
+    return showing.whole(read.caller, case, await _sealed(read, case), steps(read, case), read.language)
 
 
-def steps(look: Look, case: Any) -> list[NextStep]:
+def steps(read: ReadContext, case: Any) -> list[NextStep]:
     """What is open: whose turn, since when, until when and why, and what happens then."""
-    state, place = state_of(case), showing.standpoint(case)
+    state, place = state_of(case), showing.access_facts(case)
     stages = rulebook().procedures[case.procedure].stages
     order = list(stages)
     running = sorted((r for r in case.stages if r["status"] == "open"), key=lambda r: order.index(r["stage"]))
@@ -80,60 +80,62 @@ def steps(look: Look, case: Any) -> list[NextStep]:
         NextStep(
             stage=row["stage"],
             round=row["round"],
-            owner=policy.poster(look.caller, stages[row["stage"]], place),
+            owner=policy.poster(read.caller, stages[row["stage"]], place),
             since=row["opened_on"],
             opened_at=row["opened_at"],
             due_on=row["due_on"],
-            state=state_now(look, row),
-            due=explain(look, state, row),
-            when_overdue=when_overdue(look, state, row, place),
+            state=state_now(read, row),
+            due=explain(read, state, row),
+            when_overdue=when_overdue(read, state, row, place),
             outcomes=rules.allowed_outcomes(rulebook(), state, row["stage"]),
             flags=flags(row),
-            yours=policy.has_turn(look.caller, stages[row["stage"]], place),
+            yours=policy.has_turn(read.caller, stages[row["stage"]], place),
         )
         for row in running
     ]
 
 
-async def _sealed(look: Look, case: Any) -> dict[str, Any]:
-    wanted = showing.may_read(look.caller, case)
+async def _sealed(read: ReadContext, case: Any) -> dict[str, Any]:
+    wanted = showing.may_read(read.caller, case)
     if not wanted:
         return {}
     flags = {name: name in wanted for name in ("subject", "reporter", "account")}
-    rows = await look.session.run(SEALED, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
-    opened = {r.part: show_row(look.vault, r) for r in rows}
+    rows = await read.session.run(SEALED, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
+    opened = {r.part: show_row(read.vault, r) for r in rows}
     fields = {part: found.fields for part, found in opened.items() if found is not None}
     account = fields.pop("content", {}).get("account")  # of the content this view names nothing else
     return fields | ({"account": account} if account else {})
 
 
-async def show_stage(look: Look, case_id: UUID, code: str) -> StageView:
+async def show_stage(read: ReadContext, case_id: UUID, code: str) -> StageView:
     """The caller's view of a stage. Contents are selected for the full view only."""
-    case = await find(look, case_id)
-    look.trail.stage = code
+    case = await find(read, case_id)
+    read.trail.stage = code
     stage = rulebook().procedures[case.procedure].stages.get(code)
     if stage is None:
         raise NotFound
-    place = showing.standpoint(case)
-    view = view_of(stage, policy.viewer(look.caller, place))
+    place = showing.access_facts(case)
+    view = view_of(stage, policy.viewer(read.caller, place))
     rows = [r for r in case.stages if r["stage"] == code]
     part = CONTENT if view == FULL else TEXT
-    bodies = await contents(look.session, look.vault, rows, part) if view != STATUS else {}
-    clear = policy.identifies(look.caller, place, showing.parts_in(look.caller, case))
+    bodies = await contents(read.session, read.vault, rows, part) if view != STATUS else {}
+    clear = policy.identifies(read.caller, place, showing.parts_in(read.caller, case))
     state = state_of(case)
-    rounds = [_round(look, case, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
+    rounds = [_round(read, case, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
     return StageView(
         case_id=case.id,
         stage=code,
-        title=stage.label[look.language],
-        owner=showing.owner_now(look.caller, stage, place),
+        title=stage.label[read.language],
+        owner=showing.owner_now(read.caller, stage, place),
         view=view,
         latest=rounds[-1] if rounds else None,
         rounds=rounds,
     )
 
 
-def _round(look: Look, case: Any, state: CaseState, row: dict[str, Any], body: dict[str, Any] | None) -> RoundView:
+def _round(
+    read: ReadContext, case: Any, state: CaseState, row: dict[str, Any], body: dict[str, Any] | None
+) -> RoundView:
     entry, content = row["posted_entry_id"], row["content_entry_id"]
     return RoundView(
         round=row["round"],
@@ -141,7 +143,7 @@ def _round(look: Look, case: Any, state: CaseState, row: dict[str, Any], body: d
         opened_at=row["opened_at"],
         opened_by=row["after"],
         due_on=row["due_on"],
-        due=explain(look, state, row),
+        due=explain(read, state, row),
         sanction=sanction_of(case, state, row),
         outcome=row["outcome"],
         posted_at=row["posted_at"],
@@ -172,29 +174,29 @@ def _body(
     }
 
 
-async def history(look: Look, case_id: UUID, limit: int, cursor: str | None) -> History:
+async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | None) -> History:
     """Every entry of the case in order; why something was done, where the caller sees that stage in full."""
-    case = await find(look, case_id)
+    case = await find(read, case_id)
     path = f"/v1/cases/{case_id}/history"
     after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
-    rows = await look.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(look.caller))
+    rows = await read.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(read.caller))
     leaves = {str(row.id): read_leaf(row.leaf) for row in rows[:limit]}
-    mine = [entry for entry, leaf in leaves.items() if _may_read_reason(look, case, leaf)]
-    reasons = await opened(look.session, look.vault, mine)
+    mine = [entry for entry, leaf in leaves.items() if _may_read_reason(read, case, leaf)]
+    reasons = await opened(read.session, read.vault, mine)
     found = [_entry(row, leaves[str(row.id)], reasons.get(str(row.id), {})) for row in rows[:limit]]
     more = [found[-1].seq] if len(rows) > limit else None
-    return History(data=found, page=paging.page(look.response, path, {}, more, limit))
+    return History(data=found, page=paging.page(read.response, path, {}, more, limit))
 
 
-def _may_read_reason(look: Look, case: Any, leaf: dict[str, Any]) -> bool:
+def _may_read_reason(read: ReadContext, case: Any, leaf: dict[str, Any]) -> bool:
     """Who wrote it, who takes over by it, who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
     if leaf["type"] not in REASONED:
         return False
-    if look.caller.party in (leaf["party"], leaf.get("to")):
+    if read.caller.party in (leaf["party"], leaf.get("to")):
         return True
     stages = rulebook().procedures[case.procedure].stages
     stage = stages[leaf.get("stage") or showing.first_stage(case)]
-    return view_of(stage, policy.viewer(look.caller, showing.standpoint(case))) == FULL
+    return view_of(stage, policy.viewer(read.caller, showing.access_facts(case))) == FULL
 
 
 def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEntry:

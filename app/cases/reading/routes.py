@@ -5,8 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from app.access.caller import Caller, needs
-from app.cases.context import InSteps, Looking
+from app.cases.context import ReadContext, reads
 from app.cases.reading import accesses, lists, one_case
 from app.cases.reading.lists import Filters
 from app.cases.refusals import REFUSED_LIST, REFUSED_READ
@@ -17,28 +16,27 @@ from app.http.problems import problems
 from app.http.route import GuardedRoute
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
-Reader = Annotated[Caller, needs("cases:read")]
-Auditor = Annotated[Caller, needs("audit:read")]
+CaseRead = Annotated[ReadContext, reads("cases:read")]
+AuditRead = Annotated[ReadContext, reads("audit:read")]
 
 
 @router.get("/v1/cases/{case_id}", operation_id="read_case", response_model=CaseView, responses=problems(*REFUSED_READ))
-async def read_case(case_id: UUID, _: Reader, look: Looking) -> CaseView:
+async def read_case(case_id: UUID, read: CaseRead) -> CaseView:
     """One case: header, stages, whose turn it is and what may be decided. Identity needs its scope, X-Purpose and a part in the case."""
-    case = await one_case.show_case(look, case_id)
-    look.response.headers["ETag"] = f'"{case.version}"'
+    case = await one_case.show_case(read, case_id)
+    read.response.headers["ETag"] = f'"{case.version}"'
     return case
 
 
 @router.get("/v1/cases", operation_id="list_cases", response_model=CaseList, responses=problems(*REFUSED_LIST))
 async def list_cases(
-    _: Reader,
-    look: Looking,
+    read: CaseRead,
     filters: Annotated[Filters, Depends()],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> CaseList:
     """The cases the caller's party sees, newest first."""
-    return await lists.list_cases(look, filters, limit, cursor)
+    return await lists.list_cases(read, filters, limit, cursor)
 
 
 @router.post(
@@ -49,14 +47,12 @@ async def list_cases(
 )
 async def search_cases(
     body: SearchBody,
-    _: Annotated[Caller, needs("cases:read.identity")],
-    __: InSteps,
-    look: Looking,
+    read: Annotated[ReadContext, reads("cases:read.identity", constant_steps=True)],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> CaseList:
     """The cases of one person, by NIP, NIK or name, exact. X-Purpose is required; what is looked for stands in no URL and no log."""
-    return await lists.search(look, body, limit, cursor)
+    return await lists.search(read, body, limit, cursor)
 
 
 @router.get(
@@ -65,9 +61,9 @@ async def search_cases(
     response_model=StageView,
     responses=problems(*REFUSED_READ),
 )
-async def read_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> StageView:
+async def read_stage(case_id: UUID, stage: str, read: CaseRead) -> StageView:
     """The caller's view of a stage: full, summary or status, as the procedure's data decide."""
-    return await one_case.show_stage(look, case_id, stage)
+    return await one_case.show_stage(read, case_id, stage)
 
 
 @router.get(
@@ -76,11 +72,9 @@ async def read_stage(case_id: UUID, stage: str, _: Reader, look: Looking) -> Sta
     response_model=History,
     responses=problems(*REFUSED_LIST),
 )
-async def read_history(
-    case_id: UUID, _: Reader, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
-) -> History:
+async def read_history(case_id: UUID, read: CaseRead, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> History:
     """Every entry of the case in order, with its leaf hash and its place in the log."""
-    return await one_case.history(look, case_id, limit, cursor)
+    return await one_case.history(read, case_id, limit, cursor)
 
 
 @router.get(
@@ -90,21 +84,20 @@ async def read_history(
     responses=problems(*REFUSED_LIST),
 )
 async def read_accesses(
-    case_id: UUID, _: Auditor, look: Looking, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    case_id: UUID, read: AuditRead, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> AccessList:
     """Who looked at a case, or tried to, newest first. This look is recorded too."""
-    return await accesses.accesses(look, case_id, limit, cursor)
+    return await accesses.accesses(read, case_id, limit, cursor)
 
 
 @router.get(
     "/v1/audit/events", operation_id="read_audit_events", response_model=AccessList, responses=problems(*REFUSED_LIST)
 )
 async def read_audit_events(
-    _: Auditor,
-    look: Looking,
+    read: AuditRead,
     filters: Annotated[accesses.Filters, Depends()],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> AccessList:
     """Reads, posts, refusals, tokens: the whole trail, newest first. This look is recorded too."""
-    return await accesses.events(look, filters, limit, cursor)
+    return await accesses.events(read, filters, limit, cursor)

@@ -9,19 +9,19 @@ from psycopg.types.json import Jsonb
 
 from app.access import policy
 from app.access.caller import Caller
-from app.access.policy import Standpoint
+from app.access.policy import AccessFacts
 from app.cases import checks, projection
 from app.cases.bodies import Body
 from app.cases.contents import contents
-from app.cases.context import Act
+from app.cases.context import WriteContext
 from app.cases.deadlines.recounting import redated
-from app.cases.entry import Step, Writing, see, take
+from app.cases.entry import CaseEntry, Step, see, take
 from app.cases.locking import require_version, state_of
 from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
-from app.cases.showing import owner_now, standpoint
+from app.cases.showing import access_facts, owner_now
 from app.cases.stages.posting import Post, effective_members, named, require_fit, require_unnamed
-from app.database.sessions import Together
+from app.database.sessions import StatementBatch
 from app.errors import Flaw, NotFound, ValidationFailed
 from app.ledger.append import Appended
 from app.procedure import rules, views
@@ -45,23 +45,25 @@ class Correction:
     changed: list[str]
 
 
-async def correct(act: Act, case_id: UUID, stage: str, number: int | None, body: Body, reason: str) -> Written:
+async def correct(
+    write: WriteContext, case_id: UUID, stage: str, number: int | None, body: Body, reason: str
+) -> Written:
     """The latest posted round of a stage, or the one named. Its outcome stays: what follows from it has followed."""
     stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
     checks.require_sound(stored)
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    case = see(act, locked, case_id)
-    found = _may(act, case, stage)
+    case = see(write, locked, case_id)
+    found = _may(write, case, stage)
     state = state_of(case)
     was = _posted(state, stage, number)
-    policy.require_author(act.caller, was.posted_by)
+    policy.require_author(write.caller, was.posted_by)
     require_fit(case, state.before(was), found, Post(stage, was.outcome or "", stored))
-    require_unnamed(act, case, stored)
+    require_unnamed(write, case, stored)
     row = _row(case, was)
-    writing = Writing(act, locked)
-    correction = await _correction(act, found, was, row, stored)
+    writing = CaseEntry(write, locked)
+    correction = await _correction(write, found, was, row, stored)
     require_order(state, was, stored, correction.changed)
     return await _record(writing, state, correction, reason)
 
@@ -73,16 +75,16 @@ def _row(case: Any, was: StageState) -> dict[str, Any]:
     return {**row, "names": row["content_entry_id"] == subject != str(case.entry_id)}
 
 
-def _may(act: Act, case: Any, stage: str) -> Stage:
+def _may(write: WriteContext, case: Any, stage: str) -> Stage:
     """Whose stage it is; a first stage is the opener's. Then 428 and 412."""
     found = rulebook().procedures[case.procedure].stages.get(stage)
     if found is None:
         raise NotFound
     if found.opened_by_case:
-        policy.require_named(act.caller, [policy.OPENER], standpoint(case))
+        policy.require_named(write.caller, [policy.OPENER], access_facts(case))
     else:
-        policy.require_mandate(act.caller, found, standpoint(case))
-    require_version(case, act.if_match)
+        policy.require_mandate(write.caller, found, access_facts(case))
+    require_version(case, write.if_match)
     return found
 
 
@@ -94,9 +96,9 @@ def _posted(state: CaseState, stage: str, number: int | None) -> StageState:
 
 
 async def _correction(
-    act: Act, stage: Stage, was: StageState, row: Mapping[str, Any], body: dict[str, Any]
+    write: WriteContext, stage: Stage, was: StageState, row: Mapping[str, Any], body: dict[str, Any]
 ) -> Correction:
-    before = (await contents(act.session, act.vault, [row])).get((was.stage, was.round), {})
+    before = (await contents(write.session, write.vault, [row])).get((was.stage, was.round), {})
     names = {*stage.body.members, *rulebook().vocabulary.every_stage.members}
     changed = sorted(n for n in names if body.get(n) != before.get(n))
     if not changed and not row["flags"]:
@@ -124,7 +126,7 @@ def require_order(state: CaseState, was: StageState, body: Mapping[str, Any], ch
         raise ValidationFailed(checks.before_letter("/body/letter_date"))
 
 
-async def _record(writing: Writing, state: CaseState, correction: Correction, reason: str) -> Written:
+async def _record(writing: CaseEntry, state: CaseState, correction: Correction, reason: str) -> Written:
     case, was, body = writing.case, correction.was, correction.body
     facts, model = views.in_summary(rulebook().vocabulary, body), correction.stage.model
     writing.parts.seal("content", model, {**body, "correction_reason": reason}, of="correction_")
@@ -132,14 +134,14 @@ async def _record(writing: Writing, state: CaseState, correction: Correction, re
     writing.parts.say(body)
     changes = _renames(writing, correction)
     after, relying = corrected(state, was, facts, correction.changed), rules.relying(rulebook(), state, was)
-    move = redated(after, case.stages, writing.act.calendar, was=case.status)
-    flags = flagged(writing.act.caller, case.procedure, standpoint(case), relying)
+    move = redated(after, case.stages, writing.write.calendar, was=case.status)
+    flags = flagged(writing.write.caller, case.procedure, access_facts(case), relying)
     says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
     entry = writing.enter(Step("stage.corrected", says, move, changes))
     answer = await writing.answer(entry)
-    second = Together()  # a row with a new clock may be flagged as well, and one statement changes a row once
+    second = StatementBatch()  # a row with a new clock may be flagged as well, and one statement changes a row once
     flag(second, case, was, relying, after, entry)
-    await second.send(writing.act.session)
+    await second.send(writing.write.session)
     return answer
 
 
@@ -149,7 +151,7 @@ def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any], chang
     return rules.restated(state, replace(was, facts={**received, **facts}))
 
 
-def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
+def _renames(writing: CaseEntry, correction: Correction) -> dict[str, Any]:
     """Where the person is read from this post, the corrected one takes its place."""
     effective = effective_members(
         correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
@@ -161,14 +163,14 @@ def _renames(writing: Writing, correction: Correction) -> dict[str, Any]:
     return {"subject_entry_id": writing.entry_id}
 
 
-def flagged(author: Caller, procedure: str, place: Standpoint, relying: list[StageState]) -> list[dict[str, Any]]:
+def flagged(author: Caller, procedure: str, place: AccessFacts, relying: list[StageState]) -> list[dict[str, Any]]:
     """What the entry says of the rounds that relied on the post: whom it tells."""
     stages = rulebook().procedures[procedure].stages
     return [{"stage": s.stage, "round": s.round, "owner": owner_now(author, stages[s.stage], place)} for s in relying]
 
 
 def flag(
-    batch: Together, case: Any, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
+    batch: StatementBatch, case: Any, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
 ) -> None:
     """The corrected row, and a flag on each that relied on it."""
     facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))

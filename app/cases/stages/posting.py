@@ -7,11 +7,11 @@ from uuid import UUID
 
 from app.cases import charging, checks, projection, unsealed_texts
 from app.cases.bodies import StageBody
-from app.cases.context import Act
-from app.cases.entry import Step, Writing, as_instant, require_not_closed, see, take
+from app.cases.context import WriteContext
+from app.cases.entry import CaseEntry, Step, as_instant, require_not_closed, see, take
 from app.cases.locking import Locked, lock_case, state_of
 from app.cases.schemas import Written
-from app.cases.showing import owner_now, standpoint
+from app.cases.showing import access_facts, owner_now
 from app.cases.turn import require_turn
 from app.errors import StageNotOpen
 from app.procedure import rules, views
@@ -29,22 +29,22 @@ class Post:
     body: dict[str, Any]
 
 
-async def post_stage(act: Act, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
+async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
     """Record what the owner of an open stage decided, and open what follows."""
     post = Post(stage, outcome, body.stored())
     checks.require_sound(post.body)
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    case = see(act, locked, case_id)
-    found = require_turn(act, case, stage)
+    case = see(write, locked, case_id)
+    found = require_turn(write, case, stage)
     require_not_closed(case)
     state = state_of(case)
     rules.require_open(state, stage)
     rules.require_outcome(rulebook(), state, stage, outcome)
     require_fit(case, state, found, post)
-    require_unnamed(act, case, post.body)
-    return await _record(act, locked, state, found, post)
+    require_unnamed(write, case, post.body)
+    return await _record(write, locked, state, found, post)
 
 
 def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:
@@ -58,21 +58,21 @@ def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:
     charging.require_sanction(case, state, stage.outcomes[post.outcome], effective_members(stage, post))
 
 
-def require_unnamed(act: Act, case: Any, body: Mapping[str, Any]) -> None:
+def require_unnamed(write: WriteContext, case: Any, body: Mapping[str, Any]) -> None:
     """What the summary shows names neither the case's person nor the one that this post names."""
     unsealed_texts.require_unnamed(
         unsealed_texts.unsealed(body),
-        unsealed_texts.of_case(act.vault, case.found_by or ()),
+        unsealed_texts.of_case(write.vault, case.found_by or ()),
         unsealed_texts.of_post(body),
     )
 
 
-async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:
-    writing, case = Writing(act, locked), locked.row
+async def _record(write: WriteContext, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:
+    writing, case = CaseEntry(write, locked), locked.row
     facts, effective = views.in_summary(rulebook().vocabulary, post.body), effective_members(found, post)
     employer, identified = new_employer(case, effective) or case.agency_code, identifies(case, effective)
     state = replace(state, agency_code=employer)
-    move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, act.caller.party)
+    move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, write.caller.party)
     writing.parts.seal("content", found.model, post.body)
     writing.parts.seal(
         "summary", found.model, {**facts, "agency_code": employer, "identified": case.identified or identified}
@@ -89,12 +89,12 @@ async def _record(act: Act, locked: Locked, state: CaseState, found: Stage, post
         "stage": post.stage,
         **turn,
         "outcome": post.outcome,
-        "owner": owner_now(act.caller, found, standpoint(case)),
+        "owner": owner_now(write.caller, found, access_facts(case)),
     }
     entry = writing.enter(Step("stage.posted", says, move, changes))
-    row = projection.posted_row(facts, post.outcome, act.caller.party, case.version + 1, entry)
+    row = projection.posted_row(facts, post.outcome, write.caller.party, case.version + 1, entry)
     writing.batch.add(projection.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=turn["round"], **row)
-    act.trail.stage = post.stage
+    write.trail.stage = post.stage
     return await writing.answer(entry)
 
 
@@ -127,10 +127,10 @@ def named(effective: Mapping[str, Any]) -> dict[str, Any]:
     return {"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")}
 
 
-async def refuse_first_stage(act: Act, case_id: UUID, stage: str, _: dict[str, Any]) -> Written:
+async def refuse_first_stage(write: WriteContext, case_id: UUID, stage: str, _: dict[str, Any]) -> Written:
     """A first stage has no operation of its own: it is posted once, by opening the case. So it is refused, in the usual order."""
-    locked = await lock_case(act.session, act.vault, act.caller, case_id, act.request)
-    case = see(act, locked, case_id)
-    require_turn(act, case, stage)
+    locked = await lock_case(write.session, write.vault, write.caller, case_id, write.request)
+    case = see(write, locked, case_id)
+    require_turn(write, case, stage)
     require_not_closed(case)
     raise StageNotOpen(stage=stage, allowed=list(case.open_stages))

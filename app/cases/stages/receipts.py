@@ -8,8 +8,8 @@ from psycopg.types.json import Jsonb
 
 from app import clock
 from app.cases import checks, projection
-from app.cases.context import Act
-from app.cases.entry import Step, Writing, take
+from app.cases.context import WriteContext
+from app.cases.entry import CaseEntry, Step, take
 from app.cases.schemas import Written
 from app.cases.turn import open_stage, round_of
 from app.errors import ReceiptNotExpected, ValidationFailed
@@ -19,14 +19,14 @@ from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
 
 
-async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date) -> Written:
+async def confirm_receipt(write: WriteContext, case_id: UUID, stage: str, received_on: date) -> Written:
     """The owner (or recorder) of an open stage says when the letter reached it: its clock starts."""
     if received_on > clock.today():
         raise ValidationFailed(checks.in_future("/received_on"))
-    locked = await take(act, case_id)
+    locked = await take(write, case_id)
     if isinstance(locked, Written):
         return locked
-    state, running = open_stage(act, locked, case_id, stage)
+    state, running = open_stage(write, locked, case_id, stage)
     letter = letter_of(state, running)
     if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
         raise ValidationFailed(checks.before_letter("/received_on"))
@@ -34,7 +34,7 @@ async def confirm_receipt(act: Act, case_id: UUID, stage: str, received_on: date
     state = rules.restated(state, replace(letter, facts=facts))
     move = rules.moved(rulebook(), state, (running,), ())
     says = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
-    writing = Writing(act, locked)
+    writing = CaseEntry(write, locked)
     entry = writing.enter(Step("stage.received", {**round_of(running), **says}, move))
     where = {"b_case": case_id, "b_stage": letter.stage, "b_round": letter.round}
     writing.batch.add(projection.RECORD_RECEIPT, **where, facts=Jsonb(facts))

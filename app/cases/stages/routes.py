@@ -7,9 +7,8 @@ from fastapi import APIRouter
 from fastapi import Body as FromBody
 from pydantic import BaseModel, Field, StrictInt, create_model
 
-from app.access.caller import Caller, needs
 from app.cases.bodies import MODELS, Body, Reason
-from app.cases.context import Writing
+from app.cases.context import WriteContext, writes
 from app.cases.operations import camel, outcomes_of, shared, shared_later, when
 from app.cases.refusals import REFUSED_POST, ChargeNotInPhase, NothingToCorrect, SanctionOutside, SubjectErased
 from app.cases.schemas import ReceiptBody, Written
@@ -21,7 +20,6 @@ from app.procedure.model import Procedure, Stage
 from app.procedure.scopes import stage_scope
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
-Reader = Annotated[Caller, needs("cases:read")]
 
 
 def post_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
@@ -41,9 +39,9 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
     label = stages[0][1].label
 
     async def post(
-        case_id: UUID, body: body_type, _: Annotated[Caller, needs(stage_scope(code))], act: Writing
+        case_id: UUID, body: body_type, write: Annotated[WriteContext, writes(stage_scope(code))]
     ) -> Written:
-        return await posting.post_stage(act, case_id, code, body.outcome, body.body)
+        return await posting.post_stage(write, case_id, code, body.outcome, body.body)
 
     router.add_api_route(
         f"/v1/cases/{{case_id}}/stages/{code}",
@@ -77,9 +75,9 @@ def add_correction(router: APIRouter, code: str, stages: list[tuple[Procedure, S
     body_type: Any = Annotated[model, FromBody()]
 
     async def post(
-        case_id: UUID, body: body_type, _: Annotated[Caller, needs(stage_scope(code))], act: Writing
+        case_id: UUID, body: body_type, write: Annotated[WriteContext, writes(stage_scope(code))]
     ) -> Written:
-        return await correcting.correct(act, case_id, code, body.round, body.body, body.reason)
+        return await correcting.correct(write, case_id, code, body.round, body.body, body.reason)
 
     router.add_api_route(
         f"/v1/cases/{{case_id}}/stages/{code}/corrections",
@@ -117,10 +115,10 @@ add_corrections(router)
     responses=problems(*REFUSED_POST, ReceiptNotExpected),
 )
 async def confirm_receipt(
-    case_id: UUID, stage: str, body: ReceiptBody, _: Annotated[Caller, needs("stages.{stage}:post")], act: Writing
+    case_id: UUID, stage: str, body: ReceiptBody, write: Annotated[WriteContext, writes("stages.{stage}:post")]
 ) -> Written:
     """The owner (or recorder) of an open stage confirms receipt of the letter that opened it: its clock starts."""
-    return await receipts.confirm_receipt(act, case_id, stage, body.received_on)
+    return await receipts.confirm_receipt(write, case_id, stage, body.received_on)
 
 
 @router.post(
@@ -130,6 +128,8 @@ async def confirm_receipt(
     status_code=201,
     response_model=Written,
 )
-async def post_unknown_stage(case_id: UUID, stage: str, body: dict[str, Any], _: Reader, act: Writing) -> Written:
+async def post_unknown_stage(
+    case_id: UUID, stage: str, body: dict[str, Any], write: Annotated[WriteContext, writes("cases:read")]
+) -> Written:
     """A first stage, or one that no procedure has: never open. 404 where there is no such stage, else 409 with what is open."""
-    return await posting.refuse_first_stage(act, case_id, stage, body)
+    return await posting.refuse_first_stage(write, case_id, stage, body)

@@ -9,15 +9,15 @@ from uuid import UUID
 
 import httpx
 
-from app.commands.credentials import Client, Config, NeverRegisteredError, granted
+from app.commands.credentials import Config, NeverRegisteredError, OAuthClient, granted
 from app.ledger.terminal import printable
 from app.settings import Settings
 
 
-class Desk:
+class OperatorClient:
     """An operator's connection: by its own folder, or in a sandbox by the sandbox's operator."""
 
-    def __init__(self, operator: Client | None, url: str) -> None:
+    def __init__(self, operator: OAuthClient | None, url: str) -> None:
         self.operator, self.url = operator, url
 
     @property
@@ -58,15 +58,15 @@ class Desk:
         return Config(party, client_id, self.url, server["issuer"], resource["resource"], sorted(scopes), kids)
 
 
-def desk_of(folder: Path | None, url: str | None) -> Desk:
+def operator_client(folder: Path | None, url: str | None) -> OperatorClient:
     if folder is None:
         if not Settings().sandbox:
             raise SystemExit("Who are you? Give an operator's folder with --as.")
-        return Desk(None, url or Settings().issuer_url)
-    operator = Client.load(folder)
+        return OperatorClient(None, url or Settings().issuer_url)
+    operator = OAuthClient.load(folder)
     if url is not None:
         operator = replace(operator, config=replace(operator.config, url=url))
-    return Desk(operator, operator.config.url)
+    return OperatorClient(operator, operator.config.url)
 
 
 def sandbox_token(party: str, scope: str | None = None) -> str:
