@@ -73,26 +73,26 @@ def corrected(replay: Replay, heard: ReplayedEntry) -> None:
     stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
     if stage.opened_by_case:
         says = "did not open the case"
-        replay.may(heard, says, lambda c: policy.require_named(c, [policy.OPENER], case.place()))
+        replay.may(heard, says, lambda c: policy.require_named(c, [policy.OPENER], case.access_facts()))
     else:
         replay.mandated(heard)
     facts = replay.shown(heard)
     state = case.state()
     was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
     replay.may(heard, "did not post that round", lambda c: policy.require_author(c, was.posted_by))
-    charging.require_sanction(case, state.before(was), stage.outcomes[was.outcome or ""], facts)
+    charging.require_sanction(case.case(), state.before(was), stage.outcomes[was.outcome or ""], facts)
     if heard.summary["agency_code"] != case.row["agency_code"]:
         replay.find("SUMMARY_DIFFERS", heard, "a correction moves nobody to another employer")
     _changed(replay, heard, was, facts)
     _renamed(replay, heard, was)
     after = correcting.corrected(state, was, facts, members["changed"])
     relying = rules.relying(rulebook(), state, was)
-    flagged = correcting.flagged(replay.caller(heard), case.row["procedure"], case.place(), relying)
+    flagged = correcting.flagged(replay.caller(heard), case.row["procedure"], case.access_facts(), relying)
     replay.said(heard, {"flags": flagged})
     _flag(case, heard, was, relying, after)
     changes = {"subject_entry_id": heard.entry.id} if names_person(members) else {}
     calendar = replay.calendar(heard)
-    replay.follow(heard, redated(after, _texts(case), calendar, was=case.row["status"]), changes)
+    replay.follow(heard, redated(after, case.case().rounds, calendar, was=case.row["status"]), changes)
 
 
 def _changed(replay: Replay, heard: ReplayedEntry, was: StageState, facts: Mapping[str, Any]) -> None:
@@ -110,8 +110,7 @@ def _renamed(replay: Replay, heard: ReplayedEntry, was: StageState) -> None:
         return
     stage = rulebook().procedures[case.row["procedure"]].stages[was.stage]
     effective = posting.effective_members(stage, posting.Post(was.stage, was.outcome or "", {**heard.content}))
-    row = case.stages[was.stage, was.round]
-    names = row["content_entry_id"] == case.row["subject_entry_id"] != case.row["entry_id"]
+    names = correcting.names_person(case.case(), case.round(was.stage, was.round))
     renames = names and {*correcting.IDENTITY} & {*members["changed"]} and effective.get("subject_nip") is not None
     same_person(replay, heard, posting.named(effective) if renames else None)
 
@@ -127,15 +126,10 @@ def _flag(
         flagged["flags"] = correcting.raise_flag(flagged["flags"], correcting.flag_of(was, heard.entry))
 
 
-def _texts(case: ReplayedCase) -> list[dict[str, Any]]:
-    """Rows with their days as the database gives them in JSON."""
-    return [{**r, "due_on": r["due_on"].isoformat() if r["due_on"] else None} for r in case.stages.values()]
-
-
 def withdrawn(replay: Replay, heard: ReplayedEntry) -> None:
     case, rule = replay.case(heard), rulebook().vocabulary.withdrawal
     says = "had no right to take the case back"
-    replay.may(heard, says, lambda caller: policy.require_named(caller, rule.by, case.place()))
+    replay.may(heard, says, lambda caller: policy.require_named(caller, rule.by, case.access_facts()))
     if case.row["closed_at"] is not None or any(stage in rule.until for stage, _ in case.stages):
         replay.find("PROCEDURE_BROKEN", heard, "the matter had gone too far to be taken back")
     replay.follow(heard, rules.withdraw(rulebook(), case.state()))
@@ -175,8 +169,8 @@ def transferred(replay: Replay, heard: ReplayedEntry) -> None:
 
 def _may_hand_over(caller: Any, case: ReplayedCase, members: Any) -> None:
     if members["client"] is not None:
-        policy.require_holder(caller, members["role"], case.place())
-    elif policy.holder(caller, members["role"], case.place()) != members["to"]:
+        policy.require_holder(caller, members["role"], case.access_facts())
+    elif policy.holder(caller, members["role"], case.access_facts()) != members["to"]:
         raise NoMandateForStage  # the operator only writes down what the rule says
 
 
@@ -196,10 +190,10 @@ def passed(replay: Replay, heard: ReplayedEntry) -> None:
 def recounted(replay: Replay, heard: ReplayedEntry) -> None:
     """deadline.recounted: a revised calendar moves due dates."""
     case, calendar = replay.case(heard), replay.calendar(heard)
-    move = redated(case.state(), _texts(case), calendar, was=case.row["status"])
+    move = redated(case.state(), case.case().rounds, calendar, was=case.row["status"])
     if not move.opened or calendar.version != replay.registers.calendar:
         replay.find("PROCEDURE_BROKEN", heard, "there was nothing to count anew, or by another calendar")
-    replay.said(heard, {"was": watcher.dated_before(_texts(case), move)})
+    replay.said(heard, {"was": watcher.dated_before(case.case().rounds, move)})
     replay.follow(heard, move, acts=False)
 
 

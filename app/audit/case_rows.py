@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.access.policy import AccessFacts
-from app.cases.locking import stage_state
+from app.cases.case import COLUMNS, ROUND_FIELDS, Case, Round, RoundKey
 from app.cases.part_schemas import Outline
 from app.clock import JAKARTA
 from app.ledger.append import Appended
@@ -21,32 +21,24 @@ OUTLINE = [name for name in Outline.model_fields if name != "occurred_on"]  # th
 
 @dataclass
 class ReplayedCase:
-    """A case as the entries so far leave it."""
+    """The rows of a case as the entries so far leave it, independent of the database. The services see them as a Case."""
 
     row: dict[str, Any]
-    stages: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    stages: dict[RoundKey, dict[str, Any]] = field(default_factory=dict)
+
+    def case(self) -> Case:
+        values: dict[str, Any] = {name: self.row.get(name) for name in COLUMNS}
+        return Case(**values, rounds=tuple(self.round(*key) for key in self.stages))
+
+    def round(self, stage: str, number: int) -> Round:
+        return Round.of(dict.fromkeys(ROUND_FIELDS) | self.stages[stage, number])
 
     def state(self) -> CaseState:
-        row = self.row
-        return CaseState(
-            row["procedure"],
-            str(rulebook().catalogue.codes("elections")[row["election"]]["regime"]),
-            row["report_kind"],
-            row["received_on"],
-            row["agency_code"],
-            tuple(stage_state({**s, "opened_on": s["opened_on"].isoformat()}) for s in self.stages.values()),
-        )
+        return self.case().state
 
-    def place(self) -> AccessFacts:
+    def access_facts(self) -> AccessFacts:
         row = self.row
         return AccessFacts(row["agency_code"], tuple(row["conditions"]), row["opened_by"], row["successors"])
-
-    def __getattr__(self, name: str) -> Any:
-        """A column of the case's row, as services name it."""
-        try:
-            return self.__dict__["row"][name]
-        except KeyError:
-            raise AttributeError(name) from None
 
 
 def case_row(members: Members, summary: Mapping[str, Any], received: date, entry: Appended) -> dict[str, Any]:

@@ -173,14 +173,15 @@ class Replay:
         case, code = self.case(heard), heard.members["stage"]
         stage = rulebook().procedures[case.row["procedure"]].stages[code]
         says = f"had no mandate for {code} on that day"
-        self.may(heard, says, lambda caller: policy.require_mandate(caller, stage, case.place()))
+        self.may(heard, says, lambda caller: policy.require_mandate(caller, stage, case.access_facts()))
 
     def follow(
         self, heard: ReplayedEntry, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True
     ) -> None:
         """Stages that the move opened, dated anew or dropped, and the row of the case; the leaf must have said the same."""
         case, entry = self.case(heard), heard.entry
-        opened = projection.dated(move, self.calendar(heard), case.stages.values(), heard.day)
+        passed = {key: row["passed_entry_id"] for key, row in case.stages.items()}
+        opened = projection.dated(move, self.calendar(heard), passed, heard.day)
         begun = {k: instant(s["opened_at"]) for k, s in case.stages.items() if s["status"] == "open"}
         owners = self.owners(heard, case, move)
         left = projection.in_leaf(move, opened, begun, owners, self.calendar(heard))
@@ -218,7 +219,7 @@ class Replay:
     def owners(self, heard: ReplayedEntry, case: ReplayedCase, move: Move) -> dict[str, str]:
         """Who had to act on each opened stage, on that day, in the case as the move leaves it."""
         place = replace(
-            case.place(),
+            case.access_facts(),
             agency_code=move.case.agency_code,
             conditions=tuple(rules.conditions(rulebook(), move.case)),
         )

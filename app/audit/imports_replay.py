@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import date
-from types import SimpleNamespace
 from typing import Any
 
 from app.access import policy
@@ -10,8 +9,9 @@ from app.audit.case_rows import ReplayedCase, case_row
 from app.audit.cases_replay import Replay, ReplayedEntry
 from app.audit.posts_replay import empty, fits_phase
 from app.cases import charging
+from app.cases.charging import ChargedReport
 from app.cases.projection import in_leaf
-from app.imports.replay import Deciders, PastPost, walked
+from app.imports.replay import Check, Deciders, PastPost, walked
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.roles import Mandate
@@ -74,11 +74,13 @@ def _deciders(replay: Replay, heard: ReplayedEntry) -> Deciders:
     return Deciders(mandates, [r["code"] for r in rows["party"].values()], heard.members["party"], began)
 
 
-def _checker(heard: ReplayedEntry) -> Any:
+def _checker(heard: ReplayedEntry) -> Check:
     """The sanction of each post fits its charges."""
     summary = heard.summary
     occurred = date.fromisoformat(summary["occurred_on"])
-    case = SimpleNamespace(violations=summary["violations"], occurred_on=occurred, subject_kind=summary["subject_kind"])
+    case = ChargedReport(
+        heard.members["election"], summary["contest"], occurred, summary["subject_kind"], summary["violations"]
+    )
 
     def check(state: CaseState, stage: Stage, post: PastPost) -> None:
         charging.require_sanction(case, state, stage.outcomes[post.outcome], post.facts)

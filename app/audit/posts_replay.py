@@ -71,9 +71,9 @@ def posted(replay: Replay, heard: ReplayedEntry) -> None:
     replay.mandated(heard)
     running(replay, heard)
     state = case.state()
-    charging.require_sanction(case, state, stage.outcomes[members["outcome"]], facts)
+    charging.require_sanction(case.case(), state, stage.outcomes[members["outcome"]], facts)
     if heard.content is not None:  # of an erased person's case nobody can tell any more why
-        charging.require_phase_of_post(case, state, heard.content)
+        charging.require_phase_of_post(case.case(), state, heard.content)
     state = replace(state, agency_code=summary["agency_code"])
     move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
     row = projection.posted_row(facts, members["outcome"], members["party"], members["seq"], heard.entry)
@@ -93,9 +93,13 @@ def posted(replay: Replay, heard: ReplayedEntry) -> None:
 def _identified(replay: Replay, heard: ReplayedEntry, effective: Mapping[str, Any]) -> None:
     """Who the person is, and whose employee, is what the post says, and nothing else."""
     case = replay.case(heard)
-    if heard.summary["agency_code"] != (posting.new_employer(case, effective) or case.row["agency_code"]):
+    identified = case.row["identified"]
+    employer = posting.new_employer(effective, identified=identified) or case.row["agency_code"]
+    if heard.summary["agency_code"] != employer:
         replay.find("SUMMARY_DIFFERS", heard, "the post names another employer")
-    same_person(replay, heard, posting.named(effective) if posting.identifies(case, effective) else None)
+    same_person(
+        replay, heard, posting.named(effective) if posting.identifies(effective, identified=identified) else None
+    )
 
 
 def same_person(replay: Replay, heard: ReplayedEntry, named: Mapping[str, Any] | None) -> None:
@@ -114,7 +118,7 @@ def running(replay: Replay, heard: ReplayedEntry) -> None:
     case = replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[heard.members["stage"]]
     row = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")
-    owner = showing.owner_now(replay.caller(heard), stage, case.place())
+    owner = showing.owner_now(replay.caller(heard), stage, case.access_facts())
     due = row["due_on"].isoformat() if row["due_on"] else None
     said = {"round": row["round"], "opened_at": instant(row["opened_at"]), "due_on": due, "owner": owner}
     replay.said(heard, said)

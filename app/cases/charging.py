@@ -1,9 +1,11 @@
 """May this be charged, and may that sanction stand: the pure answers of procedure/charges, as refusals that say what would fit."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
+from app.cases.case import Round
 from app.cases.refusals import ChargeNotInPhase, SanctionOutside
 from app.cases.schemas import SanctionView
 from app.errors import Flaw, ValidationFailed
@@ -16,6 +18,32 @@ PHASES = {
     charges.BEFORE: ("sebelum penetapan calon (kode etik)", "before designation (ethics)"),
     charges.AFTER: ("sesudah penetapan calon (disiplin)", "after designation (discipline)"),
 }
+
+
+class Charged(Protocol):
+    """What charges and sanctions are judged by: a Case has it, and so has a case about to be imported."""
+
+    @property
+    def election(self) -> str: ...
+    @property
+    def contest(self) -> str | None: ...
+    @property
+    def occurred_on(self) -> date: ...
+    @property
+    def subject_kind(self) -> str: ...
+    @property
+    def violations(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedReport:
+    """The same of a case that is not there yet."""
+
+    election: str
+    contest: str | None
+    occurred_on: date
+    subject_kind: str
+    violations: list[str]
 
 
 def require_phase(
@@ -63,14 +91,14 @@ def _reason_decides() -> Flaw:
     )
 
 
-def charged(case: Any, state: CaseState) -> list[str]:
+def charged(case: Charged, state: CaseState) -> list[str]:
     """The forms charged now: those of the newest post that names any, else those of the report."""
     named = (post.facts.get("violation_codes") for post in state.posts() if post.facts)
     newest: Any = next((codes for codes in named if codes), None)
     return list(newest or case.violations)
 
 
-def require_phase_of_post(case: Any, state: CaseState, body: Mapping[str, Any]) -> None:
+def require_phase_of_post(case: Charged, state: CaseState, body: Mapping[str, Any]) -> None:
     """Of forms that the case was not charged with before; what stood there was looked at, or overridden, then."""
     before = {*case.violations, *_named(state)}
     fresh = [code for code in body.get("violation_codes", ()) if code not in before]
@@ -100,7 +128,7 @@ def _named(state: CaseState) -> Iterable[str]:
         yield from codes
 
 
-def require_sanction(case: Any, state: CaseState, outcome: Outcome, body: Mapping[str, Any]) -> None:
+def require_sanction(case: Charged, state: CaseState, outcome: Outcome, body: Mapping[str, Any]) -> None:
     """An outcome that stands for a fitting sanction takes no other, and the one for others takes no fitting one."""
     sanction = body.get("sanction_code")
     if outcome.sanction is None or sanction is None:
@@ -112,12 +140,12 @@ def require_sanction(case: Any, state: CaseState, outcome: Outcome, body: Mappin
         raise SanctionOutside(finding=finding, allowed=allowed, outcome=_outcome(state, other))
 
 
-def sanction_of(case: Any, state: CaseState, row: Mapping[str, Any]) -> SanctionView | None:
+def sanction_of(case: Charged, state: CaseState, one: Round) -> SanctionView | None:
     """What BKN's validation begins with: how a posted sanction compares with those that fit."""
-    sanction = row["facts"].get("sanction_code")
-    if sanction is None or row["posted_seq"] is None:
+    sanction = one.facts.get("sanction_code")
+    if sanction is None or one.posted_seq is None:
         return None
-    charges_then = charged(case, state.before(state.rounds(row["stage"])[row["round"] - 1]))
+    charges_then = charged(case, state.before(one.state))
     allowed = charges.fitting(rulebook(), charges_then, case.occurred_on, case.subject_kind)
     return SanctionView(finding=charges.compare(rulebook(), str(sanction), allowed), allowed=allowed)
 

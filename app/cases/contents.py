@@ -1,9 +1,10 @@
 """The sealed contents of posts, opened for those who may read them: of a post, of its last correction, of an imported case."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from app.cases.case import Round, RoundKey
 from app.database.sessions import Session, Statement
 from app.vault.keys import VaultKeys
 from app.vault.opening import COLUMNS, JOINED, show_row
@@ -26,16 +27,15 @@ async def opened(
 
 
 async def contents(
-    session: Session, vault: VaultKeys, rows: Iterable[Mapping[str, Any]], part: str = CONTENT
-) -> dict[tuple[str, int], Fields]:
-    """The content of each posted round. `rows`: of stages, as JSON."""
-    posted = [r for r in rows if r["content_entry_id"]]
-    found = await opened(session, vault, (r["content_entry_id"] for r in posted), part)
+    session: Session, vault: VaultKeys, rounds: Iterable[Round], part: str = CONTENT
+) -> dict[RoundKey, Fields]:
+    """The content of each posted round."""
+    posted = [(one, one.content_entry_id) for one in rounds if one.content_entry_id]
+    found = await opened(session, vault, (entry for _, entry in posted), part)
     return {
-        (r["stage"], r["round"]): body
-        for r in posted
-        if (whole := found.get(str(r["content_entry_id"]))) is not None
-        and (body := of_round(whole, r["stage"], r["round"])) is not None
+        one.key: body
+        for one, entry in posted
+        if (whole := found.get(str(entry))) is not None and (body := of_round(whole, one.stage, one.round)) is not None
     }
 
 

@@ -1,9 +1,10 @@
 """The next entry of a case, and the rows that follow from it: what every act on a case ends with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
@@ -16,14 +17,15 @@ from app.access.trail import trail_errors
 from app.cases import projection
 from app.cases.answers import written
 from app.cases.bodies import Body
+from app.cases.case import Case, RoundKey
 from app.cases.context import WriteContext
-from app.cases.locking import Locked, etag, lock_case
+from app.cases.locking import LockedCase, Replay, etag, lock_case
 from app.cases.refusals import SubjectErased
 from app.cases.schemas import Written
 from app.cases.sealing import EntryParts
 from app.cases.showing import owner_now
 from app.database.sessions import StatementBatch
-from app.errors import CaseClosed, Flaw, NotFound, ValidationFailed
+from app.errors import CaseClosed, Flaw, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.ledger.canonical import LeafTooLargeError, instant
 from app.ledger.parts import b64u
@@ -47,21 +49,28 @@ class Step:
     acts: bool = True
 
 
-async def take(write: WriteContext, case_id: UUID) -> Locked | Written:
-    """The case, locked; or the answer given before, where the key was used for just this."""
-    locked = await lock_case(write.session, write.vault, write.caller, case_id, write.request)
-    return locked if locked.replay is None else await replayed(write, locked.replay)
+P = ParamSpec("P")
+OnLocked = Callable[Concatenate[WriteContext, LockedCase, P], Coroutine[Any, Any, Written]]
+ByCaseId = Callable[Concatenate[WriteContext, UUID, P], Coroutine[Any, Any, Written]]
 
 
-def see(write: WriteContext, locked: Locked, case_id: UUID) -> Any:
-    """The case, or 404: also for what the caller may not see."""
-    if not locked.found:
-        raise NotFound
-    write.trail.shows(case_id)
-    return locked.row
+def on_case(act: OnLocked[P]) -> ByCaseId[P]:
+    """Around an act on one case: locks the case and hands it over; a request that was answered before gets its answer again.
+    404 where the caller does not see the case.
+    """
+
+    @wraps(act)
+    async def locked(write: WriteContext, case_id: UUID, /, *args: P.args, **named: P.kwargs) -> Written:
+        found = await lock_case(write.session, write.vault, write.caller, case_id, write.request)
+        if isinstance(found, Replay):
+            return await replayed(write, found)
+        write.trail.shows(case_id)
+        return await act(write, found, *args, **named)
+
+    return locked
 
 
-def require_not_closed(case: Any) -> None:
+def require_not_closed(case: Case) -> None:
     if case.closed_at is not None:
         raise CaseClosed
 
@@ -69,14 +78,14 @@ def require_not_closed(case: Any) -> None:
 class CaseEntry:
     """One entry of a case being made by a caller: its parts, its rows, its answer."""
 
-    def __init__(self, write: WriteContext, locked: Locked) -> None:
-        self.write, self.locked, self.case = write, locked, locked.row
+    def __init__(self, write: WriteContext, locked: LockedCase) -> None:
+        self.write, self.case = write, locked.case
         if SUBJECT not in locked.keys:
             raise SubjectErased
         self.batch, self.entry_id = StatementBatch(), uuid4()
         self.at = max(clock.now(), self.case.updated_at)  # one instant: the day that decides is the entry's day
         self.fingerprint = write.request.fingerprint(locked.keys[SUBJECT])
-        self.parts = EntryParts(self.batch, write, self.case.id, self.entry_id, locked.keys, locked.row.epoch)
+        self.parts = EntryParts(self.batch, write, self.case.id, self.entry_id, locked.keys, locked.epoch)
 
     def enter(self, step: Step) -> Appended:
         step = replace(step, says={**step.says, **asked(self.write, self.fingerprint)})
@@ -107,7 +116,7 @@ def follow(
     batch: StatementBatch,
     author: Caller,
     calendar: Calendar,
-    case: Any,
+    case: Case,
     step: Step,
     parts: Sequence[Mapping[str, Any]] = (),
     entry_id: UUID | None = None,
@@ -116,11 +125,13 @@ def follow(
 ) -> Appended:
     """Append the entry, never received before the one it follows; and project it."""
     at = at or max(clock.now(), case.updated_at)
-    opened = projection.dated(step.move, calendar, case.stages, clock.day_of(at))
+    opened = projection.dated(step.move, calendar, passed(case), clock.day_of(at))
     says = {
         **{name: getattr(case, name) for name in ("number", "procedure", "election")},
         **step.says,
-        **projection.in_leaf(step.move, opened, since(case), owners(author, step.move, case), calendar),
+        **projection.in_leaf(
+            step.move, opened, since(case), owners(author, step.move, case.opened_by, case.successors), calendar
+        ),
     }
     entry = append_fitting(
         batch,
@@ -149,25 +160,25 @@ def append_fitting(batch: StatementBatch, **entry: Any) -> Appended:
         raise ValidationFailed(Flaw("", "ENTRY_TOO_LARGE", text_id, text_en)) from None
 
 
-def since(case: Any) -> dict[tuple[str, int], str]:
+def since(case: Case) -> dict[RoundKey, str]:
     """When each open stage was opened."""
-    return {(s["stage"], s["round"]): as_instant(s["opened_at"]) for s in case.stages if s["status"] == "open"}
+    return {one.key: instant(one.opened_at) for one in case.open_rounds()}
 
 
-def owners(author: Caller, move: Move, case: Any) -> dict[str, str]:
+def passed(case: Case) -> dict[RoundKey, UUID | None]:
+    """The entry that says that the due date of a round has passed."""
+    return {one.key: one.passed_entry_id for one in case.rounds}
+
+
+def owners(author: Caller, move: Move, opened_by: str, successors: Mapping[str, str]) -> dict[str, str]:
     """Who fills the owner role of each opened stage today, in the case as the move leaves it."""
-    place = AccessFacts(
-        move.case.agency_code, tuple(rules.conditions(rulebook(), move.case)), case.opened_by, case.successors
-    )
-    stages = rulebook().procedures[move.case.procedure].stages
-    return {s.stage: owner_now(author, stages[s.stage], place) for s in move.opened}
+    state = move.case
+    facts = AccessFacts(state.agency_code, tuple(rules.conditions(rulebook(), state)), opened_by, successors)
+    stages = rulebook().procedures[state.procedure].stages
+    return {s.stage: owner_now(author, stages[s.stage], facts) for s in move.opened}
 
 
-def as_instant(text: str) -> str:
-    return instant(datetime.fromisoformat(text))
-
-
-def _changes(author: Caller, case: Any, step: Step, entry: Appended) -> dict[str, Any]:
+def _changes(author: Caller, case: Case, step: Step, entry: Appended) -> dict[str, Any]:
     move, employer = step.move, step.move.case.agency_code
     opened = {rulebook().procedures[case.procedure].stages[s.stage].owner for s in move.opened}
     return {

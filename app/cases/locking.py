@@ -1,19 +1,24 @@
 """The first of a post's two statements: take the key, look for a replay, lock the case and read all that decides, in one round trip."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from uuid import UUID
 
 from app.access.caller import Caller
+from app.cases.case import Case
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session, Statement
-from app.errors import IdempotencyKeyReused, IfMatchRequired, LedgerQuarantined, RequestInProgress, StaleVersion
+from app.errors import (
+    IdempotencyKeyReused,
+    IfMatchRequired,
+    LedgerQuarantined,
+    NotFound,
+    RequestInProgress,
+    StaleVersion,
+)
 from app.ledger.parts import derive, expand
-from app.procedure.loading import rulebook
-from app.procedure.state import CaseState, StageState
 from app.vault.keys import VaultKeys
 from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
 
@@ -72,48 +77,72 @@ class Request:
         return expand(derive(subject.key, b"sbt/v1/fingerprint"), self.asked)
 
 
+class Replay(bytes):
+    """The leaf of an entry that the same request led to before."""
+
+
 @dataclass(frozen=True, slots=True)
-class Locked:
-    """What the first statement found: a replay, a case, or neither; and the keys of the case's persons."""
+class LockedCase:
+    """A case that nobody else moves until the commit. `keys`: of its persons; `epoch`: under which new keys are wrapped;
+    `found_by`: the rows of the blind index by which the case is found.
+    """
 
-    row: Any
-    replay: bytes | None
+    case: Case
     keys: dict[str, OpenKey]
-
-    @property
-    def found(self) -> bool:
-        return getattr(self.row, "id", None) is not None
+    epoch: int
+    found_by: Sequence[Mapping[str, Any]]
 
 
-async def lock_case(session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request) -> Locked:
+@dataclass(frozen=True, slots=True)
+class NextNumber:
+    """For a case about to be opened: its serial number, and the epoch under which its keys are wrapped."""
+
+    serial: int
+    epoch: int
+
+
+async def lock_case(
+    session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request
+) -> LockedCase | Replay:
+    """404 where there is no such case that the caller sees."""
     values = {"lock": _lock_number(request), "client": request.client, "key": request.key, "case_id": case_id}
     row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
     if row.snapshot_version != row.version:  # someone committed meanwhile, perhaps this request's twin: now nobody can
         row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
-    return _locked(row, request, vault)
+    keys = _keys(row, vault)
+    if (leaf := _replay(row, request, keys)) is not None:
+        return leaf
+    if row.id is None:
+        raise NotFound
+    return LockedCase(Case.of(row), keys, row.epoch, row.found_by or ())
 
 
-async def next_number(session: Session, vault: VaultKeys, request: Request) -> Locked:
+async def next_number(session: Session, vault: VaultKeys, request: Request) -> NextNumber | Replay:
     values = {"lock": _lock_number(request), "client": request.client, "key": request.key}
-    return _locked((await session.run(NEXT, **values))[0], request, vault)
+    row = (await session.run(NEXT, **values))[0]
+    leaf = _replay(row, request, _keys(row, vault))
+    return NextNumber(row.serial, row.epoch) if leaf is None else leaf
 
 
-def _locked(row: Any, request: Request, vault: VaultKeys) -> Locked:
+def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
+    """The data keys of the persons; none of a reporter: nothing is sealed for a reporter after the opening."""
     if row.quarantined:  # the trigger on entry would refuse it too; here nothing is tried with keys that may not fit
         raise LedgerQuarantined
     if not row.got:
         raise RequestInProgress
     vault.follow(row.epoch or 0)
-    wrapped = [
-        key for key in row.keys or () if key["person"] != REPORTER
-    ]  # nothing is sealed for a reporter after the opening
-    keys = {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
+    wrapped = [key for key in row.keys or () if key["person"] != REPORTER]
+    return {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
+
+
+def _replay(row: Any, request: Request, keys: Mapping[str, OpenKey]) -> Replay | None:
+    """The leaf that this request led to before. 409 where the key was used for something else."""
     if row.fingerprint is None:
-        return Locked(row, None, keys)
+        return None
     # of an erased person nothing can be compared: then the key counts as used for something else
     if SUBJECT not in keys or row.fingerprint != request.fingerprint(keys[SUBJECT]):
         raise IdempotencyKeyReused
-    return Locked(row, row.replay_leaf, keys)
+    return Replay(row.replay_leaf)
 
 
 def _lock_number(request: Request) -> int:
@@ -122,50 +151,13 @@ def _lock_number(request: Request) -> int:
     return int.from_bytes(found[:8]) >> 1
 
 
-def require_version(row: Any, if_match: str | None) -> None:
+def require_version(case: Case, if_match: str | None) -> None:
     """428 without If-Match, 412 with another than the case's current ETag."""
     if if_match is None:
         raise IfMatchRequired
-    if if_match.strip() != etag(row.version):
-        raise StaleVersion(headers={"ETag": etag(row.version)})
+    if if_match.strip() != etag(case.version):
+        raise StaleVersion(headers={"ETag": etag(case.version)})
 
 
 def etag(version: int) -> str:
     return f'"{version}"'
-
-
-def state_of(row: Any) -> CaseState:
-    """The case as the rules see it."""
-    return CaseState(
-        procedure=row.procedure,
-        regime=str(rulebook().catalogue.codes("elections")[row.election]["regime"]),
-        report_kind=row.report_kind,
-        received_on=row.received_on,
-        agency_code=row.agency_code,
-        stages=tuple(stage_state(s) for s in row.stages),
-    )
-
-
-def stage_state(stage: Mapping[str, Any]) -> StageState:
-    return StageState(
-        stage=stage["stage"],
-        round=stage["round"],
-        status=stage["status"],
-        after=stage["after"],
-        opened_on=date.fromisoformat(stage["opened_on"]),
-        outcome=stage["outcome"],
-        posted_seq=stage["posted_seq"],
-        facts=stage["facts"],
-        posted_by=stage["posted_by"],
-        handlers=tuple(stage["handlers"]),
-        extended=stage["extended"],
-        paused=_pause(stage["paused_from"], stage["paused_until"]),
-    )
-
-
-def _pause(since: str | date | None, until: str | date | None) -> tuple[date, date] | None:
-    return (_day(since), _day(until)) if since and until else None
-
-
-def _day(value: str | date) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(value)

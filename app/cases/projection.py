@@ -1,6 +1,6 @@
 """Turns a move of the rules into rows: the second of a post's two statements carries all of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -106,15 +106,16 @@ class Dated:
     passed: Any = None
 
 
-def dated(move: Move, calendar: Calendar, rows: Iterable[Mapping[str, Any]], today: date) -> list[Dated]:
-    """The due date of every stage that a move opened, or whose clock it set anew. `rows`: the stages as they were."""
+def dated(move: Move, calendar: Calendar, passed: Mapping[tuple[str, int], Any], today: date) -> list[Dated]:
+    """The due date of every stage that a move opened, or whose clock it set anew. `passed`: the entry that says that the due date of a
+    round has passed, by stage and number.
+    """
     procedure = rulebook().procedures[move.case.procedure]
-    before = {(r["stage"], r["round"]): r for r in rows}
     found = []
     for stage in move.opened:
-        made, was = due_of(procedure, move.case, stage, calendar), before.get((stage.stage, stage.round))
-        anew = (stage.stage, stage.round) not in move.kept or made.on is None or made.on >= today
-        found.append(Dated(stage, made, None if anew or was is None else was["passed_entry_id"]))
+        made, key = due_of(procedure, move.case, stage, calendar), (stage.stage, stage.round)
+        restarted = key not in move.kept or made.on is None or made.on >= today
+        found.append(Dated(stage, made, None if restarted else passed.get(key)))
     return found
 
 

@@ -1,21 +1,17 @@
 """From rows to what a caller may see of them: the view names the fields; an unnamed field cannot leak."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from typing import Any
 
 from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import AccessFacts
+from app.cases.case import Case, Round
 from app.cases.due_schemas import NextStep
 from app.cases.schemas import CaseHeader, CaseView, IncidentView, ReportView, StageLine, SubjectView
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.views import FULL, view_of
-
-
-def access_facts(case: Any) -> AccessFacts:
-    return AccessFacts(case.agency_code, tuple(case.conditions), case.opened_by, case.successors)
 
 
 def owner_now(caller: Caller, stage: Stage, case: AccessFacts) -> str:
@@ -29,41 +25,47 @@ def recorder_now(caller: Caller, stage: Stage, case: AccessFacts) -> str | None:
     return policy.holder(caller, stage.recorder, case) or stage.recorder
 
 
-def lines(caller: Caller, case: Any) -> list[StageLine]:
+def lines(caller: Caller, case: Case) -> list[StageLine]:
     """Every stage of the procedure in its order: rounds that were opened, and what still waits."""
-    known: dict[str, list[Mapping[str, Any]]] = {}
-    for row in case.stages:
-        known.setdefault(row["stage"], []).append(row)
-    seen, place = [], access_facts(case)
-    for stage in rulebook().procedures[case.procedure].stages.values():
+    known: dict[str, list[Round]] = {}
+    for one in case.rounds:
+        known.setdefault(one.stage, []).append(one)
+    seen = list[StageLine]()
+    for stage in case.its_procedure.stages.values():
         if stage.code in known:
-            seen += [_line(caller, stage, place, row) for row in known[stage.code]]
+            seen += [_line(caller, stage, case.access_facts, one) for one in known[stage.code]]
         elif stage.only_if is None or stage.only_if in case.conditions:
-            seen.append(_line(caller, stage, place, _unopened(closed=case.closed_at is not None)))
+            seen.append(_unopened(caller, stage, case))
     return seen
 
 
-def _unopened(*, closed: bool) -> dict[str, Any]:
-    empty = dict.fromkeys(("opened_at", "due_on", "outcome", "posted_at", "posted_by"))
-    return {**empty, "round": 1, "status": "skipped" if closed else "waiting"}
-
-
-def _line(caller: Caller, stage: Stage, place: AccessFacts, row: Mapping[str, Any]) -> StageLine:
+def _unopened(caller: Caller, stage: Stage, case: Case) -> StageLine:
     return StageLine(
         stage=stage.code,
-        round=row["round"],
-        status=row["status"],
-        owner=owner_now(caller, stage, place),
-        recorder=recorder_now(caller, stage, place),
-        opened_at=instant(row["opened_at"]),
-        due_on=day(row["due_on"]),
-        outcome=row["outcome"],
-        posted_at=instant(row["posted_at"]),
-        posted_by=row["posted_by"],
+        round=1,
+        status="skipped" if case.closed_at is not None else "waiting",
+        owner=owner_now(caller, stage, case.access_facts),
+        recorder=recorder_now(caller, stage, case.access_facts),
+        **dict.fromkeys(("opened_at", "due_on", "outcome", "posted_at", "posted_by")),
     )
 
 
-def header(caller: Caller, case: Any, language: str) -> dict[str, Any]:
+def _line(caller: Caller, stage: Stage, facts: AccessFacts, one: Round) -> StageLine:
+    return StageLine(
+        stage=stage.code,
+        round=one.round,
+        status=one.status,
+        owner=owner_now(caller, stage, facts),
+        recorder=recorder_now(caller, stage, facts),
+        opened_at=one.opened_at,
+        due_on=one.due_on,
+        outcome=one.outcome,
+        posted_at=one.posted_at,
+        posted_by=one.posted_by,
+    )
+
+
+def header(caller: Caller, case: Case, language: str) -> dict[str, Any]:
     """The members of CaseHeader."""
     return {
         "id": case.id,
@@ -90,11 +92,11 @@ def header(caller: Caller, case: Any, language: str) -> dict[str, Any]:
     }
 
 
-def in_list(caller: Caller, case: Any, language: str) -> CaseHeader:
+def in_list(caller: Caller, case: Case, language: str) -> CaseHeader:
     return CaseHeader(**header(caller, case, language))
 
 
-def whole(caller: Caller, case: Any, sealed: Mapping[str, Any], steps: Sequence[NextStep], language: str) -> CaseView:
+def whole(caller: Caller, case: Case, sealed: Mapping[str, Any], steps: Sequence[NextStep], language: str) -> CaseView:
     """`sealed`: the parts that may_read() named, and no others."""
     subject, reporter = sealed.get("subject"), sealed.get("reporter")
     return CaseView(
@@ -125,37 +127,24 @@ def whole(caller: Caller, case: Any, sealed: Mapping[str, Any], steps: Sequence[
     )
 
 
-def may_read(caller: Caller, case: Any) -> list[str]:
+def may_read(caller: Caller, case: Case) -> list[str]:
     """Which sealed parts of a case the caller may read: they are selected by this list, not filtered after."""
-    place, parts = access_facts(case), []
-    if policy.identifies(caller, place, parts_in(caller, case)):
+    facts, parts = case.access_facts, []
+    if policy.identifies(caller, facts, parts_in(caller, case)):
         parts.append("subject")
-    if policy.reads_reporter(caller, place):
+    if policy.reads_reporter(caller, facts):
         parts.append("reporter")
-    first = rulebook().procedures[case.procedure].stages[first_stage(case)]
-    if view_of(first, policy.viewer(caller, place)) == FULL:
+    if view_of(case.its_procedure.stages[case.first_stage], policy.viewer(caller, facts)) == FULL:
         parts.append("account")
     return parts
 
 
-def first_stage(case: Any) -> str:
-    return next(str(s["stage"]) for s in case.stages if s["after"] == "case_opened")
-
-
-def parts_in(caller: Caller, case: Any) -> set[str | None]:
+def parts_in(caller: Caller, case: Case) -> set[str | None]:
     """Who own, owned or record for a posted or open stage of the case."""
-    place, found = access_facts(case), set[str | None]()
-    for row in case.stages:
-        if row["status"] == "skipped":
+    facts, found = case.access_facts, set[str | None]()
+    for one in case.rounds:
+        if one.status == "skipped":
             continue
-        stage = rulebook().procedures[case.procedure].stages[row["stage"]]
-        found |= {row["posted_by"], stage.owner, owner_now(caller, stage, place), recorder_now(caller, stage, place)}
+        stage = case.its_procedure.stages[one.stage]
+        found |= {one.posted_by, stage.owner, owner_now(caller, stage, facts), recorder_now(caller, stage, facts)}
     return found
-
-
-def day(value: str | None) -> date | None:
-    return date.fromisoformat(value) if value else None
-
-
-def instant(value: str | None) -> datetime | None:
-    return datetime.fromisoformat(value) if value else None

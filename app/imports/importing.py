@@ -4,7 +4,6 @@ import json
 from collections import ChainMap
 from dataclasses import dataclass, replace
 from datetime import date
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,9 +14,11 @@ from uuid_utils.compat import uuid7
 from app import clock
 from app.cases import charging, checks, projection, unsealed_texts
 from app.cases.bodies import MODELS
+from app.cases.case import regime_of
+from app.cases.charging import ChargedReport
 from app.cases.context import WriteContext
 from app.cases.entry import append_fitting, asked, owners
-from app.cases.locking import next_number
+from app.cases.locking import NextNumber, Replay, next_number
 from app.cases.models import StageRow
 from app.cases.opening import duplicates, opening, preparing
 from app.cases.opening.number import case_number
@@ -26,7 +27,7 @@ from app.cases.stages import posting
 from app.database.sessions import Statement, StatementBatch
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.http.problems import flaw_of
-from app.imports.replay import Deciders, PastPost, PastPostError, PastWalk, in_summary, walked
+from app.imports.replay import Check, Deciders, PastPost, PastPostError, PastWalk, in_summary, walked
 from app.imports.schemas import ImportedCase, Past
 from app.ledger.append import Appended, Link
 from app.ledger.canonical import read_leaf
@@ -58,9 +59,9 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     preparing.require_known(line)
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
-    locked = await next_number(write.session, write.vault, write.request)
-    if locked.replay is not None:
-        leaf = read_leaf(locked.replay)
+    found = await next_number(write.session, write.vault, write.request)
+    if isinstance(found, Replay):
+        leaf = read_leaf(found)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
     bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
     texts = [unsealed_texts.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
@@ -73,8 +74,8 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
         done = walked(_empty(procedure, line), posts, deciders, write.calendar, _checker(line, posts, bodies))
     except PastPostError as error:
         raise _at(error) from None
-    await duplicates.require_new(write, line, locked.row.epoch)
-    return await _record(write, locked, line, bodies, posts, done, batch)
+    await duplicates.require_new(write, line, found.epoch)
+    return await _record(write, found, line, bodies, posts, done, batch)
 
 
 def _procedure(line: ImportedCase) -> Procedure:
@@ -111,9 +112,9 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
     return found
 
 
-def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> Any:
+def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> Check:
     """The charges and sanctions of each post fit, as they must in a post of today."""
-    case = SimpleNamespace(
+    case = ChargedReport(
         violations=line.violations,
         election=line.election,
         contest=line.contest,
@@ -134,16 +135,17 @@ def _past(procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]
     for past, body in zip(line.posts, bodies, strict=True):
         stage = procedure.stages[past.stage]
         effective = posting.effective_members(stage, posting.Post(past.stage, past.outcome, body))
-        known = SimpleNamespace(identified=identified)
-        names = posting.identifies(known, effective)
+        names = posting.identifies(effective, identified=identified)
         facts = views.in_summary(rulebook().vocabulary, body)
-        found.append(PastPost(past.stage, past.outcome, facts, names, posting.new_employer(known, effective)))
+        found.append(
+            PastPost(past.stage, past.outcome, facts, names, posting.new_employer(effective, identified=identified))
+        )
         identified = identified or names
     return found
 
 
 def _empty(procedure: Procedure, line: ImportedCase) -> CaseState:
-    regime = str(rulebook().catalogue.codes("elections")[line.election]["regime"])
+    regime = regime_of(line.election)
     report, employer = line.report, line.subject.agency_code
     return CaseState(procedure.code, regime, report.kind, report.received_on, employer, ())
 
@@ -161,15 +163,15 @@ def _at(error: PastPostError) -> DomainError:
 
 async def _record(
     write: WriteContext,
-    locked: Any,
+    next_: NextNumber,
     line: ImportedCase,
     bodies: list[dict[str, Any]],
     posts: list[PastPost],
     done: PastWalk,
     batch: StatementBatch,
 ) -> Imported:
-    case_id, entry_id, epoch = uuid7(), uuid4(), locked.row.epoch
-    number = case_number(clock.today().year, locked.row.serial)
+    case_id, entry_id, epoch = uuid7(), uuid4(), next_.epoch
+    number = case_number(clock.today().year, next_.serial)
     persons = [SUBJECT, NO_PERSON, *([REPORTER] if line.report.reporter else [])]
     keys = {person: new_key(batch, write.vault, epoch, case_id, person) for person in persons}
     parts = EntryParts(batch, write, case_id, entry_id, keys, epoch)
@@ -228,8 +230,9 @@ def _seal(
 def _says(
     write: WriteContext, line: ImportedCase, number: str, posts: list[PastPost], done: PastWalk
 ) -> dict[str, Any]:
-    move, nobody = done.move(), opening.nobody(write.caller.party)
-    left = projection.in_leaf(move, done.opened(), {}, owners(write.caller, move, nobody), write.calendar)
+    move = done.move()
+    owned = owners(write.caller, move, write.caller.party, {})
+    left = projection.in_leaf(move, done.opened(), {}, owned, write.calendar)
     return {
         "number": number,
         "procedure": done.procedure.code,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 from app.procedure.model import Clock, Procedure
 from app.procedure.state import CaseState, StageState
@@ -74,7 +75,9 @@ class Due:
         }
 
 
-def deadline_state(due_on: date | None, pause: Span | None, today: date, soon: date) -> str:
+def deadline_state(
+    due_on: date | None, pause: Span | None, today: date, soon: date
+) -> Literal["paused", "running", "overdue", "due_soon"]:
     """Of an open stage: paused, overdue, due_soon (up to `soon`), or running; also running where there is no term."""
     if pause and pause[0] <= today <= pause[1]:
         return "paused"

@@ -12,6 +12,7 @@ from fastapi import Response
 
 from app.access import policy
 from app.cases import showing
+from app.cases.case import Case
 from app.cases.context import ReadContext
 from app.cases.part_schemas import EmployerFacts, Fields, Outline, fields_of
 from app.cases.reading.one_case import find
@@ -146,7 +147,7 @@ async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, pla
 WORDS = {"account", "correction_reason", "phase_override", "duplicate_override"}
 
 
-async def _shown(read: ReadContext, case: Any) -> dict[UUID, dict[str, Any]]:
+async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:
     """By entry and part: the fields the caller may see, each with salt and inner proof. Parts out of sight are not selected."""
     may = showing.may_read(read.caller, case)
     wanted = ["summary", "text", "content", *(part for part in ("subject", "reporter") if part in may)]
@@ -162,18 +163,18 @@ async def _shown(read: ReadContext, case: Any) -> dict[UUID, dict[str, Any]]:
     return found
 
 
-def _names(read: ReadContext, case: Any, leaf: Mapping[str, Any], part: str) -> set[str] | None:
+def _names(read: ReadContext, case: Case, leaf: Mapping[str, Any], part: str) -> set[str] | None:
     """Which fields of a part the caller may see; an unnamed one is not shown. None and empty: nothing."""
     if part in ("subject", "reporter"):
         return {"nip", "nik", "name", "address", "phone", "email"}
-    vocabulary, place = rulebook().vocabulary, showing.access_facts(case)
-    stage = rulebook().procedures[case.procedure].stages[leaf.get("stage") or showing.first_stage(case)]
-    view = view_of(stage, policy.viewer(read.caller, place))
+    vocabulary, facts = rulebook().vocabulary, case.access_facts
+    stage = case.its_procedure.stages[leaf.get("stage") or case.first_stage]
+    view = view_of(stage, policy.viewer(read.caller, facts))
     if part == "text":
         return set() if view == STATUS else set(vocabulary.fields)
     if part == "summary":
         return set(OUTLINE) | (set() if view == STATUS else set(vocabulary.fields))
-    clear = policy.identifies(read.caller, place, showing.parts_in(read.caller, case))
+    clear = policy.identifies(read.caller, facts, showing.parts_in(read.caller, case))
     body = {n for n, field_ in vocabulary.fields.items() if clear or not field_.identity}
     return body | WORDS if view == FULL else None
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from app import clock
 from app.access.policy import AccessFacts
+from app.cases.case import Round
 from app.cases.context import ReadContext
-from app.cases.due_schemas import DueView, Flag, Follows, SkippedDay, Span
-from app.cases.locking import stage_state
+from app.cases.due_schemas import DeadlineState, DueView, Flag, Follows, SkippedDay, Span
 from app.cases.showing import owner_now
 from app.errors import Overloaded
 from app.procedure import rules
@@ -25,14 +25,14 @@ TEXT = (
 )
 
 
-def explain(read: ReadContext, state: CaseState, row: Mapping[str, Any]) -> DueView:
-    """`row`: of a stage, as JSON; its due date was counted by the calendar that it names."""
-    stage, said = stage_state(row), row["due"]
+def explain(read: ReadContext, state: CaseState, one: Round) -> DueView:
+    """Its due date was counted by the calendar that it names."""
+    stage, said = one.state, one.due
     rule = clock_of(rulebook().procedures[state.procedure], state, stage)
     calendar = read.calendars.known.get(said["calendar"])
     if calendar is None:  # loaded a moment ago, in another process: known here in a second
         raise Overloaded
-    start, on = _day(said["start"]), _day(row["due_on"])
+    start, on = (date.fromisoformat(said["start"]) if said["start"] else None), one.due_on
     skipped = _skipped(read, calendar, stage, rule, start, on) if start and on else []
     return DueView(
         on=on,
@@ -100,20 +100,20 @@ def _said(read: ReadContext, both: tuple[str, str]) -> str:
     return both[1] if read.language == "en" else both[0]
 
 
-def when_overdue(read: ReadContext, state: CaseState, row: Mapping[str, Any], place: AccessFacts) -> list[Follows]:
+def when_overdue(read: ReadContext, state: CaseState, one: Round, place: AccessFacts) -> list[Follows]:
     """What the clock would open if it ran out now."""
-    if row["due_on"] is None or row["passed_entry_id"] is not None:
+    if one.due_on is None or one.passed_entry_id is not None:
         return []
-    move = rules.overdue(rulebook(), state, row["stage"], clock.today())
+    move = rules.overdue(rulebook(), state, one.stage, clock.today())
     stages = rulebook().procedures[state.procedure].stages
     return [Follows(stage=s.stage, owner=owner_now(read.caller, stages[s.stage], place)) for s in move.opened]
 
 
-def state_now(read: ReadContext, row: Mapping[str, Any]) -> str:
+def state_now(read: ReadContext, one: Round) -> DeadlineState:
     """running, due_soon, overdue or paused, of an open stage; met, once it is posted."""
-    if row["status"] != "open":
+    if one.status != "open":
         return "met"
-    return deadline_state(_day(row["due_on"]), stage_state(row).paused, clock.today(), soon(read.calendars.current))
+    return deadline_state(one.due_on, one.paused, clock.today(), soon(read.calendars.current))
 
 
 def soon(calendar: Calendar) -> date:
@@ -122,9 +122,5 @@ def soon(calendar: Calendar) -> date:
     return calendar.count(clock.today(), value, unit)
 
 
-def flags(row: Mapping[str, Any]) -> list[Flag]:
-    return [Flag(**flag) for flag in row["flags"]]
-
-
-def _day(value: str | date | None) -> date | None:
-    return date.fromisoformat(value) if isinstance(value, str) else value
+def flags(one: Round) -> list[Flag]:
+    return [Flag(**flag) for flag in one.flags]

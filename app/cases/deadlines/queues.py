@@ -12,6 +12,7 @@ from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import AccessFacts
 from app.cases.bodies import Day
+from app.cases.case import Round, regime_of
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, soon, state_now
@@ -173,17 +174,17 @@ async def _buckets(read: ReadContext, clauses: list[str], values: dict[str, Any]
 
 
 def _item(read: ReadContext, row: Any) -> WorkItem:
-    stage, state = row.stage, state_now(read, row.stage)
-    age = max((clock.today() - date.fromisoformat(stage["opened_on"])).days, 0)
+    stage = Round.of(row.stage)
+    state, age = state_now(read, stage), max((clock.today() - stage.opened_on).days, 0)
     return WorkItem(
         case_id=row.id,
         **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province", "status")},
-        stage=stage["stage"],
-        round=stage["round"],
-        owner=_turn(read, row),
-        since=stage["opened_on"],
-        opened_at=stage["opened_at"],
-        due_on=stage["due_on"],
+        stage=stage.stage,
+        round=stage.round,
+        owner=_turn(read, row, stage),
+        since=stage.opened_on,
+        opened_at=stage.opened_at,
+        due_on=stage.due_on,
         state=state,
         overdue=state == "overdue",
         age_days=age,
@@ -193,13 +194,13 @@ def _item(read: ReadContext, row: Any) -> WorkItem:
     )
 
 
-def _owner(read: ReadContext, row: Any) -> str:
+def _owner(read: ReadContext, row: Any, one: Round) -> str:
     """Whose turn an open stage is; who posted a posted one."""
-    return str(row.stage["posted_by"] or _turn(read, row))
+    return one.posted_by or _turn(read, row, one)
 
 
-def _turn(read: ReadContext, row: Any) -> str:
-    stage = rulebook().procedures[row.procedure].stages[row.stage["stage"]]
+def _turn(read: ReadContext, row: Any, one: Round) -> str:
+    stage = rulebook().procedures[row.procedure].stages[one.stage]
     place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
     return policy.poster(read.caller, stage, place)
 
@@ -225,20 +226,20 @@ async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int
 
 
 def _deadline(read: ReadContext, row: Any) -> Deadline:
-    stage, state = row.stage, state_now(read, row.stage)
-    regime = str(rulebook().catalogue.codes("elections")[row.election]["regime"])
-    case = CaseState(row.procedure, regime, row.report_kind, row.received_on, row.agency_code, ())
-    due_on, decided = date.fromisoformat(stage["due_on"]), stage["facts"].get("decided_on")
+    stage = Round.of(row.stage)
+    state, decided = state_now(read, stage), stage.facts.get("decided_on")
+    case = CaseState(row.procedure, regime_of(row.election), row.report_kind, row.received_on, row.agency_code, ())
+    assert stage.due_on is not None, "the list selects rounds with a due date"
     ended = date.fromisoformat(decided) if decided and state == "met" else None
-    late = ((ended or clock.today()) - due_on).days if state in ("met", "overdue") else 0
+    late = ((ended or clock.today()) - stage.due_on).days if state in ("met", "overdue") else 0
     return Deadline(
         case_id=row.id,
         **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province")},
-        stage=stage["stage"],
-        round=stage["round"],
-        owner=_owner(read, row),
+        stage=stage.stage,
+        round=stage.round,
+        owner=_owner(read, row, stage),
         state=state,
-        due_on=due_on,
+        due_on=stage.due_on,
         decided_on=ended,
         days_late=max(late, 0),
         due=explain(read, case, stage),

@@ -3,15 +3,14 @@
 from dataclasses import replace
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 from app import clock
 from app.cases.context import WriteContext
-from app.cases.entry import CaseEntry, Step, take
-from app.cases.locking import Locked
+from app.cases.entry import CaseEntry, Step, on_case
+from app.cases.locking import LockedCase
 from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
-from app.cases.turn import open_stage, round_of
+from app.cases.turn import names_round, open_round
 from app.procedure import rules
 from app.procedure.deadlines import ONE_DAY, Calendar, Span, clock_of
 from app.procedure.loading import rulebook
@@ -19,17 +18,15 @@ from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
 
 
-async def extend(write: WriteContext, case_id: UUID, stage: str, body: Reasoned) -> Written:
+@on_case
+async def extend(write: WriteContext, locked: LockedCase, stage: str, body: Reasoned) -> Written:
     """Once, before it has run out, by the longer term that the procedure gives."""
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    state, running = open_stage(write, locked, case_id, stage)
-    why = why_no_extension(state, running, _due_on(locked, running), clock.today())
+    state, running = open_round(write, locked.case, stage)
+    why = why_no_extension(state, running.state, running.due_on, clock.today())
     if why is not None:
         raise ExtensionNotAllowed(why=why)
-    move = extension(state, running, write.caller.party)
-    return await CaseEntry(write, locked).reasoned(body, Step("stage.extended", round_of(running), move))
+    move = extension(state, running.state, write.caller.party)
+    return await CaseEntry(write, locked).reasoned(body, Step("stage.extended", names_round(running), move))
 
 
 def extension(state: CaseState, running: StageState, party: str) -> Move:
@@ -51,18 +48,16 @@ def why_no_extension(state: CaseState, running: StageState, due_on: date | None,
     return "run_out" if due_on is not None and due_on < today else None
 
 
-async def pause(write: WriteContext, case_id: UUID, stage: str, body: PauseBody) -> Written:
+@on_case
+async def pause(write: WriteContext, locked: LockedCase, stage: str, body: PauseBody) -> Written:
     """From today to `until`: these days do not count in the term."""
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    state, running = open_stage(write, locked, case_id, stage)
+    state, running = open_round(write, locked.case, stage)
     span = (clock.today(), body.until)
-    why = why_no_pause(running, span, _due_on(locked, running), write.calendar)
+    why = why_no_pause(running.state, span, running.due_on, write.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)
-    says = {**round_of(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
-    step = Step("stage.paused", says, standstill(state, running, write.caller.party, span))
+    says = {**names_round(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
+    step = Step("stage.paused", says, standstill(state, running.state, write.caller.party, span))
     return await CaseEntry(write, locked).reasoned(body, step)
 
 
@@ -83,9 +78,3 @@ def why_no_pause(running: StageState, span: Span, due_on: date | None, calendar:
         return "ends_before_it_begins"
     last = calendar.count(span[0] - ONE_DAY, limits.longest, limits.unit)
     return "too_long" if span[1] > last else None
-
-
-def _due_on(locked: Locked, running: StageState) -> date | None:
-    rows = locked.row.stages
-    due = next(r["due_on"] for r in rows if (r["stage"], r["round"]) == (running.stage, running.round))
-    return date.fromisoformat(due) if due else None

@@ -4,7 +4,7 @@ calendar changes. Once each, over any number of processes and crashes: the case 
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,9 +13,9 @@ from app import clock
 from app.access.caller import Caller
 from app.access.registers.register_cache import RegisterCache, RegisterSnapshot
 from app.cases import projection
+from app.cases.case import Case, Round
 from app.cases.deadlines.recounting import redated
 from app.cases.entry import Step, follow
-from app.cases.locking import state_of
 from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
 from app.errors import DomainError
 from app.http import last_resort
@@ -41,7 +41,7 @@ OTHERWISE_COUNTED = Statement(
     " AND case_id > :after ORDER BY case_id LIMIT :limit"
 )
 # a case that somebody writes to just now is left for the next round
-LOCK = Statement("SELECT c.*, NULL AS stages FROM cases c WHERE c.id = :case_id FOR UPDATE SKIP LOCKED")
+LOCK = Statement("SELECT c.* FROM cases c WHERE c.id = :case_id FOR UPDATE SKIP LOCKED")
 STAGES = Statement(
     "SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = :case_id"
 )
@@ -139,51 +139,53 @@ def system(snapshot: RegisterSnapshot) -> Caller:
     return Caller(OPERATOR, OPERATOR, "", frozenset(), None, snapshot, None, None)
 
 
-async def locked(session: Session, case_id: UUID) -> Any | None:
+async def locked(session: Session, case_id: UUID) -> Case | None:
     """The case in its newest version, with its stages as they are now."""
     rows = await session.run(LOCK, case_id=case_id)
     if not rows:
         return None
-    return rows[0]._replace(stages=await session.value(STAGES, case_id=case_id))
+    return Case.of(rows[0], await session.value(STAGES, case_id=case_id))
 
 
-def _still_passed(case: Any, stage: str, number: int) -> dict[str, Any] | None:
-    today = clock.today().isoformat()
-    for row in case.stages:
-        if (row["stage"], row["round"], row["status"]) == (stage, number, "open"):
-            gone = row["due_on"] and row["due_on"] < today and row["passed_entry_id"] is None
-            return dict(row) if gone else None
-    return None
+def _still_passed(case: Case, stage: str, number: int) -> Round | None:
+    found = case.round(stage, number)
+    return found if found.status == "open" and is_past(found, clock.today()) else None
 
 
-async def pass_deadline(session: Session, author: Caller, calendar: Calendar, case: Any, row: dict[str, Any]) -> None:
+def is_past(one: Round, today: date) -> bool:
+    """Its due date has passed, and no entry says so yet."""
+    return one.due_on is not None and one.due_on < today and one.passed_entry_id is None
+
+
+async def pass_deadline(session: Session, author: Caller, calendar: Calendar, case: Case, late: Round) -> None:
     """The entry that a term has run out, and what the flow opens then."""
-    batch, due_on = StatementBatch(), date.fromisoformat(row["due_on"])
-    move = rules.overdue(rulebook(), state_of(case), row["stage"], due_on + timedelta(days=1))
-    says = {"stage": row["stage"], "round": row["round"], "due_on": row["due_on"]}
+    assert late.due_on is not None, "is_past() says so"
+    batch, says = StatementBatch(), {"stage": late.stage, "round": late.round, "due_on": late.due_on.isoformat()}
+    move = rules.overdue(rulebook(), case.state, late.stage, late.due_on + timedelta(days=1))
     entry = follow(batch, author, calendar, case, Step("deadline.passed", says, move, acts=False))
-    where = {"b_case": case.id, "b_stage": row["stage"], "b_round": row["round"]}
+    where = {"b_case": case.id, "b_stage": late.stage, "b_round": late.round}
     batch.add(projection.PASSED, **where, passed_entry_id=entry.id)
     await batch.send(session)
 
 
-async def recount(session: Session, author: Caller, calendars: Calendars, case: Any) -> int:
+async def recount(session: Session, author: Caller, calendars: Calendars, case: Case) -> int:
     """The entry that says which due dates a revised calendar moved; none, where it moved none."""
     calendar = calendars.current
-    move = redated(state_of(case), case.stages, calendar, was=case.status)
+    move = redated(case.state, case.rounds, calendar, was=case.status)
     if not move.opened:
         return 0
-    says, batch = {"was": dated_before(case.stages, move)}, StatementBatch()
+    says, batch = {"was": dated_before(case.rounds, move)}, StatementBatch()
     follow(batch, author, calendar, case, Step("deadline.recounted", says, move, acts=False))
     await batch.send(session)
     return 1
 
 
-def dated_before(rows: Iterable[Mapping[str, Any]], move: Move) -> list[dict[str, Any]]:
-    """The due dates that a move replaces, and by which calendar they were counted. `rows`: of the stages, as JSON."""
-    before = {(r["stage"], r["round"]): r for r in rows}
-    return [
-        {"stage": s.stage, "round": s.round, "due_on": r["due_on"], "calendar": r["due"]["calendar"]}
-        for s in move.opened
-        if (r := before[s.stage, s.round])
-    ]
+def dated_before(rounds: Iterable[Round], move: Move) -> list[dict[str, Any]]:
+    """The due dates that a move replaces, and by which calendar they were counted."""
+    before = {one.key: one for one in rounds}
+    return [_dated(before[stage.stage, stage.round]) for stage in move.opened]
+
+
+def _dated(one: Round) -> dict[str, Any]:
+    due_on = one.due_on.isoformat() if one.due_on else None
+    return {"stage": one.stage, "round": one.round, "due_on": due_on, "calendar": one.due["calendar"]}

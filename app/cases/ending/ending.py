@@ -1,19 +1,18 @@
 """Take a case back, open a closed one again, hand over a role in it: entries of the case as a whole, each with its reason."""
 
-from typing import Any
-from uuid import UUID
+from collections.abc import Mapping
 
 from psycopg.types.json import Jsonb
 
 from app import clock
 from app.access import policy
+from app.cases.case import Case
 from app.cases.checks import unknown_code
 from app.cases.context import WriteContext
-from app.cases.entry import CaseEntry, Step, require_not_closed, see, take
-from app.cases.locking import require_version, state_of
+from app.cases.entry import CaseEntry, Step, on_case, require_not_closed
+from app.cases.locking import LockedCase, require_version
 from app.cases.refusals import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
 from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
-from app.cases.showing import access_facts
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.procedure import rules
 from app.procedure.loading import rulebook
@@ -21,54 +20,47 @@ from app.procedure.roles import succeeding_parties
 from app.procedure.scopes import stage_scope
 
 
-async def withdraw(write: WriteContext, case_id: UUID, body: Reasoned) -> Written:
+@on_case
+async def withdraw(write: WriteContext, locked: LockedCase, body: Reasoned) -> Written:
     """Who received the report takes it back, until the matter has reached a stage that ends this right."""
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    case, rule = see(write, locked, case_id), rulebook().vocabulary.withdrawal
-    policy.require_named(write.caller, rule.by, access_facts(case))
+    case, rule = locked.case, rulebook().vocabulary.withdrawal
+    policy.require_named(write.caller, rule.by, case.access_facts)
     require_version(case, write.if_match)
     require_not_closed(case)
-    reached = next((s["stage"] for s in case.stages if s["stage"] in rule.until), None)
+    reached = next((one.stage for one in case.rounds if one.stage in rule.until), None)
     if reached is not None:
         raise WithdrawalNotAllowed(stage=reached)
-    step = Step("case.withdrawn", {}, rules.withdraw(rulebook(), state_of(case)))
+    step = Step("case.withdrawn", {}, rules.withdraw(rulebook(), case.state))
     return await CaseEntry(write, locked).reasoned(body, step)
 
 
-async def reopen(write: WriteContext, case_id: UUID, body: ReopeningBody) -> Written:
+@on_case
+async def reopen(write: WriteContext, locked: LockedCase, body: ReopeningBody) -> Written:
     """The owner of a stage opens a new round of it in a closed case."""
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    case = see(write, locked, case_id)
+    case = locked.case
     policy.require_scope(write.caller, stage_scope(body.stage))
-    stage = rulebook().procedures[case.procedure].stages.get(body.stage)
+    stage = case.its_procedure.stages.get(body.stage)
     if stage is not None:
-        policy.require_mandate(write.caller, stage, access_facts(case))
+        policy.require_mandate(write.caller, stage, case.access_facts)
     require_version(case, write.if_match)
     if case.closed_at is None:
         raise CaseNotClosed(allowed=list(case.open_stages))
-    if not rules.may_reopen(rulebook(), state_of(case), body.stage):
+    if not rules.may_reopen(rulebook(), case.state, body.stage):
         raise no_such_stage()
     writing = CaseEntry(write, locked)
-    move = rules.reopen(rulebook(), state_of(case), body.stage, clock.day_of(writing.at))
+    move = rules.reopen(rulebook(), case.state, body.stage, clock.day_of(writing.at))
     return await writing.reasoned(
         body, Step("case.reopened", {"stage": body.stage, "round": move.opened[0].round}, move)
     )
 
 
-async def transfer(write: WriteContext, case_id: UUID, body: TransferBody) -> Written:
+@on_case
+async def transfer(write: WriteContext, locked: LockedCase, body: TransferBody) -> Written:
     """The party that fills a role by succession hands it to another possible successor, or settles that it keeps it."""
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    case = see(write, locked, case_id)
-    place = access_facts(case)
+    case = locked.case
     if case.procedure not in procedures_of(body.role):
         raise UnknownReference(unknown_code("/role"))
-    policy.require_holder(write.caller, body.role, place)
+    policy.require_holder(write.caller, body.role, case.access_facts)
     require_version(case, write.if_match)
     require_not_closed(case)
     allowed = passing_on(write.caller.snapshot.holders, body.role)
@@ -91,13 +83,13 @@ def procedures_of(role: str) -> list[str]:
     return [p.code for p in found if any(role in (s.owner, s.recorder) for s in p.stages.values())]
 
 
-def passing_on(holders: Any, role: str) -> list[str]:
+def passing_on(holders: Mapping[str, str], role: str) -> list[str]:
     """Who may take a role over today; nobody, while a mandate for it is in force."""
     return [] if role in holders else succeeding_parties(rulebook(), role, clock.today())
 
 
-def handed_over(case: Any, role: str, giver: str, to: str, *, acts: bool = True) -> Step:
+def handed_over(case: Case, role: str, giver: str, to: str, *, acts: bool = True) -> Step:
     """The entry that settles who fills a role in this case from now on."""
-    move = rules.moved(rulebook(), state_of(case), (), (), was=case.status)
+    move = rules.moved(rulebook(), case.state, (), (), was=case.status)
     changes = {"successors": Jsonb({**case.successors, role: to})}
     return Step("case.transferred", {"role": role, "from": giver, "to": to}, move, changes, acts)

@@ -12,6 +12,7 @@ from uuid import UUID
 from app import clock
 from app.access.registers.registration import Author
 from app.cases import unsealed_texts
+from app.cases.case import Case
 from app.cases.projection import TOUCH_CASE
 from app.cases.refusals import ErasureNotPossible
 from app.database.sessions import Session, Statement, StatementBatch
@@ -28,7 +29,7 @@ ERASE = Statement("SELECT erase_person(:entry)")
 MOST_DIGITS = 14  # a NIK has 16, a NIP 18: neither fits in, however it is written
 
 
-async def require_possible(session: Session, vault: VaultKeys, order: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+async def require_possible(session: Session, vault: VaultKeys, order: Mapping[str, Any]) -> tuple[Case, list[Any]]:
     """The case, locked, and the keys that would go. 409 where there is nothing to erase, or the case is not over; 422 where the number of
     the document, which stays in the log for ever, names the person.
     """
@@ -37,10 +38,10 @@ async def require_possible(session: Session, vault: VaultKeys, order: Mapping[st
     cases = await session.run(LOCK, case_id=case_id)
     if not cases:
         raise ErasureNotPossible(why="no_such_case")
-    keys = await session.run(KEYS, case_id=case_id, person=person)
+    case, keys = Case.of(cases[0], ()), await session.run(KEYS, case_id=case_id, person=person)
     if not keys:
         raise ErasureNotPossible(why="not_there_or_erased_before")
-    if person == SUBJECT and cases[0].closed_at is None:
+    if person == SUBJECT and case.closed_at is None:
         raise ErasureNotPossible(why="case_open")
     parts = [open_row(vault, row) for row in await session.run(PERSONS, case_id=case_id)]
     known = (
@@ -49,7 +50,7 @@ async def require_possible(session: Session, vault: VaultKeys, order: Mapping[st
         if opened
     )
     unsealed_texts.require_unnamed({"/authority": order["authority"]}, *known)
-    return cases[0], keys
+    return case, keys
 
 
 async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by: Author) -> None:
@@ -68,7 +69,7 @@ def _require_no_number(authority: str) -> None:
         raise ValidationFailed(Flaw("/authority", "INVALID", text_id, text_en))
 
 
-async def _append(session: Session, case: Any, says: dict[str, Any], by: Author) -> Appended:
+async def _append(session: Session, case: Case, says: dict[str, Any], by: Author) -> Appended:
     batch = StatementBatch()
     same = {n: getattr(case, n) for n in ("number", "procedure", "election", "status")}
     agreed = {"change": str(by.change)} if by.change else {}

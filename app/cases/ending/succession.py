@@ -2,16 +2,15 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any
 from uuid import UUID
 
 from app import clock
 from app.access import policy
 from app.access.caller import Caller
+from app.cases.case import Case
 from app.cases.deadlines.watcher import ZERO_UUID, locked
 from app.cases.ending.ending import handed_over, passing_on, procedures_of
 from app.cases.entry import follow
-from app.cases.showing import access_facts
 from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
@@ -77,7 +76,7 @@ async def _one(
     if not execute:
         async with database.reading(SERVICE) as session:
             rows = await session.run(ONE, case_id=case_id)
-        return _planned(author, rows[0], role)
+        return _planned(author, Case.of(rows[0], ()), role)
     async with database.writing(SERVICE) as session:
         case = await locked(session, case_id)
         if case is None or role in case.successors or case.closed_at is not None:
@@ -89,8 +88,8 @@ async def _one(
         return replace(plan, entry=entry.id)
 
 
-def _planned(author: Caller, case: Any, role: str) -> HandedOver:
-    to = policy.holder(author, role, access_facts(case)) or role
+def _planned(author: Caller, case: Case, role: str) -> HandedOver:
+    to = policy.holder(author, role, case.access_facts) or role
     fits = [s for s in rulebook().vocabulary.succession if (s.role, s.to) == (role, to)]
     rule = next((s.holds or f"not {s.fails}" for s in fits if s.holds or s.fails), "always")
     return HandedOver(case.id, case.number, to, rule, None)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from app.access import policy
+from app.cases.case import Case
 from app.cases.context import WriteContext
 from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
-from app.cases.showing import access_facts, parts_in
+from app.cases.showing import parts_in
 from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.vault.seal import digests
@@ -50,18 +50,18 @@ async def require_new(write: WriteContext, new: NewCase, epoch: int) -> None:
     found = [digest for _, digest in digests(write.vault, epochs, numbers)]
     incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
     rows = await write.session.run(SAME, digests=found, **incident, **seen_by(write.caller))
-    told = [row for row in rows if _identifies(write, row)]
+    told = [case for case in map(Case.of, rows) if _identifies(write, case)]
     if told:
-        refusal = DuplicateCase(cases=[_link(row) for row in told])
-        refusal.shows = [row.id for row in told]
+        refusal = DuplicateCase(cases=[_link(case) for case in told])
+        refusal.shows = [case.id for case in told]
         raise refusal
 
 
-def _identifies(write: WriteContext, case: Any) -> bool:
+def _identifies(write: WriteContext, case: Case) -> bool:
     """Whoever opens a case handles it: that is the purpose where none is named."""
     caller = replace(write.caller, purpose=write.caller.purpose or HANDLING)
-    return policy.identifies(caller, access_facts(case), parts_in(caller, case))
+    return policy.identifies(caller, case.access_facts, parts_in(caller, case))
 
 
-def _link(row: Any) -> dict[str, str]:
-    return {"id": str(row.id), "number": row.number, "href": f"/v1/cases/{row.id}"}
+def _link(case: Case) -> dict[str, str]:
+    return {"id": str(case.id), "number": case.number, "href": f"/v1/cases/{case.id}"}

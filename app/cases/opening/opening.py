@@ -1,7 +1,6 @@
 """Open a case: the report decides the procedure, the first stage is posted with it, all in one transaction."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,9 +11,10 @@ from app import clock
 from app.access import policy
 from app.cases import projection
 from app.cases.bodies import StageBody
+from app.cases.case import regime_of
 from app.cases.context import WriteContext
 from app.cases.entry import asked, finish, owners, replayed
-from app.cases.locking import next_number
+from app.cases.locking import Replay, next_number
 from app.cases.opening import duplicates
 from app.cases.opening.number import case_number
 from app.cases.opening.preparing import Prepared, prepared
@@ -53,20 +53,20 @@ async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str,
 
 async def register(write: WriteContext, case: Prepared) -> Written:
     """May the caller, is it there already, do it."""
-    locked = await next_number(write.session, write.vault, write.request)
-    if locked.replay is not None:
-        return await replayed(write, locked.replay)
+    found = await next_number(write.session, write.vault, write.request)
+    if isinstance(found, Replay):
+        return await replayed(write, found)
     policy.require_may_open(write.caller, case.stage)
-    await duplicates.require_new(write, case.new, locked.row.epoch)
-    number, epoch = case_number(clock.today().year, locked.row.serial), locked.row.epoch
-    draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, epoch)
+    await duplicates.require_new(write, case.new, found.epoch)
+    number = case_number(clock.today().year, found.serial)
+    draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, found.epoch)
     return await _record(write, draft)
 
 
 async def _record(write: WriteContext, draft: Draft) -> Written:
     facts = views.in_summary(rulebook().vocabulary, draft.body)
     move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, write.caller.party)
-    opened, first = projection.dated(move, write.calendar, (), clock.today()), _in_time(write, draft, move)
+    opened, first = projection.dated(move, write.calendar, {}, clock.today()), _in_time(write, draft, move)
     batch, entry_id = StatementBatch(), uuid4()
     keys = _keys(write, batch, draft)
     parts = _seal(write, batch, draft, facts, keys, entry_id)
@@ -82,7 +82,7 @@ async def _record(write: WriteContext, draft: Draft) -> Written:
 
 def _before(draft: Draft) -> CaseState:
     """The case the instant before its first post: one open stage."""
-    regime = str(rulebook().catalogue.codes("elections")[draft.new.election]["regime"])
+    regime = regime_of(draft.new.election)
     report, employer = draft.new.report, draft.new.subject.agency_code
     empty = CaseState(draft.procedure.code, regime, report.kind, report.received_on, employer, ())
     return rules.open_first(empty, draft.stage.code)
@@ -165,7 +165,7 @@ def _append(
         "outcome": draft.outcome,
         "due_on": due.on.isoformat() if due.on else None,
         "overrides": overrides(draft.new),
-        **projection.in_leaf(move, opened, {}, owners(write.caller, move, nobody(write.caller.party)), write.calendar),
+        **projection.in_leaf(move, opened, {}, owners(write.caller, move, write.caller.party, {}), write.calendar),
         **asked(write, fingerprint),
     }
     return append(
@@ -218,11 +218,6 @@ def _row(write: WriteContext, draft: Draft, move: Move, entry: Appended) -> dict
         "closed_at": projection.closed_at(move, None, entry),
         **dict.fromkeys(("entry_id", "last_entry_id", "subject_entry_id"), entry.id),
     }
-
-
-def nobody(opened_by: str) -> Any:
-    """A case before its first entry, as far as owners are asked of it."""
-    return SimpleNamespace(opened_by=opened_by, successors={})
 
 
 def _in_time(write: WriteContext, draft: Draft, move: Move) -> Dated:

@@ -9,10 +9,11 @@ from fastapi import Query
 from app import clock
 from app.access.policy import identifies
 from app.cases.bodies import Day, Instant
+from app.cases.case import Case
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
-from app.cases.showing import access_facts, in_list, parts_in
+from app.cases.showing import in_list, parts_in
 from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
@@ -94,7 +95,7 @@ async def list_cases(read: ReadContext, filters: Filters, limit: int, cursor: st
         values["before"] = before
     query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
     rows = await read.session.run(Statement(query), **values)
-    shown = [in_list(read.caller, row, read.language) for row in rows[:limit]]
+    shown = [in_list(read.caller, Case.of(row), read.language) for row in rows[:limit]]
     read.trail.shows(*(case.id for case in shown))
     more = [shown[-1].id] if len(rows) > limit else None
     return CaseList(data=shown, page=paging.page(read.response, "/v1/cases", given, more, limit))
@@ -120,8 +121,9 @@ async def search(read: ReadContext, body: SearchBody, limit: int, cursor: str | 
     rows = await read.session.run(
         PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(read.caller)
     )
-    known = [r for r in rows if identifies(read.caller, access_facts(r), parts_in(read.caller, r))]
-    found: list[CaseHeader] = [in_list(read.caller, row, read.language) for row in known[:limit]]
+    cases = map(Case.of, rows)
+    known = [c for c in cases if identifies(read.caller, c.access_facts, parts_in(read.caller, c))]
+    found: list[CaseHeader] = [in_list(read.caller, case, read.language) for case in known[:limit]]
     read.trail.shows(*(case.id for case in found))
     more = [found[-1].id] if len(known) > limit else None  # of cases the caller may know alone
     return CaseList(data=found, page=paging.page(read.response, path, given, more, limit, hidden=("person",)))

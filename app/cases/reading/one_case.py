@@ -6,12 +6,12 @@ from uuid import UUID
 
 from app.access import policy
 from app.cases import showing
+from app.cases.case import Case, Round
 from app.cases.charging import sanction_of
 from app.cases.contents import CONTENT, TEXT, contents, opened
 from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, state_now, when_overdue
 from app.cases.due_schemas import NextStep
-from app.cases.locking import state_of
 from app.cases.schemas import CaseView, EntryRef, History, HistoryEntry, RoundView, StageView
 from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
@@ -56,13 +56,13 @@ REASONED = {
 }
 
 
-async def find(read: ReadContext, case_id: UUID) -> Any:
+async def find(read: ReadContext, case_id: UUID) -> Case:
     """The case with its stages, or 404: also for what the caller may not see."""
     rows = await read.session.run(ONE, case_id=case_id, **seen_by(read.caller))
     if not rows:
         raise NotFound
     read.trail.shows(case_id)
-    return rows[0]
+    return Case.of(rows[0])
 
 
 async def show_case(read: ReadContext, case_id: UUID) -> CaseView:
@@ -70,32 +70,31 @@ async def show_case(read: ReadContext, case_id: UUID) -> CaseView:
     return showing.whole(read.caller, case, await _sealed(read, case), steps(read, case), read.language)
 
 
-def steps(read: ReadContext, case: Any) -> list[NextStep]:
+def steps(read: ReadContext, case: Case) -> list[NextStep]:
     """What is open: whose turn, since when, until when and why, and what happens then."""
-    state, place = state_of(case), showing.access_facts(case)
-    stages = rulebook().procedures[case.procedure].stages
+    state, facts, stages = case.state, case.access_facts, case.its_procedure.stages
     order = list(stages)
-    running = sorted((r for r in case.stages if r["status"] == "open"), key=lambda r: order.index(r["stage"]))
+    running = sorted(case.open_rounds(), key=lambda one: order.index(one.stage))
     return [
         NextStep(
-            stage=row["stage"],
-            round=row["round"],
-            owner=policy.poster(read.caller, stages[row["stage"]], place),
-            since=row["opened_on"],
-            opened_at=row["opened_at"],
-            due_on=row["due_on"],
-            state=state_now(read, row),
-            due=explain(read, state, row),
-            when_overdue=when_overdue(read, state, row, place),
-            outcomes=rules.allowed_outcomes(rulebook(), state, row["stage"]),
-            flags=flags(row),
-            yours=policy.has_turn(read.caller, stages[row["stage"]], place),
+            stage=one.stage,
+            round=one.round,
+            owner=policy.poster(read.caller, stages[one.stage], facts),
+            since=one.opened_on,
+            opened_at=one.opened_at,
+            due_on=one.due_on,
+            state=state_now(read, one),
+            due=explain(read, state, one),
+            when_overdue=when_overdue(read, state, one, facts),
+            outcomes=rules.allowed_outcomes(rulebook(), state, one.stage),
+            flags=flags(one),
+            yours=policy.has_turn(read.caller, stages[one.stage], facts),
         )
-        for row in running
+        for one in running
     ]
 
 
-async def _sealed(read: ReadContext, case: Any) -> dict[str, Any]:
+async def _sealed(read: ReadContext, case: Case) -> dict[str, Any]:
     wanted = showing.may_read(read.caller, case)
     if not wanted:
         return {}
@@ -111,63 +110,61 @@ async def show_stage(read: ReadContext, case_id: UUID, code: str) -> StageView:
     """The caller's view of a stage. Contents are selected for the full view only."""
     case = await find(read, case_id)
     read.trail.stage = code
-    stage = rulebook().procedures[case.procedure].stages.get(code)
+    stage = case.its_procedure.stages.get(code)
     if stage is None:
         raise NotFound
-    place = showing.access_facts(case)
-    view = view_of(stage, policy.viewer(read.caller, place))
-    rows = [r for r in case.stages if r["stage"] == code]
+    facts = case.access_facts
+    view = view_of(stage, policy.viewer(read.caller, facts))
+    rows = [one for one in case.rounds if one.stage == code]
     part = CONTENT if view == FULL else TEXT
     bodies = await contents(read.session, read.vault, rows, part) if view != STATUS else {}
-    clear = policy.identifies(read.caller, place, showing.parts_in(read.caller, case))
-    state = state_of(case)
-    rounds = [_round(read, case, state, row, _body(stage, row, view, bodies, clear=clear)) for row in rows]
+    clear = policy.identifies(read.caller, facts, showing.parts_in(read.caller, case))
+    state = case.state
+    rounds = [_round(read, case, state, one, _body(stage, one, view, bodies, clear=clear)) for one in rows]
     return StageView(
         case_id=case.id,
         stage=code,
         title=stage.label[read.language],
-        owner=showing.owner_now(read.caller, stage, place),
+        owner=showing.owner_now(read.caller, stage, facts),
         view=view,
         latest=rounds[-1] if rounds else None,
         rounds=rounds,
     )
 
 
-def _round(
-    read: ReadContext, case: Any, state: CaseState, row: dict[str, Any], body: dict[str, Any] | None
-) -> RoundView:
-    entry, content = row["posted_entry_id"], row["content_entry_id"]
+def _round(read: ReadContext, case: Case, state: CaseState, one: Round, body: dict[str, Any] | None) -> RoundView:
+    entry, content = one.posted_entry_id, one.content_entry_id
     return RoundView(
-        round=row["round"],
-        status=row["status"],
-        opened_at=row["opened_at"],
-        opened_by=row["after"],
-        due_on=row["due_on"],
-        due=explain(read, state, row),
-        sanction=sanction_of(case, state, row),
-        outcome=row["outcome"],
-        posted_at=row["posted_at"],
-        posted_by=row["posted_by"],
-        entry=EntryRef(id=UUID(entry)) if entry else None,
-        corrected_by=EntryRef(id=UUID(content)) if content != entry else None,
-        flags=flags(row),
+        round=one.round,
+        status=one.status,
+        opened_at=one.opened_at,
+        opened_by=one.after,
+        due_on=one.due_on,
+        due=explain(read, state, one),
+        sanction=sanction_of(case, state, one),
+        outcome=one.outcome,
+        posted_at=one.posted_at,
+        posted_by=one.posted_by,
+        entry=EntryRef(id=entry) if entry else None,
+        corrected_by=EntryRef(id=content) if content and content != entry else None,
+        flags=flags(one),
         body=body if entry else None,
     )
 
 
 def _body(
-    stage: Stage, row: dict[str, Any], view: str, bodies: dict[tuple[str, int], dict[str, Any]], *, clear: bool
+    stage: Stage, one: Round, view: str, bodies: dict[tuple[str, int], dict[str, Any]], *, clear: bool
 ) -> dict[str, Any] | None:
     """Named fields only: the summary's from the projection and its free text, all of the stage's from the content; identity masked unless clear."""
     if view == STATUS:
         return None
     if view != FULL:
-        return {**row["facts"], **bodies.get((row["stage"], row["round"]), {})}
+        return {**one.facts, **bodies.get(one.key, {})}
     vocabulary = rulebook().vocabulary
     names = {*stage.body.members, *vocabulary.every_stage.members}
     # the day of a receipt was recorded after the post: the projection knows it
     # of an erased person's case the content is gone: what names nobody is left
-    body = {**bodies.get((row["stage"], row["round"]), {}), **row["facts"]}
+    body = {**bodies.get(one.key, {}), **one.facts}
     return {
         name: None if vocabulary.fields[name].identity and not clear else body[name]
         for name in sorted(names & set(body))
@@ -188,15 +185,14 @@ async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | No
     return History(data=found, page=paging.page(read.response, path, {}, more, limit))
 
 
-def _may_read_reason(read: ReadContext, case: Any, leaf: dict[str, Any]) -> bool:
+def _may_read_reason(read: ReadContext, case: Case, leaf: dict[str, Any]) -> bool:
     """Who wrote it, who takes over by it, who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
     if leaf["type"] not in REASONED:
         return False
     if read.caller.party in (leaf["party"], leaf.get("to")):
         return True
-    stages = rulebook().procedures[case.procedure].stages
-    stage = stages[leaf.get("stage") or showing.first_stage(case)]
-    return view_of(stage, policy.viewer(read.caller, showing.access_facts(case))) == FULL
+    stage = case.its_procedure.stages[leaf.get("stage") or case.first_stage]
+    return view_of(stage, policy.viewer(read.caller, case.access_facts)) == FULL
 
 
 def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEntry:

@@ -12,14 +12,15 @@ from app.access.caller import Caller
 from app.access.policy import AccessFacts
 from app.cases import checks, projection
 from app.cases.bodies import Body
+from app.cases.case import Case, Round
 from app.cases.contents import contents
 from app.cases.context import WriteContext
 from app.cases.deadlines.recounting import redated
-from app.cases.entry import CaseEntry, Step, see, take
-from app.cases.locking import require_version, state_of
+from app.cases.entry import CaseEntry, Step, on_case
+from app.cases.locking import LockedCase, require_version
 from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
-from app.cases.showing import access_facts, owner_now
+from app.cases.showing import owner_now
 from app.cases.stages.posting import Post, effective_members, named, require_fit, require_unnamed
 from app.database.sessions import StatementBatch
 from app.errors import Flaw, NotFound, ValidationFailed
@@ -36,13 +37,13 @@ IDENTITY = ("subject_nip", "subject_name")
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a corrected post says, and which of its members are other than before."""
+    """What a corrected post says, and which of its members differ from before. `names_person`: the person is read from this post."""
 
     stage: Stage
-    was: StageState
-    row: Mapping[str, Any]
+    was: Round
     body: dict[str, Any]
     changed: list[str]
+    names_person: bool
 
 
 async def correct(
@@ -51,71 +52,69 @@ async def correct(
     """The latest posted round of a stage, or the one named. Its outcome stays: what follows from it has followed."""
     stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
     checks.require_sound(stored)
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    case = see(write, locked, case_id)
-    found = _may(write, case, stage)
-    state = state_of(case)
-    was = _posted(state, stage, number)
+    return await _correct(write, case_id, stage, number, stored, reason)
+
+
+@on_case
+async def _correct(
+    write: WriteContext, locked: LockedCase, stage: str, number: int | None, body: dict[str, Any], reason: str
+) -> Written:
+    case = locked.case
+    found = _require_right(write, case, stage)
+    was = _posted(case, stage, number)
     policy.require_author(write.caller, was.posted_by)
-    require_fit(case, state.before(was), found, Post(stage, was.outcome or "", stored))
-    require_unnamed(write, case, stored)
-    row = _row(case, was)
+    require_fit(case, case.state.before(was.state), found, Post(stage, was.outcome or "", body))
+    require_unnamed(write, locked, body)
     writing = CaseEntry(write, locked)
-    correction = await _correction(write, found, was, row, stored)
-    require_order(state, was, stored, correction.changed)
-    return await _record(writing, state, correction, reason)
+    correction = await _correction(write, case, found, was, body)
+    require_order(case.state, was.state, body, correction.changed)
+    return await _record(writing, correction, reason)
 
 
-def _row(case: Any, was: StageState) -> dict[str, Any]:
-    """The round as JSON; `names`: the person is read from this post, which is none of an imported case's many."""
-    row = next(r for r in case.stages if (r["stage"], r["round"]) == (was.stage, was.round))
-    subject = str(case.subject_entry_id)
-    return {**row, "names": row["content_entry_id"] == subject != str(case.entry_id)}
+def names_person(case: Case, was: Round) -> bool:
+    """Whether the person is read from this post, which is none of an imported case's many."""
+    return was.content_entry_id == case.subject_entry_id != case.entry_id
 
 
-def _may(write: WriteContext, case: Any, stage: str) -> Stage:
+def _require_right(write: WriteContext, case: Case, stage: str) -> Stage:
     """Whose stage it is; a first stage is the opener's. Then 428 and 412."""
-    found = rulebook().procedures[case.procedure].stages.get(stage)
+    found = case.its_procedure.stages.get(stage)
     if found is None:
         raise NotFound
     if found.opened_by_case:
-        policy.require_named(write.caller, [policy.OPENER], access_facts(case))
+        policy.require_named(write.caller, [policy.OPENER], case.access_facts)
     else:
-        policy.require_mandate(write.caller, found, access_facts(case))
+        policy.require_mandate(write.caller, found, case.access_facts)
     require_version(case, write.if_match)
     return found
 
 
-def _posted(state: CaseState, stage: str, number: int | None) -> StageState:
-    rounds = [s for s in state.rounds(stage) if s.status == "posted" and number in (None, s.round)]
+def _posted(case: Case, stage: str, number: int | None) -> Round:
+    rounds = [r for r in case.rounds if r.stage == stage and r.status == "posted" and number in (None, r.round)]
     if not rounds:
         raise NothingToCorrect
     return rounds[-1]
 
 
-async def _correction(
-    write: WriteContext, stage: Stage, was: StageState, row: Mapping[str, Any], body: dict[str, Any]
-) -> Correction:
-    before = (await contents(write.session, write.vault, [row])).get((was.stage, was.round), {})
+async def _correction(write: WriteContext, case: Case, stage: Stage, was: Round, body: dict[str, Any]) -> Correction:
+    before = (await contents(write.session, write.vault, [was])).get(was.key, {})
     names = {*stage.body.members, *rulebook().vocabulary.every_stage.members}
     changed = sorted(n for n in names if body.get(n) != before.get(n))
-    if not changed and not row["flags"]:
+    if not changed and not was.flags:
         raise NothingToCorrect
-    moved = [n for n in changed if n in EMPLOYER and _moved_by(stage, was, row, n)]
+    named = names_person(case, was)
+    moved = [n for n in changed if n in EMPLOYER and _moved_by(stage, was, n, named=named)]
     if moved:
         text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."
         text_en = "The employer decides the way of the case and is not corrected; post a new stage."
         raise ValidationFailed(*(Flaw(f"/body/{n}", "NOT_CORRECTABLE", text_id, text_en) for n in moved))
-    return Correction(stage, was, row, body, changed)
+    return Correction(stage, was, body, changed, names_person=named)
 
 
-def _moved_by(stage: Stage, was: StageState, row: Mapping[str, Any], name: str) -> bool:
+def _moved_by(stage: Stage, was: Round, name: str, *, named: bool) -> bool:
     """Whether the employer of the case came from this member: of a move, or of the post by which the person became known."""
-    outcome = was.outcome or ""
-    effective = {*stage.body.required, *stage.body.required_for.get(outcome, ())}
-    return name in effective and (name == "new_agency_code" or row["names"])
+    effective = {*stage.body.required, *stage.body.required_for.get(was.outcome or "", ())}
+    return name in effective and (name == "new_agency_code" or named)
 
 
 def require_order(state: CaseState, was: StageState, body: Mapping[str, Any], changed: Collection[str]) -> None:
@@ -126,16 +125,17 @@ def require_order(state: CaseState, was: StageState, body: Mapping[str, Any], ch
         raise ValidationFailed(checks.before_letter("/body/letter_date"))
 
 
-async def _record(writing: CaseEntry, state: CaseState, correction: Correction, reason: str) -> Written:
-    case, was, body = writing.case, correction.was, correction.body
+async def _record(writing: CaseEntry, correction: Correction, reason: str) -> Written:
+    case, was, body = writing.case, correction.was.state, correction.body
+    state = case.state
     facts, model = views.in_summary(rulebook().vocabulary, body), correction.stage.model
     writing.parts.seal("content", model, {**body, "correction_reason": reason}, of="correction_")
     writing.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
     writing.parts.say(body)
     changes = _renames(writing, correction)
     after, relying = corrected(state, was, facts, correction.changed), rules.relying(rulebook(), state, was)
-    move = redated(after, case.stages, writing.write.calendar, was=case.status)
-    flags = flagged(writing.write.caller, case.procedure, access_facts(case), relying)
+    move = redated(after, case.rounds, writing.write.calendar, was=case.status)
+    flags = flagged(writing.write.caller, case.procedure, case.access_facts, relying)
     says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
     entry = writing.enter(Step("stage.corrected", says, move, changes))
     answer = await writing.answer(entry)
@@ -156,7 +156,7 @@ def _renames(writing: CaseEntry, correction: Correction) -> dict[str, Any]:
     effective = effective_members(
         correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
     )
-    if not correction.row["names"] or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
+    if not correction.names_person or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
         writing.parts.mention(correction.body)
         return {}
     writing.parts.name(named(effective))
@@ -170,7 +170,7 @@ def flagged(author: Caller, procedure: str, place: AccessFacts, relying: list[St
 
 
 def flag(
-    batch: StatementBatch, case: Any, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
+    batch: StatementBatch, case: Case, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
 ) -> None:
     """The corrected row, and a flag on each that relied on it."""
     facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
@@ -178,14 +178,13 @@ def flag(
     batch.add(
         projection.CORRECT_STAGE, **where, facts=Jsonb(dict(facts or {})), content_entry_id=entry.id, flags=Jsonb([])
     )
-    rows = {(r["stage"], r["round"]): r for r in case.stages}
     for one in relying:
-        raised = raise_flag(rows[one.stage, one.round]["flags"], flag_of(was, entry))
+        raised = raise_flag(case.round(one.stage, one.round).flags, flag_of(was, entry))
         where = {"b_case": case.id, "b_stage": one.stage, "b_round": one.round}
         batch.add(projection.FLAG_STAGE, **where, flags=Jsonb(raised))
 
 
-def raise_flag(flags: Sequence[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
+def raise_flag(flags: Sequence[Mapping[str, Any]], new: dict[str, Any]) -> list[Mapping[str, Any]]:
     """The newest correction of a round stands for those before it."""
     return [f for f in flags if (f["stage"], f["round"]) != (new["stage"], new["round"])] + [new]
 

@@ -7,13 +7,15 @@ from uuid import UUID
 
 from app.cases import charging, checks, projection, unsealed_texts
 from app.cases.bodies import StageBody
+from app.cases.case import Case
 from app.cases.context import WriteContext
-from app.cases.entry import CaseEntry, Step, as_instant, require_not_closed, see, take
-from app.cases.locking import Locked, lock_case, state_of
+from app.cases.entry import CaseEntry, Step, on_case, require_not_closed
+from app.cases.locking import LockedCase
 from app.cases.schemas import Written
-from app.cases.showing import access_facts, owner_now
+from app.cases.showing import owner_now
 from app.cases.turn import require_turn
 from app.errors import StageNotOpen
+from app.ledger.canonical import instant
 from app.procedure import rules, views
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
@@ -33,21 +35,23 @@ async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: st
     """Record what the owner of an open stage decided, and open what follows."""
     post = Post(stage, outcome, body.stored())
     checks.require_sound(post.body)
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    case = see(write, locked, case_id)
-    found = require_turn(write, case, stage)
+    return await _post(write, case_id, post)
+
+
+@on_case
+async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
+    case = locked.case
+    stage = require_turn(write, case, post.stage)
     require_not_closed(case)
-    state = state_of(case)
-    rules.require_open(state, stage)
-    rules.require_outcome(rulebook(), state, stage, outcome)
-    require_fit(case, state, found, post)
-    require_unnamed(write, case, post.body)
-    return await _record(write, locked, state, found, post)
+    state = case.state
+    rules.require_open(state, post.stage)
+    rules.require_outcome(rulebook(), state, post.stage, post.outcome)
+    require_fit(case, state, stage, post)
+    require_unnamed(write, locked, post.body)
+    return await _record(write, locked, state, stage, post)
 
 
-def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:
+def require_fit(case: Case, state: CaseState, stage: Stage, post: Post) -> None:
     """What only the case can tell: members that this outcome needs in this procedure, a NIP that fits the kind of person,
     charges that fit the incident, a sanction that fits the charges.
     """
@@ -58,19 +62,20 @@ def require_fit(case: Any, state: CaseState, stage: Stage, post: Post) -> None:
     charging.require_sanction(case, state, stage.outcomes[post.outcome], effective_members(stage, post))
 
 
-def require_unnamed(write: WriteContext, case: Any, body: Mapping[str, Any]) -> None:
+def require_unnamed(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
     """What the summary shows names neither the case's person nor the one that this post names."""
     unsealed_texts.require_unnamed(
         unsealed_texts.unsealed(body),
-        unsealed_texts.of_case(write.vault, case.found_by or ()),
+        unsealed_texts.of_case(write.vault, locked.found_by),
         unsealed_texts.of_post(body),
     )
 
 
-async def _record(write: WriteContext, locked: Locked, state: CaseState, found: Stage, post: Post) -> Written:
-    writing, case = CaseEntry(write, locked), locked.row
+async def _record(write: WriteContext, locked: LockedCase, state: CaseState, found: Stage, post: Post) -> Written:
+    writing, case = CaseEntry(write, locked), locked.case
     facts, effective = views.in_summary(rulebook().vocabulary, post.body), effective_members(found, post)
-    employer, identified = new_employer(case, effective) or case.agency_code, identifies(case, effective)
+    employer = new_employer(effective, identified=case.identified) or case.agency_code
+    identified = identifies(effective, identified=case.identified)
     state = replace(state, agency_code=employer)
     move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, write.caller.party)
     writing.parts.seal("content", found.model, post.body)
@@ -89,7 +94,7 @@ async def _record(write: WriteContext, locked: Locked, state: CaseState, found: 
         "stage": post.stage,
         **turn,
         "outcome": post.outcome,
-        "owner": owner_now(write.caller, found, access_facts(case)),
+        "owner": owner_now(write.caller, found, case.access_facts),
     }
     entry = writing.enter(Step("stage.posted", says, move, changes))
     row = projection.posted_row(facts, post.outcome, write.caller.party, case.version + 1, entry)
@@ -98,10 +103,11 @@ async def _record(write: WriteContext, locked: Locked, state: CaseState, found: 
     return await writing.answer(entry)
 
 
-def _turn(case: Any, stage: str) -> dict[str, Any]:
+def _turn(case: Case, stage: str) -> dict[str, Any]:
     """The open round that is about to be posted: since when, until when."""
-    running = next(s for s in case.stages if s["stage"] == stage and s["status"] == "open")
-    return {"round": running["round"], "opened_at": as_instant(running["opened_at"]), "due_on": running["due_on"]}
+    running = next(one for one in case.open_rounds() if one.stage == stage)
+    due_on = running.due_on.isoformat() if running.due_on else None
+    return {"round": running.round, "opened_at": instant(running.opened_at), "due_on": due_on}
 
 
 def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
@@ -110,16 +116,16 @@ def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
     return {name: value for name, value in post.body.items() if name in names}
 
 
-def new_employer(case: Any, body: Mapping[str, Any]) -> str | None:
+def new_employer(body: Mapping[str, Any], *, identified: bool) -> str | None:
     """The employer that a post names: a move to another agency, or the identification of the person."""
-    named = body.get("subject_agency_code") if identifies(case, body) else None
+    named = body.get("subject_agency_code") if identifies(body, identified=identified) else None
     employer = body.get("new_agency_code") or named
     return str(employer) if employer else None
 
 
-def identifies(case: Any, body: Mapping[str, Any]) -> bool:
+def identifies(body: Mapping[str, Any], *, identified: bool) -> bool:
     """The first post with a NIP in a case without a number. A later letter that names another person changes nobody."""
-    return not case.identified and body.get("subject_nip") is not None
+    return not identified and body.get("subject_nip") is not None
 
 
 def named(effective: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,10 +133,9 @@ def named(effective: Mapping[str, Any]) -> dict[str, Any]:
     return {"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")}
 
 
-async def refuse_first_stage(write: WriteContext, case_id: UUID, stage: str, _: dict[str, Any]) -> Written:
+@on_case
+async def refuse_first_stage(write: WriteContext, locked: LockedCase, stage: str) -> Written:
     """A first stage has no operation of its own: it is posted once, by opening the case. So it is refused, in the usual order."""
-    locked = await lock_case(write.session, write.vault, write.caller, case_id, write.request)
-    case = see(write, locked, case_id)
-    require_turn(write, case, stage)
-    require_not_closed(case)
-    raise StageNotOpen(stage=stage, allowed=list(case.open_stages))
+    require_turn(write, locked.case, stage)
+    require_not_closed(locked.case)
+    raise StageNotOpen(stage=stage, allowed=list(locked.case.open_stages))

@@ -9,9 +9,10 @@ from psycopg.types.json import Jsonb
 from app import clock
 from app.cases import checks, projection
 from app.cases.context import WriteContext
-from app.cases.entry import CaseEntry, Step, take
+from app.cases.entry import CaseEntry, Step, on_case
+from app.cases.locking import LockedCase
 from app.cases.schemas import Written
-from app.cases.turn import open_stage, round_of
+from app.cases.turn import names_round, open_round
 from app.errors import ReceiptNotExpected, ValidationFailed
 from app.procedure import rules
 from app.procedure.deadlines import RECEIVED, clock_of
@@ -23,20 +24,22 @@ async def confirm_receipt(write: WriteContext, case_id: UUID, stage: str, receiv
     """The owner (or recorder) of an open stage says when the letter reached it: its clock starts."""
     if received_on > clock.today():
         raise ValidationFailed(checks.in_future("/received_on"))
-    locked = await take(write, case_id)
-    if isinstance(locked, Written):
-        return locked
-    state, running = open_stage(write, locked, case_id, stage)
-    letter = letter_of(state, running)
+    return await _confirm(write, case_id, stage, received_on)
+
+
+@on_case
+async def _confirm(write: WriteContext, locked: LockedCase, stage: str, received_on: date) -> Written:
+    state, running = open_round(write, locked.case, stage)
+    letter = letter_of(state, running.state)
     if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
         raise ValidationFailed(checks.before_letter("/received_on"))
     facts = {**(letter.facts or {}), RECEIVED: received_on.isoformat()}
     state = rules.restated(state, replace(letter, facts=facts))
-    move = rules.moved(rulebook(), state, (running,), ())
+    move = rules.moved(rulebook(), state, (running.state,), ())
     says = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
     writing = CaseEntry(write, locked)
-    entry = writing.enter(Step("stage.received", {**round_of(running), **says}, move))
-    where = {"b_case": case_id, "b_stage": letter.stage, "b_round": letter.round}
+    entry = writing.enter(Step("stage.received", {**names_round(running), **says}, move))
+    where = {"b_case": locked.case.id, "b_stage": letter.stage, "b_round": letter.round}
     writing.batch.add(projection.RECORD_RECEIPT, **where, facts=Jsonb(facts))
     return await writing.answer(entry)
 

@@ -1,0 +1,183 @@
+"""A case with its rounds, typed: made once, where its row is read. Dates are dates, ids are UUIDs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any, Self
+from uuid import UUID
+
+from app.access.policy import AccessFacts
+from app.procedure.loading import rulebook
+from app.procedure.model import Procedure
+from app.procedure.state import CaseState, StageState
+
+RoundKey = tuple[str, int]  # stage and number of the round
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of one stage (table stage). `due`: how the due date came about; `facts`: the summary of its post."""
+
+    stage: str
+    round: int
+    status: str
+    owner: str
+    recorder: str | None
+    after: str
+    opened_on: date
+    opened_at: datetime
+    due_on: date | None
+    due: Mapping[str, Any]
+    extended: int
+    paused_from: date | None
+    paused_until: date | None
+    handlers: tuple[str, ...]
+    passed_entry_id: UUID | None
+    outcome: str | None
+    facts: dict[str, Any]
+    posted_at: datetime | None
+    posted_by: str | None
+    posted_seq: int | None
+    posted_entry_id: UUID | None
+    content_entry_id: UUID | None
+    flags: Sequence[Mapping[str, Any]]
+    entry_id: UUID
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """`row`: of the table, as JSON or as Python values."""
+        values = {name: row[name] for name in ROUND_FIELDS}
+        values |= {name: _day(row[name]) for name in DAYS}
+        values |= {name: _instant(row[name]) for name in INSTANTS}
+        values |= {name: _id(row[name]) for name in IDS}
+        return cls(**values | {"handlers": tuple(row["handlers"])})
+
+    @property
+    def key(self) -> RoundKey:
+        return self.stage, self.round
+
+    @property
+    def paused(self) -> tuple[date, date] | None:
+        return (self.paused_from, self.paused_until) if self.paused_from and self.paused_until else None
+
+    @property
+    def state(self) -> StageState:
+        """As the rules see it."""
+        return StageState(
+            stage=self.stage,
+            round=self.round,
+            status=self.status,
+            after=self.after,
+            opened_on=self.opened_on,
+            outcome=self.outcome,
+            posted_seq=self.posted_seq,
+            facts=self.facts,
+            posted_by=self.posted_by,
+            handlers=self.handlers,
+            extended=self.extended,
+            paused=self.paused,
+        )
+
+
+DAYS = ("opened_on", "due_on", "paused_from", "paused_until")
+INSTANTS = ("opened_at", "posted_at")
+IDS = ("passed_entry_id", "posted_entry_id", "content_entry_id", "entry_id")
+ROUND_FIELDS = tuple(field.name for field in fields(Round))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case (table cases) with its rounds, ordered by stage and round."""
+
+    id: UUID
+    number: str
+    procedure: str
+    election: str
+    contest: str | None
+    report_kind: str
+    report_number: str
+    received_on: date
+    opened_by: str
+    agency_code: str
+    job_level: str
+    subject_kind: str
+    identified: bool
+    occurred_on: date
+    province: str
+    regency: str | None
+    channel: str
+    violations: list[str]
+    laws: list[str]
+    status: str
+    conditions: list[str]
+    open_stages: list[str]
+    acted: list[str]
+    successors: dict[str, str]
+    reached_ppk: bool
+    version: int
+    head_hash: bytes
+    opened_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None
+    entry_id: UUID
+    last_entry_id: UUID
+    subject_entry_id: UUID
+    rounds: tuple[Round, ...]
+
+    @classmethod
+    def of(cls, row: Any, rounds: Iterable[Mapping[str, Any]] | None = None) -> Self:
+        """`row`: `cases.*`; its column `stages` (JSON) has the rounds unless they are given."""
+        found = (row.stages or ()) if rounds is None else rounds
+        return cls(**{name: getattr(row, name) for name in COLUMNS}, rounds=tuple(map(Round.of, found)))
+
+    @property
+    def state(self) -> CaseState:
+        """As the rules see it."""
+        return CaseState(
+            procedure=self.procedure,
+            regime=regime_of(self.election),
+            report_kind=self.report_kind,
+            received_on=self.received_on,
+            agency_code=self.agency_code,
+            stages=tuple(one.state for one in self.rounds),
+        )
+
+    @property
+    def access_facts(self) -> AccessFacts:
+        """As access.policy sees it."""
+        return AccessFacts(self.agency_code, tuple(self.conditions), self.opened_by, self.successors)
+
+    @property
+    def its_procedure(self) -> Procedure:
+        return rulebook().procedures[self.procedure]
+
+    @property
+    def first_stage(self) -> str:
+        """The stage that was posted by opening the case."""
+        return next(one.stage for one in self.rounds if one.after == "case_opened")
+
+    def round(self, stage: str, number: int) -> Round:
+        return next(one for one in self.rounds if one.key == (stage, number))
+
+    def open_rounds(self) -> list[Round]:
+        return [one for one in self.rounds if one.status == "open"]
+
+
+COLUMNS = tuple(field.name for field in fields(Case) if field.name != "rounds")
+
+
+def regime_of(election: str) -> str:
+    """Which law an election is held under: pemilu or pilkada."""
+    return str(rulebook().catalogue.codes("elections")[election]["regime"])
+
+
+def _day(value: str | date | None) -> date | None:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _instant(value: str | datetime | None) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _id(value: str | UUID | None) -> UUID | None:
+    return UUID(value) if isinstance(value, str) else value
