@@ -2,14 +2,15 @@
 
 import asyncio
 import gc
+import importlib.metadata
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
-from app.access import expiry, me
+from app.access import me
 from app.access.registers.register_cache import RegisterCache
 from app.access.signatures import signature_check
 from app.access.tokens import client_authentication, keys, oauth
@@ -20,7 +21,6 @@ from app.admin import routes as admin
 from app.cases import checks, part_schemas
 from app.cases.bulk import routes as bulk
 from app.cases.deadlines import routes as deadlines
-from app.cases.deadlines.watcher import Watcher
 from app.cases.ending import routes as ending
 from app.cases.opening import routes as opening
 from app.cases.reading import routes as reading
@@ -35,7 +35,6 @@ from app.http.request_id import RequestId
 from app.imports import routes as imports
 from app.ledger import origin
 from app.ledger.promise import Receipts
-from app.ledger.sequencer import Sequencer
 from app.ledger.witnesses import read_policy
 from app.matrix import publishing
 from app.procedure.loading import rulebook
@@ -43,14 +42,13 @@ from app.publication import router as publication
 from app.recap import router as recap
 from app.reference import calendar, procedures
 from app.reference import router as reference
-from app.service import docs_page, health, openapi, preflight
+from app.service import background, docs_page, health, openapi, preflight
 from app.settings import Settings
 from app.vault import epochs
 from app.vault.keys import VaultKeys
 
 ABOUT = """One shared ledger of ASN election-neutrality cases. Five agencies each post and read their own stage; everyone sees
 whose turn it is and since when. Get a token at `POST /oauth2/token`; every list of codes is under `/v1/reference`."""
-STOP_SECONDS = 5
 # A route is matched in this order: the busy ones first.
 ROUTERS: tuple[APIRouter, ...] = (
     reading.router,
@@ -80,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
     app = FastAPI(
         title="SBT",
-        version="0.5.0",
+        version=importlib.metadata.version("sbt"),
         description=ABOUT,
         openapi_url=None,
         docs_url=None,
@@ -125,9 +123,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.database.open()
     await preflight.require_safe(app.state.database, settings)
     origin.set_origin(settings.log_origin)
-    if settings.worker_database_url is not None and settings.background:  # before anything is served
-        url = settings.worker_database_url.get_secret_value()
-        await Sequencer(url, settings.keys, make=settings.sandbox).check()
+    in_background = settings.worker_database_url is not None and settings.background
+    if in_background:  # before anything is served
+        await background.sequencer(settings).check()
     app.state.vault = VaultKeys(settings.keys, make=settings.sandbox)
     app.state.witnesses = read_policy(settings.witnesses, settings.witness_quorum)
     app.state.receipts = Receipts(settings.keys, make=settings.sandbox)
@@ -142,47 +140,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await epochs.require_keys(session, app.state.vault)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
-    async with _following(app), _background(app, settings):
+    async with _following(app), _background(app, settings) if in_background else nullcontext():
         yield
         for job in app.state.jobs:
             job.cancel()  # the lines that are there are whole; the same file again goes on
         if app.state.jobs:
-            await asyncio.wait(app.state.jobs, timeout=STOP_SECONDS)
+            await asyncio.wait(app.state.jobs, timeout=background.STOP_SECONDS)
     await app.state.database.close()
 
 
-@asynccontextmanager
-async def _following(app: FastAPI) -> AsyncIterator[None]:
+def _following(app: FastAPI) -> AbstractAsyncContextManager[None]:
     """Every process takes over a calendar that another one loaded."""
-    task = asyncio.create_task(app.state.calendars.follow(app.state.database))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task], timeout=STOP_SECONDS)
+    return background.running(app.state.calendars.follow(app.state.database))
 
 
-@asynccontextmanager
-async def _background(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
-    """The sequencer and the watcher, in this process too: over all processes locks let one do a thing once."""
-    if settings.worker_database_url is None or not settings.background:
-        yield
-        return
-    sequencer = Sequencer(settings.worker_database_url.get_secret_value(), settings.keys, make=settings.sandbox)
-    watcher = Watcher(app.state.database, app.state.register_cache, app.state.calendars)
-    app.state.after_commit = sequencer.wake
-    task, watch = asyncio.create_task(sequencer.run()), asyncio.create_task(watcher.run())
-    forget = asyncio.create_task(expiry.run(app.state.database))
-    try:
-        yield
-    finally:
-        watch.cancel()  # what it had in hand is rolled back, and found again
-        forget.cancel()
-        await asyncio.wait([watch, forget], timeout=STOP_SECONDS)
-        sequencer.stop()
-        await asyncio.wait([task], timeout=STOP_SECONDS)
-        task.cancel()
-        await asyncio.wait([task], timeout=STOP_SECONDS)  # what it had in hand is rolled back and stays in the queue
+def _background(app: FastAPI, settings: Settings) -> AbstractAsyncContextManager[None]:
+    state, ordered = app.state, background.sequencer(settings)
+    state.after_commit = ordered.wake
+    return background.running(*background.loops(state.database, state.register_cache, state.calendars), ordered=ordered)
 
 
 def app_from_environment() -> FastAPI:

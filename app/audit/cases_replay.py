@@ -13,6 +13,7 @@ from app.audit.case_rows import ReplayedCase, day_of, plain
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
 from app.cases import projection, showing
+from app.cases.acts import ACTS
 from app.errors import DomainError
 from app.ledger.append import Appended
 from app.ledger.canonical import instant
@@ -25,9 +26,7 @@ from app.verifier.report import VerificationReport
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
 UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
-SUMMARISED = {"case.opened", "stage.posted", "stage.corrected", "case.imported"}
 HEARD_WITHIN = timedelta(seconds=10)
-FIRST = {"case.opened", "case.imported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,9 @@ class Replay:
         if members["case"] in self.doubtful:
             return
         heard, type_ = ReplayedEntry(index, members, entry, parts), members["type"]
-        if type_ not in self.readers or (members["case"] in self.cases) == (type_ in FIRST):
+        if type_ not in self.readers or (members["case"] in self.cases) == ACTS[type_].opens_case:
             self._doubt(heard, f"a {type_} cannot stand here")
-        elif type_ in SUMMARISED and "summary" not in parts:
+        elif ACTS[type_].summarised and "summary" not in parts:
             self._doubt(heard, "its summary does not open: it cannot be replayed")
         else:
             try:

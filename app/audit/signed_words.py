@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.cases.acts import ACTS, ROWS
 from app.cases.bodies import MODELS
 from app.cases.opening.opening import account, outline, overrides
 from app.cases.schemas import NewCase, Reasoned
@@ -72,36 +73,22 @@ def _opened(members: Members, said: Any, parts: Parts) -> None:
         raise ValueError("another reporter was signed")
 
 
-def _reasoned(*names: str) -> Callable[[Members, Any, Parts], None]:
-    """`names`: members of the body that the leaf repeats."""
-
-    def says(members: Members, said: Any, parts: Parts) -> None:
-        _same({name: said[name] for name in names}, members, "act")
-        grounds = Reasoned.model_validate({n: said[n] for n in Reasoned.model_fields if n in said})
-        signed = grounds.model_dump(mode="json", exclude_none=True)
-        if "content" in parts:  # a paper that was added is as wrong as one that is missing
-            _same({name: signed.get(name) for name in Reasoned.model_fields}, parts["content"], "reason")
-
-    return says
-
-
-def _paused(members: Members, said: Any, parts: Parts) -> None:
-    _same({"until": said["until"]}, members["pause"], "pause")
-    _reasoned()(members, said, parts)
-
-
-def _received(members: Members, said: Any, _: Parts) -> None:
-    _same({"received_on": said["received_on"]}, members["letter"], "day")
+def _of_body(members: Members, said: Any, parts: Parts) -> None:
+    """An act with a body of its own: what the leaf repeats of it, and why it was done."""
+    act = ACTS[members["type"]]
+    for name, place in (act.repeats or {}).items():
+        _same({name: said[name]}, members[place] if place else members, place or "act")
+    if not act.reasoned:
+        return
+    grounds = Reasoned.model_validate({n: said[n] for n in Reasoned.model_fields if n in said})
+    signed = grounds.model_dump(mode="json", exclude_none=True)
+    if "content" in parts:  # a paper that was added is as wrong as one that is missing
+        _same({name: signed.get(name) for name in Reasoned.model_fields}, parts["content"], "reason")
 
 
 SAYS: dict[str, Callable[[Members, Any, Parts], None]] = {
     "case.opened": _opened,
     "stage.posted": _posted,
     "stage.corrected": _corrected,
-    "stage.received": _received,
-    "stage.extended": _reasoned(),
-    "stage.paused": _paused,
-    "case.withdrawn": _reasoned(),
-    "case.reopened": _reasoned("stage"),
-    "case.transferred": _reasoned("role", "to"),
+    **{act.entry_type: _of_body for act in ROWS if act.body is not None},
 }

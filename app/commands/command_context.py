@@ -9,7 +9,7 @@ from app.access.registers.register_cache import ahead
 from app.database import connect
 from app.database.connect import ConnectedDatabase
 from app.database.key_files import KeyFolderError
-from app.database.sessions import Database
+from app.database.sessions import SERVICE, Database, Session
 from app.ledger import origin
 from app.settings import Settings
 from app.vault.keys import VaultKeys
@@ -43,3 +43,15 @@ def vault(settings: Settings) -> VaultKeys:
         return VaultKeys(settings.keys, make=False)
     except (FileNotFoundError, KeyFolderError) as error:
         raise SystemExit(f"The vault's keys are not in {settings.keys}: {error}") from None
+
+
+@asynccontextmanager
+async def writing(url: str) -> AsyncIterator[Session]:
+    """One transaction on a database of its own, as the service."""
+    database = Database.connect(url, size=1)
+    await database.open()
+    try:
+        async with database.writing(SERVICE) as session:
+            yield session
+    finally:
+        await database.close()

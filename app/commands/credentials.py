@@ -15,10 +15,9 @@ from app.access.registers.consent import sign_consent
 from app.access.signatures.signing import SigningClient
 from app.access.tokens import jwks, jwts
 from app.access.tokens.client_authentication import ASSERTION, TYPE
+from app.commands.token import CONFIG, granted
 from app.database import key_files
-from app.ledger.terminal import printable
 
-CONFIG = "client.json"
 ATTEMPT = "attempt.json"  # of a registration that was not answered yet
 PURPOSES = ("auth", "sign")
 FRESH = {"keys": "not registered yet"}  # the attempt of `sbt client keys`: any registration may take them over
@@ -84,19 +83,6 @@ class OAuthClient:
             return headers
         signer = SigningClient.load(self.key("sign"), self.config.public_url)
         return signer.signed(method, path, headers, body)
-
-
-def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = None) -> str:
-    try:
-        answer = httpx.post(
-            f"{url}/oauth2/token", data=form, auth=httpx.BasicAuth(*secret) if secret else None, timeout=60
-        )
-    except httpx.TransportError:
-        raise SystemExit(f"Nothing answers at {url}: is the service running?") from None
-    if answer.is_error:
-        raise SystemExit(printable(answer.text))
-    token: str = answer.json()["access_token"]
-    return token
 
 
 def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[str, dict[str, str]]:

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import httpx
 
-from app.commands.credentials import Config, NeverRegisteredError, OAuthClient, granted
+from app.commands.credentials import Config, NeverRegisteredError, OAuthClient
+from app.commands.token import sandbox_token
 from app.ledger.terminal import printable
 from app.settings import Settings
 
@@ -67,17 +68,3 @@ def operator_client(folder: Path | None, url: str | None) -> OperatorClient:
     if url is not None:
         operator = replace(operator, config=replace(operator.config, url=url))
     return OperatorClient(operator, operator.config.url)
-
-
-def sandbox_token(party: str, scope: str | None = None) -> str:
-    """By the secret that the sandbox wrote down for a party."""
-    settings = Settings()
-    file = settings.data_dir / "sandbox" / "clients.json"
-    if not file.exists():
-        raise SystemExit(f"{file} is not there: start the sandbox with `make run` first.")
-    clients = {row["party"]: row for row in json.loads(file.read_text())}
-    if party not in clients:
-        raise SystemExit(f"No client for {party}; there are {', '.join(sorted(clients))}.")
-    form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
-    secret = (clients[party]["client_id"], clients[party]["client_secret"])
-    return granted(settings.issuer_url, form, secret)

@@ -1,4 +1,4 @@
-"""`sbt token` and `sbt send`: one request as a client, with token, key and signature: the first post of an integrator, and a scripting tool."""
+"""`sbt send`: one request as a client, with token, idempotency key and signature."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from app.commands.credentials import CONFIG, OAuthClient
-from app.commands.operator_client import sandbox_token
+from app.commands.credentials import OAuthClient
 from app.ledger.terminal import printable, printable_lines
 
 FIRST_ERROR = 400
@@ -37,15 +36,3 @@ def send(
     sys.stdout.write(printable_lines(answer.text) + "\n")  # JSON stays the same JSON: its escapes are JSON's
     if answer.status_code >= FIRST_ERROR:
         raise typer.Exit(1)
-
-
-def token(
-    who: Annotated[str, typer.Argument(help="A party of the sandbox, or a client's folder.")],
-    scope: Annotated[str | None, typer.Option(help="Fewer scopes than the client has.")] = None,
-) -> None:
-    """A token on standard output: by the keys in a client's folder, or for a party of the sandbox."""
-    folder = Path(who)
-    if (folder / CONFIG).exists():
-        typer.echo(OAuthClient.load(folder).token(scope))
-    else:
-        typer.echo(sandbox_token(who, scope))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.cases.acts import ROWS
 from app.matrix.situations import (  # fmt: skip
     PPK,
     Situation,
@@ -238,18 +239,24 @@ def _bulk(_operation: Operation, party: str, case: Situation) -> Cell:
     return Cell(OK if scope in scopes_of(rulebook(), kind_of(party)) else FORBIDDEN)
 
 
+BY_WHO: dict[str, Any] = {
+    "opener": _open,
+    "turn": _post,
+    "author": _correct,
+    "recipient": _withdraw,
+    "turn_reopened": _reopen,
+    "holder": _transfer,
+    "importer": _import,
+}
 RULES: dict[str, Any] = {
     "read_case": _read_case,
     "read_stage": _read_stage,
     "read_bundle": _bundle,
     **dict.fromkeys(("read_history", "read_accesses"), _case),
-    **dict.fromkeys(("confirm_receipt", "extend_term", "pause_stage"), _post),
-    "withdraw_case": _withdraw,
-    "reopen_case": _reopen,
-    "transfer_role": _transfer,
+    **{act.operation: BY_WHO[act.who] for act in ROWS if act.operation is not None and act.body is not None},
     **dict.fromkeys(("open_case", "open_report"), _open),
-    "bulk_post_stage": _bulk,
     "start_import": _import,
+    "bulk_post_stage": _bulk,
     **dict.fromkeys(("read_import", "read_import_lines"), _job),
     "read_entries": _leaves,
     "read_receipt": _receipt,
@@ -280,10 +287,10 @@ RULES: dict[str, Any] = {
 
 def rule_of(name: str) -> Any:
     """A route without a rule has no row: LookupError, and the suite fails."""
-    if name.startswith("post_"):
-        return _post
-    if name.startswith("correct_"):
-        return _correct
+    for act in ROWS:  # one operation for each stage
+        verb, of_stages, _ = (act.operation or "").partition("{stage}")
+        if of_stages and name.startswith(verb):
+            return BY_WHO[act.who]
     if name not in RULES:
         raise LookupError(f"the access matrix has no rule for {name}: say in app/matrix/cells.py who gets what")
     return RULES[name]

@@ -59,14 +59,14 @@ def test_another_person_than_the_one_a_post_names_is_told(home: House) -> None:
 
 
 def test_another_employer_than_the_one_a_post_names_is_told(home: House) -> None:
-    with patch.object(posting, "new_employer", lambda *_: "4011"):
+    with patch.object(posting, "new_employer", lambda *_, **__: "4011"):
         case, _ = identified(home)
     assert told(home, case.id) >= {"SUMMARY_DIFFERS"}
 
 
 def test_a_person_whom_no_post_names_is_told(home: House) -> None:
     case = home.open()
-    with patch.object(posting, "identifies", lambda *_: True), patch.object(posting, "named", lambda _: OTHER):
+    with patch.object(posting, "identifies", lambda *_, **__: True), patch.object(posting, "named", lambda _: OTHER):
         home.post("bkn", case, "verifikasi_satgas", "lolos")
     assert told(home, case.id) >= {"SUMMARY_DIFFERS"}
 

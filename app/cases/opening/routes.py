@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi import Body as FromBody
 from pydantic import BaseModel, create_model
 
+from app.cases.acts import ACTS
 from app.cases.bodies import MODELS
 from app.cases.context import WriteContext, opens
 from app.cases.opening import opening
@@ -29,7 +30,7 @@ def add_opening(router: APIRouter) -> None:
         return await opening.open_case(write, body, stage, body.outcome, body.body)
 
     router.add_api_route(
-        "/v1/cases",
+        ACTS["case.opened"].path,
         post,
         methods=["POST"],
         operation_id="open_case",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app.access import policy
 from app.cases import showing
+from app.cases.acts import ACTS
 from app.cases.case import Case, Round
 from app.cases.charging import sanction_of
 from app.cases.contents import CONTENT, TEXT, contents, opened
@@ -46,14 +47,6 @@ HISTORY = Statement(
 
 # What an entry says beside its stage and outcome, by the names of its leaf.
 SAYS = ("letter", "pause", "changed", "flags", "role", "from", "to", "due_on", "was", "opens", "skips")
-REASONED = {
-    "stage.extended",
-    "stage.paused",
-    "stage.corrected",
-    "case.withdrawn",
-    "case.reopened",
-    "case.transferred",
-}
 
 
 async def find(read: ReadContext, case_id: UUID) -> Case:
@@ -187,7 +180,7 @@ async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | No
 
 def _may_read_reason(read: ReadContext, case: Case, leaf: dict[str, Any]) -> bool:
     """Who wrote it, who takes over by it, who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
-    if leaf["type"] not in REASONED:
+    if leaf["type"] not in ACTS or not ACTS[leaf["type"]].reasoned:
         return False
     if read.caller.party in (leaf["party"], leaf.get("to")):
         return True

@@ -11,7 +11,7 @@ from app.cases import checks, projection
 from app.cases.context import WriteContext
 from app.cases.entry import CaseEntry, Step, on_case
 from app.cases.locking import LockedCase
-from app.cases.schemas import Written
+from app.cases.schemas import ReceiptBody, Written
 from app.cases.turn import names_round, open_round
 from app.errors import ReceiptNotExpected, ValidationFailed
 from app.procedure import rules
@@ -20,11 +20,11 @@ from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
 
 
-async def confirm_receipt(write: WriteContext, case_id: UUID, stage: str, received_on: date) -> Written:
+async def confirm_receipt(write: WriteContext, case_id: UUID, stage: str, body: ReceiptBody) -> Written:
     """The owner (or recorder) of an open stage says when the letter reached it: its clock starts."""
-    if received_on > clock.today():
+    if body.received_on > clock.today():
         raise ValidationFailed(checks.in_future("/received_on"))
-    return await _confirm(write, case_id, stage, received_on)
+    return await _confirm(write, case_id, stage, body.received_on)
 
 
 @on_case

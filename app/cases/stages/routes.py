@@ -7,13 +7,13 @@ from fastapi import APIRouter
 from fastapi import Body as FromBody
 from pydantic import BaseModel, Field, StrictInt, create_model
 
+from app.cases.acts import ACTS, STAGE, add_route
 from app.cases.bodies import MODELS, Body, Reason
 from app.cases.context import WriteContext, writes
 from app.cases.operations import camel, outcomes_of, shared, shared_later, when
 from app.cases.refusals import REFUSED_POST, ChargeNotInPhase, NothingToCorrect, SanctionOutside, SubjectErased
-from app.cases.schemas import ReceiptBody, Written
+from app.cases.schemas import Written
 from app.cases.stages import correcting, posting, receipts
-from app.errors import ReceiptNotExpected
 from app.http.problems import problems
 from app.http.route import GuardedRoute
 from app.procedure.model import Procedure, Stage
@@ -44,7 +44,7 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
         return await posting.post_stage(write, case_id, code, body.outcome, body.body)
 
     router.add_api_route(
-        f"/v1/cases/{{case_id}}/stages/{code}",
+        ACTS["stage.posted"].path.replace("{stage}", code),
         post,
         methods=["POST"],
         operation_id=f"post_{code}",
@@ -80,7 +80,7 @@ def add_correction(router: APIRouter, code: str, stages: list[tuple[Procedure, S
         return await correcting.correct(write, case_id, code, body.round, body.body, body.reason)
 
     router.add_api_route(
-        f"/v1/cases/{{case_id}}/stages/{code}/corrections",
+        ACTS["stage.corrected"].path.replace("{stage}", code),
         post,
         methods=["POST"],
         operation_id=f"correct_{code}",
@@ -105,24 +105,11 @@ def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
 
 add_stage_routes(router)
 add_corrections(router)
+add_route(router, "stage.received", receipts.confirm_receipt)
 
 
 @router.post(
-    "/v1/cases/{case_id}/stages/{stage}/receipts",
-    operation_id="confirm_receipt",
-    status_code=201,
-    response_model=Written,
-    responses=problems(*REFUSED_POST, ReceiptNotExpected),
-)
-async def confirm_receipt(
-    case_id: UUID, stage: str, body: ReceiptBody, write: Annotated[WriteContext, writes("stages.{stage}:post")]
-) -> Written:
-    """The owner (or recorder) of an open stage confirms receipt of the letter that opened it: its clock starts."""
-    return await receipts.confirm_receipt(write, case_id, stage, body.received_on)
-
-
-@router.post(
-    "/v1/cases/{case_id}/stages/{stage}",
+    STAGE,
     include_in_schema=False,
     operation_id="post_unknown_stage",
     status_code=201,

@@ -1,0 +1,30 @@
+"""`sbt sandbox reset`: removes the database and the keys of the sandbox of this machine."""
+
+import shutil
+
+import typer
+
+from app.database import embedded
+from app.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="The sandbox of this machine.")
+
+
+@app.callback()
+def sandbox() -> None:
+    """The sandbox of this machine."""
+
+
+@app.command("reset")
+def sandbox_reset() -> None:
+    """Remove the sandbox's database and keys together. Refused while it runs, and outside the sandbox."""
+    settings = Settings()
+    if not settings.sandbox:
+        raise SystemExit("Only for SBT_ENVIRONMENT=sandbox.")
+    try:
+        with embedded.held(settings.data_dir):
+            embedded.clear(settings.data_dir)
+            shutil.rmtree(settings.keys, ignore_errors=True)
+    except embedded.EmbeddedServerError as error:
+        raise SystemExit(str(error)) from None
+    typer.echo(f"{settings.data_dir} is empty; `make run` makes a new sandbox.")

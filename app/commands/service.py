@@ -1,0 +1,177 @@
+"""`sbt run`, `sbt serve`, `sbt worker`: everything, only the service, only the background work."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import typer
+import uvicorn
+from psycopg_pool import PoolTimeout
+
+from app.access.registers.register_cache import RegisterCache
+from app.admin import sandbox as sandboxes
+from app.commands.command_context import writing
+from app.database import embedded, migrating, roles
+from app.database.sessions import SERVICE, Database
+from app.errors import DomainError
+from app.http.protocol import options
+from app.ledger import origin
+from app.procedure.loading import rulebook
+from app.reference.calendar import load as load_calendars
+from app.service import background, preflight
+from app.service.preflight import UnsafeError
+from app.settings import Settings
+from app.vault.keys import VaultKeys
+
+
+def run() -> None:
+    """Start everything: the embedded PostgreSQL unless SBT_DATABASE_URL is set, migrations, the sandbox, the service."""
+    settings = Settings()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the database is stopped too
+    if settings.database_url is not None:
+        _prepare_and_serve()
+        return
+    try:
+        with embedded.running(settings.data_dir) as server:
+            roles.init_embedded(server).into_environment()
+            _prepare_and_serve()
+    except embedded.EmbeddedServerError as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        pass
+
+
+def _prepare_and_serve() -> None:
+    settings = Settings()
+    if settings.owner_database_url is None:
+        raise SystemExit("SBT_OWNER_DATABASE_URL is not set: `sbt run` migrates; `sbt serve` only serves.")
+    _require_safe_settings(settings)
+    migrating.migrate(settings.owner_database_url.get_secret_value())
+    if settings.sandbox:
+        asyncio.run(_prepare(settings))
+    else:
+        asyncio.run(_require_safe(settings))
+    _welcome(settings)
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    uvicorn.run(
+        "app.main:app_from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        **options(settings.proxies, debug=settings.debug),
+        timeout_graceful_shutdown=10,
+        timeout_worker_healthcheck=60,  # a busy machine takes longer than the default 5 s to import a worker, and kills it for ever
+    )
+
+
+async def _prepare(settings: Settings) -> None:
+    """As sbt_app: what the sandbox needs is written through the same door as everything else."""
+    assert settings.database_url is not None
+    origin.set_origin(settings.log_origin)
+    async with writing(settings.database_url.get_secret_value()) as session:
+        preflight.mark_sandbox(settings.keys)
+        folder, vault = settings.data_dir / "sandbox", VaultKeys(settings.keys, make=True)
+        await sandboxes.prepare(session, vault, folder, clock_start=settings.sandbox_clock_start)
+
+
+def _welcome(settings: Settings) -> None:
+    base = settings.issuer_url
+    typer.echo(f"SBT   {base}")
+    typer.echo(f"docs  {base}/docs")
+    party = next(iter(rulebook().catalogue.codes("parties")))
+    typer.echo(f'try   curl -s -H "Authorization: Bearer $(.venv/bin/sbt token {party})" {base}/v1/me')
+
+
+def serve() -> None:
+    """Serve on SBT_DATABASE_URL; what the image starts."""
+    settings = Settings()
+    if settings.database_url is None:
+        raise SystemExit("SBT_DATABASE_URL is not set: give the service its database, or use `sbt run`.")
+    _require_safe_settings(settings)
+    _require_keys(settings)
+    asyncio.run(_require_safe(settings))
+    _serve(settings)
+
+
+async def _require_safe(settings: Settings) -> None:
+    """Asked once before any worker is started: the message is then the last thing that is said."""
+    asked = (
+        ("SBT_DATABASE_URL", settings.database_url, preflight.require_safe),
+        ("SBT_WORKER_DATABASE_URL", settings.worker_database_url, preflight.require_safe_worker),
+    )
+    for name, url, require in asked:
+        if url is not None:
+            await _require_safe_at(name, url.get_secret_value(), require, settings)
+
+
+async def _require_safe_at(name: str, url: str, require: Callable[..., Awaitable[None]], settings: Settings) -> None:
+    database = Database.connect(url, size=1)
+    try:
+        await database.open()
+        await require(database, settings)
+    except UnsafeError as error:
+        raise SystemExit(str(error)) from None
+    except (PoolTimeout, DomainError):
+        raise SystemExit(
+            f"The database of {name} does not answer, or refuses the settings of a session, as a pooler does that keeps none."
+        ) from None
+    finally:
+        await database.close()
+
+
+def _require_safe_settings(settings: Settings) -> None:
+    try:
+        preflight.require_safe_settings(settings)
+    except UnsafeError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _require_keys(settings: Settings) -> None:
+    """Outside the sandbox keys are made on purpose, never by the way: a missing folder may be a volume that was not mounted."""
+    missing = [name for name in ("token", "receipt", "vault") if not (settings.keys / name).is_dir()]
+    if settings.worker_database_url is not None and settings.background and not (settings.keys / "log").is_dir():
+        missing.append("log")
+    if missing and not settings.sandbox:
+        told = ", ".join(f"{settings.keys}/{name}" for name in missing)
+        raise SystemExit(
+            f"There are no keys in {told}: mount SBT_KEY_DIR, or make them for a new ledger with `sbt keys init`."
+        )
+
+
+def worker() -> None:
+    """Only the background work: the sequencer on SBT_WORKER_DATABASE_URL, the watcher of deadlines on SBT_DATABASE_URL."""
+    settings = Settings()
+    if settings.worker_database_url is None:
+        raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
+    _require_safe_settings(settings)
+    _require_keys(settings)
+    asyncio.run(_require_safe(settings))
+    with suppress(KeyboardInterrupt):
+        origin.set_origin(settings.log_origin)
+        asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    """Ends with the first loop that fails: whoever started the process starts it again."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(background.sequencer(settings).run())
+        if settings.database_url is not None:
+            group.create_task(_loops(settings.database_url.get_secret_value(), sandbox=settings.sandbox))
+
+
+async def _loops(url: str, *, sandbox: bool) -> None:
+    database = Database.connect(url, size=2)
+    await database.open()
+    registers = RegisterCache(database, sandbox=sandbox)
+    await registers.current()
+    async with database.reading(SERVICE) as session:
+        calendars = await load_calendars(session)
+    async with asyncio.TaskGroup() as group:
+        for loop in background.loops(database, registers, calendars):
+            group.create_task(loop)
