@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -10,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
+from app import VERSION
 from app.access import me
 from app.access.registers.register_cache import RegisterCache
 from app.access.signatures import signature_check
@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
     app = FastAPI(
         title="SBT",
-        version=importlib.metadata.version("sbt"),
+        version=VERSION,
         description=ABOUT,
         openapi_url=None,
         docs_url=None,
