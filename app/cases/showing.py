@@ -11,7 +11,6 @@ from app.cases.due_schemas import NextStep
 from app.cases.schemas import CaseHeader, CaseView, IncidentView, ReportView, StageLine, SubjectView
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
-from app.procedure.views import FULL, view_of
 
 
 def owner_now(caller: Caller, stage: Stage, case: AccessFacts) -> str:
@@ -97,7 +96,7 @@ def in_list(caller: Caller, case: Case, language: str) -> CaseHeader:
 
 
 def whole(caller: Caller, case: Case, sealed: Mapping[str, Any], steps: Sequence[NextStep], language: str) -> CaseView:
-    """`sealed`: the parts that may_read() named, and no others."""
+    """`sealed`: fields by part, as visible_fields() allows them."""
     subject, reporter = sealed.get("subject"), sealed.get("reporter")
     return CaseView(
         **header(caller, case, language),
@@ -125,18 +124,6 @@ def whole(caller: Caller, case: Case, sealed: Mapping[str, Any], steps: Sequence
         ),
         next=list(steps),
     )
-
-
-def may_read(caller: Caller, case: Case) -> list[str]:
-    """Which sealed parts of a case the caller may read: they are selected by this list, not filtered after."""
-    facts, parts = case.access_facts, []
-    if policy.identifies(caller, facts, parts_in(caller, case)):
-        parts.append("subject")
-    if policy.reads_reporter(caller, facts):
-        parts.append("reporter")
-    if view_of(case.its_procedure.stages[case.first_stage], policy.viewer(caller, facts)) == FULL:
-        parts.append("account")
-    return parts
 
 
 def parts_in(caller: Caller, case: Case) -> set[str | None]:

@@ -3,19 +3,18 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from fastapi import Response
 
-from app.access import policy
-from app.cases import showing
 from app.cases.case import Case
 from app.cases.context import ReadContext
-from app.cases.part_schemas import EmployerFacts, Fields, Outline, fields_of
+from app.cases.part_schemas import Fields, fields_of
 from app.cases.reading.one_case import find
+from app.cases.reading.visible_fields import CONTENT, REPORTER, SUBJECT, SUMMARY, TEXT, visible_fields
 from app.database.sessions import Session, Statement
 from app.errors import NotFound
 from app.ledger import proofs, published
@@ -29,8 +28,6 @@ from app.ledger.published import SignedCheckpoint
 from app.ledger.tiles import Tile
 from app.ledger.tlog_proof import make_proof
 from app.ledger.witnesses import Policy
-from app.procedure.loading import rulebook
-from app.procedure.views import FULL, STATUS, view_of
 from app.publication.receipts import covering
 from app.vault.opening import COLUMNS, JOINED, show_row
 from app.vault.seal import OpenedPart
@@ -54,7 +51,6 @@ GROUNDS = Statement(
 )
 PARTS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))")
 FOLDERS = {"schema.registered": "schemas"}
-OUTLINE = (*Outline.model_fields, *EmployerFacts.model_fields)
 README = """One case of an SBT ledger, as evidence.
 
   python3 verify.py THIS.zip --vkey KEY      (needs Python >= 3.11 and the package `cryptography`)
@@ -143,44 +139,24 @@ async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, pla
         made.files[f"{name}.proof"] = make_proof(row.leaf_index, proofs.make(spans[name], stored), str(signed))
 
 
-# Beside the fields of a post: what happened, and why something was done all the same, or again.
-WORDS = {"account", "correction_reason", "phase_override", "duplicate_override"}
-
-
 async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:
     """By entry and part: the fields the caller may see, each with salt and inner proof. Parts out of sight are not selected."""
-    may = showing.may_read(read.caller, case)
-    wanted = ["summary", "text", "content", *(part for part in ("subject", "reporter") if part in may)]
+    persons = (p for p in (SUBJECT, REPORTER) if visible_fields(read.caller, case, case.first_stage, p))
+    wanted = [SUMMARY, TEXT, CONTENT, *persons]
     found: dict[UUID, dict[str, Any]] = {}
     rows = await read.session.run(PARTS, case_id=case.id, parts=wanted)
     fields = await fields_of(read.session, [p["schema"] for row in rows for p in read_leaf(row.leaf)["parts"]])
     for row in rows:
         leaf = read_leaf(row.leaf)
-        names = _names(read, case, leaf, row.part)
+        names = visible_fields(read.caller, case, leaf.get("stage") or case.first_stage, row.part)
         opened = show_row(read.vault, row) if names else None
         if opened is not None:
             found.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names, fields)
     return found
 
 
-def _names(read: ReadContext, case: Case, leaf: Mapping[str, Any], part: str) -> set[str] | None:
-    """Which fields of a part the caller may see; an unnamed one is not shown. None and empty: nothing."""
-    if part in ("subject", "reporter"):
-        return {"nip", "nik", "name", "address", "phone", "email"}
-    vocabulary, facts = rulebook().vocabulary, case.access_facts
-    stage = case.its_procedure.stages[leaf.get("stage") or case.first_stage]
-    view = view_of(stage, policy.viewer(read.caller, facts))
-    if part == "text":
-        return set() if view == STATUS else set(vocabulary.fields)
-    if part == "summary":
-        return set(OUTLINE) | (set() if view == STATUS else set(vocabulary.fields))
-    clear = policy.identifies(read.caller, facts, showing.parts_in(read.caller, case))
-    body = {n for n, field_ in vocabulary.fields.items() if clear or not field_.identity}
-    return body | WORDS if view == FULL else None
-
-
 def openings(
-    leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Iterable[str] | None, known: Fields
+    leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Collection[str], known: Fields
 ) -> dict[str, Any]:
     """Of each named field: its value, its salt, and its proof within the part."""
     ref = next(p["schema"] for p in leaf["parts"] if p["name"] == part)
@@ -189,7 +165,7 @@ def openings(
     tree = {Tile(0, 0): b"".join(hashes)}
     found = {}
     for n, name in enumerate(fields):
-        if names and name in set(names) and name in opened.fields:
+        if name in names and name in opened.fields:
             path = proofs.make(proofs.inclusion(n, len(fields)), tree)
             found[name] = {
                 "value": opened.fields[name],

@@ -126,7 +126,7 @@ def test_what_was_being_read_while_something_was_changed_is_read_again(
         assert await reader is readings[-1][1]
         await database.close()
 
-    monkeypatch.setattr(register_cache, "read", slow)
+    monkeypatch.setattr(register_cache, "read_registers", slow)
     asyncio.run(meanwhile())
     assert len(readings) == 2
 

@@ -11,12 +11,16 @@ import pytest
 from psycopg import errors as pg
 
 from app.access.policy import CaseScope
+from app.cases.reading.visible_fields import OUTLINE, PERSON, WORDS
+from app.cases.schemas import Reporter
 from app.database import roles
+from app.procedure.loading import rulebook
 from tests.house import PPK_EMPLOYER, Case, House
 from tests.walks import first_body
 
 TABLES = ("cases", "stage", "entry", "payload", "data_key", "blind_index", "access", "idempotency", "import_job", "import_line", "change")  # fmt: skip
 EVERYTHING = CaseScope(all=True, acted=None, employer=None)
+EVERY_FIELD = PERSON | WORDS | OUTLINE | set(rulebook().vocabulary.fields) | set(Reporter.model_fields)
 HIDDEN = {  # what the operator, a PPK of another employer and KASN without a mandate may not see of a case
     "operator": None, "ppk_banda_aceh": None, "kasn": None,
 }  # fmt: skip
@@ -26,8 +30,9 @@ HIDDEN = {  # what the operator, a PPK of another employer and KASN without a ma
 def without_code() -> Iterator[None]:
     """The one decision in code says: everybody sees every case, and opens every part of it."""
     with (
-        patch("app.cases.visibility.sight", lambda _caller: EVERYTHING),
-        patch("app.cases.showing.may_read", lambda _caller, _case: ["subject", "reporter", "account"]),
+        patch("app.cases.visibility.case_scope", lambda _caller: EVERYTHING),
+        patch("app.cases.reading.one_case.visible_fields", lambda *_: EVERY_FIELD),
+        patch("app.publication.bundle.visible_fields", lambda *_: EVERY_FIELD),
         patch("app.cases.showing.policy.identifies", lambda *_: True),
     ):
         yield

@@ -1,6 +1,7 @@
 """Read one case, one of its stages, or its history. Every query selects through the one visibility predicate."""
 
 import base64
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +10,11 @@ from app.cases import showing
 from app.cases.acts import ACTS
 from app.cases.case import Case, Round
 from app.cases.charging import sanction_of
-from app.cases.contents import CONTENT, TEXT, contents, opened
+from app.cases.contents import contents, opened
 from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, state_now, when_overdue
 from app.cases.due_schemas import NextStep
+from app.cases.reading.visible_fields import CONTENT, REPORTER, SUBJECT, TEXT, stage_view, visible_fields
 from app.cases.schemas import CaseView, EntryRef, History, HistoryEntry, RoundView, StageView
 from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
@@ -24,7 +26,7 @@ from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.state import CaseState
-from app.procedure.views import FULL, STATUS, view_of
+from app.procedure.views import FULL, STATUS
 from app.vault.opening import COLUMNS, JOINED, show_row
 
 ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
@@ -88,11 +90,12 @@ def steps(read: ReadContext, case: Case) -> list[NextStep]:
 
 
 async def _sealed(read: ReadContext, case: Case) -> dict[str, Any]:
-    wanted = showing.may_read(read.caller, case)
-    if not wanted:
+    """The person, the reporter and what happened: selected where the caller sees them, not filtered after."""
+    seen = {part: visible_fields(read.caller, case, case.first_stage, part) for part in (SUBJECT, REPORTER, CONTENT)}
+    wanted = {"subject": bool(seen[SUBJECT]), "reporter": bool(seen[REPORTER]), "account": "account" in seen[CONTENT]}
+    if not any(wanted.values()):
         return {}
-    flags = {name: name in wanted for name in ("subject", "reporter", "account")}
-    rows = await read.session.run(SEALED, **flags, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
+    rows = await read.session.run(SEALED, **wanted, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
     opened = {r.part: show_row(read.vault, r) for r in rows}
     fields = {part: found.fields for part, found in opened.items() if found is not None}
     account = fields.pop("content", {}).get("account")  # of the content this view names nothing else
@@ -106,22 +109,20 @@ async def show_stage(read: ReadContext, case_id: UUID, code: str) -> StageView:
     stage = case.its_procedure.stages.get(code)
     if stage is None:
         raise NotFound
-    facts = case.access_facts
-    view = view_of(stage, policy.viewer(read.caller, facts))
-    rows = [one for one in case.rounds if one.stage == code]
+    view = stage_view(read.caller, case, code)
+    rounds = [one for one in case.rounds if one.stage == code]
     part = CONTENT if view == FULL else TEXT
-    bodies = await contents(read.session, read.vault, rows, part) if view != STATUS else {}
-    clear = policy.identifies(read.caller, facts, showing.parts_in(read.caller, case))
-    state = case.state
-    rounds = [_round(read, case, state, one, _body(stage, one, view, bodies, clear=clear)) for one in rows]
+    bodies = await contents(read.session, read.vault, rounds, part) if view != STATUS else {}
+    state, fields = case.state, visible_fields(read.caller, case, code, part)
+    shown = [_round(read, case, state, one, _body(stage, one, view, bodies.get(one.key, {}), fields)) for one in rounds]
     return StageView(
         case_id=case.id,
         stage=code,
         title=stage.label[read.language],
-        owner=showing.owner_now(read.caller, stage, facts),
+        owner=showing.owner_now(read.caller, stage, case.access_facts),
         view=view,
-        latest=rounds[-1] if rounds else None,
-        rounds=rounds,
+        latest=shown[-1] if shown else None,
+        rounds=shown,
     )
 
 
@@ -146,22 +147,17 @@ def _round(read: ReadContext, case: Case, state: CaseState, one: Round, body: di
 
 
 def _body(
-    stage: Stage, one: Round, view: str, bodies: dict[tuple[str, int], dict[str, Any]], *, clear: bool
+    stage: Stage, one: Round, view: str, sealed: Mapping[str, Any], fields: Collection[str]
 ) -> dict[str, Any] | None:
-    """Named fields only: the summary's from the projection and its free text, all of the stage's from the content; identity masked unless clear."""
+    """`sealed`: content or free text, as the view asks. In full every member of the stage is named; what the caller does not see is null."""
     if view == STATUS:
         return None
+    # The projection knows the day of a receipt that was recorded after the post; of an erased person's case it alone is left.
+    body = {**sealed, **one.facts}
     if view != FULL:
-        return {**one.facts, **bodies.get(one.key, {})}
-    vocabulary = rulebook().vocabulary
-    names = {*stage.body.members, *vocabulary.every_stage.members}
-    # the day of a receipt was recorded after the post: the projection knows it
-    # of an erased person's case the content is gone: what names nobody is left
-    body = {**bodies.get(one.key, {}), **one.facts}
-    return {
-        name: None if vocabulary.fields[name].identity and not clear else body[name]
-        for name in sorted(names & set(body))
-    }
+        return {name: value for name, value in body.items() if name in fields}
+    names = {*stage.body.members, *rulebook().vocabulary.every_stage.members}
+    return {name: body[name] if name in fields else None for name in sorted(names & set(body))}
 
 
 async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | None) -> History:
@@ -184,8 +180,7 @@ def _may_read_reason(read: ReadContext, case: Case, leaf: dict[str, Any]) -> boo
         return False
     if read.caller.party in (leaf["party"], leaf.get("to")):
         return True
-    stage = case.its_procedure.stages[leaf.get("stage") or case.first_stage]
-    return view_of(stage, policy.viewer(read.caller, case.access_facts)) == FULL
+    return "reason" in visible_fields(read.caller, case, leaf.get("stage") or case.first_stage, CONTENT)
 
 
 def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEntry:
