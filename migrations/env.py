@@ -5,7 +5,7 @@ import os
 from alembic import context
 from sqlalchemy import NullPool, create_engine
 
-from app.service.tables import METADATA
+from app.recovery.tables import METADATA
 
 
 def run() -> None:

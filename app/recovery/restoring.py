@@ -18,13 +18,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from app.audit.database import Walk
 from app.audit.snapshot import Snapshot
-from app.database.sessions import Base
 from app.ledger.append import RESTORE_ENTRY
 from app.ledger.merkle import leaf_hash
 from app.ledger.note import Checkpoint
 from app.ledger.signer import Signer
 from app.ledger.storage import PUBLISH
 from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_path
+from app.recovery.tables import METADATA
 from app.verifier.leaves import read_bundle
 from app.verifier.report import VerificationReport
 
@@ -232,6 +232,6 @@ def _upsert(key: tuple[str, ...], row: dict[str, Any]) -> str:
 def _put(session: Connection, name: str, rows: Any, conflict: str) -> None:
     for row in rows:
         columns = ", ".join(f'"{column}"' for column in row)
-        kinds = Base.metadata.tables[name].columns
+        kinds = METADATA.tables[name].columns
         values = [Jsonb(v) if isinstance(kinds[n].type, JSONB) else v for n, v in row.items()]
         session.execute(f"INSERT INTO {name} ({columns}) VALUES ({', '.join(['%s'] * len(row))}) {conflict}", values)

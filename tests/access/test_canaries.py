@@ -16,7 +16,7 @@ from app.matrix import cells
 from app.matrix import situations as lives
 from app.matrix.situations import Situation, situations
 from app.procedure.loading import rulebook
-from app.service.tables import METADATA
+from app.recovery.tables import METADATA
 from tests.access.credentials import registered
 from tests.access.test_matrix import DOCUMENT, NAME
 from tests.house import PPK_EMPLOYER, Case, House

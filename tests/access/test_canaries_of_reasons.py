@@ -10,7 +10,7 @@ import pytest
 from app.matrix import cells
 from app.matrix.situations import Situation, sees, situations, view
 from app.procedure.views import FULL
-from app.service.tables import METADATA
+from app.recovery.tables import METADATA
 from tests.access.test_canaries import SONG, Planted, heard, reads, unzipped
 from tests.access.test_matrix import DOCUMENT, NAME
 from tests.house import Case, House, refusal

@@ -22,7 +22,7 @@ from app.audit.snapshot import Snapshot
 from app.ledger import logkeys
 from app.ledger.note import Checkpoint, Note, key_of, sign
 from app.ledger.tiles import Edge
-from app.service.tables import METADATA
+from app.recovery.tables import METADATA
 from app.verifier.report import VerificationReport, lines
 from tests.audit.checking import url
 from tests.audit.conftest import Lived

@@ -206,7 +206,7 @@ def test_what_is_remembered_of_strangers_does_not_grow_with_what_they_send(api: 
     with measures(api, "stranger=0.1/1"):
         for n in range(8):
             api.http.get("/v1/cases", headers={"Authorization": f"Bearer {n}{'x' * 8000}"})
-        told = api.app.state.limits._told
+        told = api.app.state.limits._refused
         assert told and all(len(key) <= 16 for key in told)
 
 

@@ -6,7 +6,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine
 
 from app.database import embedded, migrating, roles
-from app.service.tables import METADATA
+from app.recovery.tables import METADATA
 from tests.house import House
 
 
