@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from app.access.registers.register_cache import RegisterCache, RegisterSnapshot
 from app.access.registers.registration import AUTH
 from app.access.signatures import signed_requests
+from app.access.signatures.signed import Signed
 from app.access.tokens.access_tokens import Claims
 from app.database.sessions import Identity
 from app.errors import (
@@ -73,7 +74,32 @@ async def authenticate(request: Request) -> Caller:
     if kind.lower() != "bearer" or not token:
         raise TokenMissing
     claims: Claims = request.app.state.tokens.check(token.strip())
-    snapshot = await _registers_with(request.app.state.register_cache, claims)
+    request.state.claims = claims
+    return _caller(request, claims, await _registers_with(request.app.state.register_cache, claims))
+
+
+async def still_in_force(request: Request) -> Caller:
+    """The caller as the registers have it now: 401 or 403 where client, party, token or key ended while the body arrived, or since the
+    item before. Asked when the body is whole, and again when a transaction begins.
+    """
+    caller: Caller = request.state.caller
+    newest = await request.app.state.register_cache.current()
+    if newest is not caller.snapshot:
+        caller = _caller(request, request.state.claims, newest)
+        signed = getattr(request.state, "signed", None)
+        if signed is not None:
+            require_key_in_force(newest, signed)
+    return caller
+
+
+def require_key_in_force(registers: RegisterSnapshot, signed: Signed) -> None:
+    """401 where the key that signed was suspended since. (That it had not expired when it signed was checked then.)"""
+    key = registers.keys.get(signed.kid)
+    if key is None or key.suspended:
+        raise SignatureInvalid
+
+
+def _caller(request: Request, claims: Claims, snapshot: RegisterSnapshot) -> Caller:
     client = snapshot.clients.get(claims.client_id)
     if client is None or claims.jti in snapshot.revoked or client.party != claims.party:
         raise TokenInvalid
@@ -134,7 +160,7 @@ class Needs:
 
     async def with_body(self, request: Request, body: bytes) -> None:
         """What writes is signed, as the caller's party has it."""
-        caller: Caller = request.state.caller
+        caller = await still_in_force(request)
         try:
             request.state.signed = signed_requests.check(request, caller.snapshot, caller.client_id, body)
         except SignatureInvalid:  # by a key, maybe, that another process registered just now

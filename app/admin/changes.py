@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, insert, update
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller, needs
+from app.access.caller import Caller, needs, still_in_force
 from app.access.models import Change
 from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
 from app.access.registers.registration import REVISION, Author, entries_of, record
@@ -89,7 +89,7 @@ async def _admin(
     request: Request, response: Response, caller: Annotated[Caller, needs("admin:write")]
 ) -> AsyncIterator[AdminContext]:
     """403 for whoever is no operator; one transaction; the next request in this process reads the registers anew."""
-    policy.require_operator(caller)
+    policy.require_operator(await still_in_force(request))
     response.headers["Cache-Control"] = "no-store"
     async with guesses_measured(request), request.app.state.database.writing(caller.identity) as session:
         await session.run(ALONE, lock=LOCK)

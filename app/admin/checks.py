@@ -99,9 +99,8 @@ def active_operators(known: RegisterSnapshot, kind: str = "", facts: Facts = Map
     for client in known.clients.values():
         party = known.parties[client.party]
         scopes = set(facts["scopes"]) if kind == "grant.set" and facts["client"] == client.id else client.scopes
-        stands = not (client.suspended or party.suspended) and {client.id, party.code}.isdisjoint(
-            {gone.get("client"), gone.get("party")}
-        )
+        taken = gone.get("client") == client.id or gone.get("party") == party.code
+        stands = not (client.suspended or party.suspended or taken)
         keys = [k for k in known.keys.values() if k.client_id == client.id and k.kid != gone.get("key")]
         can_sign = client.secret_hash is not None or all(any(k.good_for(p) for k in keys) for p in (AUTH, SIGN))
         if party.kind == OPERATOR and stands and can_sign and "admin:write" in scopes:

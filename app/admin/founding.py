@@ -27,6 +27,11 @@ SIGNS = {"agency", "ppk", "operator"}  # who posts stages, and who keeps the reg
 RULES = (
     2  # acts of operators are signed, keys consented to: what the verifier asks of this ledger from its first entry on
 )
+# What `sbt db migrate` puts on record before; anything else was written by somebody else.
+NOT_OURS = Statement(
+    "SELECT 1 FROM entry WHERE log = 'cases' AND type NOT IN ('calendar.loaded', 'procedure.loaded', 'schema.registered',"
+    " 'key.epoch_opened', 'clock.started') LIMIT 1"
+)
 ANY = Statement("SELECT 1 FROM party LIMIT 1")
 
 
@@ -35,8 +40,8 @@ class FoundedError(Exception):
 
 
 async def require_empty(session: Session) -> None:
-    if await session.value(ANY):
-        raise FoundedError("the registers of this ledger are not empty")
+    if await session.value(ANY) or await session.value(NOT_OURS):
+        raise FoundedError("the registers of this ledger are not empty, or somebody wrote to its log")
 
 
 async def found(

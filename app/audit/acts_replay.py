@@ -56,7 +56,7 @@ def paused(replay: Replay, heard: ReplayedEntry) -> None:
     state, stage = _running(case, heard)
     span = (date.fromisoformat(pause["from"]), date.fromisoformat(pause["until"]))
     why = terms.why_no_pause(stage, span, _due_on(case, stage), replay.calendar(heard))
-    if why is not None or abs((span[0] - heard.day).days) > 1:  # asked and recorded on two sides of a midnight
+    if why is not None or span[0] not in (heard.day, heard.asked_on):
         replay.find("PROCEDURE_BROKEN", heard, f"no such pause: {why or 'it begins on another day'}")
     replay.said(heard, {"round": stage.round})
     replay.follow(heard, terms.standstill(state, stage, heard.members["party"], span))

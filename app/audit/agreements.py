@@ -109,6 +109,20 @@ class Agreements:
         self.environment = self.environment or facts["environment"]
         self.rules = self.rules or facts.get("rules", 1)
         self.public_url = self.public_url or facts.get("public_url")
+        if self.environment == PRODUCTION and self.rules >= SIGNED_RULES:
+            self._require_founders(index)
+
+    def _require_founders(self, index: int) -> None:
+        """Before the founding there are one party of operators, two clients of it with a key of each kind, and nobody else's."""
+        rows = self.registers.rows
+        kinds = [row["kind"] for row in rows["party"].values()]
+        parties = [row["party"] for row in rows["client"].values()]
+        keys = sorted((row["client_id"], row["purpose"]) for row in rows["client_key"].values())
+        wanted = sorted((row["id"], purpose) for row in rows["client"].values() for purpose in (AUTH, SIGN))
+        if kinds.count(OPERATOR) != 1 or parties != [OPERATOR] * TWO_OPERATORS or keys != wanted:
+            self._find(
+                "NOT_AGREED", index, "others than the two founding operators were registered before the founding"
+            )
 
     def _proposed(self, index: int, members: Members, facts: Facts) -> None:
         change = UUID(facts["change"])

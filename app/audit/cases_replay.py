@@ -21,12 +21,14 @@ from app.procedure import rules, views
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.procedure.rules import Move
+from app.verifier.leaves import HEARD_WITHIN
 from app.verifier.report import VerificationReport
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
 UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
-HEARD_WITHIN = timedelta(seconds=10)
+ASKED_BEFORE = timedelta(minutes=3)
+FOLLOWED_WITHIN = timedelta(seconds=30)  # in which every process takes over a calendar that another one loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class ReplayedEntry:
     @property
     def day(self) -> date:
         return day_of(self.entry)
+
+    @property
+    def asked_on(self) -> date:
+        """The day before, for an entry of the first minutes of a day: before 0.5.0 an act was judged by the day on which it was asked for."""
+        return day_of(replace(self.entry, received_at=self.entry.received_at - ASKED_BEFORE))
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -91,8 +98,11 @@ class Replay:
         return self.cases[heard.members["case"]]
 
     def calendar(self, heard: ReplayedEntry) -> Calendar:
-        """The calendar that the entry says it was counted by: one that was loaded before."""
+        """The calendar that the entry says it was counted by: the newest that was loaded, or for a moment the one before it."""
         named = heard.members.get("calendar") or self.registers.calendar
+        before, at = self.registers.replaced
+        if named != self.registers.calendar and (named != before or heard.entry.received_at - at > FOLLOWED_WITHIN):
+            raise LookupError("another calendar had replaced it")
         if named not in self.registers.calendars:
             raise LookupError("no calendar of that name was loaded")
         return self.calendars[str(named)]

@@ -51,12 +51,18 @@ class Registers:
     procedures: dict[str, str] = field(default_factory=dict)
     began: date | None = None
     agreements: Agreements = field(init=False)
-    turned: dict[tuple[str, str], datetime] = field(default_factory=dict)  # when a client was suspended, or resumed
+    turned: dict[tuple[str, str], datetime] = field(
+        default_factory=dict
+    )  # when a client was registered, suspended or resumed
     newest_epoch: int = 0
     revisions: dict[str, tuple[str, Facts]] = field(default_factory=dict)  # of which calendar, and what was agreed on
     restorations: list[tuple[str, int, int]] = field(
         default_factory=list
     )  # which log, up to which size; the entry that says so
+    replaced: tuple[str | None, datetime] = (
+        None,
+        START,
+    )  # the calendar before the newest, and when the newest was loaded
     _index: int = 0
     _at: datetime = START
 
@@ -99,6 +105,7 @@ class Registers:
 
     def client(self, facts: Facts, entry: UUID) -> None:
         row = {"id": facts["client"], "party": facts["party"], "scopes": facts["scopes"], "suspended": False}
+        self.turned["client", facts["client"]] = self._at
         secret = facts.get("secret_hash")
         self._put("client", {**row, "secret_hash": unb64u(secret) if secret else None}, entry)
 
@@ -151,6 +158,7 @@ class Registers:
     def loaded(self, facts: Facts, entry: UUID) -> None:
         """Of a release of the package, whose days are known; or one that two operators revised."""
         before, self.calendar = self.calendar, facts["version"]
+        self.replaced = (before, self._at)
         known = _released(self.calendar)
         if known is not None and facts["sha256"] != known:
             self._calendar_wrong(self.calendar, "its days off are not those of the package that it names")

@@ -11,6 +11,7 @@ from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
 from app.audit.signed_entries import SignedEntries
 from app.audit.signed_words import require_said
+from app.cases.acts import ROWS
 from app.cases.bulk.keys import MOST, item_key
 from app.cases.sealing import unmasked
 from app.ledger.parts import unb64u
@@ -32,11 +33,13 @@ class Signatures:
     without_words: int = 0
     of_several: int = 0  # of them those of requests that made several entries, whose body nothing keeps
     must_sign: str | None = None  # whose signatures were asked for
+    newest: dict[tuple[str, Any], int] = field(default_factory=dict)  # posted round, by case and stage
 
     def __post_init__(self) -> None:
         self.entries = SignedEntries(self.registers)
 
     def entry(self, index: int, members: Members, parts: Parts) -> None:
+        self._follow(members)
         sealed = {part["name"] for part in members["parts"]}
         if members["sig"] is None or "signature" not in sealed:
             if (members["sig"] is None) != ("signature" not in sealed):
@@ -53,6 +56,12 @@ class Signatures:
         except (ValueError, KeyError, TypeError) as error:
             self._find("SIGNATURE_WRONG", index, members, str(error))
 
+    def _follow(self, members: Members) -> None:
+        """The newest posted round of each stage: a correction that names none means that one."""
+        posts = members.get("posts", [members] if members["type"] in ("case.opened", "stage.posted") else [])
+        for post in posts:
+            self.newest[members["case"], post["stage"]] = post["round"]
+
     def _check(self, members: Members, parts: Parts) -> None:
         part, type_ = parts["signature"], members["type"]
         if _is_old(members) and self.registers.agreements.rules >= SIGNED_RULES:
@@ -66,7 +75,7 @@ class Signatures:
         if body is None:
             self._without_words(members)
         else:
-            require_said(members, body, parts)
+            require_said(members, body, parts, newest=self.newest.get((members["case"], members.get("stage"))))
 
     def _without_words(self, members: Members) -> None:
         """The signature is good, and what was signed cannot be compared with what stands here: an erased person's words are said, all others
@@ -129,18 +138,8 @@ def _is_old(members: Members) -> bool:
     return bool(part["schema"]["version"] == 1)
 
 
-STAGE = "/v1/cases/{case}/stages/{stage}"
-ADDRESS = {  # where an entry of its own is asked for
-    "case.opened": "/v1/cases",
-    "stage.posted": STAGE,
-    "stage.corrected": f"{STAGE}/corrections",
-    "stage.received": f"{STAGE}/receipts",
-    "stage.extended": f"{STAGE}/extensions",
-    "stage.paused": f"{STAGE}/pauses",
-    "case.withdrawn": "/v1/cases/{case}/withdrawals",
-    "case.reopened": "/v1/cases/{case}/reopenings",
-    "case.transferred": "/v1/cases/{case}/transfers",
-}
+# Where an entry of its own is asked for, filled with the members of its leaf.
+ADDRESS = {act.entry_type: act.path.replace("{case_id}", "{case}") for act in ROWS if act.operation and act.who != "importer"}
 OF_MANY = {"case.opened": "/v1/reports", "stage.posted": "/v1/stage-posts", "case.imported": "/v1/imports"}
 
 

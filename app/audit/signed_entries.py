@@ -11,8 +11,8 @@ from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
 from app.audit.compare import Expected
 from app.ledger.parts import sha256
+from app.verifier.leaves import HEARD_WITHIN
 
-HEARD_WITHIN = timedelta(seconds=10)
 Members = Mapping[str, Any]
 
 

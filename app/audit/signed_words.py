@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.cases.acts import ACTS, ROWS
 from app.cases.bodies import MODELS
 from app.cases.opening.opening import account, outline, overrides
+from app.cases.part_schemas import Account
 from app.cases.schemas import NewCase, Reasoned
 from app.procedure.loading import rulebook
 
@@ -17,10 +18,13 @@ Parts = Mapping[str, Mapping[str, Any]]
 DERIVED = ("laws",)  # what the service adds to an outline itself
 
 
-def require_said(members: Members, body: str, parts: Parts) -> None:
-    """ValueError where the entry says anything else than what was signed."""
+def require_said(members: Members, body: str, parts: Parts, *, newest: int | None = None) -> None:
+    """ValueError where the entry says anything else than what was signed. `newest`: the newest posted round of its stage."""
+    said = json.loads(body)
+    if members["type"] == "stage.corrected" and said.get("round") is None:
+        _same({"round": newest}, members, "round")
     try:
-        SAYS[members["type"]](members, json.loads(body), parts)
+        SAYS[members["type"]](members, said, parts)
     except ValidationError:
         raise ValueError("no such content was signed") from None
 
@@ -66,7 +70,12 @@ def _opened(members: Members, said: Any, parts: Parts) -> None:
     reporter = new.report.reporter.model_dump(mode="json", exclude_none=True) if new.report.reporter else {}
     if bool(reporter) != any(part["name"] == "reporter" for part in members["parts"]):
         raise ValueError("it has a reporter, and none was signed, or the other way round")
-    for part, signed in (("subject", person), ("content", account(new)), ("summary", told), ("reporter", reporter)):
+    for part, signed in (
+        ("subject", person),
+        ("content", dict.fromkeys(Account.model_fields) | account(new)),
+        ("summary", told),
+        ("reporter", reporter),
+    ):
         if part in parts:
             _same(signed, parts[part], part)
     if "reporter" in parts and set(parts["reporter"]) != set(reporter):

@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 
-from app.access.caller import Caller, needs
+from app.access.caller import Caller, needs, still_in_force
 from app.access.signatures.signed import Signed
 from app.access.trail import Trail, recorded_access
 from app.cases import locking, unsealed_texts
@@ -61,6 +63,11 @@ class WriteContext:
     calendar: Calendar
     response: Response
     signed: Signed | None
+    caller_now: Callable[[], Awaitable[Caller]]
+
+    async def on(self, day: date) -> "WriteContext":
+        """With the mandates of the entry's day: midnight may have passed while it waited for the case."""
+        return self if self.caller.snapshot.today == day else replace(self, caller=await self.caller_now())
 
 
 def reads(scope: str, *, constant_steps: bool = False) -> Any:
@@ -162,8 +169,7 @@ async def writing(
     request: Request, response: Response, key: UUID, asked: bytes, if_match: str | None
 ) -> AsyncIterator[WriteContext]:
     """One write in a transaction of its own. `asked`: what was asked for, so that a key is good for just this."""
-    caller: Caller = request.state.caller
-    state = request.app.state
+    caller, state = await still_in_force(request), request.app.state
     same = locking.Request(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
     async with guesses_measured(request), state.database.writing(caller.identity) as session:
@@ -178,5 +184,6 @@ async def writing(
             state.calendars.current,
             response,
             signed,
+            partial(still_in_force, request),
         )
     state.after_commit()  # registered by main: wakes whoever waits for new facts

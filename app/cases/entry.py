@@ -61,11 +61,11 @@ def on_case(act: OnLocked[P]) -> ByCaseId[P]:
 
     @wraps(act)
     async def locked(write: WriteContext, case_id: UUID, /, *args: P.args, **named: P.kwargs) -> Written:
-        found = await lock_case(write.session, write.vault, write.caller, case_id, write.request)
+        found = await lock_case(write.session, write.vault, write.caller, case_id, write.request, write.signed)
         if isinstance(found, Replay):
             return await replayed(write, found)
         write.trail.shows(case_id)
-        return await act(write, found, *args, **named)
+        return await act(await write.on(found.today), found, *args, **named)
 
     return locked
 
@@ -83,7 +83,7 @@ class CaseEntry:
         if SUBJECT not in locked.keys:
             raise SubjectErased
         self.batch, self.entry_id = StatementBatch(), uuid4()
-        self.at = max(clock.now(), self.case.updated_at)  # one instant: the day that decides is the entry's day
+        self.at = locked.at  # one instant: the day that decides is the entry's day
         self.fingerprint = write.request.fingerprint(locked.keys[SUBJECT])
         self.parts = EntryParts(self.batch, write, self.case.id, self.entry_id, locked.keys, locked.epoch)
 

@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from app import clock
 from app.access.caller import Caller
+from app.access.signatures.signed import Signed
 from app.cases.case import Case
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session, Statement
@@ -16,6 +19,7 @@ from app.errors import (
     LedgerQuarantined,
     NotFound,
     RequestInProgress,
+    SignatureInvalid,
     StaleVersion,
 )
 from app.ledger.parts import derive, expand
@@ -31,7 +35,8 @@ FOUND_BY = (
 )
 EPOCH = (
     "(SELECT max(epoch) FROM key_epoch) AS epoch,"
-    " EXISTS (SELECT 1 FROM log WHERE quarantined IS NOT NULL) AS quarantined"
+    " EXISTS (SELECT 1 FROM log WHERE quarantined IS NOT NULL) AS quarantined,"
+    " EXISTS (SELECT 1 FROM used_once u WHERE u.kid = :signer AND u.value = :nonce) AS nonce_used"
 )
 
 # pg_try_advisory_xact_lock first, so that a twin of this request does not queue on the case. The case row comes in its
@@ -84,13 +89,19 @@ class Replay(bytes):
 @dataclass(frozen=True, slots=True)
 class LockedCase:
     """A case that nobody else moves until the commit. `keys`: of its persons; `epoch`: under which new keys are wrapped;
-    `found_by`: the rows of the blind index by which the case is found.
+    `found_by`: the rows of the blind index by which the case is found; `at`: the instant of the entry, never before the one it follows.
     """
 
     case: Case
     keys: dict[str, OpenKey]
     epoch: int
     found_by: Sequence[Mapping[str, Any]]
+    at: datetime
+
+    @property
+    def today(self) -> date:
+        """The legal day of the entry that is about to be made."""
+        return clock.day_of(self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +110,14 @@ class NextNumber:
 
     serial: int
     epoch: int
+    at: datetime
 
 
 async def lock_case(
-    session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request
+    session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request, signed: Signed | None
 ) -> LockedCase | Replay:
     """404 where there is no such case that the caller sees."""
-    values = {"lock": _lock_number(request), "client": request.client, "key": request.key, "case_id": case_id}
+    values = _asked(request, signed) | {"case_id": case_id}
     row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
     if row.snapshot_version != row.version:  # someone committed meanwhile, perhaps this request's twin: now nobody can
         row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
@@ -114,14 +126,24 @@ async def lock_case(
         return leaf
     if row.id is None:
         raise NotFound
-    return LockedCase(Case.of(row), keys, row.epoch, row.found_by or ())
+    case = Case.of(row)
+    return LockedCase(case, keys, row.epoch, row.found_by or (), max(clock.now(), case.updated_at))
 
 
-async def next_number(session: Session, vault: VaultKeys, request: Request) -> NextNumber | Replay:
-    values = {"lock": _lock_number(request), "client": request.client, "key": request.key}
+async def next_number(
+    session: Session, vault: VaultKeys, request: Request, signed: Signed | None
+) -> NextNumber | Replay:
+    values = _asked(request, signed)
     row = (await session.run(NEXT, **values))[0]
     leaf = _replay(row, request, _keys(row, vault))
-    return NextNumber(row.serial, row.epoch) if leaf is None else leaf
+    return NextNumber(row.serial, row.epoch, clock.now()) if leaf is None else leaf
+
+
+def _asked(request: Request, signed: Signed | None) -> dict[str, Any]:
+    """A nonce that was used before is refused first: else a captured signature would ask for nothing what a text may not name."""
+    fresh = signed if signed is not None and not signed.spent else None
+    nonce = {"signer": fresh.kid if fresh else "", "nonce": fresh.nonce if fresh else ""}
+    return {"lock": _lock_number(request), "client": request.client, "key": request.key, **nonce}
 
 
 def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
@@ -130,6 +152,8 @@ def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
         raise LedgerQuarantined
     if not row.got:
         raise RequestInProgress
+    if row.nonce_used:
+        raise SignatureInvalid
     vault.follow(row.epoch or 0)
     wrapped = [key for key in row.keys or () if key["person"] != REPORTER]
     return {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}

@@ -26,7 +26,8 @@ PLAIN = re.compile(
     DAY + r"|(?<!\d)(?:19|20)\d\d[-./]\d{1,2}[-./]\d{1,2}(?!\d)|(?<!\d)(?:19|20)\d\d(?!\d)"
     r"|(?<!\d)[012]?\d[.:][0-5]\d(?!\d)|(?<![\d.])\d{1,3}(?:\.\d{3}){1,4}(?:,\d\d)?(?![\d.])|(?<!\d)(?:\+62|0)8\d{7,11}(?!\d)"
 )
-Known = Callable[[str, str], bool]  # kind and plain value, as persons.forms() has them: whether they are this person's
+Said = set[tuple[str, str]]  # kind and plain value of every name and number that a text could hold: persons.said()
+Known = Callable[[Said], bool]  # whether a person is among them
 
 
 def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
@@ -58,18 +59,18 @@ def require_unnamed(texts: Mapping[str, str], *known: Known) -> None:
 
 def _names(texts: Iterable[str], known: Sequence[Known]) -> bool:
     said = persons.said(texts)
-    return any(one(*form) for one in known for form in said)
+    return any(named(said) for named in known)
 
 
-def of_person(person: Mapping[str, str | None]) -> Known:
-    """`person`: nip, nik and name, as they were sent."""
-    found = set(persons.forms(person))
-    return lambda kind, plain: (kind, plain) in found
+def of_persons(*several: Mapping[str, str | None]) -> Known:
+    """`several`: each with nip, nik and name, as they were sent."""
+    forms = {form for person in several for form in persons.forms(person)}
+    return lambda said: not forms.isdisjoint(said)
 
 
 def of_post(body: Mapping[str, Any]) -> Known:
     """Whom a post names."""
-    return of_person({"nip": body.get("subject_nip"), "name": body.get("subject_name")})
+    return of_persons({"nip": body.get("subject_nip"), "name": body.get("subject_name")})
 
 
 def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Known:
@@ -77,7 +78,7 @@ def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Known:
     found: dict[int, set[bytes]] = {}
     for row in rows:
         found.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
-    return lambda kind, plain: any(vault.digest(epoch, kind, plain) in digests for epoch, digests in found.items())
+    return lambda said: any(vault.digest(epoch, *form) in digests for epoch, digests in found.items() for form in said)
 
 
 def _lists(texts: Mapping[str, str]) -> dict[str, str]:
@@ -91,10 +92,14 @@ def _lists(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _has_number(text: str) -> bool:
     plain = "".join(map(_digit, text))
-    if sum(map(str.isdecimal, plain)) <= LONGEST_RUN:
+    if sum(map(str.isdecimal, plain)) <= LONGEST_RUN or _longest(plain) <= LONGEST_RUN:
         return False
-    longest = max((len("".join(groups)) for groups in _runs(PLAIN.sub("x", plain))), default=0)
+    longest = _longest(PLAIN.sub("x", plain))
     return longest > LONGEST_RUN or any(map(_could_be_a_persons, _windows(DATES.sub("x", plain))))
+
+
+def _longest(plain: str) -> int:
+    return max((len("".join(groups)) for groups in _runs(plain)), default=0)
 
 
 def _digit(character: str) -> str:

@@ -59,7 +59,7 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     preparing.require_known(line)
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
-    found = await next_number(write.session, write.vault, write.request)
+    found = await next_number(write.session, write.vault, write.request, write.signed)
     if isinstance(found, Replay):
         leaf = read_leaf(found)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
@@ -171,7 +171,7 @@ async def _record(
     batch: StatementBatch,
 ) -> Imported:
     case_id, entry_id, epoch = uuid7(), uuid4(), next_.epoch
-    number = case_number(clock.today().year, next_.serial)
+    number = case_number(clock.day_of(next_.at).year, next_.serial)
     persons = [SUBJECT, NO_PERSON, *([REPORTER] if line.report.reporter else [])]
     keys = {person: new_key(batch, write.vault, epoch, case_id, person) for person in persons}
     parts = EntryParts(batch, write, case_id, entry_id, keys, epoch)
@@ -182,7 +182,7 @@ async def _record(
         batch,
         type_="case.imported",
         party=write.caller.party,
-        received_at=clock.now(),
+        received_at=next_.at,
         link=Link(case_id, 1, None),
         client=write.caller.client_id,
         actor=write.caller.actor,

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller
+from app.access.caller import Caller, require_key_in_force
 from app.access.signatures.signed import Signed
 from app.access.signatures.signed_base import IMPORT_DELAY
 from app.access.signatures.signed_requests import consume_nonce
@@ -229,12 +229,24 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
     """One line, one transaction: the case, the record of the look, and how it went are there together, or none of them."""
     state, trail = request.app.state, Trail(request)
     try:
-        line, caller = _read(raw), await _standing(state, job.caller)
+        line, caller = _read(raw), await _still_in_force(state, job)
         await state.limits.charge(caller.client_id, IDENTITY_BUCKET)
         async with state.database.writing(caller.identity) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
-            write = WriteContext(session, caller, trail, same, None, vault, receipts, calendar, Response(), job.signed)
+            write = WriteContext(
+                session,
+                caller,
+                trail,
+                same,
+                None,
+                vault,
+                receipts,
+                calendar,
+                Response(),
+                job.signed,
+                partial(_still_in_force, state, job),
+            )
             batch = StatementBatch()
             done = await import_case(write, line, batch, await session.value(BEGAN))
             status = "known" if done.known else "imported"
@@ -265,13 +277,15 @@ async def _refused(request: Request, job: Job, number: int, went: dict[str, Any]
         await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
 
 
-async def _standing(state: Any, caller: Caller) -> Caller:
-    """The caller as it stands now: a mandate may end, a client be suspended, while its file is read."""
+async def _still_in_force(state: Any, job: Job) -> Caller:
+    """The caller as it stands now: a mandate may end, a client or its key be suspended, while its file is read."""
     snapshot = await state.register_cache.current()
-    client = snapshot.clients.get(caller.client_id)
-    if client is None or client.suspended or snapshot.parties[caller.party].suspended:
+    client = snapshot.clients.get(job.caller.client_id)
+    if client is None or client.suspended or snapshot.parties[job.caller.party].suspended:
         raise PartySuspended
-    now = replace(caller, snapshot=snapshot)
+    if job.signed is not None:
+        require_key_in_force(snapshot, job.signed)
+    now = replace(job.caller, snapshot=snapshot)
     policy.require_may_import(now)
     return now
 

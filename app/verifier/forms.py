@@ -112,6 +112,7 @@ PARTS_OF: dict[str, tuple[set[str], set[str]]] = {
     "case.reopened": (GROUNDS, ASKING),
     "case.transferred": (set(), GROUNDS | ASKING),
 }
+REASONED_BY_CLIENTS = {"case.transferred"}  # the operator's program gives no reason, and seals none
 LISTED = (("flags", FLAG), ("was", WAS), ("posts", PAST))
 
 
@@ -164,6 +165,8 @@ def _of_parts(members: Mapping[str, Any]) -> str | None:
     names = [part["name"] for part in members["parts"]]
     kinds = [part["schema"]["name"].partition(".")[0].rpartition("_")[2] for part in members["parts"]]
     needed, allowed = PARTS_OF.get(members["type"], (set(), set()))
+    if members["type"] in REASONED_BY_CLIENTS and members["client"] is not None:
+        needed = needed | GROUNDS
     whole = needed <= set(names) <= needed | allowed and len(set(names)) == len(names)
     return None if whole and names == kinds else "parts"
 

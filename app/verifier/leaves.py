@@ -19,6 +19,7 @@ NOBODY_SIGNS = "no party is bound to sign, and none did"
 NOT_SEEN = "leaves tell that they are signed; the signatures are sealed: `sbt verify --db` opens them"
 BOUND = {"agency", "ppk", "operator"}  # kinds of parties that sign in production, whatever their policy says
 PRODUCTION, SIGNED_RULES = "production", 2
+HEARD_WITHIN = timedelta(seconds=10)  # in which every process has heard of a change of the registers
 ERASURES = {"subject.erased", "erasure.refused"}
 PARTS = ("subject", "reporter", "content", "summary", "text", "request", "mask", "signature")
 
@@ -39,6 +40,8 @@ class LeafCheck:
     instants: list[tuple[int, datetime]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    policy_set: dict[str, datetime] = field(default_factory=dict)  # when a party's policy was set last
+    founded: bool = False
     production: bool = False  # a ledger of production: no clock of its was moved, no policy lets a party off
     strict: bool = False  # founded when operators signed already
     must_sign: str | None = None  # a party that says: whatever is in my name, I signed
@@ -113,19 +116,32 @@ class LeafCheck:
         if members["type"] == "schema.registered":
             self._schema(index, facts)
         elif members["type"] == "ledger.founded":
-            self.production = facts["environment"] == PRODUCTION
-            self.strict = self.production and facts.get("rules", 1) >= SIGNED_RULES
+            self._founded(index, facts)
         elif members["type"] == "party.registered":
-            self.policies[facts["code"]] = facts.get("signatures", "off")
-            self.kinds[facts["code"]] = facts["kind"]
+            self._policy(index, facts["code"], self.kinds.setdefault(facts["code"], facts["kind"]), facts)
             if facts["kind"] == "operator":
                 self.operators.add(facts["code"])
         elif members["type"] == "party.policy_set":
-            self.policies[facts["party"]] = facts["signatures"]
+            self._policy(index, facts["party"], self.kinds.get(facts["party"]), facts)
+            self.policy_set[facts["party"]] = datetime.fromisoformat(members["received_at"])
         elif members["type"] == "client.registered":
             self.clients[facts["client"]] = facts["party"]
         elif members["type"] in ("clock.started", "clock.moved"):
             self._moved(index, facts)
+
+    def _founded(self, index: int, facts: Mapping[str, Any]) -> None:
+        if self.founded:
+            self._find("standing", "FOUNDED_TWICE", index, "a ledger is founded once", "ledger")
+            return
+        self.founded, self.production = True, facts["environment"] == PRODUCTION
+        self.strict = self.production and facts.get("rules", 1) >= SIGNED_RULES
+
+    def _policy(self, index: int, party: str, kind: str | None, facts: Mapping[str, Any]) -> None:
+        signs = facts.get("signatures", "off")
+        if self.strict and kind in BOUND and signs != "required":
+            says = "in production whoever posts or keeps registers signs"
+            self._find("standing", "POLICY_WEAKENED", index, says, f"party {party}")
+        self.policies[party] = signs
 
     def _moved(self, index: int, facts: Mapping[str, Any]) -> None:
         if self.production:
@@ -183,13 +199,19 @@ def check_signed(report: VerificationReport, leaves: LeafCheck, index: int, memb
     if members["type"] in ERASURES and "change" in members:
         return  # two operators signed the change: agreements look at it
     party = members["party"]
-    bound = leaves.policies.get(party) == "required" or party == leaves.must_sign
+    bound = (leaves.policies.get(party) == "required" and not _fresh(leaves, members)) or party == leaves.must_sign
     bound = bound or (leaves.strict and leaves.kinds.get(party) in BOUND)
     if bound or members["sig"] is not None:
         report.count("signatures")
     if bound and members["sig"] is None:
         says = f"it is in the name of {members['party']}, which signs what it writes, and is not signed"
         report.find("signatures", "SIGNATURE_MISSING", f"case {members['case']}", says, log=leaves.log, index=index)
+
+
+def _fresh(leaves: LeafCheck, members: Mapping[str, Any]) -> bool:
+    """Whether a process may not have heard of the party's policy yet."""
+    at = leaves.policy_set.get(members["party"])
+    return at is not None and abs(datetime.fromisoformat(members["received_at"]) - at) <= HEARD_WITHIN
 
 
 def read_bundle(body: bytes) -> list[bytes]:

@@ -33,6 +33,7 @@ def _queue() -> None:
             comment=says,
         ),
     )
+    op.execute("GRANT SELECT ON used_once TO sbt_app")  # a nonce that was used is refused before anything is compared
     op.execute("REVOKE INSERT ON pending FROM sbt_app")
     op.execute("GRANT INSERT (log, entry_id) ON pending TO sbt_app")
     op.create_table(

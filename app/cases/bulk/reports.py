@@ -1,5 +1,6 @@
 """A report that names several persons: one case each, all or none."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,10 +29,11 @@ class Person:
 async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]) -> Opened:
     """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
     _require_each_once(persons)
-    cases, everybody = [], [preparing.of_subject(person.case) for person in persons]
+    cases, everybody = [], preparing.of_subject(*(person.case for person in persons))
     for n, person in enumerate(persons):
         with _placed(n, person):
-            cases.append(preparing.prepared(person.case, stage, person.outcome, person.body, *everybody))
+            cases.append(preparing.prepared(person.case, stage, person.outcome, person.body, everybody))
+        await asyncio.sleep(0)  # a hundred long texts take a second: others are served between them
     policy.require_may_open(write.caller, cases[0].stage)
     await duplicates.lock(write, [case.new for case in cases])
     await consume_nonce_now(write.session, write.signed)

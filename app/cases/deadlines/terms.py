@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from app import clock
 from app.cases.context import WriteContext
 from app.cases.entry import CaseEntry, Step, on_case
 from app.cases.locking import LockedCase
@@ -22,7 +21,7 @@ from app.procedure.state import CaseState, StageState
 async def extend(write: WriteContext, locked: LockedCase, stage: str, body: Reasoned) -> Written:
     """Once, before it has run out, by the longer term that the procedure gives."""
     state, running = open_round(write, locked.case, stage)
-    why = why_no_extension(state, running.state, running.due_on, clock.today())
+    why = why_no_extension(state, running.state, running.due_on, locked.today)
     if why is not None:
         raise ExtensionNotAllowed(why=why)
     move = extension(state, running.state, write.caller.party)
@@ -52,7 +51,7 @@ def why_no_extension(state: CaseState, running: StageState, due_on: date | None,
 async def pause(write: WriteContext, locked: LockedCase, stage: str, body: PauseBody) -> Written:
     """From today to `until`: these days do not count in the term."""
     state, running = open_round(write, locked.case, stage)
-    span = (clock.today(), body.until)
+    span = (locked.today, body.until)
     why = why_no_pause(running.state, span, running.due_on, write.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)

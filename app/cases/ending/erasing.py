@@ -45,7 +45,7 @@ async def require_possible(session: Session, vault: VaultKeys, order: Mapping[st
         raise ErasureNotPossible(why="case_open")
     parts = [open_row(vault, row) for row in await session.run(PERSONS, case_id=case_id)]
     known = (
-        unsealed_texts.of_person({n: opened.fields.get(n) for n in ("nip", "nik", "name")})
+        unsealed_texts.of_persons({n: opened.fields.get(n) for n in ("nip", "nik", "name")})
         for opened in parts
         if opened
     )

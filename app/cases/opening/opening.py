@@ -1,6 +1,7 @@
 """Open a case: the report decides the procedure, the first stage is posted with it, all in one transaction."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -44,6 +45,7 @@ class Draft:
     outcome: str
     body: dict[str, Any]
     epoch: int
+    at: datetime
 
 
 async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
@@ -53,20 +55,21 @@ async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str,
 
 async def register(write: WriteContext, case: Prepared) -> Written:
     """May the caller, is it there already, do it."""
-    found = await next_number(write.session, write.vault, write.request)
+    found = await next_number(write.session, write.vault, write.request, write.signed)
     if isinstance(found, Replay):
         return await replayed(write, found)
+    write = await write.on(clock.day_of(found.at))
     policy.require_may_open(write.caller, case.stage)
     await duplicates.require_new(write, case.new, found.epoch)
-    number = case_number(clock.today().year, found.serial)
-    draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, found.epoch)
+    number = case_number(clock.day_of(found.at).year, found.serial)
+    draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, found.epoch, found.at)
     return await _record(write, draft)
 
 
 async def _record(write: WriteContext, draft: Draft) -> Written:
     facts = views.in_summary(rulebook().vocabulary, draft.body)
     move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, write.caller.party)
-    opened, first = projection.dated(move, write.calendar, {}, clock.today()), _in_time(write, draft, move)
+    opened, first = projection.dated(move, write.calendar, {}, clock.day_of(draft.at)), _in_time(write, draft, move)
     batch, entry_id = StatementBatch(), uuid4()
     keys = _keys(write, batch, draft)
     parts = _seal(write, batch, draft, facts, keys, entry_id)
@@ -172,7 +175,7 @@ def _append(
         batch,
         type_="case.opened",
         party=write.caller.party,
-        received_at=clock.now(),
+        received_at=draft.at,
         link=Link(draft.id, 1, None),
         client=write.caller.client_id,
         actor=write.caller.actor,

@@ -45,12 +45,14 @@ def require_unnamed(new: NewCase, texts: Mapping[str, str], *known: unsealed_tex
     """Neither the report's number nor what the summary of a post shows names the person, the reporter, or whom a post names."""
     number = {"/report/report_number": new.report.report_number}
     unsealed_texts.require_no_numbers(number)
-    reporter = unsealed_texts.of_person({"name": new.report.reporter.name if new.report.reporter else None})
+    reporter = unsealed_texts.of_persons({"name": new.report.reporter.name if new.report.reporter else None})
     unsealed_texts.require_unnamed({**texts, **number}, of_subject(new), reporter, *known)
 
 
-def of_subject(new: NewCase) -> unsealed_texts.Known:
-    return unsealed_texts.of_person({"nip": new.subject.nip, "nik": new.subject.nik, "name": new.subject.name})
+def of_subject(*cases: NewCase) -> unsealed_texts.Known:
+    """The persons of these cases."""
+    subjects = (new.subject for new in cases)
+    return unsealed_texts.of_persons(*({"nip": s.nip, "nik": s.nik, "name": s.name} for s in subjects))
 
 
 def governing(new: NewCase) -> Procedure:
