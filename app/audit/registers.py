@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 from app.audit.agreements import Agreements
+from app.audit.calendars import bare_days, released
 from app.audit.compare import Expected, table
 from app.audit.signed_entries import SignedEntries
 from app.audit.snapshot import Snapshot
@@ -17,7 +17,6 @@ from app.ledger.origin import CASES, LOGS
 from app.ledger.parts import unb64u
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
-from app.reference import calendar
 from app.reference.calendar import Revision, days_hash
 from app.verifier.leaves import PRODUCTION
 from app.verifier.report import NOT_CHECKED, VerificationReport
@@ -159,7 +158,7 @@ class Registers:
         """Of a release of the package, whose days are known; or one that two operators revised."""
         before, self.calendar = self.calendar, facts["version"]
         self.replaced = (before, self._at)
-        known = _released(self.calendar)
+        known = released(self.calendar)
         if known is not None and facts["sha256"] != known:
             self._calendar_wrong(self.calendar, "its days off are not those of the package that it names")
         elif known is None and "change" in facts:
@@ -259,22 +258,13 @@ class Registers:
                 says = "its days off are not those that were loaded"
                 report.find("projections", "ROW_DIFFERS", f"holiday {version}", says)
         for version, (before, agreed) in self.revisions.items():
-            if not agreed or Revision.of(agreed).applied(_bare(found.get(before, []))) != _bare(found.get(version, [])):
+            if not agreed or Revision.of(agreed).applied(bare_days(found.get(before, []))) != bare_days(
+                found.get(version, [])
+            ):
                 self._calendar_wrong(version, "its days off are not those that two operators agreed on")
 
     def _calendar_wrong(self, version: str, says: str) -> None:
         self.report.find("projections", "CALENDAR_WRONG", f"calendar {version}", says, log=CASES, index=self._index)
-
-
-@cache
-def _released(version: str) -> str | None:
-    """The hash of the days of a release of the package; None for what is none that this program knows."""
-    return days_hash(calendar.snapshot()[1]) if version == calendar.VERSION else calendar.RELEASES.get(version)
-
-
-def _bare(days: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = ("day", "category", "name_id", "name_en")
-    return sorted(({name: row[name] for name in names} for row in days), key=lambda row: row["day"])
 
 
 def _suspends(name: str, fact: str, *, to: bool) -> Callable[[Registers, Facts, UUID], None]:

@@ -139,7 +139,9 @@ def _is_old(members: Members) -> bool:
 
 
 # Where an entry of its own is asked for, filled with the members of its leaf.
-ADDRESS = {act.entry_type: act.path.replace("{case_id}", "{case}") for act in ROWS if act.operation and act.who != "importer"}
+ADDRESS = {
+    act.entry_type: act.path.replace("{case_id}", "{case}") for act in ROWS if act.operation and act.who != "importer"
+}
 OF_MANY = {"case.opened": "/v1/reports", "stage.posted": "/v1/stage-posts", "case.imported": "/v1/imports"}
 
 

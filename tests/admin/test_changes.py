@@ -252,3 +252,10 @@ def test_each_change_is_an_entry_and_the_verifier_replays_all_of_them(api: House
     assert not [f for f in report.findings if f.step in ("standing", "bytes")], report.findings
     for operation in ("register_client", "register_party"):
         assert api.get("auditor", f"/v1/audit/events?party=operator&operation={operation}").json()["data"], operation
+
+
+def test_a_client_may_be_called_as_a_party_is(api: House) -> None:
+    keys = [{"purpose": purpose, "jwk": jwk_of(new_key())} for purpose in ("auth", "sign")]
+    body = {"client_id": "operator", "party": "bkn", "scopes": ["cases:read"], "keys": keys}
+    assert api.send("operator", "/v1/admin/clients", body).status_code == 201
+    assert api.send("operator", "/v1/admin/clients/operator/suspensions", None).status_code == 201

@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from app import clock
+from app.cases.context import WriteContext
+from app.cases.entry import CaseEntry
+from app.cases.locking import LockedCase
+from app.cases.opening import opening
 from app.cases.sealing import EntryParts
 from app.cases.stages import correcting, posting
 from demo.bodies import body_for as past_body
+from tests.access.credentials import registered
 from tests.audit.checking import audit
 from tests.cases.test_corrections import WHY, correction
 from tests.cases.test_imports import imported, line
@@ -111,3 +117,97 @@ def test_another_person_than_the_one_a_post_of_an_older_case_names_is_told(home:
         (row,) = imported(home, [older])
     assert row["status"] == "imported", row
     assert told(home, row["case_id"]) >= {"SUMMARY_DIFFERS"}
+
+
+def signed_by(home: House, *parties: str) -> None:
+    home.signers = {party: registered(home, party) for party in parties}
+
+
+@pytest.fixture
+def signing(tmp_path: Path) -> Iterator[House]:
+    """A house in the machine's time: its agencies sign."""
+    fake = FAKE["ahead"]
+    with running_house(tmp_path) as found:
+        FAKE["ahead"] = timedelta(0)
+        clock.shift(timedelta(0))
+        found.app.state.register_cache.forget()
+        yield found
+    FAKE["ahead"] = fake
+    clock.shift(fake)
+
+
+def test_the_round_that_a_correction_means_is_the_newest_one(signing: House) -> None:
+    signed_by(signing, "bkn", "bawaslu")
+    case, stage = signing.open(), "verifikasi_satgas"
+    first = body_for("sbt_2024", stage, "lolos")
+    signing.post("bkn", case, stage, "lolos", first)
+    signing.post("bawaslu", case, "kajian_bawaslu", "tidak_terbukti")
+    act(signing, "bkn", case, "reopenings", {"reason": "Bukti baru.", "stage": stage})
+    signing.post("bkn", case, stage, "lolos")
+    assert told(signing, case.id) == set()
+    right = {**first["body"], "summary_text": "Putaran kedua, dibetulkan."}
+    known = correcting._posted
+    with patch.object(correcting, "_posted", lambda case, code, _: known(case, code, 1)):
+        sent = {"body": right, "reason": "Salah tulis."}
+        signing.send("bkn", f"/v1/cases/{case.id}/stages/{stage}/corrections", sent, If_Match=case.etag)
+    assert told(signing, case.id) == {"SIGNATURE_WRONG"}
+
+
+def test_a_transfer_without_the_reason_that_was_signed_is_told(signing: House) -> None:
+    signed_by(signing, "bkn")
+    case = signing.walked("verval_kasn", "skb_2022")
+
+    async def without(self: CaseEntry, _: Any, step: Any) -> Any:
+        return await self.answer(self.enter(step))
+
+    with patch.object(CaseEntry, "reasoned", without):
+        sent = {"reason": "Sesuai surat edaran.", "role": "kasn", "to": "kemenpanrb"}
+        answer = signing.send("bkn", f"/v1/cases/{case.id}/transfers", sent, If_Match=case.etag)
+    assert answer.status_code == 201
+    assert "LEAF_MALFORMED" in {finding.code for finding in audit(signing).findings}
+
+
+def test_an_override_that_nobody_signed_is_told(signing: House) -> None:
+    signed_by(signing, "bkn")
+    known = opening.account
+    with patch.object(opening, "account", lambda new: known(new) | {"duplicate_override": "Ditambahkan."}):
+        case = signing.open()
+    assert told(signing, case.id) == {"SIGNATURE_WRONG"}
+
+
+def test_a_pause_begins_on_the_day_of_its_entry(home: House) -> None:
+    case = home.walked("kajian_bawaslu")
+    late = property(lambda self: clock.day_of(self.at) + timedelta(days=1))
+    with patch.object(LockedCase, "today", late), patch.object(WriteContext, "on", _unchanged):
+        act(home, "bawaslu", case, "stages/kajian_bawaslu/pauses", {"reason": "Alasan.", "until": "2024-10-15"})
+    assert told(home, case.id) == {"PROCEDURE_BROKEN"}
+
+
+def test_a_calendar_that_was_replaced_counts_nothing_any_more(signing: House) -> None:
+    case, calendars = signing.open(), signing.app.state.calendars
+    old, ahead = calendars.current, clock.today() + timedelta(days=5)
+    leave = {"day": ahead.isoformat(), "category": "government", "name_id": "Cuti", "name_en": "Leave"}
+    revised = {"version": "skb-uji", "known_until": old.known_until.isoformat(), "add": [leave], "remove": []}
+    assert signing.send("operator", "/v1/admin/calendars", revised).status_code == 201
+    with (
+        patch.object(calendars, "current", old),
+        patch.object(calendars, "refresh", _nothing),
+        patch("app.audit.cases_replay.FOLLOWED_WITHIN", timedelta(0)),
+    ):
+        signing.post(
+            "bkn",
+            case,
+            "verifikasi_satgas",
+            "lolos",
+            past_body("sbt_2024", "verifikasi_satgas", "lolos", clock.today()),
+        )
+        assert "PROCEDURE_BROKEN" in told(signing, case.id)
+
+
+async def _unchanged(write: WriteContext, _: date) -> WriteContext:
+    """In place of the look for the mandates of another day."""
+    return write
+
+
+async def _nothing(*_: Any) -> None:
+    """In place of the look for a newer calendar."""

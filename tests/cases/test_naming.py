@@ -3,21 +3,26 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from app.access.signatures import signing
 from app.cases import context
 from app.database.sessions import Database
 from app.procedure.loading import rulebook
-from app.vault import rotating
+from app.vault import persons, rotating
 from app.vault.keys import VaultKeys
+from tests.access.credentials import registered
 from tests.audit.checking import audit
 from tests.cases.test_corrections import correction
 from tests.cases.test_imports import imported, line
 from tests.cases.test_many import report
-from tests.house import House
+from tests.house import House, refusal
 from tests.http.test_limits import measures
 from tests.replaying import check_replay
 from tests.walks import body_for, first_body
@@ -246,3 +251,38 @@ def test_a_corrected_text_takes_the_place_of_the_first(api: House) -> None:
     assert api.send("bkn", f"{path}/corrections", other, If_Match=case.etag).status_code == 201
     assert api.get("auditor", path).json()["latest"]["body"]["summary_text"] == "Kalimat kedua."
     check_replay(api, case.id)
+
+
+def test_a_signature_that_was_used_asks_nothing_of_a_case(api: House) -> None:
+    """Else whoever may not identify could guess names for nothing: a miss would be rolled back with the used nonce."""
+    case = api.open(subject__name="Rahasia Sekali")
+    mine = registered(api, "bkn", [s for s in api.clients["bkn"]["scopes"] if s != "cases:read.identity"])
+    path = f"/v1/cases/{case.id}/stages/verifikasi_satgas"
+    used = f"n{uuid4().hex}"
+
+    def ask(text: str, path: str = path) -> tuple[int, str]:
+        body = body_for("sbt_2024", "verifikasi_satgas", "lolos")
+        body["body"]["summary_text"] = text
+        with patch.object(signing, "uuid4", lambda: SimpleNamespace(hex=used)):
+            answer = mine.post(path, body, If_Match=case.etag)
+        return refusal(answer) if answer.is_error else (answer.status_code, "")
+
+    other = api.open()
+    spent = f"/v1/cases/{other.id}/stages/verifikasi_satgas"
+    assert ask("Berkas lengkap.", spent)[0] == 201
+    assert ask("Laporan tentang Rahasia Sekali.") == ask("Laporan tentang Siapa Saja.") == (401, "SIGNATURE_INVALID")
+
+
+def test_a_report_of_long_texts_lets_others_be_served_between_its_persons(api: House) -> None:
+    """The names of a hundred persons are looked for in each text once, and not person by person."""
+    calls = list[int]()
+    known = persons.forms
+
+    def counted(person: Any) -> Any:
+        calls.append(1)
+        return known(person)
+
+    many = report(*[{} for _ in range(30)])
+    with patch.object(persons, "forms", counted):
+        assert api.send("bkn", "/v1/reports", many).status_code == 201
+    assert len(calls) <= 30 * 6, "of each person once, not of each for each other"

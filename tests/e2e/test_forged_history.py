@@ -34,7 +34,7 @@ from app.ledger.parts import b64u, sha256
 from app.ledger.signer import Signer
 from app.reference import calendar
 from app.verifier.forms import flaw
-from app.verifier.leaves import schema_hash
+from app.verifier.leaves import LeafCheck, check_signed, check_standing, schema_hash
 from app.verifier.report import VerificationReport, lines
 from tests.access.credentials import new_key
 from tests.e2e.production import Production, production
@@ -962,3 +962,29 @@ def test_an_erasure_by_two_operators_leaves_a_sound_ledger(ledger: Ledger) -> No
         for party in (None, "bkn"):
             report = verdict(ledger, forger, party)
             assert report.exit_code == 0 and report.says["shredded"], "\n".join(lines(report))
+
+
+def outside(forger: Forger) -> set[str]:
+    """What leaves alone tell, as `sbt verify --url` with a token and a bundle see them."""
+    placed = (
+        "SELECT e.leaf FROM sequenced s JOIN entry e ON e.id = s.entry_id WHERE s.log = 'cases' ORDER BY s.leaf_index"
+    )
+    waiting = "SELECT e.leaf FROM pending p JOIN entry e ON e.id = p.entry_id WHERE p.log = 'cases' ORDER BY p.arrived"
+    rows = [*forger.session.execute(placed).fetchall(), *forger.session.execute(waiting).fetchall()]
+    report = VerificationReport()
+    check = LeafCheck(report, f"{ORIGIN}/cases", "cases")
+    for n, (leaf,) in enumerate(rows):
+        members = check.add(n, leaf)
+        if members is not None:
+            check_standing(report, check, n, members)
+            check_signed(report, check, n, members)
+    return {finding.code for finding in report.findings}
+
+
+def test_leaves_alone_tell_of_a_ledger_that_was_founded_twice_and_of_a_policy_that_was_weakened(ledger: Ledger) -> None:
+    with forging(ledger) as forger:
+        assert outside(forger) == set()
+        forger.entry("ledger.founded", "operator", None, facts={"environment": "sandbox"})
+        assert outside(forger) == {"FOUNDED_TWICE"}
+        forger.entry("party.policy_set", "operator", None, facts={"party": "bkn", "signatures": "off"})
+        assert outside(forger) == {"FOUNDED_TWICE", "POLICY_WEAKENED"}

@@ -290,3 +290,20 @@ def test_the_image_holds_what_it_starts() -> None:
             for source in line.split()[1:-1]:
                 assert (ROOT / source).exists(), source
     assert "sandbox" not in text.lower() and "USER sbt" in text
+
+
+def test_a_log_that_somebody_wrote_to_is_not_founded(tmp_path: Path) -> None:
+    """Else whoever has the application's role registers operators of its own before the founding, and the founding calls them ours."""
+    with production(tmp_path) as found:
+        found.good("keys", "init")
+        found.good("db", "migrate")
+        url = roles.plain(found.server.url(embedded.SUPERUSER, found.server.password, roles.DATABASE))
+        with psycopg.connect(url) as session:
+            session.execute("SET ROLE sbt_app")
+            session.execute("SELECT ask_as('@service', '', current_date)")
+            session.execute(
+                "INSERT INTO entry (id, log, type, party, received_at, leaf)"
+                " VALUES (gen_random_uuid(), 'cases', 'party.registered', 'operator', now(), '{}')"
+            )
+        refused = found.sbt("found", str(tmp_path))
+        assert refused.returncode == 1 and "somebody wrote to its log" in refused.stderr

@@ -1,0 +1,18 @@
+"""The days off of a calendar, as the package that it names has them."""
+
+from functools import cache
+from typing import Any
+
+from app.reference import calendar
+from app.reference.calendar import days_hash
+
+
+@cache
+def released(version: str) -> str | None:
+    """The hash of the days of a release of the package; None for what is none that this program knows."""
+    return days_hash(calendar.snapshot()[1]) if version == calendar.VERSION else calendar.RELEASES.get(version)
+
+
+def bare_days(days: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = ("day", "category", "name_id", "name_en")
+    return sorted(({name: row[name] for name in names} for row in days), key=lambda row: row["day"])
