@@ -1,4 +1,6 @@
-"""The `sbt` command: each word is imported when it is called, so that `sbt token` does not load the service."""
+"""The `sbt` command: each subcommand is imported when it is called.
+So `sbt token` does not load the service.
+"""
 
 from importlib import import_module
 from typing import Any
@@ -6,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-# Word: module of app.commands, name in it, and the line that `sbt --help` shows.
+# Subcommand: module of app.commands, name in it, and the line that `sbt --help` shows.
 COMMANDS = {
     "run": ("service", "run", "Start everything: embedded PostgreSQL, migrations, sandbox, service."),
     "serve": ("service", "serve", "Serve on SBT_DATABASE_URL; what the image starts."),
@@ -31,7 +33,7 @@ COMMANDS = {
 
 
 class LazyGroup(TyperGroup):
-    """Lists all words without importing them, and imports the one that is called."""
+    """Lists all subcommands without importing them, and imports the one that is called."""
 
     listing = False
 
@@ -49,7 +51,7 @@ class LazyGroup(TyperGroup):
 
 
 def command(word: str) -> Any:
-    """The command itself, imported."""
+    """Import a subcommand."""
     module, name, _ = COMMANDS[word]
     found = getattr(import_module(f"app.commands.{module}"), name)
     if not isinstance(found, typer.Typer):
@@ -72,11 +74,13 @@ def sbt() -> None:
 
 
 def main() -> None:
-    """A setting that is unsafe or wrong ends with its message, without a trace and without the value."""
+    """Run `sbt`.
+    A setting that is unsafe or wrong ends it with a message, without a traceback and without the value.
+    """
     try:
         app()
     except ValueError as error:
-        from pydantic import ValidationError  # whatever raised it has imported pydantic
+        from pydantic import ValidationError  # whatever raised it has imported pydantic already
 
         if not isinstance(error, ValidationError):
             raise

@@ -1,24 +1,28 @@
-"""The ledger's time, and the machine's. Mandates, deadlines and entries ask now(); tokens and timeouts ask real()."""
+"""The ledger's time, and the machine's time.
+Mandates, deadlines and entries use now(); tokens and timeouts use real().
+"""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-JAKARTA = ZoneInfo("Asia/Jakarta")  # of legal days (DESIGN 4.5)
+JAKARTA = ZoneInfo("Asia/Jakarta")  # the time zone of legal days (DESIGN 4.5)
 _ahead = timedelta(0)
 
 
 def real() -> datetime:
-    """The machine's time: tokens, signatures, timeouts."""
+    """The machine's time, for tokens, signatures and timeouts."""
     return datetime.now(UTC)
 
 
 def now() -> datetime:
-    """The ledger's time. In production it is real(); a sandbox may run at another instant."""
+    """The ledger's time.
+    In production it is real(); a sandbox may run at another instant.
+    """
     return real() + _ahead
 
 
 def today() -> date:
-    """The legal day: in Jakarta's time zone."""
+    """The legal day, in Jakarta's time zone."""
     return day_of(now())
 
 

@@ -1,4 +1,4 @@
-"""The refusals: one class is a status, a code, and what it means and how to mend it in both languages."""
+"""The refusals: each class has a status, a code, a title, and a remedy, in both languages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One wrong member: where, which kind, and how to mend it. Never the value."""
+    """One wrong member: where it is, what kind of flaw, and the remedy; never the value."""
 
     pointer: str
     code: str
@@ -28,7 +28,7 @@ class DomainError(Exception):
     def __init__(self, *flaws: Flaw, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(self.code)
         self.flaws = flaws
-        self.shows: list[Any] = []  # ids of cases that the refusal tells of: they are on record as shown
+        self.shows: list[Any] = []  # ids of cases that the refusal reveals: they are recorded as shown
         self.headers = dict(headers or {})
         self.members = {name: value for name, value in members.items() if value is not None}
 
@@ -303,7 +303,7 @@ class LedgerQuarantined(DomainError):
 
 
 def catalogue() -> list[type[DomainError]]:
-    """Every refusal there is, in the order of status and code."""
+    """Return every refusal, in the order of status and code."""
     found: list[type[DomainError]] = []
     todo = DomainError.__subclasses__()
     while todo:

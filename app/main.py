@@ -1,4 +1,6 @@
-"""create_app(settings): wiring only. Background work starts and stops in its lifespan."""
+"""create_app(settings): connects the parts of the application, and does nothing else.
+Background work starts and stops in its lifespan.
+"""
 
 import asyncio
 import gc
@@ -15,7 +17,7 @@ from app.access.registers.register_cache import RegisterCache
 from app.access.signatures import signature_check
 from app.access.tokens import client_authentication, keys, oauth
 from app.access.tokens.access_tokens import Tokens
-from app.access.trail import remember_refusal
+from app.access.trail import record_refusal
 from app.admin import lists, sandbox_clock
 from app.admin import routes as admin
 from app.cases import checks, part_schemas
@@ -29,12 +31,12 @@ from app.database.sessions import SERVICE, Database
 from app.feed import router as feed
 from app.http import problems
 from app.http.gate import Gate
-from app.http.limits import Limits, read_buckets
-from app.http.request_bodies import Places
+from app.http.limits import RateLimiter, read_buckets
+from app.http.request_bodies import RequestSlots
 from app.http.request_id import RequestId
 from app.imports import routes as imports
 from app.ledger import origin
-from app.ledger.promise import Receipts
+from app.ledger.promise import PromiseSigner
 from app.ledger.witnesses import read_policy
 from app.matrix import publishing
 from app.procedure.loading import rulebook
@@ -49,7 +51,7 @@ from app.vault.keys import VaultKeys
 
 ABOUT = """One shared ledger of ASN election-neutrality cases. Five agencies each post and read their own stage; everyone sees
 whose turn it is and since when. Get a token at `POST /oauth2/token`; every list of codes is under `/v1/reference`."""
-# A route is matched in this order: the busy ones first.
+# Routes are matched in this order: the most used ones come first.
 ROUTERS: tuple[APIRouter, ...] = (
     reading.router,
     stages.router,
@@ -87,12 +89,12 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    app.state.on_refusal = [remember_refusal]
+    app.state.on_refusal = [record_refusal]
     app.state.after_commit = _nobody_waits
     app.state.readiness = health.Readiness()
     app.state.jobs = set()  # imports that run in this process
     for router in ROUTERS:
-        app.router.routes.extend(_flat(router))  # flat: an included router is matched twice
+        app.router.routes.extend(_flat(router))  # flat, because an included router is matched twice
     problems.install(app)
     app.add_exception_handler(client_authentication.OAuthError, oauth.answer_oauth)
     if settings.origins:
@@ -100,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
             CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"],
             expose_headers=["ETag", "Location", "Link", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )  # fmt: skip
-    app.add_middleware(Gate, answer=problems.answer_early, places=Places(settings.most_in_flight))
+    app.add_middleware(Gate, answer=problems.answer_early, places=RequestSlots(settings.most_in_flight))
     app.add_middleware(RequestId, answer_500=problems.answer_500)
     openapi.install(app)
     return app
@@ -111,7 +113,7 @@ def _flat(router: APIRouter) -> list[BaseRoute]:
 
 
 def _nobody_waits() -> None:
-    """Until the sequencer runs in this process."""
+    """Do nothing: used until the sequencer runs in this process."""
 
 
 @asynccontextmanager
@@ -128,29 +130,30 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await background.sequencer(settings).check()
     app.state.vault = VaultKeys(settings.keys, make=settings.sandbox)
     app.state.witnesses = read_policy(settings.witnesses, settings.witness_quorum)
-    app.state.receipts = Receipts(settings.keys, make=settings.sandbox)
+    app.state.receipts = PromiseSigner(settings.keys, make=settings.sandbox)
     app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.register_cache = RegisterCache(app.state.database, sandbox=settings.sandbox)
     await app.state.register_cache.current()
-    app.state.limits = Limits(app.state.database, read_buckets(settings.rate_limits))
+    app.state.limits = RateLimiter(app.state.database, read_buckets(settings.rate_limits))
     async with app.state.database.reading(SERVICE) as session:
         app.state.calendars = await calendar.load(session)
         await procedures.require_loaded(session)
         await part_schemas.require_registered(session)
         await epochs.require_keys(session, app.state.vault)
     gc.collect()
-    gc.freeze()  # what start-up made lives as long as the process: the collector need not walk it again and again
+    # what start-up made lives as long as the process: the garbage collector need not scan it again and again
+    gc.freeze()
     async with _following(app), _background(app, settings) if in_background else nullcontext():
         yield
         for job in app.state.jobs:
-            job.cancel()  # the lines that are there are whole; the same file again goes on
+            job.cancel()  # the lines that were imported are complete; an import of the same file goes on from there
         if app.state.jobs:
             await asyncio.wait(app.state.jobs, timeout=background.STOP_SECONDS)
     await app.state.database.close()
 
 
 def _following(app: FastAPI) -> AbstractAsyncContextManager[None]:
-    """Every process takes over a calendar that another one loaded."""
+    """Follow the calendar: every process takes over one that another process loaded."""
     return background.running(app.state.calendars.follow(app.state.database))
 
 
@@ -161,5 +164,5 @@ def _background(app: FastAPI, settings: Settings) -> AbstractAsyncContextManager
 
 
 def app_from_environment() -> FastAPI:
-    """What uvicorn calls in each worker process."""
+    """Make the application; uvicorn calls this in each worker process."""
     return create_app(Settings())

@@ -1,4 +1,6 @@
-"""One frozen Settings from SBT_* variables. Refuses to start on an unsafe combination."""
+"""The settings of a process: one frozen Settings, read from SBT_* variables.
+An unsafe combination stops the start.
+"""
 
 import re
 from pathlib import Path
@@ -11,7 +13,9 @@ DEFAULT_ORIGIN = "localhost/sbt"
 
 
 class Settings(BaseSettings):
-    """Each setting has its reason in the README. Defaults are safe: production unless a sandbox is asked for."""
+    """Each setting has its reason in the README.
+    Defaults are safe: production unless a sandbox is asked for.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SBT_", frozen=True, env_ignore_empty=True)
 
@@ -64,10 +68,10 @@ class Settings(BaseSettings):
 
     @property
     def public(self) -> str:
-        """The service as the world knows it: what `@target-uri` of a signature begins with."""
+        """The public address of the service: `@target-uri` of a signature begins with it."""
         return (self.public_url or self.issuer_url).rstrip("/")
 
     @property
     def issuer_url(self) -> str:
-        """The one audience and issuer of tokens; the default fits a sandbox on this machine."""
+        """The one audience and issuer of tokens; the default is for a sandbox on this machine."""
         return self.issuer or f"http://{self.host}:{self.port}"

@@ -26,7 +26,7 @@ LEAF = 600  # bytes: what a posted stage comes to
 @contextmanager
 def database(data: Path) -> Iterator[tuple[str, str]]:
     """A server of its own with fsync on: URLs of the worker and of a superuser."""
-    with embedded.held(data):
+    with embedded.locked(data):
         embedded.clear(data)
     with embedded.running(data) as server:
         urls = roles.init_embedded(server)

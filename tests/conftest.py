@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.service import Service
-from tests.house import House, running_house
+from tests.support.house import House, running_house
 
 
 @pytest.hookimpl(trylast=True)

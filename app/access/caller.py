@@ -1,4 +1,7 @@
-"""From a bearer token to a Caller, before the body is read; and what a handler says to need one: `Annotated[Caller, needs("cases:read")]`."""
+"""Authenticates each request by its bearer token, before the body is read.
+
+A handler declares the scope it needs in its signature: `Annotated[Caller, needs("cases:read")]`.
+"""
 
 import math
 import re
@@ -10,7 +13,7 @@ from fastapi import Depends, Request
 from app.access.registers.register_cache import RegisterCache, RegisterSnapshot
 from app.access.registers.registration import AUTH
 from app.access.signatures import signed_requests
-from app.access.signatures.signed import Signed
+from app.access.signatures.signed import VerifiedSignature
 from app.access.tokens.access_tokens import Claims
 from app.database.sessions import Identity
 from app.errors import (
@@ -30,11 +33,11 @@ from app.http.limits import IDENTITY_BUCKET
 from app.http.paging import DEFAULT_LIMIT
 from app.procedure.loading import rulebook, stage_codes
 
-LONG_NUMBER = re.compile(r"\d{16}")  # a NIK or NIP, or part of a longer number
+LONG_NUMBER = re.compile(r"\d{16}")  # a NIK, or part of a NIP or of another long number
 MAX_ACTOR = 64
 MOST_PAGES, MOST_DIGITS = 4, 6
-STRANGER = "stranger"  # the measure of who is no client
-IDENTIFYING = "cases:read.identity"  # the scope of a search for a person
+STRANGER = "stranger"  # rate limit bucket of requests without a valid client
+IDENTIFYING = "cases:read.identity"  # the scope for a search by person
 BAD_ACTOR = Flaw(
     "/header/X-Actor",
     "INVALID",
@@ -51,7 +54,11 @@ BAD_PURPOSE = Flaw(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the party comes from the token and from nowhere else."""
+    """The authenticated client and its party.
+    The party comes from the token and from nowhere else.
+    `employer`: the agency code of a PPK, otherwise None.
+    `actor`: the HMAC of X-Actor.
+    """
 
     party: str
     kind: str
@@ -64,12 +71,14 @@ class Caller:
 
     @property
     def identity(self) -> Identity:
-        """As PostgreSQL's policies see the caller."""
+        """The identity that PostgreSQL's row-level security checks."""
         return Identity(self.party, self.purpose or "")
 
 
 async def authenticate(request: Request) -> Caller:
-    """401, or the caller: a valid token of a client and party that are in good standing now."""
+    """Returns the caller of a valid token, or raises 401 or 403.
+    The client and the party must be registered and not suspended now.
+    """
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token:
         raise TokenMissing
@@ -79,8 +88,9 @@ async def authenticate(request: Request) -> Caller:
 
 
 async def still_in_force(request: Request) -> Caller:
-    """The caller as the registers have it now: 401 or 403 where client, party, token or key ended while the body arrived, or since the
-    item before. Asked when the body is whole, and again when a transaction begins.
+    """Returns the caller by the newest registers, or raises 401 or 403 if it has lost access since.
+    The client, party, token or key can end while the body arrives, or between two items of a batch.
+    Called when the body is complete, and again when a transaction begins.
     """
     caller: Caller = request.state.caller
     newest = await request.app.state.register_cache.current()
@@ -92,8 +102,10 @@ async def still_in_force(request: Request) -> Caller:
     return caller
 
 
-def require_key_in_force(registers: RegisterSnapshot, signed: Signed) -> None:
-    """401 where the key that signed was suspended since. (That it had not expired when it signed was checked then.)"""
+def require_key_in_force(registers: RegisterSnapshot, signed: VerifiedSignature) -> None:
+    """Raises 401 if the signing key was suspended after it signed.
+    That the key had not expired when it signed was checked then.
+    """
     key = registers.keys.get(signed.kid)
     if key is None or key.suspended:
         raise SignatureInvalid
@@ -116,22 +128,25 @@ def _caller(request: Request, claims: Claims, snapshot: RegisterSnapshot) -> Cal
         actor=_actor(request, party.code),
         purpose=_purpose(request),
     )
-    request.state.caller = caller  # from here on a refusal is on record
+    request.state.caller = caller  # from here on a refusal is recorded in the access log
     if client.suspended or party.suspended:
         raise PartySuspended
     return caller
 
 
 async def _registers_with(cache: RegisterCache, claims: Claims) -> RegisterSnapshot:
-    """Of a good token the client and its key are known somewhere: the process that gave it may have heard of them earlier."""
+    """Returns a register snapshot that contains the client and key of a valid token, if they exist.
+    The process that issued the token may have read them before this process did.
+    """
     snapshot = await cache.current()
     known = claims.client_id in snapshot.clients and (not claims.auth_key or claims.auth_key in snapshot.keys)
     return snapshot if known else await cache.newer(snapshot)
 
 
 class Needs:
-    """A scope a handler needs; None: any valid token; `{stage}` in it is taken from the path. Runs before the body, hands
-    the caller over after.
+    """A dependency that requires a scope; None accepts any valid token.
+    `{stage}` in the scope is replaced by the stage in the path.
+    It runs before the body is read, and gives the caller to the handler afterwards.
     """
 
     def __init__(self, scope: str | None) -> None:
@@ -140,10 +155,10 @@ class Needs:
     async def before_body(self, request: Request) -> None:
         try:
             caller = await authenticate(request)
-        except (TokenMissing, TokenInvalid):  # over its measure: 429 instead
+        except (TokenMissing, TokenInvalid):  # over its rate limit a stranger gets 429 instead
             request.state.headers = await _within_limit(request, address(request), STRANGER)
             raise
-        except PartySuspended:  # who is known has a measure, whatever else holds: each such refusal is on record
+        except PartySuspended:  # limited too: each such refusal writes an access record
             known = request.state.caller.client_id
             request.state.headers = await _within_limit(request, known, request.scope["route"].class_)
             raise
@@ -159,11 +174,11 @@ class Needs:
                 await request.app.state.limits.charge(caller.client_id, IDENTITY_BUCKET)
 
     async def with_body(self, request: Request, body: bytes) -> None:
-        """What writes is signed, as the caller's party has it."""
+        """Verifies the signature of a write, as the signature policy of the caller's party requires."""
         caller = await still_in_force(request)
         try:
             request.state.signed = signed_requests.check(request, caller.snapshot, caller.client_id, body)
-        except SignatureInvalid:  # by a key, maybe, that another process registered just now
+        except SignatureInvalid:  # another process may have registered the key just now
             newer = await request.app.state.register_cache.newer(caller.snapshot)
             if newer is caller.snapshot:
                 raise
@@ -179,7 +194,7 @@ class Needs:
 
 
 def _further_pages(request: Request) -> int:
-    """A list of 200 weighs as much as four of 50."""
+    """Returns the extra cost of a long page: a list of 200 costs as much as four of 50."""
     asked = request.query_params.get("limit", "") if request.scope["query_string"] else ""
     pages = (
         math.ceil(int(asked) / DEFAULT_LIMIT) if asked.isascii() and asked.isdigit() and len(asked) < MOST_DIGITS else 1
@@ -188,7 +203,9 @@ def _further_pages(request: Request) -> int:
 
 
 async def _within_limit(request: Request, who: str, class_: str) -> dict[str, str]:
-    """Within its measure; a refusal is remembered, so that the next one of the kind costs next to nothing."""
+    """Takes one request from the rate limit bucket and returns the headers.
+    A refusal is remembered, so that the next request of the same kind costs almost nothing.
+    """
     buckets = request.app.state.limits
     try:
         found: dict[str, str] = await buckets.take(who, class_)
@@ -199,12 +216,16 @@ async def _within_limit(request: Request, who: str, class_: str) -> dict[str, st
 
 
 def address(request: Request) -> str:
-    """Of whoever is no client: the address of the connection, or what a listed proxy says it is."""
+    """Returns the address that stands for a request without a client.
+    It is the address of the connection, or the one that a listed proxy forwards.
+    """
     return limits.address(request.scope)
 
 
 def _stands(snapshot: RegisterSnapshot, kid: str, client_id: str) -> bool:
-    """Whether the key that the client asked for its token with is still good: what a stolen key got ends with the key."""
+    """Whether the key that obtained the token is still valid for this client.
+    A token that a stolen key obtained ends with the key.
+    """
     key = snapshot.keys.get(kid)
     return key is not None and key.client_id == client_id and key.good_for(AUTH)
 
@@ -214,7 +235,9 @@ def needs(scope: str | None) -> Any:
 
 
 def _actor(request: Request, party: str) -> bytes | None:
-    """X-Actor, at once an HMAC: the person behind the call is known to the agency, not to us. None: absent, or not acceptable."""
+    """Returns X-Actor as an HMAC; None if it is absent or not acceptable.
+    The agency knows the person behind the request, this service does not.
+    """
     actor = request.headers.get("x-actor")
     if actor is None or len(actor) > MAX_ACTOR or LONG_NUMBER.search(actor):
         return None
@@ -223,6 +246,6 @@ def _actor(request: Request, party: str) -> bytes | None:
 
 
 def _purpose(request: Request) -> str | None:
-    """X-Purpose. None: absent, or unknown."""
+    """Returns X-Purpose; None if it is absent or unknown."""
     purpose = request.headers.get("x-purpose")
     return purpose if purpose in rulebook().catalogue.codes("purposes") else None

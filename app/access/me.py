@@ -1,4 +1,4 @@
-"""GET /v1/me: what the service knows of the caller, and which stages are its own today."""
+"""GET /v1/me: shows the caller's identity, keys and clients, and the stages it may post today."""
 
 from datetime import date, datetime, timedelta
 from typing import Annotated
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from app import clock
 from app.access.caller import Caller, needs
-from app.access.policy import AccessFacts, holder
+from app.access.policy import AccessFacts, role_holder
 from app.access.registers.register_cache import KnownKey
 from app.http.language import language
 from app.http.problems import problems
@@ -20,7 +20,9 @@ router = APIRouter(route_class=GuardedRoute, tags=["access"])
 
 
 class StageMandate(BaseModel):
-    """A stage that the caller's party owns or records today; `when`: the condition of the case, if it depends on one."""
+    """A stage that the caller's party owns or records today;
+    `when`: the condition of the case, if it depends on one.
+    """
 
     procedure: str
     stage: str
@@ -88,7 +90,8 @@ class Me(BaseModel):
 
 @router.get("/v1/me", operation_id="read_me", response_model=Me, responses=problems())
 async def me(request: Request, caller: Annotated[Caller, needs(None)]) -> Me:
-    """Who the token says you are, what you may do today, which of your keys end soon; and every client and key of your party, so that you
+    """Who the token says you are, what you may do today, which of your keys end soon;
+    and every client and key of your party, so that you
     notice one that is not yours.
     """
     keys = [k for k in caller.snapshot.keys.values() if k.client_id == caller.client_id]
@@ -147,13 +150,15 @@ def _stages(caller: Caller) -> list[StageMandate]:
         for stage in procedure.stages.values():
             for role, way in ((stage.owner, "owner"), (stage.recorder, "recorder")):
                 for when, conditions in _situations(role):
-                    if role and holder(caller, role, AccessFacts("", conditions, "", {})) == caller.party:
+                    if role and role_holder(caller, role, AccessFacts("", conditions, "", {})) == caller.party:
                         found.append(StageMandate(procedure=procedure.code, stage=stage.code, capacity=way, when=when))
     return found
 
 
 def _situations(role: str | None) -> list[tuple[str | None, tuple[str, ...]]]:
-    """The cases that a succession tells apart; one without a condition where none does."""
+    """Returns the case conditions on which a succession to this role depends, one by one.
+    The first has no condition; it is the only one if no succession has a condition.
+    """
     conditions = {s.holds for s in rulebook().vocabulary.succession if s.role == role and s.holds}
     if not conditions:
         return [(None, ())]

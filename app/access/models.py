@@ -1,4 +1,4 @@
-"""The tables of who may, and of who looked."""
+"""Tables of access control (parties, clients, keys, mandates) and of the access log."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from app.database.sessions import Base
 
 
 class Party(Base):
-    """An organisation in the ledger."""
+    """An organisation that is registered in the ledger."""
 
     __tablename__ = "party"
     __table_args__ = (
@@ -36,7 +36,7 @@ class Party(Base):
 
 
 class Client(Base):
-    """A credential holder of a party."""
+    """An OAuth client, which holds the credentials of a party."""
 
     __tablename__ = "client"
 
@@ -52,7 +52,9 @@ class Client(Base):
 
 
 class ClientKey(Base):
-    """A public P-256 key of a client; the private one never leaves the agency."""
+    """A public P-256 key of a client.
+    The private key never leaves the agency.
+    """
 
     __tablename__ = "client_key"
     __table_args__ = (CheckConstraint("purpose IN ('auth', 'sign')", name="purpose"),)
@@ -69,7 +71,9 @@ class ClientKey(Base):
 
 
 class Change(Base):
-    """A change that one operator proposed and another one decides: nothing is in force before."""
+    """A register change: one operator proposes it, another one decides.
+    It is in force only after approval.
+    """
 
     __tablename__ = "change"
     __table_args__ = (
@@ -91,7 +95,9 @@ class Change(Base):
 
 
 class UsedOnce(Base):
-    """What a key was used for once and must not be used for again: the jti of an assertion, the nonce of a signature."""
+    """The jti of an assertion, or the nonce of a signature, that a key has used.
+    It must not be used again.
+    """
 
     __tablename__ = "used_once"
 
@@ -103,7 +109,7 @@ class UsedOnce(Base):
 
 
 class MandateRow(Base):
-    """Who fills an owner role, from when to when (both inclusive)."""
+    """A mandate: the party that holds an owner role, from day to day (both inclusive)."""
 
     __tablename__ = "mandate"
 
@@ -116,7 +122,9 @@ class MandateRow(Base):
 
 
 class RevokedToken(Base):
-    """A token that was revoked before its time; the row is of no use after that time."""
+    """A token that was revoked before it expired.
+    The row is not needed after the expiry.
+    """
 
     __tablename__ = "revoked_token"
 
@@ -125,7 +133,9 @@ class RevokedToken(Base):
 
 
 class Access(Base):
-    """One look at case data, or attempt at one: by whom, why, with which answer. Follows from its entry in the access log."""
+    """One access to case data, or an attempt: by whom, for which purpose, with which answer.
+    The row follows from its entry in the access log.
+    """
 
     __tablename__ = "access"
     __table_args__ = (

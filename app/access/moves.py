@@ -1,4 +1,4 @@
-"""The sandbox's clock: where it was started and each move forward, as rows that have their entries."""
+"""The table of the sandbox clock: its start and each move forward, each with its ledger entry."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,7 +10,9 @@ from app.database.sessions import Base
 
 
 class ClockMove(Base):
-    """The start or a move of a sandbox's time. Production has no row here."""
+    """The start of the sandbox clock, or one move forward.
+    Production has no row here.
+    """
 
     __tablename__ = "clock_move"
 

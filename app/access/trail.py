@@ -1,4 +1,7 @@
-"""The trail of who looked. One record per authenticated request that touches cases, before the answer leaves; refusals included."""
+"""Writes the access log: one record for each authenticated request that touches cases.
+
+The record is written before the answer leaves; refusals are recorded too.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -22,12 +25,12 @@ from app.procedure.loading import stage_codes
 trail_log = logging.getLogger("sbt.trail")
 INSERT_ACCESS = Statement(insert(Access).values({c.name: bindparam(c.name) for c in Access.__table__.columns}))
 TABLE = f"table {Access.__tablename__}"
-ONE_ENTRY = 200  # cases that one entry names: a longer list goes on in further entries of the same request
-NOT_ON_RECORD = {400, 401, 408, 413, 429, 503}  # telemetry only; before the token there is no caller
+ONE_ENTRY = 200  # cases in one entry: a longer list continues in further entries of the same request
+NOT_ON_RECORD = {400, 401, 408, 413, 429, 503}  # telemetry only; without a valid token there is no caller
 
 
 class Trail:
-    """The record of one request: what was shown is added while it is answered."""
+    """The access record of one request; cases that are shown are added while it is answered."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -36,19 +39,21 @@ class Trail:
         self.status = 200
 
     def another(self) -> "Trail":
-        """For a further write of the same request: it has a record of its own."""
+        """Returns a separate record for a further write of the same request."""
         return Trail(self._request)
 
     def shows(self, *cases: UUID) -> None:
         self._cases += cases
 
     def record(self, batch: StatementBatch, status: int, code: str | None = None) -> None:
-        """A writer's record goes into its own transaction: no post without it, and none of a post that never was."""
+        """Adds the access record to the batch.
+        A writer's record is in the transaction of its post: both are committed, or neither.
+        """
         for start in range(0, max(len(self._cases), 1), ONE_ENTRY):
             self._one(batch, status, code, self._cases[start : start + ONE_ENTRY])
 
     def _one(self, batch: StatementBatch, status: int, code: str | None, cases: list[UUID]) -> None:
-        """A leaf of the access log, and the row by which it is found."""
+        """Adds one entry to the access log, and the row by which it is found."""
         caller: Caller = self._request.state.caller
         same = {
             "operation": self._request.scope["route"].operation_id,
@@ -82,7 +87,9 @@ class Trail:
 
 
 def _stage(request: Request) -> str | None:
-    """The stage that the path asks for, if there is one of that name: a path is the caller's text."""
+    """Returns the stage in the path, or None if there is no stage of that name.
+    The path is the caller's text, so it is not recorded unchecked.
+    """
     _, _, rest = request.scope["path"].partition("/stages/")
     code = rest.partition("/")[0]
     return code if code in stage_codes() else None
@@ -90,7 +97,9 @@ def _stage(request: Request) -> str | None:
 
 @asynccontextmanager
 async def recorded_access(request: Request) -> AsyncIterator[Trail]:
-    """Entered before the read session: it ends after the read has, and holds one connection at a time."""
+    """Records a read after it has ended.
+    Enter it before the read session: the request then holds one connection at a time.
+    """
     trail = Trail(request)
     yield trail
     await record_access(request, trail, trail.status)
@@ -98,7 +107,9 @@ async def recorded_access(request: Request) -> AsyncIterator[Trail]:
 
 @contextmanager
 def trail_errors() -> Iterator[None]:
-    """Around a statement that carries a record: when the trail cannot be written, nothing was, and that is what is said."""
+    """Wraps a statement that contains an access record.
+    Raises AccessNotRecorded if the record cannot be written; then nothing of the statement is written.
+    """
     try:
         yield
     except Error as error:
@@ -107,14 +118,16 @@ def trail_errors() -> Iterator[None]:
         raise
 
 
-async def remember_refusal(request: Request, error: DomainError) -> None:
-    """Runs after the rollback, in its own transaction. Strangers and malformed bodies are for telemetry."""
+async def record_refusal(request: Request, error: DomainError) -> None:
+    """Records a refusal after the rollback, in its own transaction.
+    Unauthenticated requests and malformed bodies are counted by telemetry only.
+    """
     if error.status in NOT_ON_RECORD or getattr(request.state, "caller", None) is None:
         return
     trail = Trail(request)
     asked = request.path_params.get("case_id")
     if asked is not None:
-        with suppress(ValueError):  # no id of a case: the attempt is recorded without one
+        with suppress(ValueError):  # not a case id: the attempt is recorded without one
             trail.shows(UUID(str(asked)))
     trail.shows(*error.shows)
     await record_access(request, trail, error.status, error.code)
@@ -126,6 +139,6 @@ async def record_access(request: Request, trail: Trail, status: int, code: str |
     try:
         async with request.app.state.database.pipelined(request.state.caller.identity) as session:
             await batch.send(session)
-    except Exception as error:  # noqa: BLE001 - whatever kept it from being recorded
+    except Exception as error:  # noqa: BLE001 - whatever the cause, an unrecorded access is refused
         last_resort.log_unforeseen(trail_log, "access not recorded", error)
         raise AccessNotRecorded from None

@@ -1,4 +1,4 @@
-"""What operators send to change a register, and what they see of it. A private key is never among it."""
+"""Request and response bodies of /v1/admin. A private key is never among them."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -43,9 +43,10 @@ class Jwk(Body):
 
 
 class Consent(Body):
-    """The party's own word on the keys that are registered for it: an ES256 signature (r and s, base64url) over the canonical JSON
-    `{"client":<client_id>,"consent":"sbt/v1","keys":[<thumbprints, sorted>]}`, by a signing key of the party that is in force; for its first
-    keys by the one whose fingerprint was told to the operators out of band.
+    """The party's own word on the keys that are registered for it:
+    an ES256 signature (r and s, base64url) over the canonical JSON
+    `{"client":<client_id>,"consent":"sbt/v1","keys":[<thumbprints, sorted>]}`, by a signing key of the party that is in force;
+    for its first keys by the one whose fingerprint was told to the operators out of band.
     """
 
     key: Kid
@@ -53,13 +54,17 @@ class Consent(Body):
 
 
 class Anchor(Body):
-    """The fingerprint (RFC 7638 thumbprint) of the first signing key of a party, as the party told it out of band."""
+    """The fingerprint (RFC 7638 thumbprint) of the first signing key of a party,
+    as the party told it out of band.
+    """
 
     key: Kid
 
 
 class ErasureBody(Body):
-    """Which person of which case is erased, and the document that orders it: its number and the SHA-256 of the file."""
+    """Which person of which case is erased, and the document that orders it:
+    its number and the SHA-256 of the file.
+    """
 
     case_id: UUID
     person: Literal["subject", "reporter"]
@@ -86,8 +91,8 @@ class CalendarRevision(Body):
 
 
 class Approval(Body):
-    """`sha256`: of the change's `kind` and `facts`, as `GET /v1/admin/changes/{change}` shows them: of the RFC 8785 JSON of an object with just
-    these two members. Who approves signs what is approved.
+    """`sha256`: of the change's `kind` and `facts`, as `GET /v1/admin/changes/{change}` shows them:
+    of the RFC 8785 JSON of an object with just these two members. Who approves signs what is approved.
     """
 
     sha256: Sha256
@@ -112,7 +117,9 @@ class NewClient(Body):
 
 
 class NewKey(KeyOfClient):
-    """A further key of a client. `replaces`: an older one of the same purpose, which ends after `overlap_days`. What must end at once is suspended."""
+    """A further key of a client. `replaces`: an older one of the same purpose, which ends after
+    `overlap_days`. What must end at once is suspended.
+    """
 
     client_id: ClientId
     consent: Consent | None = None

@@ -1,6 +1,8 @@
-"""A change to a register: what gives power is proposed by one operator and approved by another; what takes it away works at once.
+"""Changes to a register: one operator proposes what gives power, and another approves it.
 
-In a sandbox the service approves it itself, at once. Each step is an entry, and the row of the register follows from the last one.
+What takes power away works at once, by one operator.
+In a sandbox the service approves a change itself, at once.
+Each step is an entry, and the row of the register follows from the last one.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -18,8 +20,8 @@ from app.access import policy
 from app.access.caller import Caller, needs, still_in_force
 from app.access.models import Change
 from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
-from app.access.registers.registration import REVISION, Author, entries_of, record
-from app.access.signatures.signed import Signed
+from app.access.registers.registration import CALENDAR_REVISED, Author, apply_change, entries_of
+from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_requests import consume_nonce_now
 from app.access.trail import Trail, trail_errors
 from app.admin import checks
@@ -45,7 +47,7 @@ DECIDE = Statement(
     .where(C.id == bindparam("b_id"))
     .values({c: bindparam(c) for c in ("decision", "decided_by", "decided_entry_id")})
 )
-# one change at a time, over all processes: what was checked still holds when it is written
+# One change at a time over all processes: what was checked still holds when it is written.
 ALONE = Statement("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
 LOCK = 0x5342_5404
 ONE = Statement("SELECT * FROM change WHERE id = :id")
@@ -63,7 +65,7 @@ OTHER = Flaw(
 
 @dataclass(frozen=True, slots=True)
 class AdminContext:
-    """One act of an operator: on which session, by whom, and how the registers stand just now."""
+    """The context of one operator request: session, caller, and the current registers."""
 
     session: Session
     caller: Caller
@@ -71,7 +73,7 @@ class AdminContext:
     known: RegisterSnapshot
     response: Response
     sandbox: bool
-    signed: Signed | None
+    signed: VerifiedSignature | None
     vault: VaultKeys
 
     def by(self) -> Author:
@@ -79,7 +81,7 @@ class AdminContext:
         return Author(self.caller.party, self.caller.client_id, signed=self.signed)
 
     async def as_service(self, work: Awaitable[object]) -> None:
-        """What an operator orders and may not see itself: the rows of a case."""
+        """Runs work on rows that an operator may order but not see: the rows of a case."""
         await self.session.act_as(SERVICE)
         await work
         await self.session.act_as(self.caller.identity)
@@ -88,7 +90,9 @@ class AdminContext:
 async def _admin(
     request: Request, response: Response, caller: Annotated[Caller, needs("admin:write")]
 ) -> AsyncIterator[AdminContext]:
-    """403 for whoever is no operator; one transaction; the next request in this process reads the registers anew."""
+    """The context of a write by an operator; 403 for a caller that is no operator.
+    It is one transaction. The next request in this process reads the registers again.
+    """
     policy.require_operator(await still_in_force(request))
     response.headers["Cache-Control"] = "no-store"
     async with guesses_measured(request), request.app.state.database.writing(caller.identity) as session:
@@ -107,14 +111,17 @@ Admin = Annotated[AdminContext, Depends(_admin, scope="function")]
 async def propose(
     admin: AdminContext, key: KeyHeader, kind: str, body: BaseModel | None = None, **params: str
 ) -> ChangeView:
-    """202: it waits for another operator; 201 in a sandbox. The same key and facts again: the change as it stands. `params`: of the path."""
+    """Proposes a change: 202 where it waits for another operator, 201 in a sandbox.
+    The same key with the same facts returns the change as it is now.
+    `params`: the parameters of the path.
+    """
     named = {name.rstrip("_"): value for name, value in params.items()}
     facts = PROPOSED[kind].facts(body, named, clock.real())
     change = uuid5(NAMES, f"{admin.caller.client_id} {key}")
     known = await admin.session.run(ONE, id=change)
     if known:
         return await _again(admin, known[0], kind, facts)
-    facts = checks.shortened(kind, facts, admin.known)
+    facts = checks.limit_overlap(kind, facts, admin.known)
     await _require_possible(admin, kind, facts)
     said = {"change": str(change), "kind": kind, "facts": facts}
     batch = StatementBatch()
@@ -128,18 +135,22 @@ async def propose(
 
 
 async def _require_possible(admin: AdminContext, kind: str, facts: Facts) -> None:
-    """Asked at the proposal and again at the approval: what has become impossible since is refused."""
+    """Refuses a change that is not possible, at the proposal and again at the approval.
+    A change can become impossible in between.
+    """
     if kind == ERASURE:
         await admin.as_service(erasing.require_possible(admin.session, admin.vault, facts))
         return
-    if kind == REVISION:
+    if kind == CALENDAR_REVISED:
         await calendar.require_revisable(admin.session, Revision.of(facts))
         return
     checks.require_possible(kind, facts, admin.known, sandbox=admin.sandbox)
 
 
 def _append(batch: StatementBatch, type_: str, facts: Facts, by: Author) -> Appended:
-    """An act of an operator with its signature: what was signed is in clear, since it names nobody."""
+    """Appends an entry of an operator with its signature.
+    What the operator signed is in plain text, since it names no person.
+    """
     if by.signed is not None:
         by.signed.require_in_time()
     return append_fitting(
@@ -155,7 +166,7 @@ def _append(batch: StatementBatch, type_: str, facts: Facts, by: Author) -> Appe
 
 
 def _same(kept: Any, asked: Any) -> bool:
-    """Whether the same was asked for."""
+    """Whether both ask for the same change."""
     if isinstance(asked, Mapping):
         return set(kept) == set(asked) and all(_same(kept[name], asked[name]) for name in asked)
     if isinstance(asked, list):
@@ -175,8 +186,10 @@ async def _replayed(admin: AdminContext, change: UUID) -> ChangeView:
 
 
 async def decide(admin: AdminContext, change: UUID, approval: Approval | None) -> ChangeView:
-    """By another operator than the one that proposed it, who may only take it back; what has become impossible since is refused. Who has
-    decided just that and asks again is told so. `approval`: None refuses.
+    """Approves a change, or refuses it where `approval` is None.
+    Only another operator than the proposer may approve it; the proposer may only take it back.
+    A change that has become impossible since is refused.
+    An operator who repeats its own decision gets the same answer.
     """
     rows = await admin.session.run(ONE, id=change)
     if not rows:
@@ -201,16 +214,16 @@ async def decide(admin: AdminContext, change: UUID, approval: Approval | None) -
 
 async def _approve(admin: AdminContext, change: UUID, kind: str, facts: Facts, by: Author) -> None:
     await _decided(admin, change, APPROVED, by)
-    own = replace(by, signed=None)  # the approval is what was signed; these entries follow from it
+    own = replace(by, signed=None)  # the operator signed the approval; these entries follow from it
     if kind == ERASURE:
         await admin.as_service(erasing.erase(admin.session, admin.vault, facts, own))
         return
-    if kind == REVISION:
+    if kind == CALENDAR_REVISED:
         revision = Revision.of(facts)
         await calendar.revise(admin.session, revision, by=own.party, client=own.client, change=str(own.change))
         return
     for type_, said in entries_of(kind, facts):
-        await record(admin.session, type_, said, own)
+        await apply_change(admin.session, type_, said, own)
 
 
 async def _decided(admin: AdminContext, change: UUID, decision: str, by: Author) -> None:
@@ -220,17 +233,19 @@ async def _decided(admin: AdminContext, change: UUID, decision: str, by: Author)
     await batch.send(admin.session)
 
 
-async def take_away(
+async def suspend(
     admin: AdminContext, kind: str, row: KnownParty | KnownClient | KnownKey | None, **params: str
 ) -> StandingView:
-    """A suspension: in force when this is answered here, within five seconds in every process. One operator is enough, and enough
-    operators are left. `row`: as it stands.
+    """Suspends a party, client or key.
+    The suspension is in force in this process when the answer leaves, and in every process within five seconds.
+    One operator is enough, and enough operators must remain.
+    `row`: the current row of the register.
     """
     if row is None:
         raise NotFound
     if not row.suspended:
         checks.require_operators_left(admin.known, kind, params, sandbox=admin.sandbox)
-        await record(admin.session, kind, IMMEDIATE[kind].facts(None, params, clock.real()), admin.by())
+        await apply_change(admin.session, kind, IMMEDIATE[kind].facts(None, params, clock.real()), admin.by())
     await _on_record(admin, CREATED)
     return StandingView(suspended=True)
 

@@ -1,4 +1,7 @@
-"""Whether a change to a register can be: known parties, roles and scopes, real keys, mandates that do not meet. Asked at the proposal and again at the approval."""
+"""Checks whether a change to a register is possible, at the proposal and again at the approval.
+
+Parties, roles and scopes are known, keys are valid, and mandates do not overlap.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -19,7 +22,7 @@ from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 from app.procedure.scopes import scopes_of
 
-LONGEST = timedelta(days=730)  # of a key
+LONGEST = timedelta(days=730)  # lifetime of a key
 LEAST_OPERATORS = 2
 OPERATOR = "operator"
 Facts = Mapping[str, Any]
@@ -27,7 +30,7 @@ Check = Callable[[Facts, RegisterSnapshot], None]
 
 
 def require_possible(kind: str, facts: Facts, known: RegisterSnapshot, *, sandbox: bool) -> None:
-    """422 with the member and the remedy."""
+    """Raises 422 with the member and the remedy where the change is not possible."""
     CHECKS[kind](facts, known)
     if kind in ("party.registered", "party.policy_set") and not sandbox:
         _signs_in_production(facts, known)
@@ -37,8 +40,8 @@ def require_possible(kind: str, facts: Facts, known: RegisterSnapshot, *, sandbo
         require_operators_left(known, kind, facts, sandbox=sandbox)
 
 
-def shortened(kind: str, facts: dict[str, Any], known: RegisterSnapshot) -> dict[str, Any]:
-    """A key that is replaced goes on for the overlap, and never longer than it would have."""
+def limit_overlap(kind: str, facts: dict[str, Any], known: RegisterSnapshot) -> dict[str, Any]:
+    """Ends a replaced key after the overlap, and never later than it would have ended."""
     older = facts.get("replaces")
     found = known.keys.get(older["key"]) if kind == "key.registered" and older else None
     if older is None or found is None:
@@ -47,7 +50,9 @@ def shortened(kind: str, facts: dict[str, Any], known: RegisterSnapshot) -> dict
 
 
 def _require_consent(facts: Facts, known: RegisterSnapshot) -> None:
-    """The party says itself that these keys are its own: by a key of its that signs now, the first by the one it told out of band."""
+    """Requires that the party itself consents to its keys.
+    It signs with a key that is in force; the first time with the key whose fingerprint it gave out of band.
+    """
     client = known.clients.get(facts["client"])
     party = known.parties[client.party if client else facts["party"]]
     if party.kind == OPERATOR:  # two operators sign the change itself
@@ -68,7 +73,9 @@ def _require_consent(facts: Facts, known: RegisterSnapshot) -> None:
 
 
 def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: RegisterSnapshot) -> dict[str, tuple[str, str]]:
-    """Keys of the party that sign now; before it had one, the fresh key whose fingerprint it told."""
+    """The signing keys of the party that are in force.
+    Before it has one: the new key whose fingerprint it gave out of band.
+    """
     its_own = {c.id for c in known.clients.values() if c.party == party.code}
     ever = [k for k in known.keys.values() if k.client_id in its_own and k.purpose == SIGN]
     if ever:
@@ -77,7 +84,7 @@ def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: RegisterS
 
 
 def _anchor(facts: Facts, known: RegisterSnapshot) -> None:
-    """Once, and before the party has a key that could consent itself."""
+    """An anchor is set once, and before the party has a key that could consent."""
     _of_party(facts, known)
     clients = {c.id for c in known.clients.values() if c.party == facts["party"]}
     has_key = any(k.client_id in clients and k.purpose == SIGN for k in known.keys.values())
@@ -86,14 +93,16 @@ def _anchor(facts: Facts, known: RegisterSnapshot) -> None:
 
 
 def require_operators_left(known: RegisterSnapshot, kind: str, facts: Facts, *, sandbox: bool) -> None:
-    """409 where the change would leave fewer than two operators that can act (in a sandbox: none)."""
+    """409 where the change would leave fewer than two active operators (in a sandbox: none)."""
     before, after = len(active_operators(known)), len(active_operators(known, kind, facts))
     if after < before and after < (1 if sandbox else LEAST_OPERATORS):
         raise LastOperators
 
 
 def active_operators(known: RegisterSnapshot, kind: str = "", facts: Facts = MappingProxyType({})) -> set[str]:
-    """Clients of operators that could ask for a token and change a register, if `kind` with these facts came to be."""
+    """Clients of operators that could ask for a token and change a register.
+    `kind` and `facts`: a change that is assumed to be in force.
+    """
     gone = facts if kind.endswith(".suspended") else {}
     found = set()
     for client in known.clients.values():
@@ -117,7 +126,9 @@ def _party(facts: Facts, known: RegisterSnapshot) -> None:
 
 
 def _signs_in_production(facts: Facts, known: RegisterSnapshot) -> None:
-    """Who posts stages or keeps registers signs it: outside the sandbox nobody may turn that off."""
+    """Whoever posts stages or keeps registers signs.
+    Outside of a sandbox nobody may turn that off.
+    """
     kind = facts["kind"] if "kind" in facts else known.parties[facts["party"]].kind
     if kind in ("agency", "ppk", OPERATOR) and facts["signatures"] != REQUIRED:
         text_id, text_en = "Di produksi wajib `required`.", "In production it is `required`."
@@ -156,7 +167,7 @@ def _grant(facts: Facts, known: RegisterSnapshot) -> None:
 
 
 def _scopes(facts: Facts, kind: str) -> None:
-    """A curious agency gets no scope of the auditor's, an operator none of the cases."""
+    """A party gets only scopes of its kind: an agency none of an auditor, an operator none of cases."""
     may = scopes_of(rulebook(), kind)
     wrong = [n for n, scope in enumerate(facts["scopes"]) if scope not in may]
     if wrong:
@@ -172,9 +183,8 @@ def _key(facts: Facts, known: RegisterSnapshot) -> None:
     found = known.keys.get(older["key"])
     if found is None or (found.client_id, found.purpose) != (facts["client"], facts["purpose"]):
         raise UnknownReference(unknown_code("/replaces"))
-    if (
-        not clock.real() < datetime.fromisoformat(older["expires_at"]) <= found.expires_at
-    ):  # approved late, or overtaken
+    # approved too late, or the older key now ends sooner
+    if not clock.real() < datetime.fromisoformat(older["expires_at"]) <= found.expires_at:
         text_id = "Masa tumpang tindihnya lewat, atau kunci lama kini berakhir lebih cepat; ajukan lagi."
         text_en = "Its overlap has passed, or the older key now ends sooner: propose it again."
         raise ValidationFailed(Flaw("/overlap_days", "OUT_OF_RANGE", text_id, text_en))
@@ -198,7 +208,7 @@ def _mandate(facts: Facts, known: RegisterSnapshot) -> None:
     _of_party(facts, known)
     _known_role(facts)
     new = _as_mandate(facts)
-    if new.valid_from <= clock.today():  # at midnight every process changes over at once
+    if new.valid_from <= clock.today():  # at midnight all processes change over together
         text_id, text_en = "Paling cepat besok.", "Tomorrow at the earliest."
         raise ValidationFailed(Flaw("/valid_from", "DATE_IN_PAST", text_id, text_en))
     if new.valid_to is not None and new.valid_to < new.valid_from:
@@ -264,7 +274,7 @@ def _taken(pointer: str) -> ValidationFailed:
 
 
 def _resumable(exists: Check, name: str, rows: Callable[[RegisterSnapshot], Mapping[str, Any]]) -> Check:
-    """What is not suspended is not resumed: a second resumption, or one by mistake."""
+    """A check that refuses to resume what is not suspended: a second resumption, or a mistake."""
 
     def check(facts: Facts, known: RegisterSnapshot) -> None:
         exists(facts, known)

@@ -1,4 +1,7 @@
-"""The first entries of a ledger: its parties and mandates as the catalogue has them, its first operators, and which environment it is of."""
+"""Writes the first entries of a ledger: parties, mandates, first operators, and the environment.
+
+Parties and mandates come from the catalogue.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -12,8 +15,8 @@ from app.access.registers.registration import (
     REQUIRED,
     Author,
     Organisation,
+    apply_change,
     grant_mandate,
-    record,
     register_party,
 )
 from app.database.sessions import Session, Statement, StatementBatch
@@ -23,11 +26,10 @@ from app.procedure.roles import Mandate
 
 OPERATOR = "operator"
 PRODUCTION, SANDBOX = "production", "sandbox"
-SIGNS = {"agency", "ppk", "operator"}  # who posts stages, and who keeps the registers
-RULES = (
-    2  # acts of operators are signed, keys consented to: what the verifier asks of this ledger from its first entry on
-)
-# What `sbt db migrate` puts on record before; anything else was written by somebody else.
+SIGNS = {"agency", "ppk", "operator"}  # kinds of parties that post stages or keep the registers
+# Version 2: operators sign their acts, and parties consent to their keys. The verifier requires it from the first entry on.
+RULES = 2
+# `sbt db migrate` writes these types before the founding; an entry of another type was written by somebody else.
 NOT_OURS = Statement(
     "SELECT 1 FROM entry WHERE log = 'cases' AND type NOT IN ('calendar.loaded', 'procedure.loaded', 'schema.registered',"
     " 'key.epoch_opened', 'clock.started') LIMIT 1"
@@ -36,7 +38,7 @@ ANY = Statement("SELECT 1 FROM party LIMIT 1")
 
 
 class FoundedError(Exception):
-    """A ledger is founded once."""
+    """A ledger is founded only once."""
 
 
 async def require_empty(session: Session) -> None:
@@ -44,16 +46,18 @@ async def require_empty(session: Session) -> None:
         raise FoundedError("the registers of this ledger are not empty, or somebody wrote to its log")
 
 
-async def found(
+async def found_ledger(
     session: Session,
     environment: str,
     operators: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
     anchors: Mapping[str, str] = MappingProxyType({}),
     public_url: str | None = None,
 ) -> None:
-    """`operators`: client id and the facts of its keys; `anchors`: party to the fingerprint of its first signing key; `public_url`: the one
-    address that signatures may name, so that none made for another service stands for an act here. From the last
-    entry on, what gives power takes two operators, and a party's own word for its keys.
+    """Founds a ledger.
+    `operators`: client id and the facts of its keys.
+    `anchors`: party to the fingerprint of its first signing key.
+    `public_url`: the one address that signatures may name, so that a signature for another service is not valid here.
+    After the last entry, giving power takes two operators, and a party consents to its own keys.
     """
     await require_empty(session)
     for row in rulebook().catalogue.codes("parties").values():
@@ -64,11 +68,11 @@ async def found(
         await grant_mandate(session, mandate, by=OPERATOR)
     for client, keys in operators:
         facts = {"client": client, "party": OPERATOR, "scopes": ["admin:write"]}
-        await record(session, "client.registered", facts, Author(OPERATOR))
+        await apply_change(session, "client.registered", facts, Author(OPERATOR))
         for key in keys:
-            await record(session, "key.registered", key, Author(OPERATOR))
+            await apply_change(session, "key.registered", key, Author(OPERATOR))
     for party, kid in anchors.items():
-        await record(session, "party.anchored", {"party": party, "key": kid}, Author(OPERATOR))
+        await apply_change(session, "party.anchored", {"party": party, "key": kid}, Author(OPERATOR))
     batch = StatementBatch()
     said = {"environment": environment, "rules": RULES, **({"public_url": public_url} if public_url else {})}
     append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=said)

@@ -1,4 +1,7 @@
-"""What operators look up: the registers as they stand, and the changes that wait. No secret and no private key is in them."""
+"""Routes of /v1/admin by which operators read the registers and the proposed changes.
+
+They show no secret and no private key.
+"""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -99,7 +102,7 @@ async def read_change(change: UUID, request: Request, response: Response, caller
 
 
 async def _rows(request: Request, response: Response, statement: Statement, **values: Any) -> list[Any]:
-    """On record as every look of an operator."""
+    """Runs a query of an operator. The access is recorded."""
     response.headers["Cache-Control"] = "no-store"
     async with recorded_access(request), request.app.state.database.reading(request.state.caller.identity) as session:
         rows: list[Any] = await session.run(statement, **values)

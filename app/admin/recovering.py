@@ -1,4 +1,7 @@
-"""Gives the registers back to operators when none can act: two founding operators' keys sign the entries that register new ones."""
+"""Gives the registers back to operators when none can act.
+
+The keys of two founding operators sign the entries that register new operators.
+"""
 
 from collections.abc import Sequence
 from itertools import count
@@ -6,14 +9,14 @@ from typing import Any
 
 from app import clock
 from app.access.registers.consent import is_signed, recovery_text
-from app.access.registers.registration import SIGN, Author, record
+from app.access.registers.registration import SIGN, Author, apply_change
 from app.admin.founding import OPERATOR
 from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import append
 from app.ledger.parts import unb64u
 
 TWO = 2
-# signing keys of operators that were registered before the founding was over
+# Signing keys of operators that were registered before the founding ended.
 FOUNDERS = Statement(
     "SELECT k.kid, k.client_id, k.x, k.y FROM client_key k JOIN client c ON c.id = k.client_id JOIN party p ON p.code = c.party"
     f" JOIN entry e ON e.id = k.entry_id WHERE p.kind = 'operator' AND k.purpose = '{SIGN}'"
@@ -25,23 +28,25 @@ RecoveryEntry = tuple[str, dict[str, Any]]
 
 
 class NotRecoveredError(Exception):
-    """The message says why."""
+    """The recovery is refused; the message says why."""
 
 
 async def free_names(session: Session) -> list[str]:
-    """Two ids that no client ever had."""
+    """Two client ids that no client ever had."""
     taken = {row.id for row in await session.run(CLIENTS)}
     free = (name for n in count(1) if (name := f"{OPERATOR}-{n}") not in taken)
     return [next(free) for _ in range(TWO)]
 
 
 async def resumed(session: Session) -> list[RecoveryEntry]:
-    """A suspended party of operators acts again: else its new clients could not."""
+    """Entries that resume suspended parties of operators; else their new clients could not act."""
     return [("party.resumed", {"party": row.code}) for row in await session.run(SUSPENDED)]
 
 
 async def recover(session: Session, entries: Sequence[RecoveryEntry], consents: Sequence[dict[str, str]]) -> None:
-    """NotRecoveredError where not two founding operators signed just these entries. Otherwise the order and the entries, in one transaction."""
+    """Writes the recovery and the entries that it orders, in one transaction.
+    NotRecoveredError where not two founding operators signed exactly these entries.
+    """
     founders = {row.kid: row for row in await session.run(FOUNDERS)}
     text, signers = recovery_text(entries), set()
     for consent in consents:
@@ -54,4 +59,4 @@ async def recover(session: Session, entries: Sequence[RecoveryEntry], consents: 
     append(batch, type_="operators.recovered", party=OPERATOR, received_at=clock.now(), facts=facts)
     await batch.send(session)
     for type_, said in entries:
-        await record(session, type_, said, Author(OPERATOR))
+        await apply_change(session, type_, said, Author(OPERATOR))

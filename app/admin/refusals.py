@@ -1,4 +1,4 @@
-"""The refusals that only the registers know."""
+"""Refusals that depend on the state of the registers."""
 
 from app.errors import DomainError
 

@@ -1,5 +1,7 @@
-"""What operators ask for: of each kind of change its address, its body, and the facts that follow. Routes make entries of it; the verifier
-compares what was signed with what stands there.
+"""The requests of operators: for each kind of change its address, its body, and its facts.
+
+Routes write entries from the facts.
+The verifier compares what was signed with what the entry says.
 """
 
 import hashlib
@@ -10,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.access.registers.registration import REVISION, key_facts
+from app.access.registers.registration import CALENDAR_REVISED, key_facts
 from app.access.tokens import jwks
 from app.admin.bodies import (
     Anchor,
@@ -28,20 +30,26 @@ from app.admin.bodies import (
 from app.ledger.canonical import canonical, instant
 
 APPROVED, REFUSED = "approved", "refused"
-LIFE = timedelta(days=365)  # of a key that names no end
+LIFE = timedelta(days=365)  # lifetime of a key whose request names no end
 Facts = dict[str, Any]
 Params = Mapping[str, str]
 
 
 class Chosen(str):
-    """A member that the body left to the service, which took the moment for it: asked again it would choose another."""
+    """A value that the service chose from the current time, because the body left it open.
+    A repeated request would choose another value.
+    """
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AdminRequest:
-    """`path`: its parameters are named as in the facts. `model`: None where there is no body. `facts`: from body, parameters and moment."""
+    """One kind of request of an operator.
+    `path`: its parameters have the names that they have in the facts.
+    `model`: None where there is no body.
+    `facts`: made from body, parameters and time.
+    """
 
     path: str
     model: type[BaseModel] | None
@@ -91,7 +99,7 @@ def _named(name: str) -> Callable[[Any, Params, datetime], Facts]:
     return lambda _, params, __: {name: params[name]}
 
 
-# What gives power: proposed by one operator, approved by another.
+# What gives power: one operator proposes it, another approves it.
 PROPOSED: dict[str, AdminRequest] = {
     "party.registered": AdminRequest("/v1/admin/parties", NewParty, _whole),
     "party.policy_set": AdminRequest("/v1/admin/parties/{party}/policies", PolicyBody, _policy),
@@ -104,7 +112,7 @@ PROPOSED: dict[str, AdminRequest] = {
     "key.resumed": AdminRequest("/v1/admin/keys/{key}/resumptions", None, _named("key")),
     "mandate.granted": AdminRequest("/v1/admin/mandates", NewMandate, _whole),
     "mandate.ended": AdminRequest("/v1/admin/mandates/ends", MandateEnd, _whole),
-    REVISION: AdminRequest("/v1/admin/calendars", CalendarRevision, _whole),
+    CALENDAR_REVISED: AdminRequest("/v1/admin/calendars", CalendarRevision, _whole),
     "subject.erased": AdminRequest("/v1/admin/erasures", ErasureBody, _whole),
 }
 # What takes power away: one operator is enough.

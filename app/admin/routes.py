@@ -1,4 +1,7 @@
-"""/v1/admin: parties, clients, keys, mandates and grants, as operators change them. A handler says which change, the rest is one way."""
+"""Routes of /v1/admin: operators change parties, clients, keys, mandates and grants.
+
+A handler only names the change; changes.py does the rest in one way for all.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -20,7 +23,7 @@ from app.admin.bodies import (
     PolicyBody,
     StandingView,
 )
-from app.admin.changes import Admin, decide, propose, take_away
+from app.admin.changes import Admin, decide, propose, suspend
 from app.admin.refusals import LastOperators
 from app.cases.context import KeyHeader
 from app.cases.refusals import ErasureNotPossible
@@ -67,21 +70,25 @@ async def set_signature_policy(party: str, body: PolicyBody, admin: Admin, key: 
 
 @router.post("/parties/{party}/anchors", operation_id="anchor_party", **ANSWERS)
 async def anchor_party(party: str, body: Anchor, admin: Admin, key: KeyHeader) -> ChangeView:
-    """Put on record the fingerprint of a party's first signing key, as the party told it out of band. Once, before its first key."""
+    """Put on record the fingerprint of a party's first signing key, as the party told it out of band.
+    Once, before its first key.
+    """
     return await propose(admin, key, "party.anchored", body, party=party)
 
 
 @router.post("/clients", operation_id="register_client", **ANSWERS)
 async def register_client(body: NewClient, admin: Admin, key: KeyHeader) -> ChangeView:
-    """Register a client with its public keys: `auth` asks for tokens, `sign` signs requests. In production the party consents to them
-    (`consent`). `sbt client create` makes all of it.
+    """Register a client with its public keys: `auth` asks for tokens, `sign` signs requests.
+    In production the party consents to them (`consent`). `sbt client create` makes all of it.
     """
     return await propose(admin, key, "client.registered", body)
 
 
 @router.post("/keys", operation_id="register_key", **ANSWERS)
 async def register_key(body: NewKey, admin: Admin, key: KeyHeader) -> ChangeView:
-    """A further key of a client. With `replaces` the older one goes on for `overlap_days`, so that nothing stops in between."""
+    """A further key of a client.
+    With `replaces` the older one goes on for `overlap_days`, so that nothing stops in between.
+    """
     return await propose(admin, key, "key.registered", body)
 
 
@@ -99,14 +106,16 @@ async def grant_mandate(body: NewMandate, admin: Admin, key: KeyHeader) -> Chang
 
 @router.post("/mandates/ends", operation_id="end_mandate", **ANSWERS)
 async def end_mandate(body: MandateEnd, admin: Admin, key: KeyHeader) -> ChangeView:
-    """The last day of a mandate; not before today. Its open cases are then handed over by `sbt mandate transfer`."""
+    """The last day of a mandate; not before today.
+    Its open cases are then handed over by `sbt mandate transfer`.
+    """
     return await propose(admin, key, "mandate.ended", body)
 
 
 @router.post("/calendars", operation_id="revise_calendar", **ANSWERS)
 async def revise_calendar(body: CalendarRevision, admin: Admin, key: KeyHeader) -> ChangeView:
-    """A decree on joint leave, before the package knows of it. The services take it over within seconds; the watcher then writes an entry for
-    every case whose due dates it moves.
+    """A decree on joint leave, before the package knows of it.
+    The services take it over within seconds; the watcher then writes an entry for every case whose due dates it moves.
     """
     return await propose(admin, key, "calendar.revised", body)
 
@@ -117,14 +126,18 @@ async def revise_calendar(body: CalendarRevision, admin: Admin, key: KeyHeader) 
     **{**ANSWERS, "responses": {**WAITS, **problems(*REFUSED, ErasureNotPossible)}},
 )
 async def erase_person(body: ErasureBody, admin: Admin, key: KeyHeader) -> ChangeView:
-    """Erase a person from a case, under a document that orders it. The log still verifies, and what parties signed stays checkable."""
+    """Erase a person from a case, under a document that orders it.
+    The log still verifies, and what parties signed stays checkable.
+    """
     return await propose(admin, key, "subject.erased", body)
 
 
 @router.post("/parties/{party}/suspensions", operation_id="suspend_party", **TAKEN)
 async def suspend_party(party: str, admin: Admin, __: KeyHeader) -> StandingView:
-    """At once: none of its clients' tokens works within five seconds in any process. One operator is enough."""
-    return await take_away(admin, "party.suspended", admin.known.parties.get(party), party=party)
+    """At once: none of its clients' tokens works within five seconds in any process.
+    One operator is enough.
+    """
+    return await suspend(admin, "party.suspended", admin.known.parties.get(party), party=party)
 
 
 @router.post("/parties/{party}/resumptions", operation_id="resume_party", **ANSWERS)
@@ -136,7 +149,7 @@ async def resume_party(party: str, admin: Admin, key: KeyHeader) -> ChangeView:
 @router.post("/clients/{client}/suspensions", operation_id="suspend_client", **TAKEN)
 async def suspend_client(client: str, admin: Admin, __: KeyHeader) -> StandingView:
     """At once, as for a party."""
-    return await take_away(admin, "client.suspended", admin.known.clients.get(client), client=client)
+    return await suspend(admin, "client.suspended", admin.known.clients.get(client), client=client)
 
 
 @router.post("/clients/{client}/resumptions", operation_id="resume_client", **ANSWERS)
@@ -148,7 +161,7 @@ async def resume_client(client: str, admin: Admin, key: KeyHeader) -> ChangeView
 @router.post("/keys/{kid}/suspensions", operation_id="suspend_key", **TAKEN)
 async def suspend_key(kid: str, admin: Admin, __: KeyHeader) -> StandingView:
     """At once: neither the key nor a token that was got with it works any more."""
-    return await take_away(admin, "key.suspended", admin.known.keys.get(kid), key=kid)
+    return await suspend(admin, "key.suspended", admin.known.keys.get(kid), key=kid)
 
 
 @router.post("/keys/{kid}/resumptions", operation_id="resume_key", **ANSWERS)
@@ -166,7 +179,9 @@ DECIDED: Any = {
 
 @router.post("/changes/{change}/approvals", operation_id="approve_change", **DECIDED)
 async def approve_change(change: UUID, body: Approval, admin: Admin, __: KeyHeader) -> ChangeView:
-    """Put a change in force that another operator proposed; the approval names what is approved. Asked again by who approved it: the same answer."""
+    """Put a change in force that another operator proposed; the approval names what is approved.
+    Asked again by who approved it: the same answer.
+    """
     return await decide(admin, change, body)
 
 

@@ -1,4 +1,7 @@
-"""Prepares a sandbox: parties, mandates, one client each with a secret in clients.json. Runs again without harm."""
+"""Prepares a sandbox: parties, mandates, and for each party a client with a secret in clients.json.
+
+It can run again without harm.
+"""
 
 import json
 import os
@@ -22,19 +25,21 @@ CLIENTS = Statement("SELECT party FROM client")
 
 
 async def prepare(session: Session, vault: VaultKeys, folder: Path, *, clock_start: str | None) -> None:
-    """Bring an empty or older sandbox to where every party can ask for a token."""
+    """Brings an empty or older sandbox to the state where every party can ask for a token."""
     known = {row.code for row in await session.run(PARTIES)}
     if clock_start and not known:
         await sandbox_clock.start(session, datetime.fromisoformat(clock_start), by=founding.OPERATOR)
     clock.shift(await ahead(session))
     await load_references(session, vault)
     if not known:
-        await founding.found(session, founding.SANDBOX, [])
+        await founding.found_ledger(session, founding.SANDBOX, [])
     await _clients(session, folder)
 
 
 async def load_references(session: Session, vault: VaultKeys) -> None:
-    """What every environment needs before the first case, each on record: calendar, procedures, schemas of parts, a key epoch."""
+    """Loads what every environment needs before the first case, each by an entry.
+    Calendar, procedures, schemas of parts, and a key epoch.
+    """
     await calendar.ensure(session, by=founding.OPERATOR)
     await procedures.ensure(session, by=founding.OPERATOR)
     await part_schemas.ensure(session, by=founding.OPERATOR)
@@ -42,8 +47,9 @@ async def load_references(session: Session, vault: VaultKeys) -> None:
 
 
 async def _clients(session: Session, folder: Path) -> None:
-    """A client for every party without one. A secret is told once, into clients.json (0600), before the commit: if the
-    power goes out between, the next run finds no client and makes a new one.
+    """Registers a client for every party that has none.
+    A secret is written once, to clients.json (mode 0600), before the commit.
+    If the power fails in between, the next run finds no client and makes a new one.
     """
     have = {row.party for row in await session.run(CLIENTS)}
     made = []

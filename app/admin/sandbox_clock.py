@@ -1,4 +1,7 @@
-"""A sandbox's time: started at any instant on an empty log, then moved forward only. The start and each move are entries."""
+"""The clock of a sandbox: it starts at any instant on an empty log, and then only moves forward.
+
+The start and each move are entries.
+"""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -44,7 +47,7 @@ class ClockView(BaseModel):
 
 
 async def start(session: Session, at: datetime, *, by: str) -> None:
-    """On an empty log only: what was received cannot be moved to another time."""
+    """Starts the clock on an empty log only: entries that were received keep their time."""
     if await session.value(ANY_ENTRY):
         raise RuntimeError("the log is not empty: `sbt sandbox reset` first, then start the clock")
     clock.shift(await _record(session, StatementBatch(), "clock.started", at, by=by))
@@ -68,7 +71,7 @@ async def move_clock(body: ClockBody, request: Request, caller: Annotated[Caller
     async with request.app.state.database.writing(caller.identity) as session:
         further = await _move(session, request, caller, body.now)
     request.app.state.after_commit()
-    clock.shift(further)  # what moves this process is committed
+    clock.shift(further)  # this process moves its clock after the commit
     request.app.state.register_cache.forget()
     return ClockView(now=body.now)
 

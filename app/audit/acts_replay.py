@@ -1,4 +1,7 @@
-"""Replays what is no post: receipts, extensions, pauses, corrections, withdrawals, reopenings, transfers, passed deadlines, erasures."""
+"""Replays the entries of a case that are no posts.
+
+Receipts, extensions, pauses, corrections, withdrawals, reopenings, transfers, deadlines, erasures.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
@@ -11,7 +14,7 @@ from app.audit.cases_replay import Replay, ReplayedEntry
 from app.audit.posts_replay import names_person, opened, posted, same_person
 from app.cases import charging
 from app.cases.deadlines import terms, watcher
-from app.cases.deadlines.recounting import redated
+from app.cases.deadlines.recounting import recount_move
 from app.cases.ending.ending import procedures_of
 from app.cases.stages import correcting, posting, receipts
 from app.errors import NoMandateForStage
@@ -23,7 +26,7 @@ from app.procedure.state import CaseState, StageState
 
 
 def received(replay: Replay, heard: ReplayedEntry) -> None:
-    """stage.received: the letter that opened the stage, the day it came, the clock it starts."""
+    """stage.received: the letter that opened the stage, the day it came, the deadline it starts."""
     case, letter = replay.case(heard), heard.members["letter"]
     replay.mandated(heard)
     before, stage = _running(case, heard)
@@ -47,7 +50,7 @@ def extended(replay: Replay, heard: ReplayedEntry) -> None:
     if why is not None:
         replay.find("PROCEDURE_BROKEN", heard, f"no extension was due: {why}")
     replay.said(heard, {"round": stage.round})
-    replay.follow(heard, terms.extension(state, stage, heard.members["party"]))
+    replay.follow(heard, terms.extension_move(state, stage, heard.members["party"]))
 
 
 def paused(replay: Replay, heard: ReplayedEntry) -> None:
@@ -59,7 +62,7 @@ def paused(replay: Replay, heard: ReplayedEntry) -> None:
     if why is not None or span[0] not in (heard.day, heard.asked_on):
         replay.find("PROCEDURE_BROKEN", heard, f"no such pause: {why or 'it begins on another day'}")
     replay.said(heard, {"round": stage.round})
-    replay.follow(heard, terms.standstill(state, stage, heard.members["party"], span))
+    replay.follow(heard, terms.pause_move(state, stage, heard.members["party"], span))
 
 
 def _due_on(case: ReplayedCase, stage: StageState) -> date | None:
@@ -68,7 +71,7 @@ def _due_on(case: ReplayedCase, stage: StageState) -> date | None:
 
 
 def corrected(replay: Replay, heard: ReplayedEntry) -> None:
-    """stage.corrected: the facts as they should have been, due dates counted anew, flags on what relied on them."""
+    """stage.corrected: the corrected facts, recounted due dates, flags on stages that relied on them."""
     members, case = heard.members, replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[members["stage"]]
     if stage.opened_by_case:
@@ -86,17 +89,19 @@ def corrected(replay: Replay, heard: ReplayedEntry) -> None:
     _changed(replay, heard, was, facts)
     _renamed(replay, heard, was)
     after = correcting.corrected(state, was, facts, members["changed"])
-    relying = rules.relying(rulebook(), state, was)
+    relying = rules.dependent_rounds(rulebook(), state, was)
     flagged = correcting.flagged(replay.caller(heard), case.row["procedure"], case.access_facts(), relying)
     replay.said(heard, {"flags": flagged})
     _flag(case, heard, was, relying, after)
     changes = {"subject_entry_id": heard.entry.id} if names_person(members) else {}
     calendar = replay.calendar(heard)
-    replay.follow(heard, redated(after, case.case().rounds, calendar, was=case.row["status"]), changes)
+    replay.follow(heard, recount_move(after, case.case().rounds, calendar, was=case.row["status"]), changes)
 
 
 def _changed(replay: Replay, heard: ReplayedEntry, was: StageState, facts: Mapping[str, Any]) -> None:
-    """Which members are other than before: it can be told of those that a summary shows. A receipt may have been recorded since."""
+    """Checks which members differ from before, as far as a summary shows them.
+    The date of a receipt is left out, since it may have been recorded in between.
+    """
     vocabulary, before = rulebook().vocabulary, was.facts or {}
     told = set(views.in_summary(vocabulary, dict.fromkeys(vocabulary.fields, ""))) - {RECEIVED}
     if {name for name in told if before.get(name) != facts.get(name)} != told & set(heard.members["changed"]):
@@ -104,7 +109,7 @@ def _changed(replay: Replay, heard: ReplayedEntry, was: StageState, facts: Mappi
 
 
 def _renamed(replay: Replay, heard: ReplayedEntry, was: StageState) -> None:
-    """Whom the case is about changes with the post that named the person, and with no other."""
+    """The person of the case changes only with the post that named the person."""
     case, members = replay.case(heard), heard.members
     if heard.content is None:
         return
@@ -112,7 +117,7 @@ def _renamed(replay: Replay, heard: ReplayedEntry, was: StageState) -> None:
     effective = posting.effective_members(stage, posting.Post(was.stage, was.outcome or "", {**heard.content}))
     names = correcting.names_person(case.case(), case.round(was.stage, was.round))
     renames = names and {*correcting.IDENTITY} & {*members["changed"]} and effective.get("subject_nip") is not None
-    same_person(replay, heard, posting.named(effective) if renames else None)
+    same_person(replay, heard, posting.person_of_post(effective) if renames else None)
 
 
 def _flag(
@@ -146,7 +151,9 @@ def reopened(replay: Replay, heard: ReplayedEntry) -> None:
 
 
 def transferred(replay: Replay, heard: ReplayedEntry) -> None:
-    """case.transferred: by the party that filled the role, or by the operator under the rule of the succession."""
+    """case.transferred: a role is handed over.
+    By the party that held it, or by the operator under the rule of the succession.
+    """
     case, members = replay.case(heard), heard.members
     role = members["role"]
     replay.may(heard, "could not hand that role over", lambda caller: _may_hand_over(caller, case, members))
@@ -170,12 +177,12 @@ def transferred(replay: Replay, heard: ReplayedEntry) -> None:
 def _may_hand_over(caller: Any, case: ReplayedCase, members: Any) -> None:
     if members["client"] is not None:
         policy.require_holder(caller, members["role"], case.access_facts())
-    elif policy.holder(caller, members["role"], case.access_facts()) != members["to"]:
-        raise NoMandateForStage  # the operator only writes down what the rule says
+    elif policy.role_holder(caller, members["role"], case.access_facts()) != members["to"]:
+        raise NoMandateForStage  # the operator only records what the rule says
 
 
 def passed(replay: Replay, heard: ReplayedEntry) -> None:
-    """deadline.passed: the term had run out, nobody had said so yet, and what the flow opens then."""
+    """deadline.passed: the term had run out and no entry said so yet; it opens what the flow opens then."""
     case = replay.case(heard)
     state, stage = _running(case, heard)
     row = case.stages[stage.stage, stage.round]
@@ -190,7 +197,7 @@ def passed(replay: Replay, heard: ReplayedEntry) -> None:
 def recounted(replay: Replay, heard: ReplayedEntry) -> None:
     """deadline.recounted: a revised calendar moves due dates."""
     case, calendar = replay.case(heard), replay.calendar(heard)
-    move = redated(case.state(), case.case().rounds, calendar, was=case.row["status"])
+    move = recount_move(case.state(), case.case().rounds, calendar, was=case.row["status"])
     if not move.opened or calendar.version != replay.registers.calendar:
         replay.find("PROCEDURE_BROKEN", heard, "there was nothing to count anew, or by another calendar")
     replay.said(heard, {"was": watcher.dated_before(case.case().rounds, move)})
@@ -205,7 +212,7 @@ def erased(replay: Replay, heard: ReplayedEntry) -> None:
     replay.touch(heard, acts=False)
 
 
-READERS: dict[str, Callable[[Replay, ReplayedEntry], None]] = {
+REPLAY_BY_TYPE: dict[str, Callable[[Replay, ReplayedEntry], None]] = {
     "case.opened": opened,
     "case.imported": imports_replay.imported,
     "stage.posted": posted,

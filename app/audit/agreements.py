@@ -1,5 +1,7 @@
-"""What gives power was proposed by one operator and approved by another, each by its own signature, and is just what was proposed; a party's
-keys have the party's consent. From the founding keys on.
+"""Checks that two operators agreed on each change that gives power, from the founding keys on.
+
+One proposed it and another approved it, each with its own signature, and the entries are exactly what was proposed.
+The keys of a party have the consent of that party.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from app.access.registers.consent import is_consented, is_signed, recovery_text
-from app.access.registers.registration import AUTH, GIVING, REQUIRED, SIGN, entries_of
+from app.access.registers.registration import AUTH, REQUIRED, SIGN, TWO_OPERATOR_KINDS, entries_of
 from app.audit.operator_acts import SIGNED, require_operator_signed
 from app.audit.signed_entries import KnownRegisters, SignedEntries
 from app.ledger.parts import unb64u
@@ -21,7 +23,7 @@ TWO_OPERATORS = 2
 ADMIN = "admin:write"
 RECOVERABLE = {"client.registered", "key.registered", "party.resumed"}
 TAKING = {"client.suspended", "party.suspended", "key.suspended", "key.retired", "grant.set"}
-PROGRAM = {  # what the operator's program writes, in nobody's name
+PROGRAM = {  # the operator's program writes these, in nobody's name
     "calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened", "key.epoch_ended", "log.restored",
     "operators.recovered",
 }  # fmt: skip
@@ -31,7 +33,9 @@ Facts = Mapping[str, Any]
 
 @dataclass
 class Agreements:
-    """The changes proposed so far. A sandbox needs no second operator: its ledger says that it is one, or says nothing."""
+    """The changes proposed so far.
+    A sandbox needs no second operator: its ledger says that it is a sandbox, or says nothing.
+    """
 
     report: VerificationReport
     registers: KnownRegisters
@@ -40,10 +44,9 @@ class Agreements:
     rules: int = 0
     public_url: str | None = None
     rows: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
-    waiting: dict[UUID, list[tuple[str, Any]]] = field(
-        default_factory=dict
-    )  # what an approved change has yet to put on record
-    recovered: list[tuple[str, Any]] = field(default_factory=list)  # the same of a recovery by the founding keys
+    # entries of an approved change that the log does not hold yet
+    waiting: dict[UUID, list[tuple[str, Any]]] = field(default_factory=dict)
+    recovered: list[tuple[str, Any]] = field(default_factory=list)  # the same for a recovery by the founding keys
     recoveries: set[bytes] = field(default_factory=set)
     founders: dict[str, Facts] = field(default_factory=dict)  # signing keys of operators from before the founding
 
@@ -60,14 +63,16 @@ class Agreements:
             self._recovered(index, facts)
         elif type_ in ERASURES:
             self._erased(index, members)
-        elif type_ in GIVING:
+        elif type_ in TWO_OPERATOR_KINDS:
             self._given(index, members, facts)
         elif "change" in facts and type_ == "calendar.loaded":
             own = {name: facts[name] for name in ("version", "known_until")}
             self._require_agreed(index, facts["change"], members, (type_, own))
 
     def _in_whose_name(self, index: int, members: Members) -> None:
-        """Registers are kept by operators: by the client that signed, or, unsigned, by what follows from it; by no person."""
+        """Register entries are by the client of an operator that signed them, and never by a person.
+        Unsigned ones follow from a signed one.
+        """
         signed = members["type"] in SIGNED
         if signed:
             self._signed(index, members)
@@ -80,7 +85,7 @@ class Agreements:
             self._find("NOT_AGREED", index, "the operator's program writes it, and no client")
 
     def _signed(self, index: int, members: Members) -> None:
-        """Step 10: an act of an operator has its signature, wherever this ledger asks for one."""
+        """Step 10: an act of an operator has its signature, wherever this ledger requires one."""
         if members["sig"] is not None:
             self.report.count("signatures")
             try:
@@ -95,7 +100,7 @@ class Agreements:
             self.report.skip("signatures", NOT_CHECKED, why)
 
     def _decides(self, members: Members) -> dict[str, Any] | None:
-        """The change that a decision is about."""
+        """The change that a decision is about; None for any other entry."""
         return self.rows.get((UUID(members["facts"]["change"]),)) if members["type"] == "change.decided" else None
 
     def _require_scope(self, members: Members) -> None:
@@ -113,7 +118,7 @@ class Agreements:
             self._require_founders(index)
 
     def _require_founders(self, index: int) -> None:
-        """Before the founding there are one party of operators, two clients of it with a key of each kind, and nobody else's."""
+        """Before the founding only the two clients of one operator party exist, with a key of each kind."""
         rows = self.registers.rows
         kinds = [row["kind"] for row in rows["party"].values()]
         parties = [row["party"] for row in rows["client"].values()]
@@ -147,7 +152,7 @@ class Agreements:
             self._require_consent(index, row, datetime.fromisoformat(members["received_at"]))
 
     def _given(self, index: int, members: Members, facts: Facts) -> None:
-        """After the founding nothing gives power but an approved change, once; or a recovery."""
+        """After the founding only an approved change gives power, and once; or a recovery does."""
         if self.environment is None and members["type"] == "key.registered" and facts["purpose"] == SIGN:
             self.founders[facts["key"]] = facts
         if self.environment == PRODUCTION and self.rules >= SIGNED_RULES:
@@ -159,7 +164,9 @@ class Agreements:
             self._require_agreed(index, facts.get("change"), members, (members["type"], own))
 
     def _require_possible(self, index: int, type_: str, facts: Facts) -> None:
-        """What no two operators can agree on: a policy that lets a party off, a second fingerprint, one beside keys that are there."""
+        """Reports what no two operators can agree on.
+        A policy that frees a party from signing, a second fingerprint, or a fingerprint beside existing keys.
+        """
         kind = facts.get("kind") if type_ == "party.registered" else self._kind(facts.get("party"))
         if type_ in ("party.registered", "party.policy_set") and kind in BOUND and facts["signatures"] != REQUIRED:
             self._find("POLICY_WEAKENED", index, "in production whoever posts or keeps registers signs")
@@ -174,7 +181,7 @@ class Agreements:
         self.report.says["fingerprints_after_the_founding"] = ", ".join(sorted(later))
 
     def _erased(self, index: int, members: Members) -> None:
-        """An erasure, under the document that two operators agreed on. Refusals are of ledgers that were older than that."""
+        """Two operators agreed on the document of an erasure; only older ledgers hold erasure refusals."""
         if self.rules < SIGNED_RULES and "change" not in members:
             if self.environment == PRODUCTION:
                 why = "this ledger is older than erasures by two operators: some were ordered by one"
@@ -196,7 +203,7 @@ class Agreements:
             self.waiting[row["id"]].remove(entry)
 
     def _require_consent(self, index: int, row: Mapping[str, Any], at: datetime) -> None:
-        """The party whose keys these are said so: by a key of its that signed then, the first by the fingerprint on record."""
+        """The party consented with a signing key in force then; the first by its recorded fingerprint."""
         facts = row["facts"]
         if row["kind"] not in ("client.registered", "key.registered"):
             return
@@ -215,7 +222,9 @@ class Agreements:
     def _consenting(
         self, party: str | None, fresh: Sequence[Facts], at: datetime, *, asked: bool
     ) -> dict[str, tuple[str, str]]:
-        """`asked`: only the fingerprint on record lets a first key consent to itself; in a sandbox any may."""
+        """The keys that may consent for the party.
+        `asked`: a first key may consent to itself only by the recorded fingerprint; in a sandbox any may.
+        """
         rows = self.registers.rows
         mine = {key["id"] for key in rows["client"].values() if key["party"] == party}
         ever = [key for key in rows["client_key"].values() if key["client_id"] in mine and key["purpose"] == SIGN]
@@ -234,7 +243,7 @@ class Agreements:
         return row["kind"] if row else None
 
     def _recovered(self, index: int, facts: Facts) -> None:
-        """Two founding operators' keys give the registers back to operators of theirs, and to nobody else; once."""
+        """Keys of two founding operators give the registers back to operators only, and only once."""
         text, signers = recovery_text(facts["entries"]), set()
         if text in self.recoveries or not self._of_operators(facts["entries"]):
             self._find("NOT_AGREED", index, "a recovery registers operators alone, and is made once", "signatures")
@@ -250,7 +259,7 @@ class Agreements:
         self.recovered += [(type_, said) for type_, said in facts["entries"]]
 
     def _of_operators(self, entries: Sequence[Any]) -> bool:
-        """Whether a recovery gives keys and clients to parties of operators alone."""
+        """Whether a recovery gives keys and clients only to parties of operators."""
         fresh = {said["client"]: said["party"] for type_, said in entries if type_ == "client.registered"}
         for type_, said in entries:
             known = self.registers.rows["client"].get((said.get("client"),), {})
@@ -260,7 +269,7 @@ class Agreements:
         return True
 
     def active(self, members: Members) -> int:
-        """Operators that can act before an entry that may take one away; 0 where it cannot."""
+        """Number of operators that can act before an entry that may remove one; 0 for any other entry."""
         if members["type"] not in TAKING or self.environment != PRODUCTION or self.rules < SIGNED_RULES:
             return 0
         return len(self._able(datetime.fromisoformat(members["received_at"])))
@@ -281,13 +290,15 @@ class Agreements:
         }
 
     def require_left(self, index: int, members: Members, before: int) -> None:
-        """An entry that leaves fewer than two operators is none that the service would have written."""
+        """Two operators can still act: the service writes no entry that leaves fewer."""
         left = len(self._able(datetime.fromisoformat(members["received_at"]))) if before else 0
         if before and left < before and left < TWO_OPERATORS:
             self._find("LAST_OPERATORS", index, "it leaves fewer than two operators that can act")
 
     def close(self) -> None:
-        """What was agreed on is put on record in the same transaction: a rest of it was left out by whoever wrote the rows."""
+        """Reports agreed entries that are missing.
+        The service writes them in one transaction with the approval: whoever wrote the rows left the missing ones out.
+        """
         for change, rest in self.waiting.items():
             for type_, _ in rest:
                 self.report.find(

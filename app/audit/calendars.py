@@ -1,4 +1,4 @@
-"""The days off of a calendar, as the package that it names has them."""
+"""The days off of a calendar, as the package release that the calendar names has them."""
 
 from functools import cache
 from typing import Any
@@ -9,7 +9,7 @@ from app.reference.calendar import days_hash
 
 @cache
 def released(version: str) -> str | None:
-    """The hash of the days of a release of the package; None for what is none that this program knows."""
+    """The hash of the days off of a package release; None for a release unknown to this program."""
     return days_hash(calendar.snapshot()[1]) if version == calendar.VERSION else calendar.RELEASES.get(version)
 
 

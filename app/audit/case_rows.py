@@ -1,4 +1,4 @@
-"""A case as its entries leave it: the rows that must be there, while it is replayed."""
+"""The rows of a case while it is replayed: what the database must hold after its entries so far."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,14 @@ from app.procedure.loading import rulebook
 from app.procedure.state import CaseState
 
 Members = Mapping[str, Any]
-OUTLINE = [name for name in Outline.model_fields if name != "occurred_on"]  # that one is a day
+OUTLINE = [name for name in Outline.model_fields if name != "occurred_on"]  # occurred_on is a date
 
 
 @dataclass
 class ReplayedCase:
-    """The rows of a case as the entries so far leave it, independent of the database. The services see them as a Case."""
+    """The rows of a case after the entries so far, independent of the database.
+    The services see them as a Case.
+    """
 
     row: dict[str, Any]
     stages: dict[RoundKey, dict[str, Any]] = field(default_factory=dict)
@@ -69,10 +71,10 @@ def case_row(members: Members, summary: Mapping[str, Any], received: date, entry
 
 
 def day_of(entry: Appended) -> date:
-    """The legal day of an entry."""
+    """The legal day of an entry: its date in Jakarta."""
     return entry.received_at.astimezone(JAKARTA).date()
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Without the wrappers that psycopg needs to write JSON."""
+    """The row without the wrappers that psycopg needs to write JSON."""
     return {name: getattr(value, "obj", value) for name, value in row.items()}

@@ -1,4 +1,7 @@
-"""Replays the cases: every entry once more through the procedure, as if it had been posted now; the rows that must come out of it."""
+"""Replays the cases: runs every entry through the procedure again, as if it were posted now.
+
+The result is the rows that the database must hold.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +31,7 @@ Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
 UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
 ASKED_BEFORE = timedelta(minutes=3)
-FOLLOWED_WITHIN = timedelta(seconds=30)  # in which every process takes over a calendar that another one loaded
+FOLLOWED_WITHIN = timedelta(seconds=30)  # within this time every process uses a calendar that another one loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ class ReplayedEntry:
 
     @property
     def asked_on(self) -> date:
-        """The day before, for an entry of the first minutes of a day: before 0.5.0 an act was judged by the day on which it was asked for."""
+        """The day before, for an entry of the first minutes of a day.
+        Before 0.5.0 an act was judged by the day on which it was asked for.
+        """
         return day_of(replace(self.entry, received_at=self.entry.received_at - ASKED_BEFORE))
 
     @property
@@ -55,13 +60,15 @@ class ReplayedEntry:
 
     @property
     def content(self) -> Mapping[str, Any] | None:
-        """None where the person was erased."""
+        """The content part; None where the person was erased."""
         return self.parts.get("content")
 
 
 @dataclass
 class Replay:
-    """All cases. A case of which a part does not open is doubtful from there on: another finding says so."""
+    """Replays all cases.
+    A case with a part that does not open is doubtful from there on; another finding reports that part.
+    """
 
     report: VerificationReport
     registers: Registers
@@ -71,7 +78,7 @@ class Replay:
     doubtful: set[str] = field(default_factory=set)
 
     def entry(self, index: int, members: Members, entry: Appended, parts: Parts) -> None:
-        """One entry of a case, in the order of the log."""
+        """Replays one entry of a case, in the order of the log."""
         self.report.begin("projections")
         if members["case"] in self.doubtful:
             return
@@ -83,7 +90,7 @@ class Replay:
         else:
             try:
                 self.readers[type_](self, heard)
-            except Exception as error:  # noqa: BLE001 - whatever was written is told, and never ends the verification
+            except Exception as error:  # noqa: BLE001 - whatever was written becomes a finding, and never ends the verification
                 self._doubt(heard, f"the procedure refuses it: {type(error).__name__}")
 
     def _doubt(self, heard: ReplayedEntry, says: str) -> None:
@@ -98,7 +105,9 @@ class Replay:
         return self.cases[heard.members["case"]]
 
     def calendar(self, heard: ReplayedEntry) -> Calendar:
-        """The calendar that the entry says it was counted by: the newest that was loaded, or for a moment the one before it."""
+        """The calendar by which the entry says that its days were counted.
+        It is the newest that was loaded, or for FOLLOWED_WITHIN the one before it; LookupError for any other.
+        """
         named = heard.members.get("calendar") or self.registers.calendar
         before, at = self.registers.replaced
         if named != self.registers.calendar and (named != before or heard.entry.received_at - at > FOLLOWED_WITHIN):
@@ -108,13 +117,15 @@ class Replay:
         return self.calendars[str(named)]
 
     def said(self, heard: ReplayedEntry, says: Mapping[str, Any]) -> None:
-        """What the entry says beside its chain and its parts is, member by member, what the procedure makes of it."""
+        """Checks that these members of the leaf are what the procedure makes of the entry.
+        The members of its chain and its parts are checked elsewhere.
+        """
         differing = sorted(name for name, value in says.items() if not same(heard.members.get(name), value))
         if differing:
             self.find("PROCEDURE_BROKEN", heard, f"the procedure says otherwise of: {', '.join(differing)}")
 
     def shown(self, heard: ReplayedEntry) -> dict[str, Any]:
-        """What the summary of a post shows."""
+        """The facts that the summary of a post shows."""
         return self.facts(heard, heard.content, heard.summary, heard.parts.get("text", {}))
 
     def facts(
@@ -124,8 +135,9 @@ class Replay:
         summary: Mapping[str, Any],
         words: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """The summary and its free text are what the content shows of itself; where the content was erased, the summary stands alone. In
-        ledgers from before there was a part for the free text, it stood in the summary.
+        """The facts of the summary; summary and free text must agree with the content.
+        Where the content was erased, the summary stands alone.
+        In ledgers that are older than the part for free text, the summary holds the free text.
         """
         fields = rulebook().vocabulary.fields
         facts = {n: v for n, v in summary.items() if n in fields}
@@ -138,7 +150,9 @@ class Replay:
         return facts
 
     def caller(self, heard: ReplayedEntry, *, before: bool = False) -> Caller:
-        """Who acts, with the mandates of that day. `before`: as a process saw it that had not yet heard of a suspension."""
+        """Who acts, with the mandates of that day.
+        `before`: as a process sees it that does not know of a suspension yet.
+        """
         rows, members = self.registers.rows, heard.members
         parties = {
             r["code"]: KnownParty(r["code"], r["kind"], r["agency_code"], r["signatures"], suspended=False)
@@ -154,7 +168,9 @@ class Replay:
         return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
 
     def _stands(self, heard: ReplayedEntry, row: Mapping[str, Any], *, before: bool) -> bool:
-        """Whether a client could act: every process hears of a suspension within five seconds, and not at once."""
+        """Whether a client could act.
+        Every process learns of a suspension within five seconds, and not at once.
+        """
         turned = self.registers.turned.get(("client", row["id"]))
         fresh = turned is not None and abs(heard.entry.received_at - turned) <= HEARD_WITHIN
         return bool(row["suspended"]) == (before and fresh)
@@ -168,7 +184,7 @@ class Replay:
         return True
 
     def may(self, heard: ReplayedEntry, says: str, ask: Callable[[Caller], object]) -> None:
-        """Step 9: on the day of the entry its party was allowed to."""
+        """Step 9: the party was allowed to do this on the day of the entry."""
         self.report.count("standing")
         try:
             ask(self.caller(heard))
@@ -178,7 +194,7 @@ class Replay:
             self.find("NO_MANDATE", heard, f"{heard.members['party']} {says}", "standing")
 
     def mandated(self, heard: ReplayedEntry) -> None:
-        """On the day of the entry it was this party's turn."""
+        """On the day of the entry this party had the mandate for the stage."""
         case, code = self.case(heard), heard.members["stage"]
         stage = rulebook().procedures[case.row["procedure"]].stages[code]
         says = f"had no mandate for {code} on that day"
@@ -187,14 +203,16 @@ class Replay:
     def follow(
         self, heard: ReplayedEntry, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True
     ) -> None:
-        """Stages that the move opened, dated anew or dropped, and the row of the case; the leaf must have said the same."""
+        """Applies a move: the stages that it opened, redated or dropped, and the row of the case.
+        The leaf must say the same.
+        """
         case, entry = self.case(heard), heard.entry
         passed = {key: row["passed_entry_id"] for key, row in case.stages.items()}
         opened = projection.dated(move, self.calendar(heard), passed, heard.day)
         begun = {k: instant(s["opened_at"]) for k, s in case.stages.items() if s["status"] == "open"}
         owners = self.owners(heard, case, move)
         left = projection.in_leaf(move, opened, begun, owners, self.calendar(heard))
-        if "calendar" not in heard.members:  # an entry from before a leaf named it
+        if "calendar" not in heard.members:  # older leaves do not name their calendar
             del left["calendar"]
         self.said(heard, {**{n: case.row[n] for n in ("number", "procedure", "election")}, **left})
         for one in opened:
@@ -226,7 +244,7 @@ class Replay:
         }
 
     def owners(self, heard: ReplayedEntry, case: ReplayedCase, move: Move) -> dict[str, str]:
-        """Who had to act on each opened stage, on that day, in the case as the move leaves it."""
+        """Who had to act on each opened stage on that day, in the case after the move."""
         place = replace(
             case.access_facts(),
             agency_code=move.case.agency_code,
@@ -247,7 +265,7 @@ class Replay:
         }
 
     def rows(self) -> tuple[Expected, Expected]:
-        """What the tables `cases` and `stage` must hold."""
+        """The rows that the tables `cases` and `stage` must hold."""
         cases: Expected = {(case.row["id"],): case.row for case in self.cases.values()}
         stages = {
             (s["case_id"], s["stage"], s["round"]): s for case in self.cases.values() for s in case.stages.values()

@@ -21,7 +21,9 @@ def table(
     *,
     doubtful: Callable[[Any], bool] = lambda _row: False,
 ) -> None:
-    """`doubtful`: rows that cannot be replayed here, since a part of theirs does not open; another finding says so."""
+    """Compares one table with the expected rows.
+    `doubtful`: rows that cannot be replayed here, since a part of theirs does not open; another finding reports that part.
+    """
     report.begin("projections")
     left = dict(expected)
     for row in _readable(report, seen, name):
@@ -39,7 +41,9 @@ def table(
 
 
 def _readable(report: VerificationReport, seen: Snapshot, name: str) -> Iterator[Any]:
-    """The rows of a table; what no row of ours can hold (a day before our era, an infinite instant) is told."""
+    """The rows of a table; a value that this program never writes becomes a finding.
+    Examples: a date before year 1, an infinite instant.
+    """
     try:
         yield from seen.stream(f'SELECT * FROM "{name}"')
     except (Error, ValueError, OverflowError, RecursionError) as error:
@@ -58,7 +62,7 @@ def _columns(
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, and of one kind: to JSON 14 and 14.0, or false and 0, are not the same."""
+    """Equal, and of one type: in JSON 14 and 14.0, or false and 0, are not the same."""
     if isinstance(one, (dict, list)) and isinstance(other, (dict, list)):
         return json.dumps(one, sort_keys=True, default=str) == json.dumps(other, sort_keys=True, default=str)
     return type(one) is type(other) and bool(one == other)

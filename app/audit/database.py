@@ -1,4 +1,4 @@
-"""`sbt verify --db`: the whole database against the log, in one snapshot. The steps in their order."""
+"""`sbt verify --db`: verifies the whole database against the log, in one snapshot, step by step."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from psycopg import Error
 
 from app import clock
 from app.audit import guards, log_rows
-from app.audit.acts_replay import READERS
+from app.audit.acts_replay import REPLAY_BY_TYPE
 from app.audit.cases_replay import Replay
 from app.audit.compare import table
 from app.audit.log_rows import Trust
@@ -26,7 +26,7 @@ from app.ledger.origin import ACCESS, CASES, LOGS
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.vault.keys import VaultKeys
-from app.verifier.leaves import NOBODY_SIGNS, LeafCheck, check_signed, check_standing
+from app.verifier.leaves import NOBODY_SIGNS, LeafCheck, check_registration, check_signed
 from app.verifier.report import NOT_CHECKED, NOT_YET, VerificationReport
 from app.verifier.verify import Witnessed, check_order, check_times
 
@@ -40,7 +40,7 @@ ROWS = """
     FROM ({}) o JOIN entry e ON e.id = o.entry_id ORDER BY o.leaf_index
 """
 PLACED = "SELECT leaf_index, entry_id FROM sequenced WHERE log = %s"
-# what waits comes after what has its place, in the order of arrival
+# pending entries come after the sequenced ones, in the order of arrival
 WAITING = """
     SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
@@ -51,8 +51,9 @@ HEAD_MIGRATION = "0009"
 def verify_database(
     url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None, party: str | None = None
 ) -> VerificationReport:
-    """`keys`: the vault's key folder; None: what is sealed stays closed, and steps 10, 12 and 13 are not all checked. `party`: whose
-    posts must be signed, whatever its policy was.
+    """Verifies a database and returns the report.
+    `keys`: the vault's key folder; None: sealed parts stay closed, and steps 10, 12 and 13 are not fully checked.
+    `party`: the posts of this party must be signed, whatever its policy was.
     """
     with snapshot(url) as seen:
         return verify_snapshot(seen, trust, keys, tick, party)
@@ -66,7 +67,7 @@ def verify_snapshot(
         _check_schema(report, seen)
         notes = {log: log_rows.check_log(report, seen, trust, log, lambda n: tick("tree", n)) for log in LOGS}
         log_rows.check_queue(report, seen)
-        walk = Walk(report, seen, keys, tick, trust.quorum)
+        walk = DatabaseVerification(report, seen, keys, tick, trust.quorum)
         walk.checks[CASES].must_sign = walk.signatures.must_sign = party
         walk.run(notes)
         _quorum(report, trust, notes[CASES])
@@ -99,7 +100,9 @@ def _check_schema(report: VerificationReport, seen: Snapshot) -> None:
 
 
 def _quorum(report: VerificationReport, trust: Trust, notes: list[Witnessed]) -> None:
-    """Below quorum is no finding: the log is signed, and nobody but its keeper vouches for it yet. A quorum asked for is not met."""
+    """A checkpoint below quorum is not a finding: the log signed it, and witnesses may still cosign it.
+    A quorum that was asked for and is not met is not_checked.
+    """
     witnessed = [n.checkpoint.size for n in notes if trust.quorum and len(n.cosigned) >= trust.quorum]
     report.says["newest_size"] = notes[-1].checkpoint.size if notes else 0
     report.says["witnessed_size"] = max(witnessed, default=None)
@@ -108,7 +111,7 @@ def _quorum(report: VerificationReport, trust: Trust, notes: list[Witnessed]) ->
         report.skip("witnesses", status, "no checkpoint has a quorum of cosignatures")
 
 
-class Walk:
+class DatabaseVerification:
     """Steps 5 to 13: leaf by leaf through both logs, then table by table."""
 
     def __init__(
@@ -127,10 +130,12 @@ class Walk:
         if keys is not None:
             vault = VaultKeys(keys, make=False)
             self.sealed = Sealed.begin(report, seen, vault, self.checks[CASES].schemas)
-        self.replay = Replay(report, self.registers, _calendars(seen), READERS)
+        self.replay = Replay(report, self.registers, _calendars(seen), REPLAY_BY_TYPE)
 
     def read(self) -> None:
-        """Both logs, leaf by leaf; the clients that looked are registered in the log of cases, which comes first."""
+        """Reads both logs, leaf by leaf.
+        The log of cases comes first: the clients that the access log names are registered there.
+        """
         self.checks[ACCESS].clients = self.checks[CASES].clients
         for log in (CASES, ACCESS):
             for source in (PLACED, WAITING):
@@ -142,19 +147,18 @@ class Walk:
         self.read()
         moved = bool(self.checks[CASES].clock)
         self.report.says["environment"] = self.registers.agreements.environment or "sandbox"
-        self.report.says["sandbox_clock"] = moved  # a moved clock excuses times: in production there is none
+        self.report.says["sandbox_clock"] = moved  # a moved clock excuses wrong times; production has none
         check_times(self.report, self.checks[CASES], notes[CASES], self.quorum)
         if self.checks[CASES].production:
             for log in LOGS:
                 check_order(self.report, self.checks[log], clock.real())
-        if not self.checks[
-            CASES
-        ].clock:  # a sandbox's moves are entries of the log of cases: their place among looks is not known
+        # the clock moves of a sandbox are entries of the log of cases: their position among accesses is not known
+        if not self.checks[CASES].clock:
             check_times(self.report, self.checks[ACCESS], notes[ACCESS], self.quorum)
         self.compare()
 
     def compare(self) -> None:
-        """Step 13, table by table; and what is left of step 12."""
+        """Step 13, table by table, and the rest of step 12."""
         self.registers.compare(self.report, self.seen)
         self.report.says["signed_without_words"] = self.signatures.without_words
         self._sealed_tables()
@@ -166,11 +170,11 @@ class Walk:
             return
         self._columns(log, row, members)
         try:
-            check_standing(self.report, check, row.leaf_index, members)
+            check_registration(self.report, check, row.leaf_index, members)
             check_signed(self.report, check, row.leaf_index, members)
             self.registers.add(row.leaf_index, members)
             self._content(log, row, members)
-        except Exception as error:  # noqa: BLE001 - whatever a forger wrote is told, and never ends the verification
+        except Exception as error:  # noqa: BLE001 - whatever a forger wrote becomes a finding, and never ends the verification
             says = f"what it says cannot be read: {type(error).__name__}"
             self.report.find("bytes", "LEAF_MALFORMED", "leaf", says, log=log, index=row.leaf_index)
 
@@ -194,7 +198,7 @@ class Walk:
         self.replay.entry(row.leaf_index, members, entry, parts)
 
     def _columns(self, log: str, row: Any, members: dict[str, Any]) -> None:
-        """Step 11: the columns by which an entry is found say what its leaf says."""
+        """Step 11: the columns of an entry say the same as its leaf."""
         self.report.count("rows")
         case = str(row.case_id) if row.case_id else None
         pairs = {
@@ -245,7 +249,9 @@ def _payloads(row: Any) -> dict[str, Any]:
 
 
 def _calendars(seen: Snapshot) -> dict[str, Calendar]:
-    """Every snapshot of days off; that they are the ones that were loaded is compared elsewhere."""
+    """Every stored snapshot of days off.
+    audit/registers.py checks that they are the snapshots that were loaded.
+    """
     days: dict[str, dict[date, tuple[str, str]]] = {}
     for row in seen.rows("SELECT version, day, name_id, name_en FROM holiday"):
         days.setdefault(row.version, {})[row.day] = (row.name_id, row.name_en)

@@ -1,4 +1,4 @@
-"""Fetches from a server that is not believed: no redirects, a size for everything, and one kind of error for whatever goes wrong."""
+"""Fetches from an untrusted server: no redirects, a size limit, one error type for all failures."""
 
 import json
 import time
@@ -9,15 +9,15 @@ import httpx
 TOO_MANY = 429
 TRIES = 30
 LONGEST_WAIT, DIGITS = 10, 6
-LARGEST = 20 * 1024 * 1024  # an entry bundle of 256 leaves has 4 MiB at most
+LARGEST = 20 * 1024 * 1024  # bytes; an entry bundle of 256 leaves has 4 MiB at most
 
 
 class CannotCheckError(Exception):
-    """The server does not answer, or not with what was asked for."""
+    """The server does not answer, or answers something other than what was asked for."""
 
 
 class Fetcher:
-    """One server."""
+    """Fetches from one server."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -32,7 +32,7 @@ class Fetcher:
             raise CannotCheckError(f"{path}: no JSON") from None
 
     def status(self, path: str) -> int:
-        """The status alone, whatever it is."""
+        """The status code alone, whatever it is."""
         return self._fetch("GET", path, any_status=True)[0]
 
     def post(self, path: str, body: str) -> None:
@@ -50,7 +50,7 @@ class Fetcher:
     def _once(
         self, method: str, path: str, body: str | None, headers: dict[str, str], *, any_status: bool
     ) -> tuple[int, float, bytes]:
-        """Status, how long to wait before the next try, and the body."""
+        """Status, seconds to wait before the next try, and the body."""
         try:
             with self._client.stream(method, path, content=body, headers=headers, follow_redirects=False) as answer:
                 if answer.status_code == TOO_MANY:
@@ -72,12 +72,14 @@ def _whole(answer: httpx.Response, path: str) -> bytes:
 
 
 def _after(answer: httpx.Response) -> float:
-    """Retry-After in seconds; of a date, or a word, a second. A server that is not believed does not make us wait for ever."""
+    """Retry-After in seconds; one second where it is a date or a word.
+    At most LONGEST_WAIT: an untrusted server does not make the verifier wait for ever.
+    """
     said = answer.headers.get("retry-after", "")
     return float(min(int(said), LONGEST_WAIT)) if said.isascii() and said.isdigit() and len(said) < DIGITS else 1.0
 
 
 def _begin(answer: httpx.Response) -> str:
-    """The first words of a refusal."""
+    """The first bytes of a refusal, as text."""
     text = next(answer.iter_bytes(), b"")[:200]
     return text.decode(errors="replace")

@@ -1,4 +1,7 @@
-"""What keeps facts in place, as the migrations made it: triggers, functions, grants, policies, constraints. Compared line by line."""
+"""Compares the guards of the database with those that the migrations made, line by line.
+
+Guards keep facts in place: triggers, functions, grants, policies, constraints.
+"""
 
 from pathlib import Path
 
@@ -6,7 +9,7 @@ from app.audit.snapshot import Snapshot
 from app.verifier.report import VerificationReport
 
 FILE = Path(__file__).with_name("guards.txt")
-# Roles of ours; anybody else with a right, a setting or a membership here is named.
+# Rights of the project's own roles; any other role with a right, a setting or a membership gives a line too.
 LINES = """
     SELECT 'trigger ' || pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text AS line FROM pg_trigger t
       JOIN pg_class c ON c.oid = t.tgrelid WHERE (NOT t.tgisinternal OR t.tgenabled <> 'O') AND c.relnamespace = 'public'::regnamespace
@@ -47,7 +50,7 @@ LINES = """
     UNION ALL SELECT 'inherits ' || inhrelid::regclass || ' ' || inhparent::regclass FROM pg_inherits
       JOIN pg_class c ON c.oid = inhparent WHERE c.relnamespace = 'public'::regnamespace
 """
-# What lies outside of public, or holds for a whole role or database: none of ours but what is in the file.
+# What is outside of the schema public, or holds for a whole role or database. Only the lines in guards.txt are ours.
 OUTSIDE = """
     SELECT 'schema ' || nspname || ' ' || pg_get_userbyid(nspowner) AS line FROM pg_namespace
       WHERE nspname NOT IN ('public', 'information_schema') AND nspname NOT LIKE 'pg\\_%'
@@ -107,7 +110,7 @@ def lines(seen: Snapshot) -> list[str]:
 
 
 def check(report: VerificationReport, seen: Snapshot) -> None:
-    """Step 13: nothing that guards facts was taken away, weakened or put beside."""
+    """Step 13: no guard of facts was removed, weakened or added."""
     wanted, found = set(FILE.read_text().splitlines()), set(lines(seen))
     report.count("projections", len(wanted))
     for line in sorted(wanted - found):

@@ -1,4 +1,4 @@
-"""Replays an imported case: all its posts once more, one after the other, in the one entry that brought them."""
+"""Replays an imported case: all its posts, one after the other, from the one entry that imported them."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -11,7 +11,7 @@ from app.audit.posts_replay import empty, fits_phase
 from app.cases import charging
 from app.cases.charging import ChargedReport
 from app.cases.projection import in_leaf
-from app.imports.replay import Check, Deciders, PastPost, walked
+from app.imports.replay import Check, Deciders, PastPost, walk_posts
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.roles import Mandate
@@ -19,7 +19,9 @@ from app.procedure.state import CaseState
 
 
 def imported(replay: Replay, heard: ReplayedEntry) -> None:
-    """case.imported: by an agency with a mandate; every round and due date as the procedure makes them of the posts."""
+    """case.imported: by an agency with a mandate.
+    Every round and due date is what the procedure makes of the posts.
+    """
     members, summary = heard.members, heard.summary
     procedure, received = rulebook().procedures[members["procedure"]], date.fromisoformat(members["received_on"])
     if not procedure.may_import(received):
@@ -28,7 +30,7 @@ def imported(replay: Replay, heard: ReplayedEntry) -> None:
     fits_phase(replay, heard)
     posts = _posts(replay, heard, procedure)
     before = empty(procedure, members, {**summary, "agency_code": summary["first_agency_code"]})
-    done = walked(before, posts, _deciders(replay, heard), replay.calendar(heard), _checker(heard))
+    done = walk_posts(before, posts, _deciders(replay, heard), replay.calendar(heard), _checker(heard))
     row = case_row(members, summary, received, heard.entry) | done.case_columns()
     row["closed_at"] = heard.entry.received_at if done.closed else None
     replay.cases[members["case"]] = case = ReplayedCase(row)
@@ -42,7 +44,7 @@ def imported(replay: Replay, heard: ReplayedEntry) -> None:
 
 
 def _posts(replay: Replay, heard: ReplayedEntry, procedure: Procedure) -> list[PastPost]:
-    """The posts as the summary has them; that it says of the contents what they are is looked at, where they open."""
+    """The posts as the summary has them; contents that open must agree with the summary."""
     content = heard.parts.get("content")
     bodies = [p["body"] for p in content["posts"]] if content else [None] * len(heard.summary["posts"])
     said = {(w["stage"], w["round"]): w["body"] for w in heard.parts.get("text", {}).get("posts", ())}
@@ -59,7 +61,7 @@ def _posts(replay: Replay, heard: ReplayedEntry, procedure: Procedure) -> list[P
 
 
 def _same_person(replay: Replay, heard: ReplayedEntry, naming: list[Mapping[str, Any]]) -> None:
-    """The person of the case is the one whom a post named, where one did."""
+    """The person of the case is the one that a post names, if a post names one."""
     person = heard.parts.get("subject")
     for body in naming:
         told = {"nip": body.get("subject_nip"), "name": body.get("subject_name") or (person or {}).get("name")}
@@ -75,7 +77,7 @@ def _deciders(replay: Replay, heard: ReplayedEntry) -> Deciders:
 
 
 def _checker(heard: ReplayedEntry) -> Check:
-    """The sanction of each post fits its charges."""
+    """A check that the sanction of each post fits its charges."""
     summary = heard.summary
     occurred = date.fromisoformat(summary["occurred_on"])
     case = ChargedReport(

@@ -1,4 +1,7 @@
-"""The log's own tables against each other: checkpoints and notes, tiles and leaves, head, queue and order. Steps 1 to 4 and 11."""
+"""Compares the log's own tables with each other: steps 1 to 4 and 11.
+
+Checkpoints and notes, tiles and leaves, head, queue and order.
+"""
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -43,7 +46,7 @@ STRAY = """
 
 @dataclass
 class Trust:
-    """What the verifier believes beforehand: keys, witnesses, and checkpoints it has seen with its own eyes."""
+    """What the verifier trusts beforehand: keys, witnesses, and checkpoints that it has seen itself."""
 
     keys: Mapping[str, VerifierKey]
     witnesses: tuple[VerifierKey, ...] = ()
@@ -53,7 +56,7 @@ class Trust:
 
 
 def check_log(report: VerificationReport, seen: Snapshot, trust: Trust, log: str, tick: Tick) -> list[Witnessed]:
-    """Steps 1 to 4 for one log; the checkpoints that were found good."""
+    """Steps 1 to 4 for one log. Returns the checkpoints that are good."""
     rows = seen.rows("SELECT * FROM log WHERE name = %s", log)
     if not rows:
         report.find("tree", "LOG_MISSING", f"log {log}", "there is no such log", log=log)
@@ -85,7 +88,7 @@ def _head_fits(report: VerificationReport, head: Any, trust: Trust, log: str) ->
 
 
 def _notes(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -> Iterator[Witnessed]:
-    """Every published note with its cosignatures, and the row that holds it."""
+    """Every published note with its cosignatures, compared with its row."""
     roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}
     lines: dict[int, list[Any]] = {}
     for row in seen.rows(COSIGNED, log):
@@ -110,7 +113,9 @@ def _notes(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -
 
 
 def _newest_cosigned(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -> None:
-    """Step 2 for the last word of each witness: it is on a published checkpoint, by that witness, at the time its row says."""
+    """Step 2 for the newest cosignature of each witness.
+    It is on a published checkpoint, by that witness, at the time that its row says.
+    """
     known = {key.name: key for key in trust.witnesses}
     for row in seen.rows(NEWEST_COSIGNED, log):
         place = f"newest_cosignature {log}/{row.witness}"
@@ -128,7 +133,9 @@ def _newest_cosigned(report: VerificationReport, seen: Snapshot, trust: Trust, l
 
 
 def _cosigned(report: VerificationReport, trust: Trust, good: Witnessed, lines: list[Any], log: str) -> Witnessed:
-    """Step 2: each stored cosignature is by the witness it is stored for. A witness we do not know tells us nothing."""
+    """Step 2: each stored cosignature is by the witness it is stored for.
+    A cosignature by an unknown witness proves nothing.
+    """
     known, found = {key.name: key for key in trust.witnesses}, {}
     for row in lines:
         if trust.witnesses and row.witness not in known:
@@ -156,7 +163,7 @@ def _signed_at(text: str, row: Any, key: VerifierKey | None) -> int | None:
 
 
 def _published(report: VerificationReport, seen: Snapshot, head: Any, log: str) -> None:
-    """Each checkpoint row follows the one before: none was taken out. What was signed last is published."""
+    """Each checkpoint row follows the one before, so none was removed. The head is the last one."""
     previous, root = 0, EMPTY_ROOT
     for row in seen.rows("SELECT size, root, previous FROM checkpoint WHERE log = %s ORDER BY size", log):
         report.count("rows")
@@ -169,7 +176,7 @@ def _published(report: VerificationReport, seen: Snapshot, head: Any, log: str) 
 
 
 def _newest(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -> None:
-    """What the signer remembers it has signed is published."""
+    """The last checkpoint that the signer remembers is published."""
     newest = seen.value("SELECT max(size) FROM published WHERE log = %s", log)
     signed = trust.signed.get(log)
     if newest is None or (signed is not None and newest < signed.size):
@@ -185,7 +192,7 @@ def check_tree(
     tick: Tick,
     watched: Collection[int] = (),
 ) -> TreeCheck:
-    """Step 4 in one pass over leaves and tiles, both in their order."""
+    """Step 4 in one pass over leaves and tiles, both in order."""
     tree = TreeCheck(report, log, roots, watched)
     report.begin("tree")
     tiles = seen.stream(
@@ -210,7 +217,7 @@ def check_tree(
 
 
 def _hashed(report: VerificationReport, log: str, index: int, row: tuple[int, bytes | None, bytes | None]) -> bytes:
-    """The hash of a stored leaf; the stored hash is compared, never believed."""
+    """The hash of a stored leaf. The stored hash is compared, never trusted."""
     placed, leaf, stored = row
     if placed != index:
         report.find("tree", "INDEX_GAP", f"sequenced {log}/{placed}", f"expected index {index}", log=log, index=index)
@@ -238,7 +245,7 @@ def _sizes(report: VerificationReport, tree: TreeCheck, head: Any, roots: Mappin
 
 
 def _known(report: VerificationReport, tree: TreeCheck, trust: Trust, log: str) -> None:
-    """Step 3: what the verifier saw before, and what the signer remembers, is the beginning of this log."""
+    """Step 3: what the verifier and the signer remember is the beginning of this log."""
     report.begin("history")
     for what, known in _remembered(trust, log):
         tree.follows(known, f"{what} checkpoint of {log}")
@@ -252,7 +259,9 @@ def _remembered(trust: Trust, log: str) -> list[tuple[str, Checkpoint]]:
 
 
 def check_queue(report: VerificationReport, seen: Snapshot) -> None:
-    """Step 11: every entry has its place or waits for it, in its own log; no row is of a log that is not there."""
+    """Step 11: every entry is sequenced or pending, in its own log.
+    No row belongs to a log that does not exist.
+    """
     for name in OF_A_LOG:
         for row in seen.rows(f"SELECT DISTINCT log FROM {name} WHERE log NOT IN (SELECT name FROM log)"):
             report.find("rows", "ROW_OF_NO_LOG", f"{name} {row.log}", "there is no such log")

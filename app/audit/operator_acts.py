@@ -1,4 +1,4 @@
-"""Step 10 for the registers: what an operator signed is what stands in its name, address and body alike."""
+"""Step 10 for the registers: an operator signed what its entry says, in address and body."""
 
 import hashlib
 import json
@@ -14,15 +14,17 @@ from app.admin.requests import APPROVED, DECIDED, IMMEDIATE, PROPOSED, AdminRequ
 from app.audit.signed_entries import Members, SignedEntries
 from app.ledger.parts import unb64u
 
-CLOCKS = timedelta(minutes=5)  # between the moment that was signed and the one at which the service chose
+CLOCKS = timedelta(minutes=5)  # between the signed time and the time at which the service chose a value
 SIGNED = {"change.proposed", "change.decided", *IMMEDIATE}
 
 
 def require_operator_signed(
     entries: SignedEntries, members: Members, public_url: str | None, proposed: Mapping[str, Any] | None
 ) -> None:
-    """ValueError where an act of an operator is not what it signed. `members`: of an entry whose type is in SIGNED; `public_url`: the
-    ledger's own, as it was founded; `proposed`: kind and facts of the change that is decided.
+    """ValueError where an act of an operator is not what the operator signed.
+    `members`: of an entry whose type is in SIGNED.
+    `public_url`: the ledger's own, from its founding.
+    `proposed`: kind and facts of the change that is decided.
     """
     shown = members.get("signed")
     if shown is None:
@@ -44,7 +46,9 @@ def require_operator_signed(
 
 
 def _require_approved(body: str, proposed: Mapping[str, Any] | None) -> None:
-    """Whoever could show one change and put another on record would have an approval of either."""
+    """The approval names this change.
+    Otherwise an operator could see one change, and its approval could serve for another.
+    """
     if proposed is None or json.loads(body).get("sha256") != change_hash(proposed["kind"], proposed["facts"]):
         raise ValueError("another change was approved")
 
@@ -65,7 +69,9 @@ def _require_request(
 
 
 def _same(kept: Any, signed: Any) -> bool:
-    """What the service chose itself is no later than what it could choose: a key never lives longer than was asked for."""
+    """Whether the entry keeps what was signed.
+    A value that the service chose itself may not be later than it could choose: a key never lives longer than asked for.
+    """
     if isinstance(signed, Mapping):
         return (
             isinstance(kept, Mapping)

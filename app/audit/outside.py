@@ -1,4 +1,7 @@
-"""`sbt verify --url`: the log as a stranger sees it over HTTP, and with a token also its leaves. Nothing the server says is believed."""
+"""`sbt verify --url`: verifies the log over HTTP and trusts nothing that the server says.
+
+It sees what the public sees, and with a token also the leaves.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +10,12 @@ import httpx
 
 from app import clock
 from app.audit.fetching import CannotCheckError, Fetcher
-from app.audit.trust_store import Memory
+from app.audit.trust_store import TrustStore
 from app.ledger.merkle import HASH, leaf_hash
 from app.ledger.note import NoteError, VerifierKey, read_checkpoint, read_note, read_vkey
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path, split
-from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing, read_bundle
+from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_registration, check_signed, read_entry_bundle
 from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, VerificationReport
 from app.verifier.tree import TreeCheck, tiles_of
 from app.verifier.verify import Witnessed, check_note, check_times
@@ -21,20 +24,22 @@ Tick = Callable[[int], None]
 LARGEST_LOG = 10**10
 
 
-class Outside:
+class RemoteVerification:
     """One verification of one server."""
 
     def __init__(
         self,
         client: httpx.Client,
-        memory: Memory,
+        memory: TrustStore,
         witnesses: tuple[VerifierKey, ...],
         quorum: int,
         party: str | None = None,
         *,
         strict: bool = False,
     ) -> None:
-        """`quorum`: 0 where neither witnesses nor a number were given. `strict`: leaves that no token shows count as not checked."""
+        """`quorum`: 0 where neither witnesses nor a number were given.
+        `strict`: leaves that no token shows count as not checked.
+        """
         self.fetch, self.memory, self.party = Fetcher(client), memory, party
         self.witnesses, self.quorum = witnesses, quorum
         self.report = VerificationReport(strict=strict)
@@ -52,7 +57,9 @@ class Outside:
         return self.report
 
     def _key(self, log: str, told: Any) -> VerifierKey:
-        """The key that was given or trusted before; at the first meeting the one the server names, which the report says."""
+        """The key that was given or trusted before; on first use the key that the server names.
+        The report says so.
+        """
         if log not in self.memory.keys:
             try:
                 self.memory.keys[log] = read_vkey(next(row["vkey"] for row in told["logs"] if row["log"] == log))
@@ -76,7 +83,9 @@ class Outside:
         self.report.says[f"{log}_size"] = good.checkpoint.size
 
     def _witnessed(self, good: Witnessed) -> None:
-        """Whoever named witnesses or a quorum is not content without it; whoever named neither is told that the log alone vouches."""
+        """Reports a quorum that is not met.
+        not_checked where the caller named witnesses or a quorum, else not_yet: only the log signed the checkpoint.
+        """
         if len(good.cosigned) >= max(self.quorum, 1):
             return
         why = f"{len(good.cosigned)} of the {self.quorum} witnesses that are needed know this checkpoint"
@@ -85,8 +94,8 @@ class Outside:
         self.report.skip("witnesses", NOT_CHECKED if self.quorum else NOT_YET, why)
 
     def _tree(self, log: str, good: Witnessed, tick: Tick) -> None:
-        """Steps 3 and 4 from the public tiles; the leaves under them where a token lets us see them. What is remembered must be
-        the beginning of the tree that is built: no proof of the server's is needed for that.
+        """Steps 3 and 4 from the public tiles, with the leaves where a token shows them.
+        A remembered checkpoint must be the beginning of the rebuilt tree: this needs no proof from the server.
         """
         size, old = good.checkpoint.size, self.memory.checkpoints.get(log)
         self.report.begin("tree")
@@ -132,7 +141,9 @@ class Outside:
         return [Witnessed(read, read_checkpoint(read.text), dict.fromkeys(map(str, range(max(self.quorum, 1))), at))]
 
     def _leaves_of(self, log: str, good: Witnessed) -> Callable[[int, int], list[bytes]] | None:
-        """Steps 5 to 9 over the entry bundles, or why not."""
+        """A function that runs steps 5 to 9 over the entry bundles.
+        None where there are no leaves to see; the report says why.
+        """
         if good.checkpoint.size == 0:
             return None
         if self._forbidden(log, good.checkpoint.size):
@@ -148,7 +159,7 @@ class Outside:
         def leaves(number: int, width: int) -> list[bytes]:
             body = self.fetch.raw(f"/log/{log}/tile/entries/{number_path(number)}{_suffix(width)}")
             try:
-                found = read_bundle(body)
+                found = read_entry_bundle(body)
             except ValueError:
                 raise CannotCheckError(f"{log}: entry bundle {number} is cut short") from None
             return [self._leaf(check, number * WIDTH + n, leaf) for n, leaf in enumerate(found[: width + 1])]
@@ -162,7 +173,7 @@ class Outside:
     def _leaf(self, check: LeafCheck, index: int, leaf: bytes) -> bytes:
         members = check.add(index, leaf)
         if members is not None:
-            check_standing(self.report, check, index, members)
+            check_registration(self.report, check, index, members)
             check_signed(self.report, check, index, members)
         return leaf_hash(leaf)
 

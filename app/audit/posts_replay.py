@@ -1,4 +1,7 @@
-"""Replays openings and posts: whose turn it was, what follows from the outcome, and that person and employer are those that were named."""
+"""Replays openings and posts: whose turn it was, and what follows from the outcome.
+
+Person and employer are those that the post names.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +22,9 @@ from app.procedure.state import CaseState
 
 
 def opened(replay: Replay, heard: ReplayedEntry) -> None:
-    """case.opened: the procedure of the day, the right to open, the charge that fits; the first stage, posted at once."""
+    """case.opened: the procedure of the day, the right to open, the fitting charge.
+    The first stage is posted at once.
+    """
     members, summary = heard.members, heard.summary
     procedure = rulebook().procedures[members["procedure"]]
     facts = replay.shown(heard)
@@ -46,7 +51,7 @@ def opened(replay: Replay, heard: ReplayedEntry) -> None:
 
 
 def fits_phase(replay: Replay, heard: ReplayedEntry) -> None:
-    """A charge of the other phase stands only with a reason on record."""
+    """A charge of the other phase is valid only with a recorded reason."""
     summary, overridden = heard.summary, "phase_override" in heard.members.get("overrides", ())
     day = date.fromisoformat(summary["occurred_on"])
     why = "a reason is on record" if overridden else None
@@ -72,7 +77,7 @@ def posted(replay: Replay, heard: ReplayedEntry) -> None:
     running(replay, heard)
     state = case.state()
     charging.require_sanction(case.case(), state, stage.outcomes[members["outcome"]], facts)
-    if heard.content is not None:  # of an erased person's case nobody can tell any more why
+    if heard.content is not None:  # without the content of an erased person this cannot be checked any more
         charging.require_phase_of_post(case.case(), state, heard.content)
     state = replace(state, agency_code=summary["agency_code"])
     move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
@@ -91,19 +96,23 @@ def posted(replay: Replay, heard: ReplayedEntry) -> None:
 
 
 def _identified(replay: Replay, heard: ReplayedEntry, effective: Mapping[str, Any]) -> None:
-    """Who the person is, and whose employee, is what the post says, and nothing else."""
+    """The person and the person's employer are what the post says, and nothing else."""
     case = replay.case(heard)
     identified = case.row["identified"]
     employer = posting.new_employer(effective, identified=identified) or case.row["agency_code"]
     if heard.summary["agency_code"] != employer:
         replay.find("SUMMARY_DIFFERS", heard, "the post names another employer")
     same_person(
-        replay, heard, posting.named(effective) if posting.identifies(effective, identified=identified) else None
+        replay,
+        heard,
+        posting.person_of_post(effective) if posting.identifies_person(effective, identified=identified) else None,
     )
 
 
 def same_person(replay: Replay, heard: ReplayedEntry, named: Mapping[str, Any] | None) -> None:
-    """`named`: whom the content names as the case's person; None: nobody."""
+    """The sealed person is the one that the content names.
+    `named`: whom the content names as the person of the case; None: nobody.
+    """
     person = heard.parts.get("subject")
     if names_person(heard.members) != (named is not None) or (person is not None and dict(person) != named):
         replay.find("SUMMARY_DIFFERS", heard, "another person is sealed than the one that the post names")
@@ -114,7 +123,7 @@ def names_person(members: Members) -> bool:
 
 
 def running(replay: Replay, heard: ReplayedEntry) -> None:
-    """The round that is posted is the one that was open, since when it was open, and whose it was."""
+    """The posted round is the one that was open, since that time, with that due date and owner."""
     case = replay.case(heard)
     stage = rulebook().procedures[case.row["procedure"]].stages[heard.members["stage"]]
     row = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")

@@ -1,4 +1,7 @@
-"""What entries without a case and looks at cases leave behind: registers, calendar, clock, trail, keys of requests. Replayed as rows."""
+"""Replays the registers: the rows that follow from entries without a case and from accesses.
+
+Parties, clients, keys, mandates, calendar, clock, access trail, idempotency keys.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +26,7 @@ from app.verifier.report import NOT_CHECKED, VerificationReport
 
 Facts = Mapping[str, Any]
 START = datetime.min.replace(tzinfo=UTC)
-STANDING = {"party", "client", "client_key", "mandate"}  # rows that later entries change
+STANDING = {"party", "client", "client_key", "mandate"}  # tables whose rows later entries change
 KEYS: dict[str, tuple[str, ...]] = {
     "party": ("code",),
     "client": ("id",),
@@ -50,18 +53,15 @@ class Registers:
     procedures: dict[str, str] = field(default_factory=dict)
     began: date | None = None
     agreements: Agreements = field(init=False)
-    turned: dict[tuple[str, str], datetime] = field(
-        default_factory=dict
-    )  # when a client was registered, suspended or resumed
+    # when a client was registered, or a party, client or key suspended or resumed, or scopes were set
+    turned: dict[tuple[str, str], datetime] = field(default_factory=dict)
     newest_epoch: int = 0
-    revisions: dict[str, tuple[str, Facts]] = field(default_factory=dict)  # of which calendar, and what was agreed on
-    restorations: list[tuple[str, int, int]] = field(
-        default_factory=list
-    )  # which log, up to which size; the entry that says so
-    replaced: tuple[str | None, datetime] = (
-        None,
-        START,
-    )  # the calendar before the newest, and when the newest was loaded
+    # version of a revised calendar: the version before it, and the facts that two operators agreed on
+    revisions: dict[str, tuple[str, Facts]] = field(default_factory=dict)
+    # log, size up to which it was restored, index of the entry that says so
+    restorations: list[tuple[str, int, int]] = field(default_factory=list)
+    # the calendar before the newest, and when the newest was loaded
+    replaced: tuple[str | None, datetime] = (None, START)
     _index: int = 0
     _at: datetime = START
 
@@ -69,7 +69,7 @@ class Registers:
         self.agreements = Agreements(self.report, self, SignedEntries(self))
 
     def add(self, index: int, members: Mapping[str, Any]) -> None:
-        """`members`: of any leaf of either log; its form was looked at, so that the access log holds looks alone."""
+        """Adds a leaf of either log. Its form was checked: the access log holds only accesses."""
         entry = UUID(members["id"])
         self._index, self._at = index, datetime.fromisoformat(members["received_at"])
         if members["type"] == "mandate.granted" and self.began is None:
@@ -78,8 +78,8 @@ class Registers:
         self.agreements.add(index, members)
         if members["type"] == "access":
             self._put("access", _access(members), entry)
-        elif "facts" in members and members["type"] in READERS:
-            READERS[members["type"]](self, members["facts"], entry)
+        elif "facts" in members and members["type"] in REGISTER_BY_TYPE:
+            REGISTER_BY_TYPE[members["type"]](self, members["facts"], entry)
             self.agreements.require_left(index, members, before)
         if "idempotency" in members:
             said = members["idempotency"]
@@ -114,7 +114,7 @@ class Registers:
         self._put("client_key", {**row, "expires_at": ends, "suspended": False}, entry)
 
     def _stands(self, name: str, key: tuple[Any, ...], entry: UUID, **changed: Any) -> None:
-        """A row that is there stands otherwise from now on."""
+        """Changes columns of a registered row."""
         row = self.rows[name].get(key)
         if row is None:
             says = "it changes what no entry has registered"
@@ -142,7 +142,7 @@ class Registers:
     def stands_suspended(self, name: str, key: str, entry: UUID, *, to: bool) -> None:
         row = self.rows[name].get((key,))
         if row is not None and row["suspended"] and to:
-            # said again, it would give whoever is suspended its ten seconds anew
+            # a second suspension would give the suspended one another ten seconds (HEARD_WITHIN)
             says = "it stood so before, and nothing may be said twice"
             self.report.find("standing", "SAID_TWICE", f"{name} {key}", says, log=CASES, index=self._index)
         elif row is not None and row["suspended"] != to:
@@ -155,7 +155,7 @@ class Registers:
         self._put("mandate", {**row, "valid_from": date.fromisoformat(facts["valid_from"])}, entry)
 
     def loaded(self, facts: Facts, entry: UUID) -> None:
-        """Of a release of the package, whose days are known; or one that two operators revised."""
+        """calendar.loaded: a package release with known days, or a revision by two operators."""
         before, self.calendar = self.calendar, facts["version"]
         self.replaced = (before, self._at)
         known = released(self.calendar)
@@ -182,7 +182,9 @@ class Registers:
         self._own_schema(facts["name"], facts["version"], facts["sha256"])
 
     def _own_schema(self, name: str, version: int, text: str) -> None:
-        """Which fields an entry commits to is no choice of who writes rows: this program's own schemas, and older ones before them."""
+        """Part schemas are this program's own, or older ones before them.
+        Whoever writes rows must not choose which fields an entry commits to.
+        """
         own, place = part_schemas.schemas().get(name), f"part_schema {name}/{version}"
         if own is None or version > own.version:
             self.report.skip("schemas", NOT_CHECKED, f"this program does not know {name}, version {version}")
@@ -204,7 +206,7 @@ class Registers:
         self.rows["key_epoch"].pop((facts["epoch"],), None)
 
     def restored(self, facts: Facts, entry: UUID) -> None:
-        """Nobody signs it: the report lists it."""
+        """log.restored: nobody signs it, so the report lists it."""
         del entry
         if facts["log"] not in LOGS or not 0 <= facts["from"] < facts["to"]:
             self._not_so("log.restored", "it names no log of ours, or a restoration of nothing")
@@ -216,16 +218,16 @@ class Registers:
 
     def moved(self, facts: Facts, entry: UUID) -> None:
         if self.agreements.environment == PRODUCTION:
-            return  # a finding says so: nobody's time is shifted by it
+            return  # a finding reports it, and it shifts no time
         ahead = timedelta(microseconds=facts["ahead_microseconds"])
         self._put("clock_move", {"to": datetime.fromisoformat(facts["to"]), "ahead": ahead}, entry)
 
     def ahead(self) -> timedelta | None:
-        """How far the ledger's time is ahead of the machine's; None in a sandbox whose time was moved: then nobody can tell."""
+        """How far the ledger's time is ahead of the machine's; None (unknown) where a sandbox moved it."""
         return None if self.rows["clock_move"] else timedelta(0)
 
     def holders(self, day: date) -> dict[str, str]:
-        """Who fills which role by a mandate in force on a day."""
+        """Role to party, by the mandates in force on a day."""
         found = [Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in self.rows["mandate"].values()]
         return {m.role: m.party for m in found if m.on(day)}
 
@@ -274,7 +276,7 @@ def _suspends(name: str, fact: str, *, to: bool) -> Callable[[Registers, Facts, 
     return read
 
 
-READERS: dict[str, Callable[[Registers, Facts, UUID], None]] = {
+REGISTER_BY_TYPE: dict[str, Callable[[Registers, Facts, UUID], None]] = {
     "party.registered": Registers.party,
     "party.policy_set": Registers.policy,
     "party.anchored": Registers.anchored,

@@ -1,4 +1,7 @@
-"""Step 12: every part of every entry opens to its commitments, or was erased under an entry that orders it, or is missing."""
+"""Step 12: every part of every entry opens to its commitments.
+
+Otherwise it was erased under an entry that orders it, or it is missing.
+"""
 
 import hashlib
 from collections import defaultdict
@@ -9,20 +12,19 @@ from typing import Any
 from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
 from app.vault.keys import KeyDestroyedError, VaultKeys
-from app.vault.persons import forms, mentioned
+from app.vault.persons import forms, named_person_forms
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 from app.verifier.report import VerificationReport
 
 Form = tuple[str, str, str]  # case, kind and plain value of a name or number
 MENTIONING = {"stage.posted", "stage.corrected"}
-OLD_SIGNATURE = (
-    1  # version of the signature part that was sealed under the subject's key, with the body that was signed
-)
+# This version of the signature part is sealed under the subject's key, together with the signed body.
+OLD_SIGNATURE = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """A part whose data key is not there: erased under an order, or missing."""
+class ErasedPart:
+    """A part without its data key: erased under an order, or missing."""
 
     index: int
     case: str
@@ -33,7 +35,7 @@ class Gone:
 
 @dataclass
 class Sealed:
-    """Opens parts as the entries come by, and remembers which person each case names."""
+    """Opens the parts entry by entry, and remembers which person each case names."""
 
     report: VerificationReport
     vault: VaultKeys
@@ -41,13 +43,11 @@ class Sealed:
     keys: dict[str, Any] = field(default_factory=dict)
     opened: dict[str, OpenKey | None] = field(default_factory=dict)
     used: dict[str, tuple[str, str]] = field(default_factory=dict)
-    named: dict[Form, set[str]] = field(
-        default_factory=lambda: defaultdict(set)
-    )  # by which entries a case's person is named
-    mentioned: dict[Form, set[str]] = field(
-        default_factory=lambda: defaultdict(set)
-    )  # names that posts give: they may be found
-    gone: list[Gone] = field(default_factory=list)
+    # the entries that name the person of a case
+    named: dict[Form, set[str]] = field(default_factory=lambda: defaultdict(set))
+    # the entries whose posts mention a name: the blind index may hold it
+    mentioned: dict[Form, set[str]] = field(default_factory=lambda: defaultdict(set))
+    gone: list[ErasedPart] = field(default_factory=list)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
 
@@ -93,7 +93,7 @@ class Sealed:
             self._find("PAYLOAD_ALTERED", index, members, name, "it names another data key than its entry")
             return None
         if part["key"] not in self.keys:
-            self.gone.append(Gone(index, members["case"], members["id"], name, part["key"]))
+            self.gone.append(ErasedPart(index, members["case"], members["id"], name, part["key"]))
             return None
         key = self._key(part["key"])
         if key is None:
@@ -136,11 +136,13 @@ class Sealed:
         for kind, plain in forms(parts.get("subject", {})):
             self.named[members["case"], kind, plain].add(members["id"])
         if members["type"] in MENTIONING and not any(part["name"] == "subject" for part in members["parts"]):
-            for kind, plain in mentioned(parts.get("content", {})):
+            for kind, plain in named_person_forms(parts.get("content", {})):
                 self.mentioned[members["case"], kind, plain].add(members["id"])
 
     def order(self, index: int, members: Mapping[str, Any], *, closed: bool) -> None:
-        """An entry that orders an erasure: of keys of its own case and person alone, and of a subject when the case is closed."""
+        """Records an entry that orders an erasure.
+        It may order only keys of its own case and person, and those of a subject only when the case is closed.
+        """
         person, keys = members["erases"]["person"], members["erases"]["keys"]
         mine = all(self.used.get(key) == (members["case"], person) for key in keys)
         if person not in (SUBJECT, REPORTER) or not mine or not keys or not (closed or person == REPORTER):
@@ -153,7 +155,9 @@ class Sealed:
         self.orders |= dict.fromkeys(keys, said)
 
     def compare(self, seen: Snapshot) -> None:
-        """What is gone was ordered gone, later than it was written; data keys and blind index hold nothing but what entries call for."""
+        """Every missing data key has an entry that orders its erasure, after the part was written.
+        Data keys and blind index hold only what entries require.
+        """
         shredded = []
         for gone in self.gone:
             order = self.orders.get(gone.key)
@@ -189,7 +193,9 @@ class Sealed:
             self.report.find("payloads", "ERASED_BUT_THERE", f"data_key {key_id}", "an entry orders it erased")
 
     def _index(self, seen: Snapshot) -> None:
-        """Step 13 for the blind index: each person an entry names can be found, under an epoch that is alive, and nobody else."""
+        """Step 13 for the blind index: it finds each person that an entry names, and nobody else.
+        Its rows are of an epoch that has not ended.
+        """
         wanted = self._digests([row.epoch for row in seen.rows("SELECT epoch FROM key_epoch")])
         there: set[Form] = set()
         for row in seen.stream("SELECT * FROM blind_index"):
@@ -217,7 +223,7 @@ class Sealed:
         ]
 
     def _digests(self, epochs: list[int]) -> dict[tuple[str, str, bytes], tuple[Form, int]]:
-        """Of each row that may be there, what it stands for, and its epoch."""
+        """For each row that may be there: what it stands for, and its epoch."""
         wanted = {}
         for epoch in epochs:
             if not self.vault.holds(epoch):
@@ -229,6 +235,6 @@ class Sealed:
 
 
 def _person_of(part: Mapping[str, Any]) -> str:
-    """Whose key a part must be sealed with."""
+    """The person with whose key a part must be sealed."""
     old = part["name"] == "signature" and part["schema"]["version"] <= OLD_SIGNATURE
     return SUBJECT if old else KEY_OF[part["name"]]

@@ -1,4 +1,7 @@
-"""Step 10 for cases: what stands in a party's name was signed by its own key, which was good then; and is what was signed."""
+"""Step 10 for cases: a party's own key signed what an entry says in its name.
+
+The key was in force then, and the entry is what was signed.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
 from app.audit.signed_entries import SignedEntries
-from app.audit.signed_words import require_said
+from app.audit.signed_words import require_signed_content
 from app.cases.acts import ROWS
 from app.cases.bulk.keys import MOST, item_key
 from app.cases.sealing import unmasked
@@ -24,16 +27,18 @@ Parts = Mapping[str, Mapping[str, Any]]
 
 @dataclass
 class Signatures:
-    """Looks at every entry of a case that its leaf calls signed. One whose signature cannot be opened is counted, never passed over."""
+    """Checks every entry of a case whose leaf says that it is signed.
+    A signature that cannot be opened is counted, never ignored.
+    """
 
     report: VerificationReport
     registers: Registers
     entries: SignedEntries = field(init=False)
     unchecked: int = 0
     without_words: int = 0
-    of_several: int = 0  # of them those of requests that made several entries, whose body nothing keeps
-    must_sign: str | None = None  # whose signatures were asked for
-    newest: dict[tuple[str, Any], int] = field(default_factory=dict)  # posted round, by case and stage
+    of_several: int = 0  # among them: of requests that made several entries, whose body is not kept
+    must_sign: str | None = None  # the party whose signatures were asked for
+    newest: dict[tuple[str, Any], int] = field(default_factory=dict)  # newest posted round, by case and stage
 
     def __post_init__(self) -> None:
         self.entries = SignedEntries(self.registers)
@@ -57,7 +62,7 @@ class Signatures:
             self._find("SIGNATURE_WRONG", index, members, str(error))
 
     def _follow(self, members: Members) -> None:
-        """The newest posted round of each stage: a correction that names none means that one."""
+        """Keeps the newest posted round of each stage: a correction that names no round means it."""
         posts = members.get("posts", [members] if members["type"] in ("case.opened", "stage.posted") else [])
         for post in posts:
             self.newest[members["case"], post["stage"]] = post["round"]
@@ -75,11 +80,13 @@ class Signatures:
         if body is None:
             self._without_words(members)
         else:
-            require_said(members, body, parts, newest=self.newest.get((members["case"], members.get("stage"))))
+            require_signed_content(
+                members, body, parts, newest=self.newest.get((members["case"], members.get("stage")))
+            )
 
     def _without_words(self, members: Members) -> None:
-        """The signature is good, and what was signed cannot be compared with what stands here: an erased person's words are said, all others
-        are not checked, wherever signatures are asked for.
+        """The signature is good, but the signed body is not there to be compared.
+        The report counts it. Where signatures are required, it is not_checked, unless the person was erased.
         """
         self.without_words += 1
         agreements = self.registers.agreements
@@ -92,12 +99,12 @@ class Signatures:
             self.report.reasons["signatures"] = why
 
     def _fits(self, members: Members, base: SignedBase, body: str | None, *, of_many: bool) -> None:
-        """Of this entry and no other: its address, its key, its version, its body."""
+        """The signature is for this entry and no other: its address, key, version and body."""
         type_ = members["type"]
         if not of_many and not (type_ in ADDRESS and self._is_at(base, ADDRESS[type_].format_map(members))):
             raise ValueError("it is of another address than such an entry comes from")
         _of_its_key(members, UUID(base.lines["idempotency-key"]), of_many=of_many)
-        conditional = not of_many and members["seq"] > 1  # what opens a case has no version to be conditional on
+        conditional = not of_many and members["seq"] > 1  # an opening has no earlier version for If-Match
         if conditional and base.lines.get("if-match") != f'"{members["seq"] - 1}"':
             raise ValueError("it is of another version of the case")
         if body is None and not of_many and not _may_lack_body(members):
@@ -114,7 +121,9 @@ class Signatures:
 
 
 def _body(members: Members, parts: Parts) -> str | None:
-    """The body that was signed. Of a report that names its reporter it is masked, so that an erasure of either person takes it."""
+    """The body that was signed; None where it is not there.
+    The body of a report that names its reporter is masked, so that an erasure of either person takes it.
+    """
     masked = "mask" in {part["name"] for part in members["parts"]}
     if "request" in parts and bool(parts["request"].get("masked")) != masked:
         raise ValueError("its body says to be masked, and has no mask, or the other way round")
@@ -127,7 +136,9 @@ def _body(members: Members, parts: Parts) -> str | None:
 
 
 def _may_lack_body(members: Members) -> bool:
-    """It is sealed with the entry, and gone with an erased person; version 1 kept none where a reporter was named."""
+    """Whether the body may be missing: it is sealed with the entry, and gone with an erased person.
+    Version 1 kept no body where a reporter was named.
+    """
     names = {part["name"] for part in members["parts"]}
     old_reporter = _is_old(members) and members["type"] == "case.opened" and "reporter" in names
     return "request" in names or old_reporter
@@ -138,7 +149,7 @@ def _is_old(members: Members) -> bool:
     return bool(part["schema"]["version"] == 1)
 
 
-# Where an entry of its own is asked for, filled with the members of its leaf.
+# The address of a request for one entry; the members of the leaf fill it.
 ADDRESS = {
     act.entry_type: act.path.replace("{case_id}", "{case}") for act in ROWS if act.operation and act.who != "importer"
 }
@@ -147,7 +158,7 @@ OF_MANY = {"case.opened": "/v1/reports", "stage.posted": "/v1/stage-posts", "cas
 
 def _of_its_key(members: Members, key: UUID, *, of_many: bool) -> None:
     if members["type"] == "case.imported":
-        return  # each line has a key of its own; the file was signed
+        return  # each line has a key of its own; the signature is of the file
     own = UUID(members["idempotency"]["key"]) if "idempotency" in members else None
     if own not in ({item_key(key, n) for n in range(MOST)} if of_many else {key}):
         raise ValueError("it is of another request")

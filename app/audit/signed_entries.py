@@ -1,4 +1,7 @@
-"""Whether the signature that an entry keeps is good: committed to by the leaf, by a key of its client or party that was in force, once."""
+"""Checks the signature that an entry keeps.
+
+The leaf commits to it, a key of its client or party that was in force made it, and it is used once.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ Members = Mapping[str, Any]
 
 
 class KnownRegisters(Protocol):
-    """The registers as the entries so far leave them."""
+    """The registers after the entries so far."""
 
     rows: dict[str, Expected]
     turned: dict[tuple[str, str], datetime]
@@ -27,7 +30,7 @@ class KnownRegisters(Protocol):
 
 @dataclass
 class SignedEntries:
-    """One signature serves one entry; those of one request that makes several share it."""
+    """One signature is for one entry; the entries of one request that makes several share it."""
 
     registers: KnownRegisters
     used: set[str] = field(default_factory=set)
@@ -42,8 +45,10 @@ class SignedEntries:
         longest: timedelta = signed_base.DELAY,
         by_client: bool = True,
     ) -> SignedBase:
-        """The base that was signed; ValueError where the signature is not good for this entry. `of_many`: its request made several entries;
-        `by_client`: the key is of the very client that asked (before version 2 of the signature part another one of its party might sign).
+        """The base that was signed; ValueError where the signature is not valid for this entry.
+        `of_many`: its request made several entries.
+        `by_client`: the key is of the client that asked.
+        Before version 2 of the signature part another client of the party might sign.
         """
         if sha256(signature + text.encode()) != members["sig"]:
             raise ValueError("the leaf commits to another signature")
@@ -61,7 +66,7 @@ class SignedEntries:
         return base
 
     def _require_key(self, members: Members, base: SignedBase, signature: bytes, *, by_client: bool) -> None:
-        """By a signing key of the party that was in force at that moment."""
+        """The signature is by a signing key of the party that was in force at that moment."""
         rows = self.registers.rows
         key = rows["client_key"].get((base.kid,))
         owner = rows["client"].get((key["client_id"],)) if key else None
@@ -83,8 +88,8 @@ class SignedEntries:
                 raise ValueError(f"its {name.removeprefix('client_')} was suspended")
 
     def was_known(self, members: Members, name: str, id_: str) -> bool:
-        """Every process hears of a change of the registers within five seconds, and not at once. Who acts after it in the log, and dates
-        that long before it, is not excused.
+        """Whether every process knew of the register change: each learns of it within five seconds.
+        An entry after the change in the log that is dated long before it is not excused.
         """
         turned = self.registers.turned.get((name, id_))
         return turned is None or abs(datetime.fromisoformat(members["received_at"]) - turned) > HEARD_WITHIN

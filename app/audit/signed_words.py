@@ -1,4 +1,7 @@
-"""What a party signed, word for word, against what stands in its name: the body of the request beside the leaf and its sealed parts."""
+"""Compares what a party signed with what the entry says in its name, member by member.
+
+The request body is on one side, the leaf and its sealed parts on the other.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,16 +18,18 @@ from app.procedure.loading import rulebook
 
 Members = Mapping[str, Any]
 Parts = Mapping[str, Mapping[str, Any]]
-DERIVED = ("laws",)  # what the service adds to an outline itself
+DERIVED = ("laws",)  # members that the service itself adds to an outline
 
 
-def require_said(members: Members, body: str, parts: Parts, *, newest: int | None = None) -> None:
-    """ValueError where the entry says anything else than what was signed. `newest`: the newest posted round of its stage."""
+def require_signed_content(members: Members, body: str, parts: Parts, *, newest: int | None = None) -> None:
+    """ValueError where the entry differs from what was signed.
+    `newest`: the newest posted round of its stage.
+    """
     said = json.loads(body)
     if members["type"] == "stage.corrected" and said.get("round") is None:
         _same({"round": newest}, members, "round")
     try:
-        SAYS[members["type"]](members, said, parts)
+        BODY_CHECKS[members["type"]](members, said, parts)
     except ValidationError:
         raise ValueError("no such content was signed") from None
 
@@ -36,7 +41,7 @@ def _same(signed: Mapping[str, Any], kept: Mapping[str, Any], what: str) -> None
 
 
 def _content(members: Members, said: Any, parts: Parts) -> None:
-    """The typed content of a stage. Of an erased person it is gone, and with it what could be compared."""
+    """The typed content of a stage. After an erasure it is gone and cannot be compared."""
     if "content" not in parts:
         return
     model = MODELS[rulebook().procedures[members["procedure"]].stages[members["stage"]].model]
@@ -91,11 +96,11 @@ def _of_body(members: Members, said: Any, parts: Parts) -> None:
         return
     grounds = Reasoned.model_validate({n: said[n] for n in Reasoned.model_fields if n in said})
     signed = grounds.model_dump(mode="json", exclude_none=True)
-    if "content" in parts:  # a paper that was added is as wrong as one that is missing
+    if "content" in parts:  # an added document is as wrong as a missing one
         _same({name: signed.get(name) for name in Reasoned.model_fields}, parts["content"], "reason")
 
 
-SAYS: dict[str, Callable[[Members, Any, Parts], None]] = {
+BODY_CHECKS: dict[str, Callable[[Members, Any, Parts], None]] = {
     "case.opened": _opened,
     "stage.posted": _posted,
     "stage.corrected": _corrected,

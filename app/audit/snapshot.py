@@ -1,4 +1,4 @@
-"""One instant of the whole database, read as a stranger would: read-only, one snapshot, large tables in a stream."""
+"""Reads the whole database at one instant: read-only, in one snapshot, large tables as a stream."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class Snapshot:
         return rows[0][0] if rows else None
 
     def stream(self, sql: str, *values: Any, named: bool = True) -> Iterator[Any]:
-        """Rows as they come; `named` False: plain tuples, which cost less."""
+        """The rows as they arrive. `named` False: plain tuples, which cost less."""
         self._streams += 1
         factory: Any = namedtuple_row if named else tuple_row
         with self._session.cursor(f"stream_{self._streams}", row_factory=factory) as cursor:
@@ -42,5 +42,7 @@ def snapshot(url: str) -> Iterator[Snapshot]:
     with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1)) as session:
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.read_only = True
-        session.execute("SELECT ask_as(%s, '', current_date)", [SERVICE.party])  # every row, by whichever role
+        session.execute(
+            "SELECT ask_as(%s, '', current_date)", [SERVICE.party]
+        )  # every row, whichever database role connects
         yield Snapshot(session)

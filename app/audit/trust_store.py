@@ -1,4 +1,7 @@
-"""What a verifier remembers between two runs: keys it trusted first, and the last checkpoint it saw of each log. A file of its own."""
+"""What a verifier remembers between two runs, in a file of its own.
+
+The keys that it trusted first, and the last checkpoint that it saw of each log.
+"""
 
 import json
 from dataclasses import dataclass, field
@@ -9,9 +12,11 @@ from app.ledger.note import Checkpoint, VerifierKey, read_checkpoint, read_note,
 
 
 @dataclass
-class Memory:
-    """`notes`: the newest checkpoint of each log as it was signed; `keys`: whose signatures are believed; `cosigned`: of a
-    witness, up to which size its word was taken.
+class TrustStore:
+    """What a verifier or witness remembers.
+    `notes`: the newest checkpoint of each log as it was signed.
+    `keys`: whose signatures are trusted.
+    `cosigned`: of a witness, the size of each log that it cosigned last.
     """
 
     path: Path | None
@@ -25,13 +30,15 @@ class Memory:
         return {log: read_checkpoint(read_note(note.encode()).text) for log, note in self.notes.items()}
 
     def reread(self) -> None:
-        """What another process on the same file has remembered since. Keys that were given here stay given."""
+        """Reads what another process on the same file has remembered since.
+        Keys that were given here stay.
+        """
         before = recall(self.path)
         self.notes, self.cosigned, self.looked = before.notes, before.cosigned, before.looked
         self.keys = before.keys | self.keys
 
     def keep(self) -> None:
-        """On disk when this returns: what was seen once is held against every later answer."""
+        """Writes the file; on return it is on disk. Every later answer is compared with it."""
         if self.path is not None:
             said: dict[str, object] = {
                 "keys": {log: str(key) for log, key in self.keys.items()},
@@ -42,16 +49,16 @@ class Memory:
 
 
 class MemoryLostError(OSError):
-    """The file from before cannot be read: what it held against the log is lost."""
+    """The file of an earlier run cannot be read: its evidence against the log is lost."""
 
 
-def recall(path: Path | None) -> Memory:
+def recall(path: Path | None) -> TrustStore:
     if path is None or not path.exists():
-        return Memory(path)
+        return TrustStore(path)
     try:
         said = json.loads(path.read_text())
         keys = {log: read_vkey(key) for log, key in said["keys"].items()}
-        found = Memory(path, keys, said["checkpoints"], said["cosigned"], said["looked"])
+        found = TrustStore(path, keys, said["checkpoints"], said["cosigned"], said["looked"])
         _ = found.checkpoints
     except (ValueError, KeyError, TypeError, AttributeError):
         raise MemoryLostError(f"{path} is no memory of ours: restore it, or begin anew with another file") from None

@@ -1,4 +1,7 @@
-"""A witness: remembers every checkpoint it has seen, cosigns what follows from the last one, and keeps the evidence when it does not."""
+"""A witness: remembers every checkpoint that it has seen, and cosigns one that follows from the last.
+
+It keeps the evidence when one does not follow.
+"""
 
 import base64
 import json
@@ -10,7 +13,7 @@ import httpx
 
 from app import clock
 from app.audit.fetching import CannotCheckError, Fetcher
-from app.audit.trust_store import Memory, recall
+from app.audit.trust_store import TrustStore, recall
 from app.database import key_files
 from app.ledger import logkeys
 from app.ledger.logkeys import NoteKey
@@ -28,30 +31,34 @@ from app.ledger.note import (
     require_signed,
 )
 
-FRESH_SECONDS = 1800  # half of what the service counts as fresh
+FRESH_SECONDS = 1800  # half of the time for which the service counts a cosignature as fresh
 
 
 class ForkSeenError(Exception):
-    """The log shows another history than before. The message names the file that holds both notes."""
+    """The log shows another history than before.
+    The message names the file that holds both notes.
+    """
 
 
 @dataclass
 class Witness:
-    """One party's witness of one service."""
+    """The witness of one party for one service."""
 
     fetch: Fetcher
     key: NoteKey
-    memory: Memory
+    memory: TrustStore
 
     def look(self, log: str) -> Checkpoint:
-        """One look at one log, by one process at a time: what another one remembered since is read first."""
+        """Looks at one log, one process at a time.
+        It first reads what another process has remembered since.
+        """
         assert self.memory.path is not None
         with key_files.locked(self.memory.path):
             self.memory.reread()
             return self._look(log)
 
     def _look(self, log: str) -> Checkpoint:
-        """Fetch, compare with what is remembered, remember, cosign. In this order, for ever."""
+        """Fetches, compares with the memory, remembers, cosigns. This order never changes."""
         note, checkpoint = self._fetch(log)
         before = self.memory.checkpoints.get(log)
         if before is None or before.size != checkpoint.size or before.root != checkpoint.root:
@@ -59,9 +66,8 @@ class Witness:
             self.memory.notes[log] = str(note)
             self.memory.keep()  # on disk before the cosignature exists
         now = int(clock.real().timestamp())
-        stale = (
-            now - self.memory.looked.get(log, 0) >= FRESH_SECONDS
-        )  # a log that rests is cosigned again: so others know we look
+        # an idle log is cosigned again, so that others know that the witness still looks
+        stale = now - self.memory.looked.get(log, 0) >= FRESH_SECONDS
         if self.memory.cosigned.get(log) != checkpoint.size or stale:
             self._post(log, note, now)
             self.memory.cosigned[log], self.memory.looked[log] = checkpoint.size, now
@@ -97,7 +103,7 @@ class Witness:
             raise ForkSeenError(f"{log}: {error}; evidence in {self._evidence(log, note, proof, str(error))}") from None
 
     def _proof(self, log: str, old: int, new: int) -> list[str]:
-        """CannotCheckError where none is given: that alone convicts nobody."""
+        """Fetches the consistency proof. CannotCheckError where none is given: that alone proves no fork."""
         if old == new:
             return []
         told = self.fetch.json(f"/log/{log}/proof/consistency?from={old}&to={new}")
@@ -107,7 +113,9 @@ class Witness:
         return found
 
     def _evidence(self, log: str, note: Note, proof: list[str], why: str) -> Path:
-        """Both notes carry the log's own signature: whoever has them can show that it contradicts itself."""
+        """Writes both notes to a file and returns its path.
+        Both carry the log's own signature: they show that the log contradicts itself.
+        """
         assert self.memory.path is not None
         path = self.memory.path.with_name(f"{self.memory.path.name}.evidence-{log}-{clock.real():%Y%m%dT%H%M%S%f}.json")
         said: dict[str, Any] = {"log": log, "why": why, "vkey": str(self.memory.keys[log]), "proof": proof}
@@ -121,7 +129,9 @@ class Witness:
 
 
 def witness_key(state: Path, party: str) -> NoteKey:
-    """The witness's own key, beside its state; made on first use. NoteError for a name that no signature line can carry."""
+    """The witness's own key, beside its state; made on first use.
+    NoteError for a name that no signature line can carry.
+    """
     if not NAME.fullmatch(party):
         raise NoteError("the name of a witness has no spaces and no +")
     return logkeys.read(state.with_name(state.name + ".key"), party, make=True, kind=COSIGNATURE)

@@ -1,6 +1,7 @@
-"""The table of acts on cases: one row an act. Routes, history, access matrix, signed words and replay derive from it.
-
-How to add one: docs/add-an-act.md. The verifier's own table (verifier/forms.py) is independent on purpose: a test compares both.
+"""The table of acts on cases: one row per type of entry.
+Routes, history, access matrix, signed words and replay derive from it.
+How to add one: docs/add-an-act.md.
+The verifier has a table of its own (verifier/forms.py), independent on purpose: a test compares both.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -33,13 +34,16 @@ Service = Callable[..., Coroutine[Any, Any, Written]]
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One kind of entry of a case.
+    """One type of entry of a case.
 
-    `entry_type`: what the log calls it. `who`: may do it, as matrix/cells.py has a rule for each; `service` and `operator` have no operation here.
-    `operation`, `path`, `scope`: of the HTTP operation; scope None: the service requires one of the body.
-    `body`: what is sent; None: typed by the stage. `reasoned`: why it was done is sealed with it.
-    `summarised`: it seals a content with a summary. `repeats`: members of the body that the leaf repeats, by the leaf's member.
-    `refuses`: beside what every act may refuse with.
+    `entry_type`: its type in the log.
+    `who`: who may do it; matrix/cells.py has a rule for each value. `service` and `operator` have no HTTP operation here.
+    `operation`, `path`, `scope`: of the HTTP operation. scope None: the service function requires a scope that the body decides.
+    `body`: the model of the request body. None: the stage decides the model.
+    `reasoned`: the reason for the act is sealed with the entry.
+    `summarised`: the entry seals a content with a summary.
+    `repeats`: members of the body that the leaf repeats, each with the leaf's member that holds it ("": the leaf itself).
+    `refuses`: refusals of this act beside those of every act.
     """
 
     entry_type: str
@@ -152,7 +156,9 @@ ACTS: Mapping[str, Act] = {row.entry_type: row for row in ROWS}
 
 
 def add_route(router: APIRouter, entry_type: str, service: Service) -> None:
-    """The operation of an act with a body of its own. `service`: takes the context, the case's id, the stage where the path has one, the body."""
+    """Adds the operation of an act that has a body model of its own.
+    `service` takes the context, the case's id, the stage if the path has one, and the body.
+    """
     act = ACTS[entry_type]
     body_type: Any = act.body
     write_type: Any = Annotated[WriteContext, writes(act.scope)]

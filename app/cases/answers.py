@@ -1,4 +1,4 @@
-"""The answer to a write, from the entry alone: a replay years later says the same."""
+"""Build the answer to a write from the entry alone: a replay years later gives the same answer."""
 
 import base64
 from datetime import date, datetime
@@ -9,12 +9,12 @@ from app.cases.schemas import Entered, StageLine, Written
 from app.ledger.append import Appended
 from app.ledger.canonical import read_leaf
 from app.ledger.merkle import leaf_hash
-from app.ledger.promise import Receipts
+from app.ledger.promise import PromiseSigner
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 
 
-def written(leaf: bytes, receipts: Receipts) -> Written:
+def render_answer(leaf: bytes, receipts: PromiseSigner) -> Written:
     facts = read_leaf(leaf)
     stages = rulebook().procedures[facts["procedure"]].stages
     at = datetime.fromisoformat(facts["received_at"])
@@ -36,7 +36,7 @@ def written(leaf: bytes, receipts: Receipts) -> Written:
     )
 
 
-def _entered(entry: Appended, receipts: Receipts) -> Entered:
+def _entered(entry: Appended, receipts: PromiseSigner) -> Entered:
     hashed = base64.b64encode(entry.leaf_hash).decode()
     return Entered(id=entry.id, leaf_hash=hashed, promise=receipts.promise(entry))
 
@@ -57,13 +57,13 @@ def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -
 
 
 def _past(stage: Stage, post: dict[str, Any], at: datetime) -> StageLine:
-    """A round of an imported case: on record since its import."""
+    """A round of an imported case; it is on record since the import."""
     line = _line(stage, {**post, "owner": None}, "posted", at)
     return line.model_copy(update={"outcome": post["outcome"], "posted_at": at, "posted_by": post["party"]})
 
 
 def _posted(stage: Stage, facts: dict[str, Any], at: datetime) -> StageLine:
-    opened = _instant(facts.get("opened_at")) or at  # a first stage: at once
+    opened = _instant(facts.get("opened_at")) or at  # a first stage opens and is posted at once
     line = _line(stage, facts, "posted", opened)
     return line.model_copy(update={"outcome": facts["outcome"], "posted_at": at, "posted_by": facts["party"]})
 

@@ -1,5 +1,5 @@
-"""The closed set of body models, one per kind of post. Start-up compares their members with the procedure files.
-
+"""The body models, one per kind of post; the set is closed.
+Start-up compares their members with the procedure files.
 Which members an outcome needs is data (`required_for`); a member required for every outcome is required here.
 """
 

@@ -1,4 +1,6 @@
-"""A case with its rounds, typed: made once, where its row is read. Dates are dates, ids are UUIDs."""
+"""A case with its rounds as typed values, built once, where the row is read.
+Dates are `date`, ids are `UUID`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,12 +13,14 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Procedure
 from app.procedure.state import CaseState, StageState
 
-RoundKey = tuple[str, int]  # stage and number of the round
+RoundKey = tuple[str, int]  # stage code and round number
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of one stage (table stage). `due`: how the due date came about; `facts`: the summary of its post."""
+    """One round of one stage (table stage).
+    `due`: how the due date was computed. `facts`: the summary of the post.
+    """
 
     stage: str
     round: int
@@ -45,7 +49,7 @@ class Round:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """`row`: of the table, as JSON or as Python values."""
+        """Builds a round from a row of the table, as JSON or as Python values."""
         values = {name: row[name] for name in ROUND_FIELDS}
         values |= {name: _day(row[name]) for name in DAYS}
         values |= {name: _instant(row[name]) for name in INSTANTS}
@@ -62,7 +66,7 @@ class Round:
 
     @property
     def state(self) -> StageState:
-        """As the rules see it."""
+        """The round as the rules of app.procedure see it."""
         return StageState(
             stage=self.stage,
             round=self.round,
@@ -126,13 +130,15 @@ class Case:
 
     @classmethod
     def of(cls, row: Any, rounds: Iterable[Mapping[str, Any]] | None = None) -> Self:
-        """`row`: `cases.*`; its column `stages` (JSON) has the rounds unless they are given."""
+        """Builds a case from a row of `cases.*`.
+        The rounds come from `rounds`; if it is None, from the row's JSON column `stages`.
+        """
         found = (row.stages or ()) if rounds is None else rounds
         return cls(**{name: getattr(row, name) for name in COLUMNS}, rounds=tuple(map(Round.of, found)))
 
     @property
     def state(self) -> CaseState:
-        """As the rules see it."""
+        """The case as the rules of app.procedure see it."""
         return CaseState(
             procedure=self.procedure,
             regime=regime_of(self.election),
@@ -144,7 +150,7 @@ class Case:
 
     @property
     def access_facts(self) -> AccessFacts:
-        """As access.policy sees it."""
+        """The facts by which access.policy decides."""
         return AccessFacts(self.agency_code, tuple(self.conditions), self.opened_by, self.successors)
 
     @property
@@ -153,7 +159,7 @@ class Case:
 
     @property
     def first_stage(self) -> str:
-        """The stage that was posted by opening the case."""
+        """The stage that was posted when the case was opened."""
         return next(one.stage for one in self.rounds if one.after == "case_opened")
 
     def round(self, stage: str, number: int) -> Round:
@@ -167,7 +173,7 @@ COLUMNS = tuple(field.name for field in fields(Case) if field.name != "rounds")
 
 
 def regime_of(election: str) -> str:
-    """Which law an election is held under: pemilu or pilkada."""
+    """The law that an election is held under: pemilu or pilkada."""
     return str(rulebook().catalogue.codes("elections")[election]["regime"])
 
 

@@ -1,4 +1,6 @@
-"""May this be charged, and may that sanction stand: the pure answers of procedure/charges, as refusals that say what would fit."""
+"""Check that a charge fits the election phase and that a sanction fits the charges.
+The pure functions of procedure/charges decide; the refusals here say what would fit.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,8 +22,10 @@ PHASES = {
 }
 
 
-class Charged(Protocol):
-    """What charges and sanctions are judged by: a Case has it, and so has a case about to be imported."""
+class ChargeFacts(Protocol):
+    """The facts by which charges and sanctions are checked.
+    A Case has them, and so has a case that is about to be imported.
+    """
 
     @property
     def election(self) -> str: ...
@@ -37,7 +41,7 @@ class Charged(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChargedReport:
-    """The same of a case that is not there yet."""
+    """The same facts of a case that does not exist yet."""
 
     election: str
     contest: str | None
@@ -49,7 +53,9 @@ class ChargedReport:
 def require_phase(
     election: str, contest: str | None, occurred_on: date, forms: list[str], where: str, override: str | None
 ) -> None:
-    """422 for a charge of the other phase, with its counterpart; none where a reason is recorded. `where`: pointer of the list."""
+    """422 for a violation code of the other phase; the error names its counterpart.
+    A recorded reason (`override`) allows the code. `where`: JSON pointer of the list.
+    """
     found = charges.phases(rulebook(), election, contest, occurred_on)
     wrong = {phase: charges.misfits(rulebook(), forms, phase) for phase in found}
     if override is not None or not all(wrong.values()) or not found:
@@ -91,15 +97,17 @@ def _reason_decides() -> Flaw:
     )
 
 
-def charged(case: Charged, state: CaseState) -> list[str]:
-    """The forms charged now: those of the newest post that names any, else those of the report."""
+def charged_violations(case: ChargeFacts, state: CaseState) -> list[str]:
+    """The violation codes charged now: those of the newest post that names any, else the report's."""
     named = (post.facts.get("violation_codes") for post in state.posts() if post.facts)
     newest: Any = next((codes for codes in named if codes), None)
     return list(newest or case.violations)
 
 
-def require_phase_of_post(case: Charged, state: CaseState, body: Mapping[str, Any]) -> None:
-    """Of forms that the case was not charged with before; what stood there was looked at, or overridden, then."""
+def require_phase_of_post(case: ChargeFacts, state: CaseState, body: Mapping[str, Any]) -> None:
+    """Checks the phase of violation codes that the case was not charged with before.
+    The earlier codes were checked, or overridden, when they were recorded.
+    """
     before = {*case.violations, *_named(state)}
     fresh = [code for code in body.get("violation_codes", ()) if code not in before]
     if fresh:
@@ -114,7 +122,7 @@ def require_phase_of_post(case: Charged, state: CaseState, body: Mapping[str, An
 
 
 def _placed(error: ChargeNotInPhase, places: list[int]) -> ChargeNotInPhase:
-    """The flaws, at the places of the list as it was sent."""
+    """The same error, with pointers into the list as it was sent."""
     flaws = []
     for flaw in error.flaws:
         where, _, at = flaw.pointer.rpartition("/")
@@ -128,29 +136,31 @@ def _named(state: CaseState) -> Iterable[str]:
         yield from codes
 
 
-def require_sanction(case: Charged, state: CaseState, outcome: Outcome, body: Mapping[str, Any]) -> None:
-    """An outcome that stands for a fitting sanction takes no other, and the one for others takes no fitting one."""
+def require_sanction(case: ChargeFacts, state: CaseState, outcome: Outcome, body: Mapping[str, Any]) -> None:
+    """422 unless sanction and outcome match.
+    An outcome for a fitting sanction takes no other sanction, and the outcome for other sanctions takes no fitting one.
+    """
     sanction = body.get("sanction_code")
     if outcome.sanction is None or sanction is None:
         return
-    allowed = charges.fitting(rulebook(), charged(case, state), case.occurred_on, case.subject_kind)
+    allowed = charges.fitting(rulebook(), charged_violations(case, state), case.occurred_on, case.subject_kind)
     finding = charges.compare(rulebook(), str(sanction), allowed)
     if (finding == charges.FITS) != (outcome.sanction == charges.WITHIN):
         other = charges.OUTSIDE if outcome.sanction == charges.WITHIN else charges.WITHIN
         raise SanctionOutside(finding=finding, allowed=allowed, outcome=_outcome(state, other))
 
 
-def sanction_of(case: Charged, state: CaseState, one: Round) -> SanctionView | None:
-    """What BKN's validation begins with: how a posted sanction compares with those that fit."""
+def sanction_of(case: ChargeFacts, state: CaseState, one: Round) -> SanctionView | None:
+    """Compares a posted sanction with those that fit: BKN's validation begins with this."""
     sanction = one.facts.get("sanction_code")
     if sanction is None or one.posted_seq is None:
         return None
-    charges_then = charged(case, state.before(one.state))
+    charges_then = charged_violations(case, state.before(one.state))
     allowed = charges.fitting(rulebook(), charges_then, case.occurred_on, case.subject_kind)
     return SanctionView(finding=charges.compare(rulebook(), str(sanction), allowed), allowed=allowed)
 
 
 def _outcome(state: CaseState, sanction: str) -> str | None:
-    """The outcome of this procedure that such a sanction is posted with."""
+    """The outcome of this procedure with which such a sanction is posted."""
     stages = rulebook().procedures[state.procedure].stages.values()
     return next((o.code for s in stages for o in s.outcomes.values() if o.sanction == sanction), None)

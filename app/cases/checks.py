@@ -1,5 +1,5 @@
-"""What a body must hold beyond its shape: known codes, days that have come, members that the outcome needs, numbers that can exist.
-
+"""Check what a body model cannot: codes, dates, members an outcome needs, numbers of persons.
+Codes are known, days have come, numbers can exist.
 Every flaw names its place and the remedy; none repeats a value.
 """
 
@@ -20,7 +20,9 @@ LISTS = {"violation": "violations", "sanction": "sanctions", "party": "parties"}
 
 
 def check_models(rules: Rulebook) -> None:
-    """Start-up: every stage's body model exists, and has the members that the file names; else the start stops and says which."""
+    """Start-up check: every stage's body model exists and has the members that the file names.
+    Otherwise the start stops with an error that names the members.
+    """
     for procedure in rules.procedures.values():
         for stage in procedure.stages.values():
             model = MODELS.get(stage.model)
@@ -37,7 +39,7 @@ def check_models(rules: Rulebook) -> None:
 
 
 def require_complete(stage: Stage, outcome: str, body: Mapping[str, Any], where: str = "/body") -> None:
-    """The members that this outcome needs (`required_for`)."""
+    """422 unless the body has the members that this outcome needs (`required_for`)."""
     missing = [n for n in stage.body.required_for.get(outcome, ()) if body.get(n) is None]
     code, text_id, text_en = FLAWS["missing"]
     if missing:
@@ -45,13 +47,18 @@ def require_complete(stage: Stage, outcome: str, body: Mapping[str, Any], where:
 
 
 def require_outcome(stage: Stage, outcome: str) -> None:
-    """Of a first stage that several procedures share: this one may have fewer outcomes."""
+    """422 for an outcome that this procedure does not have.
+    Several procedures share a first stage; this procedure may have fewer outcomes.
+    """
     if outcome not in stage.outcomes:
         raise OutcomeNotAllowed(pointer="/outcome", allowed=list(stage.outcomes))
 
 
 def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
-    """Codes are known, no day lies after today, but those the data lets lie ahead, and what is not sealed holds no number of a person."""
+    """422 unless codes are known, days are plausible, and unsealed texts hold no person's number.
+    No day lies after today, except in fields that the data allow to lie in the future.
+    No letter is received before its date.
+    """
     unknown = list(_unknown(body, known_of))
     if unknown:
         raise UnknownReference(*unknown)
@@ -111,7 +118,9 @@ def unknown_code(pointer: str) -> Flaw:
 
 
 def require_numbers(numbers: Mapping[str, tuple[str | None, str]], kind: str) -> None:
-    """`numbers`: pointer to (number, nip or nik). A number that cannot exist is refused with what is wrong about it."""
+    """422 for a number that cannot exist; the flaw says what is wrong with it.
+    `numbers`: pointer to (number, "nip" or "nik").
+    """
     flaws = []
     for pointer, (number, which) in numbers.items():
         if number is None:

@@ -1,4 +1,6 @@
-"""The sealed contents of posts, opened for those who may read them: of a post, of its last correction, of an imported case."""
+"""Open the sealed contents of posts for readers who may see them.
+A content belongs to a post, to its last correction, or to an imported case.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,14 +14,15 @@ from app.vault.opening import COLUMNS, JOINED, show_row
 CONTENTS = Statement(
     f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = :part AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
 )
-CONTENT, TEXT = "content", "text"  # the whole of a post; the free text of its summary, which has more readers
+# CONTENT: the whole of a post. TEXT: the free text of its summary, which has more readers.
+CONTENT, TEXT = "content", "text"
 Fields = dict[str, Any]
 
 
 async def opened(
     session: Session, vault: VaultKeys, entries: Iterable[str | UUID], part: str = CONTENT
 ) -> dict[str, Fields]:
-    """Entry to the fields of its content; an erased one is not among them."""
+    """Maps each entry to the fields of its content; an erased content is missing."""
     wanted = [str(e) for e in dict.fromkeys(entries)]
     rows = await session.run(CONTENTS, part=part, entries=wanted) if wanted else []
     found = {str(row.entry_id): show_row(vault, row) for row in rows}
@@ -29,7 +32,7 @@ async def opened(
 async def contents(
     session: Session, vault: VaultKeys, rounds: Iterable[Round], part: str = CONTENT
 ) -> dict[RoundKey, Fields]:
-    """The content of each posted round."""
+    """Maps each posted round to its content."""
     posted = [(one, one.content_entry_id) for one in rounds if one.content_entry_id]
     found = await opened(session, vault, (entry for _, entry in posted), part)
     return {
@@ -40,7 +43,7 @@ async def contents(
 
 
 def of_round(content: Fields, stage: str, number: int) -> Fields | None:
-    """An imported case holds all its posts in one content."""
+    """The content of one round: an imported case holds all its posts in one content."""
     if "posts" not in content:
         return content
     return next((p["body"] for p in content["posts"] if (p["stage"], p["round"]) == (stage, number)), None)

@@ -1,4 +1,6 @@
-"""What a read and a write need besides what they ask for: caller, session, key. Every service takes one of them first."""
+"""The context of a read or a write: caller, session, idempotency key and whatever else it needs.
+Every service function takes one of the two as its first argument.
+"""
 
 import asyncio
 import time
@@ -13,7 +15,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request, Response
 
 from app.access.caller import Caller, needs, still_in_force
-from app.access.signatures.signed import Signed
+from app.access.signatures.signed import VerifiedSignature
 from app.access.trail import Trail, recorded_access
 from app.cases import locking, unsealed_texts
 from app.database.sessions import Session
@@ -21,7 +23,7 @@ from app.errors import ValidationFailed
 from app.http.language import language
 from app.http.limits import IDENTITY_BUCKET, WRITE_BUCKET
 from app.ledger.canonical import canonical
-from app.ledger.promise import Receipts
+from app.ledger.promise import PromiseSigner
 from app.procedure.deadlines import Calendar
 from app.reference.calendar import Calendars
 from app.vault.keys import VaultKeys
@@ -38,7 +40,7 @@ STEP_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """Everything a read needs besides what it asks for."""
+    """Everything a read needs besides its parameters."""
 
     session: Session
     caller: Caller
@@ -56,25 +58,27 @@ class WriteContext:
     session: Session
     caller: Caller
     trail: Trail
-    request: locking.Request
+    request: locking.WriteIdentity
     if_match: str | None
     vault: VaultKeys
-    receipts: Receipts
+    receipts: PromiseSigner
     calendar: Calendar
     response: Response
-    signed: Signed | None
+    signed: VerifiedSignature | None
     caller_now: Callable[[], Awaitable[Caller]]
 
     async def on(self, day: date) -> "WriteContext":
-        """With the mandates of the entry's day: midnight may have passed while it waited for the case."""
+        """This context with the mandates of the entry's day.
+        Midnight may have passed while the write waited for the lock of the case.
+        """
         return self if self.caller.snapshot.today == day else replace(self, caller=await self.caller_now())
 
 
 def reads(scope: str, *, constant_steps: bool = False) -> Any:
-    """The context of a read, for a handler: no session without the scope.
+    """The dependency that gives a handler the context of a read; it opens no session without the scope.
 
     Used as `read: Annotated[ReadContext, reads("cases:read")]`.
-    `constant_steps`: the answer comes at the next step of STEP_SECONDS, so that its time tells nothing.
+    `constant_steps`: the answer leaves at the next multiple of STEP_SECONDS, so that its time reveals nothing.
     """
 
     async def context(
@@ -91,7 +95,9 @@ def reads(scope: str, *, constant_steps: bool = False) -> Any:
 
 @asynccontextmanager
 async def _reading(request: Request, response: Response, caller: Caller) -> AsyncIterator[ReadContext]:
-    """The record is written when the read session has ended: one connection at a time, and nothing shown unrecorded."""
+    """Opens the read session, and writes the access record after the session has ended.
+    So a request holds one connection at a time, and nothing is shown without a record.
+    """
     response.headers["Cache-Control"] = "no-store"
     state = request.app.state
     async with recorded_access(request) as trail, state.database.reading(caller.identity) as session:
@@ -100,8 +106,8 @@ async def _reading(request: Request, response: Response, caller: Caller) -> Asyn
 
 @asynccontextmanager
 async def _in_steps() -> AsyncIterator[None]:
-    """How long an answer took says nothing of what was looked at and not shown: it comes at the next step. Named before what holds a
-    connection, which is given back by then.
+    """Delays the answer to the next step: its time must not reveal what was found and not shown.
+    It is entered before the context that holds a connection: the connection is given back before the delay.
     """
     begun = time.monotonic()
     try:
@@ -112,17 +118,20 @@ async def _in_steps() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def guesses_measured(request: Request) -> AsyncIterator[None]:
-    """A refusal that tells whose name or number a text holds counts as an identity that was looked up. Its transaction has ended by then."""
+    """Charges the identity bucket for a refusal that reveals whose name or number a text holds.
+    The transaction of the refused write has ended by then.
+    """
     try:
         yield
     except ValidationFailed as refused:
-        if any(flaw.code == unsealed_texts.TOLD for flaw in refused.flaws):
+        if any(flaw.code == unsealed_texts.PERSONAL_DATA for flaw in refused.flaws):
             await request.app.state.limits.charge(request.state.caller.client_id, IDENTITY_BUCKET)
         raise
 
 
 def writes(scope: str | None) -> Any:
-    """The context of a write, for a handler: no session without the scope. None: the service requires one itself.
+    """The dependency that gives a handler the context of a write; it opens no session without the scope.
+    `scope` None: the service function requires a scope itself.
 
     Used as `write: Annotated[WriteContext, writes("cases:transfer")]`.
     scope="function": the transaction ends before the response is sent, so a commit that fails is never a 201.
@@ -142,7 +151,9 @@ def writes(scope: str | None) -> Any:
 
 
 def opens(scope: str) -> Any:
-    """As writes(), but of a case that does not exist yet: no If-Match. Charges each person before it takes a connection."""
+    """Like writes(), for a case that does not exist yet: there is no If-Match.
+    Charges the rate limit for each person before it takes a connection.
+    """
 
     async def context(
         request: Request, response: Response, _: Annotated[Caller, needs(scope)], key: KeyHeader
@@ -155,7 +166,9 @@ def opens(scope: str) -> Any:
 
 
 async def _charge_persons(request: Request) -> None:
-    """Whoever opens cases looks identities up; several persons count as they would alone."""
+    """Charges the rate limits for each person: opening a case looks up an identity.
+    Several persons in one request cost as much as in separate requests.
+    """
     sent: Any = await request.json()
     several = sent.get("persons") if isinstance(sent, dict) else None
     persons = len(several) if isinstance(several, list) else 1
@@ -168,9 +181,11 @@ async def _charge_persons(request: Request) -> None:
 async def writing(
     request: Request, response: Response, key: UUID, asked: bytes, if_match: str | None
 ) -> AsyncIterator[WriteContext]:
-    """One write in a transaction of its own. `asked`: what was asked for, so that a key is good for just this."""
+    """Runs one write in its own transaction.
+    `asked`: what the request asks for; the idempotency key is valid for this alone.
+    """
     caller, state = await still_in_force(request), request.app.state
-    same = locking.Request(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
+    same = locking.WriteIdentity(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
     async with guesses_measured(request), state.database.writing(caller.identity) as session:
         yield WriteContext(
@@ -186,4 +201,4 @@ async def writing(
             signed,
             partial(still_in_force, request),
         )
-    state.after_commit()  # registered by main: wakes whoever waits for new facts
+    state.after_commit()  # registered by main: wakes the sequencer

@@ -1,4 +1,4 @@
-"""What goes over the wire of a due date: how it came about, and what follows when it has passed."""
+"""Response models of due dates: how each was computed, and what follows when it has passed."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -22,7 +22,8 @@ class Span(BaseModel):
 
 
 class DueView(BaseModel):
-    """How a due date came about: the rule and its source, the day it starts, each day that was skipped, and the calendar.
+    """How a due date came about: the rule and its source, the day it starts, each day that was skipped,
+    and the calendar.
     Day 1 is the day after `start`. `provisional`: it lies after the last year whose joint leave is decreed.
     """
 
@@ -62,7 +63,8 @@ class Follows(BaseModel):
 
 
 class NextStep(BaseModel):
-    """A stage that is open now: whose turn, since when, until when and why, what may be decided, and what happens when nothing is.
+    """A stage that is open now: whose turn, since when, until when and why, what may be decided,
+    and what happens when nothing is.
     `since`: the business day of its opening; `opened_at`: when the ledger learned of it.
     """
 

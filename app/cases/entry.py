@@ -1,4 +1,6 @@
-"""The next entry of a case, and the rows that follow from it: what every act on a case ends with."""
+"""Append the next entry of a case and write the rows that follow from it.
+Every act on a case ends with this.
+"""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from app.access.policy import AccessFacts
 from app.access.signatures.signed_requests import consume_nonce
 from app.access.trail import trail_errors
 from app.cases import projection
-from app.cases.answers import written
+from app.cases.answers import render_answer
 from app.cases.bodies import Body
 from app.cases.case import Case, RoundKey
 from app.cases.context import WriteContext
@@ -38,8 +40,10 @@ from app.vault.seal import SUBJECT
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an entry does to its case. `says`: members of its own; `changes`: columns of the case that the move does not decide;
-    `acts`: whether its party has acted in the case from now on.
+    """What an entry does to its case.
+    `says`: members of its own in the leaf.
+    `changes`: columns of the case that the move does not decide.
+    `acts`: whether its party counts from now on as one that has acted in the case.
     """
 
     type: str
@@ -55,8 +59,9 @@ ByCaseId = Callable[Concatenate[WriteContext, UUID, P], Coroutine[Any, Any, Writ
 
 
 def on_case(act: OnLocked[P]) -> ByCaseId[P]:
-    """Around an act on one case: locks the case and hands it over; a request that was answered before gets its answer again.
-    404 where the caller does not see the case.
+    """Decorator of an act on one case: locks the case and passes it to the act.
+    A replayed request gets its first answer.
+    404 if the caller does not see the case.
     """
 
     @wraps(act)
@@ -76,21 +81,21 @@ def require_not_closed(case: Case) -> None:
 
 
 class CaseEntry:
-    """One entry of a case being made by a caller: its parts, its rows, its answer."""
+    """One entry that a caller adds to a case: its parts, its rows, its answer."""
 
     def __init__(self, write: WriteContext, locked: LockedCase) -> None:
         self.write, self.case = write, locked.case
         if SUBJECT not in locked.keys:
             raise SubjectErased
         self.batch, self.entry_id = StatementBatch(), uuid4()
-        self.at = locked.at  # one instant: the day that decides is the entry's day
+        self.at = locked.at  # one instant: the rules use the day of the entry
         self.fingerprint = write.request.fingerprint(locked.keys[SUBJECT])
         self.parts = EntryParts(self.batch, write, self.case.id, self.entry_id, locked.keys, locked.epoch)
 
     def enter(self, step: Step) -> Appended:
-        step = replace(step, says={**step.says, **asked(self.write, self.fingerprint)})
+        step = replace(step, says={**step.says, **idempotency_members(self.write, self.fingerprint)})
         sig = self.parts.sign()
-        return follow(
+        return append_and_project(
             self.batch,
             self.write.caller,
             self.write.calendar,
@@ -103,16 +108,18 @@ class CaseEntry:
         )
 
     async def answer(self, entry: Appended) -> Written:
-        return await finish(self.write, self.batch, entry, self.fingerprint)
+        return await write_entry(self.write, self.batch, entry, self.fingerprint)
 
     async def reasoned(self, body: Body, step: Step) -> Written:
-        """The whole of an act that posts nothing. Why, and the papers that show it, are sealed: they may name a person."""
+        """Completes an act that posts nothing: seals the reason, appends the entry, answers.
+        The reason and the documents that prove it are sealed: they may name a person.
+        """
         grounds = body.model_dump(mode="json", include={"reason", "documents"}, exclude_none=True)
         self.parts.seal("content", "Grounds", grounds)
         return await self.answer(self.enter(step))
 
 
-def follow(
+def append_and_project(
     batch: StatementBatch,
     author: Caller,
     calendar: Calendar,
@@ -123,7 +130,9 @@ def follow(
     at: datetime | None = None,
     sig: str | None = None,
 ) -> Appended:
-    """Append the entry, never received before the one it follows; and project it."""
+    """Appends the entry and projects it.
+    It is never received before the entry that it follows.
+    """
     at = at or max(clock.now(), case.updated_at)
     opened = projection.dated(step.move, calendar, passed(case), clock.day_of(at))
     says = {
@@ -152,7 +161,9 @@ def follow(
 
 
 def append_fitting(batch: StatementBatch, **entry: Any) -> Appended:
-    """An entry is 16 KiB at most: what is asked for concerns too many rounds at once."""
+    """Appends an entry of at most 16 KiB.
+    422 for a longer one: the request concerns too many rounds at once.
+    """
     try:
         return append(batch, **entry)
     except LeafTooLargeError:
@@ -161,17 +172,17 @@ def append_fitting(batch: StatementBatch, **entry: Any) -> Appended:
 
 
 def since(case: Case) -> dict[RoundKey, str]:
-    """When each open stage was opened."""
+    """Maps each open round to the instant when it was opened."""
     return {one.key: instant(one.opened_at) for one in case.open_rounds()}
 
 
 def passed(case: Case) -> dict[RoundKey, UUID | None]:
-    """The entry that says that the due date of a round has passed."""
+    """Maps each round to the entry that says that its due date has passed."""
     return {one.key: one.passed_entry_id for one in case.rounds}
 
 
 def owners(author: Caller, move: Move, opened_by: str, successors: Mapping[str, str]) -> dict[str, str]:
-    """Who fills the owner role of each opened stage today, in the case as the move leaves it."""
+    """Maps each opened stage to the party that fills its owner role today, in the case after the move."""
     state = move.case
     facts = AccessFacts(state.agency_code, tuple(rules.conditions(rulebook(), state)), opened_by, successors)
     stages = rulebook().procedures[state.procedure].stages
@@ -200,13 +211,17 @@ def _changes(author: Caller, case: Case, step: Step, entry: Appended) -> dict[st
     }
 
 
-def asked(write: WriteContext, fingerprint: bytes) -> dict[str, Any]:
-    """What the leaf keeps of the request: its key, and a fingerprint that says nothing once the person is erased."""
+def idempotency_members(write: WriteContext, fingerprint: bytes) -> dict[str, Any]:
+    """What the leaf keeps of the request: its key, and a fingerprint.
+    The fingerprint reveals nothing once the person is erased.
+    """
     return {"idempotency": {"key": str(write.request.key), "fingerprint": b64u(fingerprint)}}
 
 
-async def finish(write: WriteContext, batch: StatementBatch, entry: Appended, fingerprint: bytes) -> Written:
-    """The key, the record of the access, and all rows in one statement; then the answer, re-rendered from the entry."""
+async def write_entry(write: WriteContext, batch: StatementBatch, entry: Appended, fingerprint: bytes) -> Written:
+    """Writes idempotency key, access record and all rows in one statement, then answers.
+    The answer is rendered from the entry.
+    """
     projection.keep_key(batch, write.request, fingerprint, entry)
     consume_nonce(batch, write.signed)
     write.trail.record(batch, 201)
@@ -228,7 +243,7 @@ async def replayed(write: WriteContext, leaf: bytes) -> Written:
 
 
 def answer(write: WriteContext, leaf: bytes) -> Written:
-    found = written(leaf, write.receipts)
+    found = render_answer(leaf, write.receipts)
     write.response.headers["ETag"] = etag(found.version)
     write.response.headers["Location"] = f"/v1/cases/{found.id}"
     write.response.headers["Cache-Control"] = "no-store"

@@ -1,4 +1,6 @@
-"""The first of a post's two statements: take the key, look for a replay, lock the case and read all that decides, in one round trip."""
+"""First of a write's two statements: takes the key, finds a replay, locks the case, in one round trip.
+It also reads everything that decides.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,7 @@ from uuid import UUID
 
 from app import clock
 from app.access.caller import Caller
-from app.access.signatures.signed import Signed
+from app.access.signatures.signed import VerifiedSignature
 from app.cases.case import Case
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session, Statement
@@ -26,7 +28,8 @@ from app.ledger.parts import derive, expand
 from app.vault.keys import VaultKeys
 from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
 
-# not coalesce: row-level security takes that for leaky, and would read every key there is instead of asking the index
+# CASE, not coalesce: row-level security treats coalesce as leaky.
+# PostgreSQL would then read every key instead of using the index.
 OF_WHICH = "(CASE WHEN r.case_id IS NULL THEN CAST(:case_id AS uuid) ELSE r.case_id END)"
 KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
 FOUND_BY = (
@@ -36,12 +39,12 @@ FOUND_BY = (
 EPOCH = (
     "(SELECT max(epoch) FROM key_epoch) AS epoch,"
     " EXISTS (SELECT 1 FROM log WHERE quarantined IS NOT NULL) AS quarantined,"
-    " EXISTS (SELECT 1 FROM used_once u WHERE u.kid = :signer AND u.value = :nonce) AS nonce_used"
+    " nonce_used(:signer, :nonce) AS nonce_used"
 )
 
-# pg_try_advisory_xact_lock first, so that a twin of this request does not queue on the case. The case row comes in its
-# newest version (FOR UPDATE waits), everything else from the statement's snapshot: `snapshot_version` tells when the
-# snapshot is older than the row.
+# pg_try_advisory_xact_lock comes first, so that a duplicate of this request does not wait for the lock of the case.
+# The case row comes in its newest version (FOR UPDATE waits), everything else from the statement's snapshot.
+# `snapshot_version` shows whether the snapshot is older than the row.
 LOCK = Statement(
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
@@ -70,26 +73,31 @@ NEXT = Statement(
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What makes a write the same write: the client's key, and what was asked of which address."""
+class WriteIdentity:
+    """What identifies a write: the client's key, and what was asked of which address."""
 
     client: str
     key: UUID
     asked: bytes
 
     def fingerprint(self, subject: OpenKey) -> bytes:
-        """Keyed from the subject's data key: when the person is erased, nothing can be guessed from it any more."""
+        """A keyed hash of the request; its key derives from the subject's data key.
+        After the person is erased, nobody can guess the request from it.
+        """
         return expand(derive(subject.key, b"sbt/v1/fingerprint"), self.asked)
 
 
 class Replay(bytes):
-    """The leaf of an entry that the same request led to before."""
+    """The leaf of the entry that the same request created before."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedCase:
-    """A case that nobody else moves until the commit. `keys`: of its persons; `epoch`: under which new keys are wrapped;
-    `found_by`: the rows of the blind index by which the case is found; `at`: the instant of the entry, never before the one it follows.
+    """A case that nobody else changes until the commit.
+    `keys`: data keys of its persons.
+    `epoch`: the key epoch under which new data keys are wrapped.
+    `found_by`: the rows of the blind index by which the case is found.
+    `at`: the instant of the entry, never before that of the entry it follows.
     """
 
     case: Case
@@ -100,7 +108,7 @@ class LockedCase:
 
     @property
     def today(self) -> date:
-        """The legal day of the entry that is about to be made."""
+        """The legal day of the entry that will be appended."""
         return clock.day_of(self.at)
 
 
@@ -114,12 +122,18 @@ class NextNumber:
 
 
 async def lock_case(
-    session: Session, vault: VaultKeys, caller: Caller, case_id: UUID, request: Request, signed: Signed | None
+    session: Session,
+    vault: VaultKeys,
+    caller: Caller,
+    case_id: UUID,
+    request: WriteIdentity,
+    signed: VerifiedSignature | None,
 ) -> LockedCase | Replay:
-    """404 where there is no such case that the caller sees."""
+    """Locks the case, or finds the replay; 404 if the caller sees no such case."""
     values = _asked(request, signed) | {"case_id": case_id}
     row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
-    if row.snapshot_version != row.version:  # someone committed meanwhile, perhaps this request's twin: now nobody can
+    # another transaction committed before this one got the lock, perhaps a duplicate of this request; now none can
+    if row.snapshot_version != row.version:
         row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
     keys = _keys(row, vault)
     if (leaf := _replay(row, request, keys)) is not None:
@@ -131,7 +145,7 @@ async def lock_case(
 
 
 async def next_number(
-    session: Session, vault: VaultKeys, request: Request, signed: Signed | None
+    session: Session, vault: VaultKeys, request: WriteIdentity, signed: VerifiedSignature | None
 ) -> NextNumber | Replay:
     values = _asked(request, signed)
     row = (await session.run(NEXT, **values))[0]
@@ -139,16 +153,21 @@ async def next_number(
     return NextNumber(row.serial, row.epoch, clock.now()) if leaf is None else leaf
 
 
-def _asked(request: Request, signed: Signed | None) -> dict[str, Any]:
-    """A nonce that was used before is refused first: else a captured signature would ask for nothing what a text may not name."""
+def _asked(request: WriteIdentity, signed: VerifiedSignature | None) -> dict[str, Any]:
+    """The parameters of both statements.
+    A used nonce is refused first: otherwise a captured signature could test for free which names a text may not hold.
+    """
     fresh = signed if signed is not None and not signed.spent else None
     nonce = {"signer": fresh.kid if fresh else "", "nonce": fresh.nonce if fresh else ""}
     return {"lock": _lock_number(request), "client": request.client, "key": request.key, **nonce}
 
 
 def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
-    """The data keys of the persons; none of a reporter: nothing is sealed for a reporter after the opening."""
-    if row.quarantined:  # the trigger on entry would refuse it too; here nothing is tried with keys that may not fit
+    """The data keys of the case's persons, without the reporter's.
+    Nothing is sealed for a reporter after the opening.
+    """
+    # the trigger on entry would refuse it too; this check comes before any use of keys that may not fit
+    if row.quarantined:
         raise LedgerQuarantined
     if not row.got:
         raise RequestInProgress
@@ -159,24 +178,26 @@ def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
     return {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
 
 
-def _replay(row: Any, request: Request, keys: Mapping[str, OpenKey]) -> Replay | None:
-    """The leaf that this request led to before. 409 where the key was used for something else."""
+def _replay(row: Any, request: WriteIdentity, keys: Mapping[str, OpenKey]) -> Replay | None:
+    """The leaf that this request created before; 422 if the key was used for another request."""
     if row.fingerprint is None:
         return None
-    # of an erased person nothing can be compared: then the key counts as used for something else
+    # after an erasure nothing can be compared: the key then counts as used for another request
     if SUBJECT not in keys or row.fingerprint != request.fingerprint(keys[SUBJECT]):
         raise IdempotencyKeyReused
     return Replay(row.replay_leaf)
 
 
-def _lock_number(request: Request) -> int:
-    """63 bits of a hash: two different keys of a client, or of two, do not meet by design."""
+def _lock_number(request: WriteIdentity) -> int:
+    """A lock number: 63 bits of a hash of client and key.
+    Different keys, of one client or of two, do not share a lock by design.
+    """
     found = hashlib.sha256(f"{request.client} {request.key}".encode()).digest()
     return int.from_bytes(found[:8]) >> 1
 
 
 def require_version(case: Case, if_match: str | None) -> None:
-    """428 without If-Match, 412 with another than the case's current ETag."""
+    """428 without If-Match; 412 if it is not the case's current ETag."""
     if if_match is None:
         raise IfMatchRequired
     if if_match.strip() != etag(case.version):

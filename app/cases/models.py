@@ -1,4 +1,6 @@
-"""The tables of what happened: projections of the log, each row naming the entry it follows from. No person is named here."""
+"""The tables of cases and imports: projections of the log.
+Each row names the entry it follows from. No person is named here.
+"""
 
 from datetime import date, datetime
 from typing import Any
@@ -14,7 +16,7 @@ NUMBERS = Sequence("case_number", metadata=Base.metadata)
 
 
 class CaseRow(Base):
-    """One ASN, one incident, one election."""
+    """One case: one civil servant (ASN), one incident, one election."""
 
     __tablename__ = "cases"
     __table_args__ = (
@@ -71,7 +73,7 @@ class StageRow(Base):
         CheckConstraint("status IN ('open', 'posted', 'skipped')", name="status"),
         CheckConstraint("(status = 'posted') = (posted_entry_id IS NOT NULL)", name="posted"),
         CheckConstraint("(status = 'posted') = (outcome IS NOT NULL)", name="outcome"),
-        # deferred: a stage that opens its own next round is posted and opened in one statement
+        # deferred: one statement may post a stage and open its next round
         ExcludeConstraint(
             ("case_id", "="),
             ("stage", "="),
@@ -124,7 +126,9 @@ class StageRow(Base):
 
 
 class ImportJob(Base):
-    """A file of older cases that a client sent. Nothing of its content is kept here: only how it went."""
+    """A file of older cases that a client sent.
+    Only the progress is stored, nothing of the file's content.
+    """
 
     __tablename__ = "import_job"
     __table_args__ = (CheckConstraint("status IN ('waiting', 'running', 'done', 'stopped')", name="status"),)
@@ -140,7 +144,7 @@ class ImportJob(Base):
 
 
 class ImportLine(Base):
-    """How one line of a file went."""
+    """The result of one line of a file."""
 
     __tablename__ = "import_line"
     __table_args__ = (CheckConstraint("status IN ('imported', 'known', 'refused')", name="status"),)
@@ -155,7 +159,9 @@ class ImportLine(Base):
 
 
 class Idempotency(Base):
-    """A key a client has used, and the entry it led to. Kept with the entry for ever; never a body."""
+    """An idempotency key that a client has used, and the entry it led to.
+    It is kept with the entry for ever; a body is never kept.
+    """
 
     __tablename__ = "idempotency"
 
@@ -166,7 +172,7 @@ class Idempotency(Base):
 
 
 class PartSchema(Base):
-    """A version of the model of a sealed part, whose text an entry holds."""
+    """A version of the model of a sealed part; an entry holds its text."""
 
     __tablename__ = "part_schema"
 

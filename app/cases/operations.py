@@ -1,4 +1,6 @@
-"""Operations made from the procedures: what the routes of opening, stages and bulk share. One operation per stage code."""
+"""Build operations from the procedures: what the routes of opening, stages and bulk share.
+There is one operation per stage code.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -13,7 +15,7 @@ from app.procedure.model import Procedure, Stage
 
 
 def shared() -> dict[str, list[tuple[Procedure, Stage]]]:
-    """Every stage code, with the stages of that code in all procedures that a case is opened with."""
+    """Maps each stage code to its stages in all procedures that a case may be opened with."""
     found: dict[str, list[tuple[Procedure, Stage]]] = {}
     for procedure in rulebook().current():
         for stage in procedure.stages.values():
@@ -22,7 +24,7 @@ def shared() -> dict[str, list[tuple[Procedure, Stage]]]:
 
 
 def shared_later() -> dict[str, list[tuple[Procedure, Stage]]]:
-    """Those that are posted in a case that is there; a first stage is posted by opening the case."""
+    """The same without first stages: those are posted by opening the case."""
     return {code: stages for code, stages in shared().items() if not any(s.opened_by_case for _, s in stages)}
 
 
@@ -41,7 +43,9 @@ def first_stages() -> Iterator[tuple[Procedure, Stage]]:
 
 
 def first_shared() -> dict[str, list[tuple[Procedure, Stage]]]:
-    """Every first stage's code, with the procedures that begin with it: they share a body, and the union of outcomes."""
+    """Maps each first stage's code to the procedures that begin with it.
+    These share a body, and the union of their outcomes.
+    """
     found: dict[str, list[tuple[Procedure, Stage]]] = {}
     for procedure, stage in first_stages():
         found.setdefault(stage.code, []).append((procedure, stage))
@@ -49,7 +53,7 @@ def first_shared() -> dict[str, list[tuple[Procedure, Stage]]]:
 
 
 def first_stage_of(value: Any) -> str:
-    """The tag of the model by which to read a body: what is wrong with it is then said of the right one."""
+    """The tag of the model that validates a body; its errors then refer to the right model."""
     if isinstance(value, BaseModel):
         report: Any = getattr(value, "report", None)
         received: Any = getattr(report, "received_on", None)
@@ -65,13 +69,17 @@ def first_stage_of(value: Any) -> str:
 
 
 def one_of(models: Mapping[str, type[BaseModel]], tag_of: Callable[[Any], str]) -> Any:
-    """The body of an operation that takes several; what is wrong with one is said of the model that `tag_of` picks."""
+    """The body type of an operation that takes several models.
+    `tag_of` picks the model that validates a body and that its errors refer to.
+    """
     members: list[Any] = [Annotated[model, Tag(f"~{code}")] for code, model in models.items()]
     return Annotated[reduce(or_, members), Discriminator(tag_of)]
 
 
 def when(stages: list[tuple[Procedure, Stage]]) -> str:
-    """When a stage may be posted, by whom, and what each outcome needs: as the data say, for the reader of the document."""
+    """For the OpenAPI document: when a stage may be posted, by whom, and what each outcome needs.
+    All of it comes from the data.
+    """
     return "\n\n".join(when_of(procedure, stage) for procedure, stage in stages)
 
 

@@ -1,4 +1,6 @@
-"""The models of sealed parts: which fields an entry commits to. Each has a name and a version; a change without a new version fails the suite."""
+"""The models of sealed parts: which fields an entry commits to.
+Each has a name and a version; a change without a new version fails the test suite.
+"""
 
 import hashlib
 import json
@@ -119,7 +121,9 @@ class RequestPart(Body):
 
 
 class MaskPart(Body):
-    """What a masked body is read with: sealed with the reporter's key, so that an erasure of either person takes the body."""
+    """What a masked body is read with: sealed with the reporter's key,
+    so that an erasure of either person takes the body.
+    """
 
     mask: str
 
@@ -139,7 +143,7 @@ class Account(Body):
 
 
 def texts() -> dict[str, dict[str, Any]]:
-    """Every model by name, as JSON schema without what is only said to people."""
+    """Maps each model's name to its JSON Schema, without members that only people read."""
     found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter), "content.Grounds": _schema(Grounds)}
     found |= {"signature": _schema(SignaturePart), "request": _schema(RequestPart), "mask": _schema(MaskPart)}
     found |= {
@@ -160,12 +164,14 @@ def texts() -> dict[str, dict[str, Any]]:
 
 
 def _any_model() -> type[StageBody]:
-    """Every stage has the same free text."""
+    """Any body model: every stage has the same free text."""
     return next(iter(MODELS.values()))
 
 
 def _of_summary(model: type[StageBody], *, words: bool) -> list[str]:
-    """The members of its summary: those in the clear, or its free text, which is a part of its own."""
+    """The members of the model's summary: the free text if `words`, else the others.
+    The free text is a part of its own.
+    """
     fields = rulebook().vocabulary.fields
     return [n for n in model.model_fields if fields[n].summary and (fields[n].type == TEXT) == words]
 
@@ -181,7 +187,9 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _plain(node: Any, *, names: bool = False) -> Any:
-    """`names`: the keys of this node are names of members, not words of JSON schema."""
+    """The schema without the members in SAID_OTHERWISE.
+    `names`: the keys of this node are names of members, not keywords of JSON Schema.
+    """
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, dict):
@@ -211,7 +219,7 @@ def text_hash(schema: Mapping[str, Any]) -> str:
 
 @cache
 def schemas() -> dict[str, Schema]:
-    """Every part's schema with the version that the reviewed file gives it."""
+    """The schema of every part, with the version that the reviewed file (part_schemas.json) gives it."""
     versions = json.loads(VERSIONS.read_text())
     return {
         name: Schema(name, versions[name]["version"], text_hash(text), tuple(sorted(text["properties"])))
@@ -223,7 +231,9 @@ Fields = dict[tuple[str, int], tuple[str, ...]]
 
 
 async def fields_of(session: Session, refs: Iterable[Mapping[str, Any]]) -> Fields:
-    """The fields of every schema that is referred to, in the version it had then: an older one is read from the log."""
+    """The fields of every schema that `refs` name, in the named version.
+    An older version is read from the log.
+    """
     found: Fields = {(s.name, s.version): s.fields for s in schemas().values()}
     for name, version in {(ref["name"], ref["version"]) for ref in refs} - set(found):
         leaf = await session.value(OLDER, name=name, version=version)
@@ -233,7 +243,7 @@ async def fields_of(session: Session, refs: Iterable[Mapping[str, Any]]) -> Fiel
 
 
 async def ensure(session: Session, *, by: str) -> None:
-    """Put the text of every schema on record, once a version: a verifier reads it there."""
+    """Registers the text of every schema version once in the log, where a verifier reads it."""
     known = {(r.name, r.version) for r in await session.run(KNOWN)}
     for name, text in texts().items():
         schema = schemas()[name]
@@ -247,7 +257,7 @@ async def ensure(session: Session, *, by: str) -> None:
 
 
 async def require_registered(session: Session) -> None:
-    """A service does not start with schemas that are not on record as they are."""
+    """Stops the start if a schema is not registered in the log in its current form."""
     known = {(r.name, r.version, r.sha256) for r in await session.run(KNOWN)}
     missing = [s.name for s in schemas().values() if (s.name, s.version, s.sha256) not in known]
     if missing:

@@ -1,4 +1,4 @@
-"""Turns a move of the rules into rows: the second of a post's two statements carries all of them."""
+"""Turn a move of the rules into rows; the second of a write's two statements carries all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import bindparam, insert, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.cases.locking import Request
+from app.cases.locking import WriteIdentity
 from app.cases.models import CaseRow, Idempotency, StageRow
 from app.database.sessions import Statement, StatementBatch
 from app.ledger.append import Appended
@@ -99,7 +99,9 @@ KEEP_KEY = Statement(insert(Idempotency).values({c.name: bindparam(c.name) for c
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """An opened stage with its due date. `passed`: the entry that says that this date has gone by, where it still has."""
+    """An opened stage with its due date.
+    `passed`: the entry that says that this date has passed, if it still has.
+    """
 
     stage: StageState
     due: Due
@@ -107,8 +109,8 @@ class Dated:
 
 
 def dated(move: Move, calendar: Calendar, passed: Mapping[tuple[str, int], Any], today: date) -> list[Dated]:
-    """The due date of every stage that a move opened, or whose clock it set anew. `passed`: the entry that says that the due date of a
-    round has passed, by stage and number.
+    """The due date of every stage that a move opened or whose clock it set.
+    `passed`: the entry that says that the due date of a round has passed, by stage and round number.
     """
     procedure = rulebook().procedures[move.case.procedure]
     found = []
@@ -130,8 +132,10 @@ def in_leaf(
     owners: Mapping[str, str],
     calendar: Calendar,
 ) -> dict[str, Any]:
-    """What the entry says it opened, dropped and left: enough to replay the order of stages without a payload.
-    `since`: when a stage that only got a new clock was opened; `owners`: who must act on it; `calendar`: whose days were counted.
+    """What the leaf records of a move: the stages it opened, skipped and left open.
+    This is enough to replay the order of stages without a payload.
+    `since`: when a stage was opened that only got a new clock.
+    `owners`: who must act on each stage. `calendar`: the calendar that counted the days.
     """
     return {
         "opens": [
@@ -207,12 +211,14 @@ def posted_row(facts: dict[str, Any], outcome: str, party: str, seq: int, entry:
     }
 
 
-def keep_key(batch: StatementBatch, request: Request, fingerprint: bytes, entry: Appended) -> None:
+def keep_key(batch: StatementBatch, request: WriteIdentity, fingerprint: bytes, entry: Appended) -> None:
     batch.add(KEEP_KEY, client_id=request.client, key=request.key, fingerprint=fingerprint, entry_id=entry.id)
 
 
 def closed_at(move: Move, before: datetime | None, entry: Appended) -> datetime | None:
-    """`before`: when it was closed, if it was; what moves nothing leaves it so."""
+    """When the case was closed, after this move.
+    `before`: the closing time before the move; a move that opens and closes nothing keeps it.
+    """
     if move.closed:
         return entry.received_at
     return None if move.case.open_codes() else before

@@ -1,4 +1,4 @@
-"""The refusals that only cases know: of charges, terms, corrections, and what ends or reopens a case."""
+"""The refusals that only cases use: of charges, terms, corrections, and ending or reopening a case."""
 
 from typing import Any
 
@@ -112,7 +112,7 @@ class ErasureNotPossible(DomainError):
     remedy_en = "Check the case and the person; the reason is in `why`."
 
 
-# What an operation may refuse with, by its kind, for the document.
+# What each kind of operation may refuse with, for the OpenAPI document.
 REFUSED_READ = (InsufficientScope, NotFound, UnknownReference, ValidationFailed, AccessNotRecorded)
 REFUSED_LIST = (*REFUSED_READ, InvalidCursor)
 REFUSED_WRITE: tuple[type[DomainError], ...] = (

@@ -1,4 +1,4 @@
-"""What goes over the wire for cases. Output schemas have no defaults: a member that is forgotten is an error here, not there."""
+"""Request and response models of cases. Responses have no defaults: a missing member fails here."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -24,7 +24,9 @@ class Reporter(Body):
 
 
 class Report(Body):
-    """The report as the agency received it. Three persons in one report are three cases with one `report_number`."""
+    """The report as the agency received it.
+    Three persons in one report are three cases with one `report_number`.
+    """
 
     kind: Code
     report_number: String
@@ -105,8 +107,8 @@ class TransferBody(Reasoned):
 
 
 class SearchBody(Body):
-    """Exactly one of them; found are the cases of that person that the caller may see. A name is compared without regard to
-    case, punctuation and spaces, and otherwise exactly.
+    """Exactly one of them; found are the cases of that person that the caller may see.
+    A name is compared without regard to case, punctuation and spaces, and otherwise exactly.
     """
 
     nip: Nip | None = None
@@ -115,8 +117,8 @@ class SearchBody(Body):
 
 
 class Entered(EntryRef):
-    """The fact in the log that a write became: its leaf hash (base64), and our signed promise to have it in the log within
-    five minutes (a C2SP signed note). Keep the promise: `GET /v1/receipts/{id}` gives the proof for it.
+    """The fact in the log that a write became: its leaf hash (base64), and our signed promise to have it
+    in the log within five minutes (a C2SP signed note). Keep the promise: `GET /v1/receipts/{id}` gives the proof for it.
     """
 
     leaf_hash: str
@@ -139,7 +141,9 @@ class StageLine(BaseModel):
 
 
 class Written(BaseModel):
-    """Answer to every write: the case as this entry left it. `stages`: those the entry posted, opened or dropped."""
+    """Answer to every write: the case as this entry left it.
+    `stages`: those the entry posted, opened or dropped.
+    """
 
     id: UUID
     number: str
@@ -161,7 +165,9 @@ class ReportView(BaseModel):
 
 
 class SubjectView(BaseModel):
-    """`masked`: the caller may not know who it is, or sent no purpose; then the three numbers and names are null."""
+    """`masked`: the caller may not know who it is, or sent no purpose;
+    then the three numbers and names are null.
+    """
 
     nip: str | None
     nik: str | None
@@ -222,14 +228,18 @@ class CaseList(BaseModel):
 
 
 class SanctionView(BaseModel):
-    """How the sanction of a post compares with those that fit the charged forms: sesuai, lebih_ringan, lebih_berat or lain."""
+    """How the sanction of a post compares with those that fit the charged forms:
+    sesuai, lebih_ringan, lebih_berat or lain.
+    """
 
     finding: str
     allowed: list[str]
 
 
 class RoundView(BaseModel):
-    """One round of a stage, as far as the caller's view goes. `body` is null in the status view and before the post."""
+    """One round of a stage, as far as the caller's view goes.
+    `body` is null in the status view and before the post.
+    """
 
     round: int
     status: Literal["open", "posted", "skipped"]
@@ -248,7 +258,9 @@ class RoundView(BaseModel):
 
 
 class StageView(BaseModel):
-    """A stage of a case: its latest round, and all rounds. `view`: full, summary or status, as the procedure's data decide."""
+    """A stage of a case: its latest round, and all rounds.
+    `view`: full, summary or status, as the procedure's data decide.
+    """
 
     case_id: UUID
     stage: str
@@ -260,8 +272,8 @@ class StageView(BaseModel):
 
 
 class HistoryEntry(BaseModel):
-    """One fact of a case, in order. `says`: what this type of entry says beside it (pause, flags, transfer, ...); `reason`: why, where the
-    caller may read it. `index` is null until the sequencer has placed it; `signer` until posts are signed.
+    """One fact of a case, in order. `says`: what this type of entry says beside it (pause, flags,
+    transfer, ...); `reason`: why, where the caller may read it. `index` is null until the sequencer has placed it; `signer` until posts are signed.
     """
 
     seq: int

@@ -1,4 +1,4 @@
-"""The parts of an entry as they are sealed: which schema, and whose key."""
+"""Seal the parts of an entry: which schema and whose key each part gets."""
 
 import secrets
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from app.ledger.origin import CASES
 from app.ledger.parts import b64u, unb64u
 from app.procedure import views
 from app.procedure.loading import rulebook
-from app.vault.persons import mentioned
+from app.vault.persons import named_person_forms
 from app.vault.seal import KEY_OF, SIGNATURE, OpenKey, index_forms, index_person, new_key, seal
 
 
 @dataclass(slots=True)
 class EntryParts:
-    """Collects what the leaf says of each part; the ciphertexts go into the batch."""
+    """Collects what the leaf records of each part; the ciphertexts go into the batch."""
 
     batch: StatementBatch
     write: WriteContext
@@ -31,8 +31,9 @@ class EntryParts:
     done: list[dict[str, Any]] = field(default_factory=list)
 
     def seal(self, part: str, model: str | None, content: Mapping[str, Any], *, of: str = "") -> None:
-        """`model`: the body model of the stage; None: the part has a schema of its own name. `of`: the sort of entry whose parts
-        hold more than a post's (opening_, correction_, import_).
+        """Seals one part.
+        `model`: the body model of the stage. None: the part has a schema of its own name.
+        `of`: the prefix of entries whose parts hold more than a post's (opening_, correction_, import_).
         """
         name = f"{of}{part}.{model}" if model else part
         place = {
@@ -44,15 +45,16 @@ class EntryParts:
         self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
 
     def say(self, body: Mapping[str, Any]) -> None:
-        """The free text that the summary shows, with the key of the person it is about."""
+        """Seals the free text that the summary shows, with the key of the person it is about."""
         words = views.in_words(rulebook().vocabulary, body)
         if words:
             self.seal("text", None, words)
 
     def sign(self) -> str | None:
-        """The party's own signature, sealed; what the leaf says of it. None where the request was not signed. 401 where it is too old by now.
+        """Seals the party's own signature and returns the hash for the leaf; None for an unsigned request.
+        401 if the signature is too old by now.
 
-        The body that was signed names persons, and is sealed with their keys; base and signature are not.
+        The signed body names persons and is sealed with their keys; base and signature are not.
         """
         signed = self.write.signed
         if signed is None:
@@ -74,21 +76,23 @@ class EntryParts:
         self.seal("mask", None, {"mask": b64u(mask)})
 
     def mention(self, body: Mapping[str, Any]) -> None:
-        """A name that a post gives and that makes nobody the case's person: no later text may hold it either."""
-        found = mentioned(body)
+        """Indexes a name that a post gives without making it the case's person.
+        No later text may hold this name either.
+        """
+        found = named_person_forms(body)
         index_forms(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, found)
 
     def name(self, person: Mapping[str, str | None]) -> None:
-        """Who it is: sealed, and findable."""
+        """Seals the identity of the case's person and adds it to the blind index."""
         self.seal("subject", None, person)
         index_person(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, person)
 
 
 def _mixed(one: bytes, other: bytes) -> bytes:
-    """A one-time pad: either of the two alone says nothing."""
+    """A one-time pad (XOR): either of the two values alone reveals nothing."""
     return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(one))
 
 
 def unmasked(body: str, mask: str) -> str:
-    """The body that was signed, from its two halves."""
+    """The signed body, computed from its two halves."""
     return _mixed(unb64u(body), unb64u(mask)).decode()

@@ -1,4 +1,6 @@
-"""From rows to what a caller may see of them: the view names the fields; an unnamed field cannot leak."""
+"""Turn rows into what a caller may see of them.
+The view names the fields, so an unnamed field cannot leak.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,18 +16,18 @@ from app.procedure.model import Stage
 
 
 def owner_now(caller: Caller, stage: Stage, case: AccessFacts) -> str:
-    """Who fills the owner role today: after a succession, the successor."""
-    return stage.owner if stage.owner == "ppk" else policy.holder(caller, stage.owner, case) or stage.owner
+    """The party that fills the owner role today; after a succession, the successor."""
+    return stage.owner if stage.owner == "ppk" else policy.role_holder(caller, stage.owner, case) or stage.owner
 
 
 def recorder_now(caller: Caller, stage: Stage, case: AccessFacts) -> str | None:
     if stage.recorder is None:
         return None
-    return policy.holder(caller, stage.recorder, case) or stage.recorder
+    return policy.role_holder(caller, stage.recorder, case) or stage.recorder
 
 
 def lines(caller: Caller, case: Case) -> list[StageLine]:
-    """Every stage of the procedure in its order: rounds that were opened, and what still waits."""
+    """Every stage of the procedure in its order: the rounds opened, and the stages that still wait."""
     known: dict[str, list[Round]] = {}
     for one in case.rounds:
         known.setdefault(one.stage, []).append(one)
@@ -91,12 +93,16 @@ def header(caller: Caller, case: Case, language: str) -> dict[str, Any]:
     }
 
 
-def in_list(caller: Caller, case: Case, language: str) -> CaseHeader:
+def list_view(caller: Caller, case: Case, language: str) -> CaseHeader:
     return CaseHeader(**header(caller, case, language))
 
 
-def whole(caller: Caller, case: Case, sealed: Mapping[str, Any], steps: Sequence[NextStep], language: str) -> CaseView:
-    """`sealed`: fields by part, as visible_fields() allows them."""
+def full_view(
+    caller: Caller, case: Case, sealed: Mapping[str, Any], steps: Sequence[NextStep], language: str
+) -> CaseView:
+    """The full view of a case.
+    `sealed`: fields by part, as visible_fields() allows them.
+    """
     subject, reporter = sealed.get("subject"), sealed.get("reporter")
     return CaseView(
         **header(caller, case, language),
@@ -127,7 +133,9 @@ def whole(caller: Caller, case: Case, sealed: Mapping[str, Any], steps: Sequence
 
 
 def parts_in(caller: Caller, case: Case) -> set[str | None]:
-    """Who own, owned or record for a posted or open stage of the case."""
+    """The roles and parties that take part in the case.
+    For a posted or open stage they posted, own, owned or record.
+    """
     facts, found = case.access_facts, set[str | None]()
     for one in case.rounds:
         if one.status == "skipped":

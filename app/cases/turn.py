@@ -1,4 +1,4 @@
-"""Whose turn it is: what an act on an open stage requires, in the order of refusals."""
+"""Check whose turn it is before an act on an open stage, in the order of refusals."""
 
 from typing import Any
 
@@ -14,7 +14,9 @@ from app.procedure.state import CaseState
 
 
 def require_turn(write: WriteContext, case: Case, stage: str) -> Stage:
-    """403 unless the caller's party must act on this stage today; then 428 and 412; 409 where the procedure has no such stage."""
+    """403 unless the caller's party must act on this stage today; then 428 and 412 (If-Match).
+    409 if the procedure has no such stage.
+    """
     found = case.its_procedure.stages.get(stage)
     if found is not None:
         policy.require_mandate(write.caller, found, case.access_facts)
@@ -25,13 +27,13 @@ def require_turn(write: WriteContext, case: Case, stage: str) -> Stage:
 
 
 def open_round(write: WriteContext, case: Case, stage: str) -> tuple[CaseState, Round]:
-    """The open round of the stage, for whoever must act on it."""
+    """The open round of the stage, for the party that must act on it."""
     require_turn(write, case, stage)
     require_not_closed(case)
     state = case.state
     return state, case.round(stage, rules.require_open(state, stage).round)
 
 
-def names_round(running: Round) -> dict[str, Any]:
-    """As a leaf names a round."""
+def round_ref(running: Round) -> dict[str, Any]:
+    """A round as a leaf names it."""
     return {"stage": running.stage, "round": running.round}

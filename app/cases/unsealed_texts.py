@@ -1,4 +1,6 @@
-"""Fields that are not sealed name nobody: no long number, and not the person the case is about. They are shown to masked parties for good."""
+"""Refuse an unsealed field that holds a long number or names the person of the case.
+Parties that must not know the person see these fields for ever.
+"""
 
 import re
 import unicodedata
@@ -13,25 +15,26 @@ from app.procedure.loading import rulebook
 from app.vault import persons
 from app.vault.keys import VaultKeys
 
-TOLD = "PERSONAL_DATA"  # code of the flaw
+PERSONAL_DATA = "PERSONAL_DATA"  # error code of the flaw
 LONGEST_RUN = 15  # digits: a NIK has 16, a NIP 18
-JOINS = {"Zs", "Zl", "Zp", "Cf", "Cc", "Pd", "Mn", "Me"}  # between two digits: spaces, dashes and what is not seen
+# Unicode categories that may stand between two digits of one number: spaces, dashes, invisible characters
+JOINS = {"Zs", "Zl", "Zp", "Cf", "Cc", "Pd", "Mn", "Me"}
 SIGNS = ".·,'’‘_|:•\u3164\u2800"
-PAUSE = re.compile(r"[,:•|]\s")  # between two numbers of a list, not within one
+PAUSE = re.compile(r"[,:•|]\s")  # separates two numbers of a list; not within one number
 ITEM = re.compile(r"/\d+$")
-# What is written of digits and is no number of a person: days, hours, years that stand alone, sums of money, telephones
+# Written in digits, but no number of a person: dates, times, years that stand alone, sums of money, telephone numbers
 DAY = r"(?<!\d)(?<!\d[-./])\d{1,2}([-./])\d{1,2}\1(?:(?:19|20)\d\d|\d\d(?![-./]?\d))(?!\d)"
 DATES = re.compile(DAY)
 PLAIN = re.compile(
     DAY + r"|(?<!\d)(?:19|20)\d\d[-./]\d{1,2}[-./]\d{1,2}(?!\d)|(?<!\d)(?:19|20)\d\d(?!\d)"
     r"|(?<!\d)[012]?\d[.:][0-5]\d(?!\d)|(?<![\d.])\d{1,3}(?:\.\d{3}){1,4}(?:,\d\d)?(?![\d.])|(?<!\d)(?:\+62|0)8\d{7,11}(?!\d)"
 )
-Said = set[tuple[str, str]]  # kind and plain value of every name and number that a text could hold: persons.said()
-Known = Callable[[Said], bool]  # whether a person is among them
+TextForms = set[tuple[str, str]]  # (kind, plain value) of every name and number that a text may hold: persons.said()
+PersonMatcher = Callable[[TextForms], bool]  # whether one of the persons is among them
 
 
 def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
-    """Pointer to text: what the summary of a post will show in the words of its author."""
+    """Maps a pointer to each text that the summary of a post shows in its author's words."""
     fields, found = rulebook().vocabulary.fields, dict[str, str]()
     for name, value in body.items():
         if fields[name].summary and fields[name].type in ("string", "text"):
@@ -42,12 +45,12 @@ def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
 
 
 def require_no_numbers(texts: Mapping[str, str]) -> None:
-    """No run of 16 digits or more, and nothing that could be a NIP or NIK, however it is spaced."""
+    """422 for a run of 16 digits or more, or a possible NIP or NIK, with any spacing."""
     _refuse(pointer for pointer, text in texts.items() if _has_number(text))
 
 
-def require_unnamed(texts: Mapping[str, str], *known: Known) -> None:
-    """Neither name nor number of these persons, however it is written; not over several items of a list either."""
+def require_no_person(texts: Mapping[str, str], *known: PersonMatcher) -> None:
+    """422 for a name or number of these persons, in any spelling, also across items of a list."""
     lists = _lists(texts)
     if not _names(lists.values(), known):
         return
@@ -57,24 +60,28 @@ def require_unnamed(texts: Mapping[str, str], *known: Known) -> None:
     )
 
 
-def _names(texts: Iterable[str], known: Sequence[Known]) -> bool:
-    said = persons.said(texts)
+def _names(texts: Iterable[str], known: Sequence[PersonMatcher]) -> bool:
+    said = persons.forms_in_texts(texts)
     return any(named(said) for named in known)
 
 
-def of_persons(*several: Mapping[str, str | None]) -> Known:
-    """`several`: each with nip, nik and name, as they were sent."""
+def matcher_for_persons(*several: Mapping[str, str | None]) -> PersonMatcher:
+    """Returns a check: does a text hold a name or number of these persons?
+    `several`: each with nip, nik and name, as they were sent.
+    """
     forms = {form for person in several for form in persons.forms(person)}
     return lambda said: not forms.isdisjoint(said)
 
 
-def of_post(body: Mapping[str, Any]) -> Known:
-    """Whom a post names."""
-    return of_persons({"nip": body.get("subject_nip"), "name": body.get("subject_name")})
+def matcher_for_post(body: Mapping[str, Any]) -> PersonMatcher:
+    """Returns the check for the person that a post names."""
+    return matcher_for_persons({"nip": body.get("subject_nip"), "name": body.get("subject_name")})
 
 
-def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Known:
-    """By which the case is found. `rows`: epoch and digest (hexadecimal) of the index: the person's part is not opened."""
+def matcher_for_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> PersonMatcher:
+    """Returns the check for the persons by whom the case is found; the person's part is not opened.
+    `rows`: epoch and digest (hexadecimal) of the blind index.
+    """
     found: dict[int, set[bytes]] = {}
     for row in rows:
         found.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
@@ -82,7 +89,7 @@ def of_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Known:
 
 
 def _lists(texts: Mapping[str, str]) -> dict[str, str]:
-    """Each text, and the items of a list as one."""
+    """Each text; the items of a list are joined into one."""
     found: dict[str, str] = {}
     for pointer, text in texts.items():
         place = ITEM.sub("", pointer)
@@ -103,13 +110,15 @@ def _longest(plain: str) -> int:
 
 
 def _digit(character: str) -> str:
-    """Every digit there is, of any script, in a ring or brackets, as 0-9."""
+    """Any Unicode digit as 0-9: of any script, in a circle or in brackets."""
     value = None if character.isalpha() else unicodedata.digit(character, None)
     return character if value is None else str(value)
 
 
 def _runs(plain: str) -> list[list[str]]:
-    """Groups of digits between which stands what joins the digits of one number."""
+    """Groups of digits, collected in runs.
+    Between the groups of a run stand only characters that join the digits of one number.
+    """
     runs: list[list[str]] = [[]]
     for part in re.findall(r"\d+|\D+", plain):
         if part.isdecimal():
@@ -124,7 +133,7 @@ def _joins(character: str) -> bool:
 
 
 def _windows(plain: str) -> Iterator[str]:
-    """Groups of a run that make up no more than a number of a person together."""
+    """Neighbouring groups of a run that together are no longer than a person's number."""
     for groups in _runs(plain):
         for start in range(len(groups)):
             yield from takewhile(lambda found: len(found) <= NIP_DIGITS, accumulate(groups[start:]))
@@ -143,6 +152,6 @@ def _could_be_a_persons(number: str) -> bool:
 def _refuse(pointers: Iterable[str]) -> None:
     text_id = "Bagian ini tidak disegel: jangan memuat nama, NIP atau NIK terlapor, atau deret 16 angka atau lebih."
     text_en = "This member is not sealed: leave out the person's name, NIP and NIK, and any run of 16 digits or more."
-    flaws = [Flaw(pointer, TOLD, text_id, text_en) for pointer in pointers]
+    flaws = [Flaw(pointer, PERSONAL_DATA, text_id, text_en) for pointer in pointers]
     if flaws:
         raise ValidationFailed(*flaws)

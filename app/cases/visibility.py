@@ -1,13 +1,13 @@
-"""The one visibility predicate: list, get, search, history, worklist and statistics all select through it."""
+"""The one visibility predicate: list, get, search, history, worklist and statistics all use it."""
 
 from typing import Any
 
 from app.access.caller import Caller
 from app.access.policy import case_scope
 
-# `c` is the row of cases. What it decides is access.policy.sight; here it is only said in SQL.
+# `c` is the row of cases. access.policy.case_scope decides; this is the same rule in SQL.
 VISIBLE = "(CAST(:sees_all AS boolean) OR :acted = ANY(c.acted) OR (c.reached_ppk AND c.agency_code = :employer))"
-# Beside `cases c`: its rounds, as JSON.
+# Selected beside `cases c`: its rounds, as JSON.
 STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages"
 
 

@@ -1,4 +1,6 @@
-"""`sbt calendar revise`: a decree on joint leave, before the package knows of it. Open deadlines are then counted anew."""
+"""`sbt calendar revise`: enters a decree on joint leave before the package knows of it.
+Open deadlines are then counted again.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +30,8 @@ def revise(
     as_: As = None,
     url: Url = None,
 ) -> None:
-    """Propose a revised calendar; in production another operator approves it. The service takes it over within seconds; the watcher then
+    """Propose a revised calendar; in production another operator approves it.
+    The service takes it over within seconds; the watcher then
     writes an entry for every case whose due dates it moves.
     """
     try:

@@ -1,4 +1,6 @@
-"""`sbt client`: keys, client and configuration in one command; approvals; rotation. Over HTTP, as an operator."""
+"""`sbt client`: makes keys, client and configuration in one command; approves changes; rotates keys.
+It works over HTTP, as an operator.
+"""
 
 import json
 from contextlib import nullcontext
@@ -35,7 +37,8 @@ Url = Annotated[str | None, typer.Option(help="The service; the operator's own, 
 def make(
     out: Annotated[Path, typer.Option(help="Folder for the keys; made 0700.", file_okay=False)],
 ) -> None:
-    """Make the keys of a party's first client, before there is one. Tell the fingerprint to both operators out of band: `sbt found --anchor`
+    """Make the keys of a party's first client, before there is one.
+    Tell the fingerprint to both operators out of band: `sbt found --anchor`
     or `sbt client anchor` puts it on record, and only these keys are then registered by `sbt client create --out` with the same folder.
     """
     public = make_keys(out, FRESH)
@@ -50,7 +53,9 @@ def anchor(
     as_: As = None,
     url: Url = None,
 ) -> None:
-    """Put the fingerprint of a party's first signing key on record. In force once another operator approves; in the sandbox at once."""
+    """Put the fingerprint of a party's first signing key on record.
+    In force once another operator approves; in the sandbox at once.
+    """
     once = uuid5(NAMESPACE_URL, f"urn:sbt:anchor:{party}:{key}")
     show_change(operator_client(as_, url).post(f"/v1/admin/parties/{party}/anchors", {"key": key}, once))
 
@@ -73,7 +78,8 @@ def create(
     as_: As = None,
     url: Url = None,
 ) -> None:
-    """Make keys, register the client, and write the configuration it needs. In force once another operator approves; in the sandbox at once.
+    """Make keys, register the client, and write the configuration it needs.
+    In force once another operator approves; in the sandbox at once.
     Where no answer came the same command goes on with the same keys.
     """
     operator = operator_client(as_, url)
@@ -132,9 +138,8 @@ def approve(
     operator = operator_client(as_, url)
     shown = operator.get(f"/v1/admin/changes/{change}")
     typer.echo(json.dumps({name: shown[name] for name in ("kind", "facts")}, indent=1))
-    body = {
-        "sha256": change_hash(shown["kind"], shown["facts"])
-    }  # of what stands above: another change is not approved by it
+    # the hash is of what was printed above: no other change is approved by it
+    body = {"sha256": change_hash(shown["kind"], shown["facts"])}
     show_change(operator.post(f"/v1/admin/changes/{change}/approvals", body, uuid4()))
 
 
@@ -146,7 +151,7 @@ def waiting(*, as_: As = None, url: Url = None) -> None:
 
 
 def show_change(change: dict[str, Any]) -> None:
-    """Whether a change is in force, waits, or was refused."""
+    """Print whether a change is in force or waits; exit with a message if it was refused."""
     what = printable(f"{change['kind']} (change {change['id']})")
     if change["status"] == "in_force":
         typer.echo(f"In force: {what}.")

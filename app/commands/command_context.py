@@ -1,4 +1,4 @@
-"""What every command of the operator needs: settings, a database for as long as it takes, the vault."""
+"""What every command of the operator needs: settings, the vault, a database while the command runs."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +18,7 @@ OPERATOR = "operator"
 
 
 @contextmanager
-def reached() -> Iterator[tuple[Settings, ConnectedDatabase]]:
+def with_settings_and_database() -> Iterator[tuple[Settings, ConnectedDatabase]]:
     settings = Settings()
     origin.set_origin(settings.log_origin)
     with connect.database(settings) as found:
@@ -26,8 +26,8 @@ def reached() -> Iterator[tuple[Settings, ConnectedDatabase]]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
-    """As sbt_app, at the ledger's own time."""
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Connect as sbt_app, at the ledger's own time."""
     database = Database.connect(url, size=2)
     await database.open()
     try:
@@ -47,7 +47,7 @@ def vault(settings: Settings) -> VaultKeys:
 
 @asynccontextmanager
 async def writing(url: str) -> AsyncIterator[Session]:
-    """One transaction on a database of its own, as the service."""
+    """Run one transaction as the service, on a connection of its own."""
     database = Database.connect(url, size=1)
     await database.open()
     try:

@@ -1,4 +1,6 @@
-"""A client's folder: its keys and how it reaches the service. Made once, 0600; what `sbt client`, `sbt token` and `sbt send` read."""
+"""A client's folder: its keys, and how it connects to the service.
+It is made once, with mode 0600; `sbt client`, `sbt token` and `sbt send` read it.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,19 +20,19 @@ from app.access.tokens.client_authentication import ASSERTION, TYPE
 from app.commands.token import CONFIG, granted
 from app.database import key_files
 
-ATTEMPT = "attempt.json"  # of a registration that was not answered yet
+ATTEMPT = "attempt.json"  # describes a registration that was not answered yet
 PURPOSES = ("auth", "sign")
-FRESH = {"keys": "not registered yet"}  # the attempt of `sbt client keys`: any registration may take them over
-LIVES = 60  # seconds of an assertion
+FRESH = {"keys": "not registered yet"}  # the attempt of `sbt client keys`: any registration may use these keys
+LIVES = 60  # seconds that an assertion is valid
 
 
 class NeverRegisteredError(SystemExit):
-    """What was asked for cannot be."""
+    """The service answered 422: nothing was registered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What client.json says. `secret`: of a sandbox client alone; then there are no keys."""
+    """The content of client.json."""
 
     party: str
     client_id: str
@@ -43,7 +45,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """A client by its folder, on its own connections."""
+    """A client, read from its folder; each request has a connection of its own."""
 
     folder: Path
     config: Config
@@ -60,7 +62,7 @@ class OAuthClient:
         return self.folder / f"{purpose}.pem"
 
     def token(self, scope: str | None = None) -> str:
-        """By an assertion that the auth key signs (RFC 7523)."""
+        """Get a token by an assertion that the auth key signs (RFC 7523)."""
         form = {"grant_type": "client_credentials", "client_assertion_type": TYPE, "client_assertion": self.assertion()}
         return granted(self.config.url, form | ({"scope": scope} if scope else {}))
 
@@ -71,7 +73,9 @@ class OAuthClient:
         return jwts.sign(claims, ASSERTION, self.config.kids["auth"], pem.decode())
 
     def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-        """A request with a token; what writes also with a key of its own and a signature."""
+        """Send a request with a token.
+        A request that writes also gets an Idempotency-Key of its own and a signature.
+        """
         made = {"Authorization": f"Bearer {self.token()}"} | headers
         if method == "POST" and not path.endswith("/search"):
             made = {"Idempotency-Key": str(uuid4())} | made
@@ -86,8 +90,10 @@ class OAuthClient:
 
 
 def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[str, dict[str, str]]:
-    """A fresh key for each purpose, 0600; the public JWKs. `attempt`: what they are to be registered for, noted beside them until they are; the
-    same attempt again takes the same keys. Any other folder that holds keys is left as it is, and refused.
+    """Make a key for each purpose, with mode 0600; return the public JWKs.
+    `attempt`: what the keys are to be registered for; it is stored beside them until they are registered.
+    The same attempt again uses the same keys.
+    Any other folder that holds keys is refused and left as it is.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     note = folder / ATTEMPT
@@ -112,8 +118,9 @@ def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[st
 
 @contextmanager
 def free_if_never_registered(folder: Path) -> Iterator[None]:
-    """Around the first registration of an attempt. 422: it never was, else it would be replayed; the folder does for another attempt. Keys
-    that were made before any (`sbt client keys`) stay: their fingerprint was told already.
+    """Wrap the first registration of an attempt.
+    422 means that it was never registered, since otherwise it would be replayed: the folder can serve for another attempt.
+    Keys that were made before any attempt (`sbt client keys`) stay: the operators have their fingerprint already.
     """
     try:
         yield
@@ -127,18 +134,20 @@ def free_if_never_registered(folder: Path) -> Iterator[None]:
 
 
 def registration_key(public: dict[str, str]) -> UUID:
-    """The Idempotency-Key of a key's registration, the same at each try: who was not answered tries again, and is registered once."""
+    """Return the Idempotency-Key for the registration of a key; it is the same at each try.
+    So a caller that got no answer tries again, and the key is registered once.
+    """
     return uuid5(NAMESPACE_URL, f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{public['kid']}")
 
 
 def write_config(folder: Path, config: Config) -> None:
-    """From now on it is a client's folder."""
+    """Write the configuration; from now on this is the folder of a client."""
     key_files.replace(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
     (folder / ATTEMPT).unlink(missing_ok=True)
 
 
 def consent_of(folder: Path, client_id: str, kids: list[str]) -> dict[str, str]:
-    """The word of the party whose signing key lies in the folder."""
+    """Sign the consent of the party whose signing key is in the folder."""
     return sign_consent(jwks.read_pem(key_files.read(folder / "sign.pem")), client_id, kids)
 
 

@@ -17,7 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="Roles, migrations, and a psql.")
 def db_init(
     admin_url: Annotated[str, typer.Option(envvar="SBT_ADMIN_DATABASE_URL", help="A superuser's URL.")],
 ) -> None:
-    """Make the roles sbt_owner, sbt_app, sbt_worker and the database; passwords from SBT_OWNER_PASSWORD, SBT_APP_PASSWORD, SBT_WORKER_PASSWORD."""
+    """Make the roles sbt_owner, sbt_app, sbt_worker and the database;
+    passwords from SBT_OWNER_PASSWORD, SBT_APP_PASSWORD, SBT_WORKER_PASSWORD.
+    """
     names = {roles.OWNER: "SBT_OWNER_PASSWORD", roles.APP: "SBT_APP_PASSWORD", roles.WORKER: "SBT_WORKER_PASSWORD"}
     missing = [name for name in names.values() if not os.environ.get(name)]
     if missing:
@@ -28,7 +30,9 @@ def db_init(
 
 @app.command("migrate")
 def db_migrate() -> None:
-    """Bring SBT_OWNER_DATABASE_URL to the newest migration; then load calendar and procedures as sbt_app where SBT_DATABASE_URL is set."""
+    """Bring SBT_OWNER_DATABASE_URL to the newest migration;
+    then load calendar and procedures as sbt_app where SBT_DATABASE_URL is set.
+    """
     settings = Settings()
     if settings.owner_database_url is None:
         raise SystemExit("SBT_OWNER_DATABASE_URL is not set.")
@@ -38,7 +42,7 @@ def db_migrate() -> None:
 
 
 async def _load_references(settings: Settings) -> None:
-    from app.admin import sandbox as sandboxes  # the service, which psql does without
+    from app.admin import sandbox as sandboxes  # loads the service, which psql does not need
     from app.commands.command_context import writing
     from app.ledger import origin
     from app.vault.keys import VaultKeys

@@ -1,4 +1,4 @@
-"""`sbt found`: the registers of a new ledger, and its first two operators with keys of their own."""
+"""`sbt found`: makes the registers of a new ledger, and its first two operators with their keys."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ from app import clock
 from app.access.registers.registration import key_facts
 from app.admin import founding
 from app.admin.founding import FoundedError
-from app.commands.command_context import OPERATOR, opened, reached
+from app.commands.command_context import OPERATOR, open_database, with_settings_and_database
 from app.commands.credentials import Config, make_keys, write_config
 from app.database.sessions import SERVICE
 from app.ledger.terminal import printable
@@ -32,17 +32,18 @@ def found(
         ),
     ] = None,
 ) -> None:
-    """Found a ledger: parties and mandates of the catalogue, and two operators. Once; from then on what gives power takes both of them, and
+    """Found a ledger: parties and mandates of the catalogue, and two operators. Once;
+    from then on what gives power takes both of them, and
     a party's keys take the party's consent.
     """
     settings, anchors = Settings(), _anchors(anchor or [])
-    with reached() as (_, reached_):
+    with with_settings_and_database() as (_, reached_):
 
         async def work() -> None:
-            async with opened(reached_.urls.app) as database, database.writing(SERVICE) as session:
+            async with open_database(reached_.urls.app) as database, database.writing(SERVICE) as session:
                 await founding.require_empty(session)
                 operators = [_operator(settings, folder / name, name) for name in ("operator-1", "operator-2")]
-                await founding.found(session, settings.environment, operators, anchors, settings.public)
+                await founding.found_ledger(session, settings.environment, operators, anchors, settings.public)
 
         try:
             asyncio.run(work())
@@ -54,7 +55,7 @@ def found(
 
 
 def _anchors(told: list[str]) -> dict[str, str]:
-    """Of parties of the catalogue; a fingerprint is an RFC 7638 thumbprint."""
+    """Read pairs of a party of the catalogue and a fingerprint, which is a thumbprint of RFC 7638."""
     pairs = dict(word.partition("=")[::2] for word in told)
     parties = rulebook().catalogue.codes("parties")
     wrong = [word for word, kid in pairs.items() if word not in parties or not FINGERPRINT.fullmatch(kid)]

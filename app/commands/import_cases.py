@@ -1,4 +1,6 @@
-"""`sbt import FILE`: older cases over the API, with progress; started again, it goes on where it stopped."""
+"""`sbt import FILE`: imports older cases over the API, with progress.
+Started again, it goes on where it stopped.
+"""
 
 import hashlib
 import os
@@ -17,11 +19,12 @@ POLL_SECONDS = 1.0
 SHOWN = 20
 
 
-def bring(
+def import_file(
     file: Annotated[Path, typer.Argument(help="NDJSON: one case a line.", exists=True, dir_okay=False)],
     url: Annotated[str, typer.Option(help="The service.")] = "http://127.0.0.1:8000",
 ) -> None:
-    """Import older cases from a file. The token (scope cases:import) is read from SBT_TOKEN. Exit 0: every line is there; 1: some were
+    """Import older cases from a file. The token (scope cases:import) is read from SBT_TOKEN.
+    Exit 0: every line is there; 1: some were
     refused, and are listed. The same file again is the same import: what is there stays, what was refused is tried again.
     """
     token = os.environ.get("SBT_TOKEN")
@@ -59,7 +62,7 @@ def _said(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _tell(http: httpx.Client, job: str) -> None:
-    """The first refused lines, with what is wrong about each."""
+    """Print the first refused lines, with what is wrong in each."""
     found = _said(http.get(f"/v1/imports/{job}/lines", params={"status": "refused", "limit": SHOWN}))
     for line in found["data"]:
         typer.echo(printable(f"line {line['line']}: {line['code']}"))

@@ -1,4 +1,4 @@
-"""`sbt keys`: make the keys of a new ledger; rotate those that protect persons."""
+"""`sbt keys`: makes the keys of a new ledger; rotates the keys that protect persons."""
 
 import asyncio
 from typing import Annotated
@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from app.access.tokens import keys as token_keys
-from app.commands.command_context import OPERATOR, opened, reached, vault
+from app.commands.command_context import OPERATOR, open_database, vault, with_settings_and_database
 from app.database.sessions import Database
 from app.ledger import origin
 from app.ledger.origin import LOGS
-from app.ledger.promise import Receipts
+from app.ledger.promise import PromiseSigner
 from app.ledger.signer import Signer
 from app.settings import Settings
 from app.vault import rotating
@@ -27,7 +27,7 @@ def init() -> None:
     origin.set_origin(settings.log_origin)
     token_keys.load(settings.keys / "token")
     VaultKeys(settings.keys, make=True).make_epoch(1)
-    receipts = Receipts(settings.keys, make=True)
+    receipts = PromiseSigner(settings.keys, make=True)
     signers = [Signer(settings.keys, log, make=True) for log in LOGS]
     typer.echo(f"Keys are in {settings.keys}; give witnesses and auditors these verifier keys:")
     for key in (*(signer.verifier for signer in signers), receipts.verifier):
@@ -41,12 +41,14 @@ def rotate(
         bool, typer.Option("--destroy-old", help="End the older epochs: wrap anew, index anew, destroy their keys.")
     ] = False,
 ) -> None:
-    """Begin a new key epoch. With --destroy-old no older dump, WAL or disk opens anything that was erased, or anything at all."""
-    with reached() as (settings, found):
+    """Begin a new key epoch. With --destroy-old no older dump, WAL or disk opens anything that was erased,
+    or anything at all.
+    """
+    with with_settings_and_database() as (settings, found):
         known = vault(settings)
 
         async def work() -> tuple[int, list[int]]:
-            async with opened(found.urls.app) as database:
+            async with open_database(found.urls.app) as database:
                 return await _rotate(database, known, destroy_old=destroy_old)
 
         try:

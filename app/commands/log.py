@@ -1,4 +1,4 @@
-"""`sbt log`: export it, recover it, and get the verifier as one file."""
+"""`sbt log`: exports the log, recovers it, and prints the verifier as one file."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import psycopg
 import typer
 
 from app import clock
-from app.commands.command_context import OPERATOR, opened, reached
+from app.commands.command_context import OPERATOR, open_database, with_settings_and_database
 from app.database import roles
 from app.database.key_files import KeyFolderError
 from app.database.sessions import SERVICE, StatementBatch
@@ -34,15 +34,17 @@ def export(
         bool, typer.Option("--sealed", help="Also ciphertexts and wrapped keys: enough to restore from.")
     ] = False,
 ) -> None:
-    """Write the served tree as static files (C2SP tlog-tiles): log/<log>/checkpoint, tile/..., tile/entries/... Run again, it goes on."""
-    with reached() as (_, found), typer.progressbar(length=0, label="entries") as bar:
+    """Write the served tree as static files (C2SP tlog-tiles):
+    log/<log>/checkpoint, tile/..., tile/entries/... Run again, it goes on.
+    """
+    with with_settings_and_database() as (_, found), typer.progressbar(length=0, label="entries") as bar:
 
         def tick(count: int) -> None:
             bar.length = (bar.length or 0) + count
             bar.update(count)
 
         async def work() -> dict[str, int]:
-            async with opened(found.urls.app) as database:
+            async with open_database(found.urls.app) as database:
                 return await exporting.export(database, folder, sealed=sealed, tick=tick)
 
         try:
@@ -63,12 +65,13 @@ def verifier() -> None:
 def recover(
     *, source: Annotated[Path | None, typer.Option("--from", help="An export made with --sealed.")] = None
 ) -> None:
-    """Say why the ledger is quarantined; with --from, restore what is missing at identical indexes. Stop the service first."""
-    with reached() as (settings, found):
+    """Say why the ledger is quarantined; with --from, restore what is missing at identical indexes.
+    Stop the service first.
+    """
+    with with_settings_and_database() as (settings, found):
         signers = _signers(settings)
-        with psycopg.connect(
-            roles.plain(found.urls.owner)
-        ) as session:  # one transaction: all of it, or nothing was changed
+        # one transaction: all of it is restored, or nothing was changed
+        with psycopg.connect(roles.plain(found.urls.owner)) as session:
             _require_alone(session)
             lost, fault = _explain(session, signers)
             if source is None:
@@ -120,8 +123,8 @@ def _remedy(settings: Settings, lost: list[Loss], fault: str | None) -> str:
 
 
 async def _on_record(url: str, lost: list[Loss]) -> None:
-    """That entries were brought back is a fact itself."""
-    async with opened(url) as database, database.writing(SERVICE) as session:
+    """Write to the log that entries were restored: that is a fact itself."""
+    async with open_database(url) as database, database.writing(SERVICE) as session:
         for loss in lost:
             batch = StatementBatch()
             facts = {"log": loss.log, "from": loss.size, "to": loss.signed}

@@ -1,4 +1,6 @@
-"""`sbt mandate transfer`: when a mandate has ended, every open case gets the entry that says who goes on with it."""
+"""`sbt mandate transfer`: hands over every open case after a mandate has ended.
+Each case gets the entry that says who goes on with it.
+"""
 
 import asyncio
 import csv
@@ -11,8 +13,8 @@ import typer
 from app.access.registers.register_cache import RegisterCache
 from app.cases.deadlines.watcher import system
 from app.cases.ending import succession
-from app.cases.ending.succession import HandedOver, NotPassingError
-from app.commands.command_context import opened, reached
+from app.cases.ending.succession import HandedOver, NoSuccessionError
+from app.commands.command_context import open_database, with_settings_and_database
 from app.database.sessions import SERVICE
 from app.reference import calendar
 from app.settings import Settings
@@ -34,21 +36,22 @@ def transfer(
     ] = False,
     report: Annotated[Path | None, typer.Option(help="Add one line per case to this CSV file.")] = None,
 ) -> None:
-    """Hand all open cases over by the rules of the succession. A dry run first; with --execute each case gets its entry, once: stopped
+    """Hand all open cases over by the rules of the succession. A dry run first;
+    with --execute each case gets its entry, once: stopped
     in the middle and started again, it goes on with what is left.
     """
-    with reached() as (_, found):
+    with with_settings_and_database() as (_, found):
         try:
             done = asyncio.run(_work(found.urls.app, role, report, execute=execute))
-        except NotPassingError as error:
+        except NoSuccessionError as error:
             raise SystemExit(f"Nothing to hand over: {error}.") from None
     _tell(done, execute=execute)
 
 
 async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> list[HandedOver]:
-    async with opened(url) as database:
+    async with open_database(url) as database:
         author = system(await RegisterCache(database, sandbox=Settings().sandbox).current())
-        succession.require_passing(role, author)
+        succession.require_succession(role, author)
         async with database.reading(SERVICE) as session:
             calendars, count = await calendar.load(session), await succession.waiting(session, role)
         done = []
@@ -61,7 +64,9 @@ async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> l
 
 
 def _write(path: Path | None, one: HandedOver) -> None:
-    """Line by line, added to what an earlier start wrote: what was handed over is in it, whenever it stopped."""
+    """Append one line to what an earlier start wrote.
+    Whenever the command stops, the file holds every case that was handed over.
+    """
     if path is None:
         return
     fresh = not path.exists()

@@ -1,4 +1,4 @@
-"""`sbt openapi`: the OpenAPI document as published, and the access matrix."""
+"""`sbt openapi`: writes the OpenAPI document as published, and the access matrix."""
 
 import json
 from pathlib import Path

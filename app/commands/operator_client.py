@@ -1,4 +1,6 @@
-"""An operator's desk from the command line: its requests, by its own folder or the sandbox's operator."""
+"""Sends an operator's requests from the command line.
+The operator is that of a folder, or the one of the sandbox.
+"""
 
 import json
 from collections.abc import Callable
@@ -16,21 +18,23 @@ from app.settings import Settings
 
 
 class OperatorClient:
-    """An operator's connection: by its own folder, or in a sandbox by the sandbox's operator."""
+    """A connection of an operator: by its own folder, or in a sandbox as the sandbox's operator."""
 
     def __init__(self, operator: OAuthClient | None, url: str) -> None:
         self.operator, self.url = operator, url
 
     @property
     def name(self) -> str | None:
-        """Of whom it is: another operator's attempt is another."""
+        """Return the operator's client id: an attempt of another operator is another attempt."""
         return self.operator.config.client_id if self.operator else None
 
     def get(self, path: str) -> Any:
         return self._read(lambda: self._answered("GET", path, b"", {}))
 
     def post(self, path: str, body: Any, once: UUID) -> Any:
-        """`once`: its Idempotency-Key, so that the same command again is no second change."""
+        """Send a POST.
+        `once`: its Idempotency-Key, so that the same command again makes no second change.
+        """
         raw = json.dumps(body).encode() if body is not None else b""
         headers = {"Idempotency-Key": str(once)} | ({"Content-Type": "application/json"} if raw else {})
         return self._read(lambda: self._answered("POST", path, raw, headers))
@@ -53,7 +57,7 @@ class OperatorClient:
         return httpx.request(method, self.url + path, content=raw or None, headers=headers, timeout=60)
 
     def config_for(self, party: str, client_id: str, scopes: list[str], kids: dict[str, str]) -> Config:
-        """By what the service publishes of itself."""
+        """Make a client's configuration from what the service publishes about itself."""
         server = self._read(lambda: httpx.get(f"{self.url}/.well-known/oauth-authorization-server", timeout=60))
         resource = self._read(lambda: httpx.get(f"{self.url}/.well-known/oauth-protected-resource", timeout=60))
         return Config(party, client_id, self.url, server["issuer"], resource["resource"], sorted(scopes), kids)

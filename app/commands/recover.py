@@ -1,4 +1,6 @@
-"""`sbt recover operators`: the way back when no operator can act any more. Offline, with the founding keys of two; it is an entry of the log."""
+"""`sbt recover operators`: gives the ledger operators again when none can act any more.
+It works offline, with the keys of two founding operators; the recovery is an entry of the log.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -13,7 +15,7 @@ from app.access.registers.registration import key_facts
 from app.access.tokens import jwks
 from app.admin import recovering
 from app.admin.recovering import NotRecoveredError
-from app.commands.command_context import OPERATOR, opened, reached
+from app.commands.command_context import OPERATOR, open_database, with_settings_and_database
 from app.commands.credentials import Config, OAuthClient, make_keys, write_config
 from app.database.sessions import SERVICE
 from app.settings import Settings
@@ -36,15 +38,16 @@ def operators(
     *,
     out: Annotated[Path, typer.Option(help="Two folders of new operators are made in it.", file_okay=False)],
 ) -> None:
-    """Register two new operators, under the signatures of two founding operators' keys, which need not be in force any more. For when too few
+    """Register two new operators, under the signatures of two founding operators' keys,
+    which need not be in force any more. For when too few
     operators are left to act: everybody reads the entry, and `sbt verify` checks its signatures.
     """
     settings = Settings()
     signing = [jwks.read_pem(OAuthClient.load(folder).key("sign").read_bytes()) for folder in founders]
-    with reached() as (_, found):
+    with with_settings_and_database() as (_, found):
 
         async def work() -> list[str]:
-            async with opened(found.urls.app) as database, database.writing(SERVICE) as session:
+            async with open_database(found.urls.app) as database, database.writing(SERVICE) as session:
                 names = await recovering.free_names(session)
                 entries = [
                     *await recovering.resumed(session),

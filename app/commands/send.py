@@ -1,4 +1,4 @@
-"""`sbt send`: one request as a client, with token, idempotency key and signature."""
+"""`sbt send`: sends one request as a client, with token, idempotency key and signature."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,9 @@ def send(
     if_match: Annotated[str | None, typer.Option(help="The case's ETag.")] = None,
     purpose: Annotated[str | None, typer.Option(help="X-Purpose.")] = None,
 ) -> None:
-    """Send a request, signed where it writes. The answer goes to standard output, its status and ETag to standard error. Exit 1: refused."""
+    """Send a request, signed where it writes. The answer goes to standard output,
+    its status and ETag to standard error. Exit 1: refused.
+    """
     body = Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
     headers = {"Content-Type": "application/json"} if body else {}
     headers |= {"If-Match": if_match} if if_match else {}
@@ -33,6 +35,6 @@ def send(
         raise SystemExit(f"No answer: {printable(str(error))}") from None
     etag = f" ETag {answer.headers['etag']}" if "etag" in answer.headers else ""
     sys.stderr.write(printable(f"{answer.status_code}{etag}") + "\n")
-    sys.stdout.write(printable_lines(answer.text) + "\n")  # JSON stays the same JSON: its escapes are JSON's
+    sys.stdout.write(printable_lines(answer.text) + "\n")  # JSON stays the same: the escapes are those of JSON
     if answer.status_code >= FIRST_ERROR:
         raise typer.Exit(1)

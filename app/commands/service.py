@@ -1,4 +1,4 @@
-"""`sbt run`, `sbt serve`, `sbt worker`: everything, only the service, only the background work."""
+"""`sbt run`, `sbt serve`, `sbt worker`: run everything, the service, or the background work."""
 
 import asyncio
 import signal
@@ -27,9 +27,11 @@ from app.vault.keys import VaultKeys
 
 
 def run() -> None:
-    """Start everything: the embedded PostgreSQL unless SBT_DATABASE_URL is set, migrations, the sandbox, the service."""
+    """Start everything: the embedded PostgreSQL unless SBT_DATABASE_URL is set, migrations, the sandbox,
+    the service.
+    """
     settings = Settings()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the database is stopped too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # it raises SystemExit, so that the database is stopped too
     if settings.database_url is not None:
         _prepare_and_serve()
         return
@@ -66,12 +68,13 @@ def _serve(settings: Settings) -> None:
         workers=settings.workers,
         **options(settings.proxies, debug=settings.debug),
         timeout_graceful_shutdown=10,
-        timeout_worker_healthcheck=60,  # a busy machine takes longer than the default 5 s to import a worker, and kills it for ever
+        # a busy machine takes longer than the default 5 s to import a worker: it would be killed again and again
+        timeout_worker_healthcheck=60,
     )
 
 
 async def _prepare(settings: Settings) -> None:
-    """As sbt_app: what the sandbox needs is written through the same door as everything else."""
+    """Prepare the sandbox as sbt_app: its data is written by the same functions as all other data."""
     assert settings.database_url is not None
     origin.set_origin(settings.log_origin)
     async with writing(settings.database_url.get_secret_value()) as session:
@@ -100,7 +103,7 @@ def serve() -> None:
 
 
 async def _require_safe(settings: Settings) -> None:
-    """Asked once before any worker is started: the message is then the last thing that is said."""
+    """Check once before any worker starts: then the message is the last thing that is printed."""
     asked = (
         ("SBT_DATABASE_URL", settings.database_url, preflight.require_safe),
         ("SBT_WORKER_DATABASE_URL", settings.worker_database_url, preflight.require_safe_worker),
@@ -133,7 +136,9 @@ def _require_safe_settings(settings: Settings) -> None:
 
 
 def _require_keys(settings: Settings) -> None:
-    """Outside the sandbox keys are made on purpose, never by the way: a missing folder may be a volume that was not mounted."""
+    """Require that the key folders exist, outside the sandbox.
+    There keys are only made on purpose: a missing folder may be a volume that was not mounted.
+    """
     missing = [name for name in ("token", "receipt", "vault") if not (settings.keys / name).is_dir()]
     if settings.worker_database_url is not None and settings.background and not (settings.keys / "log").is_dir():
         missing.append("log")
@@ -145,7 +150,9 @@ def _require_keys(settings: Settings) -> None:
 
 
 def worker() -> None:
-    """Only the background work: the sequencer on SBT_WORKER_DATABASE_URL, the watcher of deadlines on SBT_DATABASE_URL."""
+    """Only the background work: the sequencer on SBT_WORKER_DATABASE_URL,
+    the watcher of deadlines on SBT_DATABASE_URL.
+    """
     settings = Settings()
     if settings.worker_database_url is None:
         raise SystemExit("SBT_WORKER_DATABASE_URL is not set.")
@@ -158,7 +165,7 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    """Ends with the first loop that fails: whoever started the process starts it again."""
+    """Run until the first loop fails: whoever started the process starts it again."""
     async with asyncio.TaskGroup() as group:
         group.create_task(background.sequencer(settings).run())
         if settings.database_url is not None:

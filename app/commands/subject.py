@@ -1,4 +1,6 @@
-"""`sbt subject erase`: a person's right to be erased, proposed by one operator under a document, approved by another."""
+"""`sbt subject erase`: carries out a person's right to be erased.
+One operator proposes it with a document, another approves it.
+"""
 
 import hashlib
 from pathlib import Path
@@ -30,7 +32,8 @@ def erase(
     as_: As = None,
     url: Url = None,
 ) -> None:
-    """Erase a person from a closed case: proposed here, done when another operator approves (`sbt client approve`); in the sandbox at once.
+    """Erase a person from a closed case: proposed here,
+    done when another operator approves (`sbt client approve`); in the sandbox at once.
     The log still verifies; what is gone is told as SHREDDED. Older copies of the database hold the wrapped key until
     `sbt keys rotate --destroy-old`.
     """

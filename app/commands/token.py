@@ -1,4 +1,6 @@
-"""`sbt token`: an access token on standard output. Imports little: scripts call it for every request."""
+"""`sbt token`: prints an access token on standard output.
+It imports little: scripts call it for every request.
+"""
 
 import json
 from pathlib import Path
@@ -28,7 +30,7 @@ def token(
 
 
 def sandbox_token(party: str, scope: str | None = None) -> str:
-    """By the secret that the sandbox wrote down for a party."""
+    """Get a token by the secret that the sandbox wrote to disk for a party."""
     settings = Settings()
     file = settings.data_dir / "sandbox" / "clients.json"
     if not file.exists():

@@ -1,4 +1,6 @@
-"""`sbt verify`: was history kept? Over HTTP as an outsider, from a bundle with nothing else at hand, or inside the database."""
+"""`sbt verify`: checks whether history was kept.
+It works over HTTP as an outsider, offline from a bundle alone, or inside the database.
+"""
 
 import json
 import os
@@ -17,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.audit import database as inside
 from app.audit.fetching import CannotCheckError
 from app.audit.log_rows import Trust
-from app.audit.outside import Outside
+from app.audit.outside import RemoteVerification
 from app.audit.snapshot import snapshot
-from app.audit.trust_store import Memory, recall
+from app.audit.trust_store import TrustStore, recall
 from app.database import connect
 from app.database.key_files import KeyFolderError
 from app.ledger import origin
@@ -83,14 +85,14 @@ def _verify(
     url: str | None,
     bundle: Path | None,
     db: str | None,
-    memory: Memory,
+    memory: TrustStore,
     policy: Policy,
     token: str | None,
     party: str | None,
     *,
     strict: bool,
 ) -> VerificationReport:
-    """By whichever way was asked for."""
+    """Verify in the way that was asked for."""
     if bundle is not None:
         keys = [*memory.keys.values(), *policy.keys]
         return bundles.check(bundle.read_bytes(), keys, policy.quorum or None)
@@ -103,7 +105,9 @@ def _verify(
 
 
 def _policy(told: list[str], quorum: int | None) -> Policy:
-    """Witnesses of the settings and of --vkey. The quorum: as asked for, else as set where there are witnesses, else 0 for none."""
+    """Return the witnesses of the settings and of --vkey, with the quorum.
+    The quorum is the one asked for, else the one of the settings if there are witnesses, else 0.
+    """
     settings = Settings()
     given = [str(key) for key in map(read_vkey, told) if key.kind == COSIGNATURE]
     known = read_policy(settings.witnesses, settings.witness_quorum)
@@ -113,14 +117,14 @@ def _policy(told: list[str], quorum: int | None) -> Policy:
 
 
 def _outside(
-    url: str, memory: Memory, policy: Policy, token: str | None, party: str | None, *, strict: bool
+    url: str, memory: TrustStore, policy: Policy, token: str | None, party: str | None, *, strict: bool
 ) -> VerificationReport:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as client, _bar("entries", None) as advance:
-        return Outside(client, memory, policy.keys, policy.quorum, party, strict=strict).run(tick=advance)
+        return RemoteVerification(client, memory, policy.keys, policy.quorum, party, strict=strict).run(tick=advance)
 
 
-def _inside(db: str, memory: Memory, policy: Policy, settings: Settings, party: str | None) -> VerificationReport:
+def _inside(db: str, memory: TrustStore, policy: Policy, settings: Settings, party: str | None) -> VerificationReport:
     with connect.database(settings) as found:
         url = found.reader if db == "local" else db
         trust, doubt = _trust(memory, policy, settings, url)
@@ -135,8 +139,10 @@ def _inside(db: str, memory: Memory, policy: Policy, settings: Settings, party: 
         return report
 
 
-def _trust(memory: Memory, policy: Policy, settings: Settings, url: str) -> tuple[Trust, bool]:
-    """Keys as given or remembered, else as the key folder has them, else as the database says: then that is doubtful."""
+def _trust(memory: TrustStore, policy: Policy, settings: Settings, url: str) -> tuple[Trust, bool]:
+    """Return the verifier keys, and whether they are in doubt.
+    They are those given or remembered, else those of the key folder, else those of the database: then they are in doubt.
+    """
     signers: dict[str, Signer] = {}
     for log in LOGS:
         if (settings.keys / "log" / f"{log}.json").exists():
@@ -152,7 +158,7 @@ def _trust(memory: Memory, policy: Policy, settings: Settings, url: str) -> tupl
 
 @contextmanager
 def _bar(what: str, total: int | None) -> Iterator[bundles.Tick]:
-    """Long work shows how far it is; on a terminal only."""
+    """Show the progress of long work, on a terminal only."""
     console = Console(stderr=True, quiet=not os.isatty(2))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:

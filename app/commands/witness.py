@@ -1,4 +1,6 @@
-"""`sbt witness`: run by a party that does not run the service, on a machine of its own."""
+"""`sbt witness`: cosigns checkpoints.
+A party that does not run the service runs it, on a machine of its own.
+"""
 
 import time
 from pathlib import Path
@@ -24,7 +26,9 @@ def witness(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="One look at each log, then stop.")] = False,
 ) -> None:
-    """Look at the log again and again, cosign what follows from what was seen before. Without --url: show the witness's key."""
+    """Look at the log again and again, cosign what follows from what was seen before.
+    Without --url: show the witness's key.
+    """
     try:
         key = witness_key(state, party).verifier
         typer.echo(f"witness key  {key}")
@@ -39,7 +43,9 @@ def witness(
 
 
 def _watch(mine: Witness, interval: float, *, once: bool) -> None:
-    """Exit code 1 for a fork or a rollback; 2 where a single look got no answer."""
+    """Look at each log again and again.
+    Exit code 1 for a fork or a rollback; 2 if a single look got no answer.
+    """
     while True:
         missed = 0
         for log in LOGS:

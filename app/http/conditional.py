@@ -1,4 +1,6 @@
-"""Conditional requests for what is public and changes seldom: an ETag of the bytes, and 304 (RFC 9110 section 13.1.2)."""
+"""Conditional requests for public documents that seldom change: ETag and 304.
+The source is RFC 9110 section 13.1.2.
+"""
 
 import hashlib
 
@@ -15,7 +17,7 @@ class PublicDocument:
 
 
 def cached(request: Request, published: PublicDocument) -> Response:
-    """The bytes with their ETag, or 304 when the caller has them."""
+    """Answer with the bytes and their ETag, or with 304 if the caller has them."""
     headers = {"ETag": published.tag, "Cache-Control": CACHE}
     known = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]
     if published.tag in known or "*" in known:

@@ -1,4 +1,4 @@
-"""A day as this service reads it: YYYY-MM-DD, no number and no instant."""
+"""The form of a day in this service: YYYY-MM-DD, not a number and not an instant."""
 
 import re
 

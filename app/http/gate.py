@@ -1,4 +1,6 @@
-"""In front of everything: what is too large or too slow is refused, and when too much is going on, the rest is told at once to come again."""
+"""The middleware in front of all routes: refuses what is too large or too slow, and limits the load.
+When too many requests run, a further one is refused at once, with 503 and Retry-After.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,28 +11,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import DomainError, MethodNotAllowed, Overloaded, UnsupportedMediaType
 from app.http import request_bodies
 from app.http.refusals import HeadersTooLarge, HeaderTwice, UriTooLong
-from app.http.request_bodies import Places
+from app.http.request_bodies import RequestSlots
 
 LONGEST_URI = 4096
 MOST_HEADERS = 64
 LARGEST_HEADERS = 16 * 1024
-# Of two values a proxy, a framework and a log may each believe another one. Lists by RFC 9110 (Accept, If-Match, ...) are not among them.
+# If such a header has two values, a proxy, a framework and a log may each use another one.
+# Headers that are lists by RFC 9110 (Accept, If-Match, ...) are not in this set.
 SINGLE = {
     b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"origin", b"traceparent", b"x-actor",
     b"x-purpose", b"x-request-id", b"x-signature-base",
 }  # fmt: skip
 REFUSED_METHODS = {"TRACE", "TRACK", "CONNECT"}
-EXEMPT = {"/health/live", "/health/ready"}  # a load balancer must hear how it is just then
+EXEMPT = {"/health/live", "/health/ready"}  # a load balancer needs the answer most when the load is high
 Answer = Callable[[Scope, DomainError], ASGIApp]
 
 
 @dataclass(slots=True)
 class Gate:
-    """Pure ASGI. `places`: for the requests that this process works on at the same time."""
+    """Pure ASGI middleware.
+    `places`: counts the requests that this process works on at the same time.
+    """
 
     app: ASGIApp
     answer: Answer
-    places: Places
+    places: RequestSlots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +57,7 @@ class Gate:
             self.places.inside -= 1
 
     def _too_many(self, scope: Scope) -> DomainError | None:
-        """Before it collapses: who waits in a line that grows is served by nobody."""
+        """Refuse a request before the service collapses: in a queue that only grows, nobody is served."""
         return Overloaded() if self.places.full and scope["path"] not in EXEMPT else None
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +70,7 @@ class Gate:
 
         try:
             async with asyncio.timeout(request_bodies.REQUEST_SECONDS) as limit:
-                await self.app(scope, request_bodies.Patient(scope, receive, self.places, limit), sending)
+                await self.app(scope, request_bodies.BodyReceiver(scope, receive, self.places, limit), sending)
         except TimeoutError:
             if started:
                 raise
@@ -73,7 +78,7 @@ class Gate:
 
 
 def too_large(scope: Scope) -> DomainError | None:
-    """Address and headers, before anything reads them."""
+    """Check address and headers before anything reads them."""
     if scope["method"] in REFUSED_METHODS:
         return MethodNotAllowed(headers={"Allow": "GET, POST"})
     if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URI:
@@ -85,7 +90,9 @@ def too_large(scope: Scope) -> DomainError | None:
 
 
 def ambiguous(scope: Scope) -> DomainError | None:
-    """A header that has one value, and comes twice; a content coding, which no check of the body would see through."""
+    """Refuse a header that must have one value and comes twice; refuse any content coding.
+    No check of the body would see through a content coding.
+    """
     names = [name for name, _ in scope["headers"]]
     if len(set(names)) != len(names):
         twice = next((name for name in sorted(SINGLE) if names.count(name) > 1), None)

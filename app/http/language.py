@@ -1,4 +1,6 @@
-"""Accept-Language chooses titles, details and labels: Indonesian unless English is asked for. Codes never change."""
+"""Chooses the language of titles, details and labels from Accept-Language; codes never change.
+It is Indonesian unless English is asked for.
+"""
 
 
 def language(header: str | None) -> str:

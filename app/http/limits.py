@@ -1,4 +1,6 @@
-"""How much a client may ask for, by class of operation: GCRA over one row that all processes share. A busy process takes a few at once."""
+"""Rate limits of clients, by class of operation: GCRA over one row that all processes share.
+A busy process leases several requests at once.
+"""
 
 import asyncio
 import hashlib
@@ -17,18 +19,18 @@ from app.database.sessions import Database, Statement
 from app.errors import RateLimited
 
 DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100, public=100/1000, identity=20/2000, slow=0.2/10"
-IDENTITY_BUCKET = "identity"  # the bucket of identities that a client looks up
-PUBLIC_BUCKET = "public"  # what needs no token, by the address that asks
+IDENTITY_BUCKET = "identity"  # the bucket of identities that a client reads
+PUBLIC_BUCKET = "public"  # operations that need no token, by the address of the caller
 SLOW_BUCKET = "slow"  # bodies that did not arrive in time
-WRITE_BUCKET = "write"  # each item of several counts as it would alone
+WRITE_BUCKET = "write"  # each item of a bulk request counts as it would alone
 SAID = re.compile(r"([a-z]+)=([0-9.]+)/([0-9]+)")
-MOST_AT_ONCE = 16  # that a process takes from the shared bucket, while it needs them
+MOST_AT_ONCE = 16  # the most requests that a process leases from the shared bucket, while it uses them up
 LEASE_SECONDS = 1.0
 MOST_KNOWN = 10_000
-HELD_SECONDS = (
-    0.1  # who is refused is so for this long at least: its bucket fills meanwhile, and nobody asks the database
-)
-# The arrival time moves on by the cost, unless that would be further ahead than the burst allows. One row, one statement.
+# A refused client is refused for at least this long: its bucket fills meanwhile, and the database is not asked.
+HELD_SECONDS = 0.1
+# The theoretical arrival time (TAT) moves on by the cost, unless it would be further ahead than the burst allows.
+# One row, one statement.
 TAKE = Statement(
     """
     WITH moment AS MATERIALIZED (SELECT extract(epoch FROM clock_timestamp())::float8 AS t), taken AS (
@@ -44,12 +46,15 @@ TAKE = Statement(
 )
 
 
-Asked = bytes  # a digest of address, credentials, method and path: as long for a stranger who sends long ones
+# a digest of address, credentials, method and path: its length is fixed, also where a stranger sends long ones
+Asked = bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`rate`: requests per second for ever; `burst`: how many at once after a rest."""
+    """A rate limit bucket.
+    `rate`: requests per second in the long run; `burst`: how many at once after a rest.
+    """
 
     name: str
     rate: float
@@ -62,12 +67,14 @@ class Bucket:
 
     @property
     def window(self) -> float:
-        """Seconds in which an empty bucket is full again."""
+        """Seconds in which an empty bucket becomes full again."""
         return self.burst / self.rate
 
 
 def read_buckets(text: str) -> dict[str, Bucket]:
-    """`class=rate/burst`, with commas; what is not named has its default. ValueError for anything else."""
+    """Read `class=rate/burst`, separated by commas; ValueError for anything else.
+    A class that is not named has its default.
+    """
     found = {}
     for part in re.split(r"[\s,]+", f"{DEFAULTS}, {text}".strip(", ")):
         said = SAID.fullmatch(part)
@@ -82,12 +89,12 @@ def read_buckets(text: str) -> dict[str, Bucket]:
 
 @dataclass(slots=True)
 class Lease:
-    """What this process holds of a client's bucket, and what it knows of the rest."""
+    """A lease: the part of a client's bucket that this process holds, and what it knows of the rest."""
 
     left: int = 0
     size: int = 1
     ends: float = 0.0
-    rest: float = 0.0  # of the shared bucket, in requests, at `seen`
+    rest: float = 0.0  # what is left of the shared bucket, in requests, at `seen`
     seen: float = 0.0
     refused_until: float = 0.0
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -103,7 +110,9 @@ def _asked(scope: Scope) -> Asked:
 
 
 def address(scope: Scope) -> str:
-    """Of the connection, or what a listed proxy says it is. Whoever has one address of IPv6 has a whole /64 of them."""
+    """Return the address of the connection, or the one that a trusted proxy gives.
+    An IPv6 address counts as its /64 network: whoever has one address has all of that network.
+    """
     return _network((scope["client"] or ("?",))[0])
 
 
@@ -111,15 +120,15 @@ def address(scope: Scope) -> str:
 def _network(host: str) -> str:
     try:
         found = ip_address(host.partition("%")[0])
-    except ValueError:  # a socket of this machine
+    except ValueError:  # no IP address: a socket of this machine
         return host
     if isinstance(found, IPv4Address):
         return str(found)
     return str(found.ipv4_mapped or ip_network((int(found), 64), strict=False))
 
 
-class Limits:
-    """The buckets of this service."""
+class RateLimiter:
+    """The rate limit buckets of this service."""
 
     def __init__(self, database: Database, buckets: Mapping[str, Bucket]) -> None:
         self._database, self._buckets = database, buckets
@@ -127,10 +136,13 @@ class Limits:
         self._refused: dict[Asked, tuple[Bucket, Lease]] = {}
 
     async def take(self, who: str, class_: str) -> dict[str, str]:
-        """One request of a class: the headers that say what is left. RateLimited when nothing is."""
+        """Take one request of a class; return the headers that say what is left.
+        RateLimited when nothing is left.
+        """
         lease, bucket, now = self._lease(who, class_), self._buckets[class_], time.monotonic()
         if not lease.holds(now):
-            async with lease.asking:  # one asks for all who wait: else each would take a lease, and lose the others'
+            # one asks for all that wait: otherwise each would take a lease, and lose the leases of the others
+            async with lease.asking:
                 now = time.monotonic()
                 if lease.refused_until > now:
                     raise self._refusal(bucket, lease, now)
@@ -142,7 +154,10 @@ class Limits:
         return self._headers(bucket, lease, time.monotonic())
 
     async def charge(self, who: str, class_: str, cost: int = 1) -> None:
-        """What a request weighs beyond one: RateLimited where that is more than is left. More than a full bucket holds costs all of it."""
+        """Take `cost` requests of a class: what a request costs besides the one of take().
+        RateLimited if it costs more than is left.
+        A cost that is larger than a full bucket takes the whole bucket.
+        """
         if cost == 1:
             await self.take(who, class_)
         if cost <= 1:
@@ -157,19 +172,21 @@ class Limits:
             raise self._refusal(bucket, lease, now, cost)
 
     def remember_refusal(self, scope: Scope, who: str, class_: str) -> None:
-        """Remember what was asked by whom when it was refused."""
+        """Remember a refused request and its caller, so that the same request is refused from memory."""
         if len(self._refused) > MOST_KNOWN:
             self._refused.clear()
         self._refused[_asked(scope)] = self._buckets[class_], self._lease(who, class_)
 
     def remembered_refusal(self, scope: Scope) -> RateLimited | None:
-        """The same, asked again by the same before its bucket holds anything: refused without a further look at it."""
+        """Refuse the same request of the same caller again, without another look at the bucket.
+        None unless its bucket is known to be empty still.
+        """
         known = self._refused.get(_asked(scope)) if self._refused else None
         now = time.monotonic()
         return self._refusal(*known, now) if known and known[1].refused_until > now else None
 
     def refused(self, who: str, class_: str) -> RateLimited | None:
-        """Whether this process knows that nothing is left; nothing is taken."""
+        """Return the refusal if this process knows that nothing is left; take nothing."""
         lease, now = self._leases.get((who, class_)), time.monotonic()
         if lease is None or lease.refused_until <= now:
             return None
@@ -177,11 +194,13 @@ class Limits:
 
     def _lease(self, who: str, class_: str) -> Lease:
         if len(self._leases) > MOST_KNOWN:
-            self._leases.clear()  # what was held counts as used: nobody gets more by it
+            self._leases.clear()  # leases that are dropped count as used: nobody gets more by it
         return self._leases.setdefault((who, class_), Lease())
 
     async def _renew(self, lease: Lease, bucket: Bucket, who: str, now: float) -> None:
-        """More at once for who used up the last ones in time, one for who did not: what is not used is lost."""
+        """Take a new lease: a larger one if the last one was used up in time, else a lease of one request.
+        What is not used is lost.
+        """
         used_up = lease.left == 0 and lease.ends > now
         most = max(1, min(MOST_AT_ONCE, bucket.burst // 8))
         lease.size = min(lease.size * 2, most) if used_up else 1
@@ -196,7 +215,8 @@ class Limits:
             values = {"who": who, "class": bucket.name, "cost": cost, "burst": bucket.window}
             (row,) = await session.run(TAKE, **values)
         now = time.monotonic()
-        full = row.now + bucket.window  # a row that came while we asked, and gave nothing: it is used up
+        # a row that another process made meanwhile, and that gave nothing: it counts as used up
+        full = row.now + bucket.window
         stood = next(t for t in (row.tat, row.stood, full) if t is not None)
         lease.rest, lease.seen = (bucket.window - max(stood - row.now, 0)) / bucket.each, now
         if row.tat is None and size > 1:
@@ -213,7 +233,7 @@ class Limits:
         return RateLimited(headers={"Retry-After": str(after), **self._headers(bucket, lease, now)})
 
     def _headers(self, bucket: Bucket, lease: Lease, now: float) -> dict[str, str]:
-        """RateLimit-Policy and RateLimit: never more than there is."""
+        """Make the headers RateLimit-Policy and RateLimit; they never show more than there is."""
         rest = min(bucket.burst, lease.rest + (now - lease.seen) * bucket.rate)
         left = min(int(rest) + (lease.left if lease.ends > now else 0), bucket.burst)
         return {
@@ -223,5 +243,5 @@ class Limits:
 
 
 async def limit_public(request: Request) -> None:
-    """What needs no token has a bucket of the address."""
+    """Take one request from the bucket of the address, where no token is needed."""
     request.state.headers = await request.app.state.limits.take(address(request.scope), PUBLIC_BUCKET)

@@ -1,4 +1,6 @@
-"""The table by which all processes share a client's limit. Unlogged: after a crash every client begins with a full measure."""
+"""The table of rate limits that all processes share.
+It is unlogged: after a crash every client begins with a full bucket.
+"""
 
 from sqlalchemy import Double
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +9,7 @@ from app.database.sessions import Base
 
 
 class RateLimit(Base):
-    """How far a client has used up its measure of one class of operations (GCRA)."""
+    """How much of its bucket a client has used, for one class of operations (GCRA)."""
 
     __tablename__ = "rate_limit"
     __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012 - as SQLAlchemy reads it

@@ -1,4 +1,6 @@
-"""Keyset pages: a fixed unique order, an opaque cursor bound to its filters, no totals, no offsets."""
+"""Keyset pages: a fixed unique order, and an opaque cursor that is bound to its filters.
+There are no totals and no offsets.
+"""
 
 import base64
 import hashlib
@@ -40,7 +42,9 @@ def encode(position: Sequence[object], path: str, filters: Mapping[str, Any]) ->
 
 
 def decode(cursor: str, path: str, filters: Mapping[str, Any], *kinds: Callable[[Any], Any]) -> list[Any]:
-    """The position a cursor stands for, each part read by its kind. 400 when it was made for other filters, or by hand."""
+    """Decode a cursor to its position; each part is read by its kind.
+    InvalidCursor (400) if it was made for other filters, or by hand.
+    """
     try:
         padded = cursor[:MAX_CURSOR] + "=" * (-len(cursor) % 4)
         digest, *parts = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
@@ -80,8 +84,8 @@ def a_code(part: object) -> str:
 
 
 def _written(value: object) -> str:
-    """A filter's value as the same filter reads it."""
-    if isinstance(value, date):  # an instant too
+    """Write the value of a filter in the form that the same filter reads."""
+    if isinstance(value, date):  # a datetime is a date too
         return value.isoformat()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -95,7 +99,9 @@ def page(
     *,
     hidden: Sequence[str] = (),
 ) -> Page:
-    """The page member of a list's answer, and its Link header. `position` None: nothing follows."""
+    """Make the page member of a list's answer, and its Link header.
+    `position` None: no further page.
+    """
     if position is None:
         return Page(has_more=False, next_cursor=None)
     cursor = encode(position, path, filters)

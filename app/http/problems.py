@@ -1,4 +1,6 @@
-"""Errors become RFC 9457 problem documents, in two languages. No input value is ever repeated."""
+"""Turns errors into problem documents of RFC 9457, in two languages.
+No input value is ever repeated.
+"""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +21,8 @@ from app.http.refusals import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooL
 MEDIA_TYPE = "application/problem+json"
 SLUG = re.compile(r"[^a-z0-9]+")
 
-# What a pydantic error type means to the caller. Its own message is not used: some repeat the input.
+# What a pydantic error type means to the caller.
+# Pydantic's own messages are not used: some repeat the input.
 FLAWS = {
     "missing": ("REQUIRED", "Anggota ini wajib ada.", "This member is required."),
     "extra_forbidden": ("UNKNOWN_MEMBER", "Anggota yang tidak dikenal; hapus.", "Unknown member; remove it."),
@@ -74,7 +77,7 @@ FLAWS = {
         "Digits 7-12 of the NIK are no date of birth.",
     ),
 }
-CHOICE = "~"  # begins the tag of a union's member in pydantic's places: no part of the document
+CHOICE = "~"  # begins the tag of a union's member in pydantic's location of an error: it is no part of the document
 OTHER_FLAW = ("INVALID", "Nilai ini tidak sah.", "This value is not valid.")
 
 
@@ -83,7 +86,9 @@ def slug(code: str) -> str:
 
 
 def document(request: Request, error: DomainError, where: str = "") -> dict[str, Any]:
-    """The problem document of a refusal. `where`: pointer of the item it is about, before the pointers of its flaws."""
+    """Make the problem document of a refusal.
+    `where`: pointer of the item that it is about; it stands before the pointers of the flaws.
+    """
     chosen = language(request.headers.get("accept-language"))
     body: dict[str, Any] = {
         "type": f"{request.app.state.settings.issuer_url}/problems/{slug(error.code)}",
@@ -108,7 +113,7 @@ def answer(request: Request, error: DomainError) -> JSONResponse:
 
 
 def flaw_of(found: dict[str, Any]) -> Flaw:
-    """A pydantic error as a flaw: its place and kind, never its input."""
+    """Turn a pydantic error into a flaw: its location and kind, never its input."""
     where, *path = found["loc"]
     path = [p for p in path if not str(p).startswith(CHOICE)]
     if found["type"] == "extra_forbidden":
@@ -126,7 +131,7 @@ class _Known(dict[str, Any]):
 
 
 def install(app: FastAPI) -> None:
-    """Every 4xx and 5xx, also the framework's own, becomes a problem document."""
+    """Turn every 4xx and 5xx into a problem document, also those of the framework."""
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, DomainError)
@@ -151,7 +156,9 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_record(request: Request, error: DomainError) -> None:
-    """What must be remembered of a refusal is registered by main: this file knows no cases and no callers."""
+    """Call the functions that record a refusal.
+    main registers them: this file knows no cases and no callers.
+    """
     for remember in request.app.state.on_refusal:
         await remember(request, error)
 
@@ -177,12 +184,12 @@ def answer_500(scope: Scope) -> JSONResponse:
 
 
 def answer_early(scope: Scope, error: DomainError) -> JSONResponse:
-    """Of a refusal before any route was found."""
+    """Answer a refusal that comes before any route was found."""
     return answer(Request(scope), error)
 
 
 def problems(*refusals: type[DomainError]) -> dict[int | str, dict[str, Any]]:
-    """`responses=` of a route: the refusals it may answer with, by status."""
+    """Make `responses=` of a route: the refusals that it may answer with, by status."""
     common: Iterable[type[DomainError]] = (
         errors.TokenInvalid,
         errors.RateLimited,

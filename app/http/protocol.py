@@ -1,4 +1,6 @@
-"""uvicorn's HTTP/1.1 protocol with patience, and an end to it: for slow or large headers, too many requests ahead, answers nobody reads."""
+"""The HTTP/1.1 protocol of uvicorn, with limits to its patience.
+It ends a connection for slow or large headers, too many requests ahead, or an answer that nobody reads.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,14 +9,18 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_SECONDS = 10.0
-LARGEST_HEAD = 32 * 1024  # bytes of request line and headers: what the gate then refuses politely is half of it
-MOST_AHEAD = 8  # requests of a connection that wait behind the one that is answered (RFC 9112, 9.3.2: pipelining)
-UNREAD_SECONDS = 20.0  # in which whoever asked has read some of the answer
+# bytes of request line and headers; from half of it on, the gate refuses them with a problem document
+LARGEST_HEAD = 32 * 1024
+# requests of a connection that wait behind the one that is answered (RFC 9112 section 9.3.2: pipelining)
+MOST_AHEAD = 8
+UNREAD_SECONDS = 20.0  # within this time the client must have read some of the answer
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def options(proxies: Sequence[str], *, debug: bool = False) -> dict[str, Any]:
-    """How uvicorn serves, wherever it is started. `proxies`: addresses that are believed about where a request came from."""
+    """Make uvicorn's options, wherever it is started.
+    `proxies`: addresses that are trusted to say where a request came from.
+    """
     return {
         "http": PatientProtocol,
         "server_header": False,
@@ -26,18 +32,17 @@ def options(proxies: Sequence[str], *, debug: bool = False) -> dict[str, Any]:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """The clock runs from the first byte of a request, and from the opening of the connection, until the headers are whole; and while an
-    answer is not read.
+    """Limits the time until the headers are complete, and the time while an answer is not read.
+    For headers the clock starts with the opening of the connection, and with the first byte of a further request.
     """
 
     _unread: asyncio.TimerHandle | None = None
-    _next_waits = (
-        False  # a request that came ahead is not begun while nobody reads the answer before it: it would hold a place
-    )
+    # A request that came ahead is not begun while nobody reads the answer before it: it would hold a place.
+    _next_waits = False
     _waiting: asyncio.TimerHandle | None = None
     _head = 0
     _whole = False
-    _between = True  # what comes next is the head of a request, not the rest of a body that was answered already
+    _between = True  # the next bytes are the head of a request, not the rest of a body that was answered already
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -50,7 +55,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._waiting is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect()  # a further request on the same connection, or that rest
+            self._expect()  # a further request on the same connection, or the rest of that body
         if self._waiting is not None and self._between:
             self._head += len(data)
             before, self._whole = self._head > LARGEST_HEAD, False
@@ -78,7 +83,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self._next_waits:
             return
         super().on_response_complete()
-        if self.pipeline:  # uvicorn reads on after each answer, as if nothing waited
+        if self.pipeline:  # after each answer uvicorn reads on, as if nothing waited
             self.flow.pause_reading()
 
     def pause_writing(self) -> None:
@@ -90,7 +95,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._unread = self.loop.call_later(UNREAD_SECONDS, self._end_unread, left)
 
     def _end_unread(self, before: int) -> None:
-        """An answer that is read slowly is waited for; one that nobody reads is not."""
+        """Wait for a client that reads its answer slowly; abort the connection if nothing is read."""
         if self.transport.get_write_buffer_size() < before:
             self._expect_reading()
         else:

@@ -1,4 +1,4 @@
-"""What the gate refuses before a handler is asked: too slow, too long, too large."""
+"""Refusals before a handler is called: too slow, too long, too large, a header that comes twice."""
 
 from app.errors import DomainError
 

@@ -1,4 +1,6 @@
-"""Every answer carries X-Request-Id: echoed when the caller sent a UUID, made otherwise. The outermost catch of what nobody foresaw."""
+"""Gives every answer an X-Request-Id: the caller's UUID if one was sent, else a new one.
+It also catches every unexpected error, as the outermost middleware.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -9,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-# Nothing here is a page, a script or a frame, but the docs, which say so themselves.
+# No answer is a page, a script or a frame, except the docs, which set their own policy.
 ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -22,7 +24,9 @@ log = logging.getLogger("sbt.http")
 
 
 class RequestId:
-    """Pure ASGI. `answer_500` makes the answer to an unforeseen error: only the request id leaves the house."""
+    """Pure ASGI middleware.
+    `answer_500` makes the answer to an unexpected error: only the request id leaves the service.
+    """
 
     def __init__(self, app: ASGIApp, answer_500: Callable[[Scope], ASGIApp]) -> None:
         self.app, self.answer_500 = app, answer_500
@@ -57,9 +61,9 @@ async def _answer(
     try:
         await app(scope, receive, send)
     except ClientDisconnect:
-        return  # who asked went away while the body was on its way: nobody hears an answer, and nothing is wrong here
+        return  # the caller went away while the body arrived: nobody gets an answer, and nothing is wrong here
     except Exception as error:
-        # the type and place only: a message of the database may repeat a row
+        # log only type and place: a message of the database may repeat a row
         kind = type(error).__name__
         nameless = RuntimeError(kind).with_traceback(error.__traceback__)
         log.error("unforeseen %s in request %s", kind, scope["state"]["request_id"], exc_info=nameless)  # noqa: TRY400 - exception() would log the message

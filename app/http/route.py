@@ -1,7 +1,8 @@
-"""The route class of every /v1 router: who calls, then what was sent, then FastAPI. In the order of refusals of the API conventions.
+"""The route class of every /v1 router: first who calls, then what was sent, then FastAPI.
+The order of refusals is that of the API conventions.
 
-FastAPI parses the body before any dependency: a stranger with bad JSON would get a 422. Here a dependency that has
-`before_body` runs first; then type, size and JSON are checked, then the Idempotency-Key.
+FastAPI parses the body before any dependency: a stranger with bad JSON would get a 422.
+Here a dependency that has `before_body` runs first; then type, size and JSON are checked, then the Idempotency-Key.
 """
 
 from collections.abc import Callable, Coroutine, Iterator
@@ -30,20 +31,20 @@ MAX_BODY = 64 * 1024
 JSON = "application/json"
 
 
-class Takes:
-    """A dependency by which an operation declares that it takes a larger body, another type of one, or one that goes to disk
-    (`request.state.upload`).
+class BodyRule:
+    """A dependency by which an operation declares what body it takes.
+    The body may be larger, of another media type, or go to disk (`request.state.upload`).
     """
 
     def __init__(self, most: int, media_type: str = "application/json", *, spooled: bool = False) -> None:
         self.most, self.media_type, self.spooled = most, media_type, spooled
 
     async def __call__(self) -> None:
-        """Only declared; the route reads it."""
+        """Do nothing: this is only a declaration, which the route reads."""
 
 
 class ParsedRequest(Request):
-    """Hands the body over as it was read and parsed, so that FastAPI does neither again."""
+    """Returns the body as it was read and parsed, so that FastAPI does neither again."""
 
     def __init__(self, request: Request, raw: bytes, parsed: object) -> None:
         super().__init__(request.scope, request.receive)
@@ -56,26 +57,28 @@ class ParsedRequest(Request):
         return self._parsed
 
 
-def walk(dependant: Dependant) -> Iterator[Dependant]:
+def dependencies_of(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for below in dependant.dependencies:
-        yield from walk(below)
+        yield from dependencies_of(below)
 
 
 ADMIN = "/v1/admin"
 
 
 class GuardedRoute(APIRoute):
-    """Refuses in order: 415, 413, 401, 403 scope, 422 of the query, 401 of the signature, 400 JSON, 400 key; then FastAPI's 422 and the handler."""
+    """Refuses a request in a fixed order, then calls FastAPI's validation and the handler.
+    The order: 415, 413, 401, 403 scope, 422 of the query, 401 of the signature, 400 JSON, 400 key, FastAPI's 422.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
-        found = list(walk(self.dependant))
-        # what asks for no token has the measure of the address
+        found = list(dependencies_of(self.dependant))
+        # an operation that asks for no token takes from the bucket of the address
         guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))] or [limit_public]
-        takes = next((d.call for d in found if isinstance(d.call, Takes)), Takes(MAX_BODY))
+        takes = next((d.call for d in found if isinstance(d.call, BodyRule)), BodyRule(MAX_BODY))
         has_body = self.body_field is not None
-        # what writes names its request by a key; a guard that has `with_body` then looks at what was sent
+        # an operation that writes names its request by a key; a guard that has `with_body` then checks what was sent
         signed = [guard for d in found if (guard := getattr(d.call, "with_body", None))]
         typed = has_body or takes.media_type != JSON
         needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
@@ -106,8 +109,8 @@ class GuardedRoute(APIRoute):
         return handler
 
 
-async def _arrived(request: Request, takes: Takes) -> bytes:
-    """The body, whole; of one that goes to disk none."""
+async def _arrived(request: Request, takes: BodyRule) -> bytes:
+    """Read the whole body; a body that goes to disk gives no bytes."""
     if takes.spooled:
         request.state.upload = await spool(request, takes.most)
         return b""
@@ -122,7 +125,9 @@ def _parsed(raw: bytes) -> Any:
 
 
 def _require_text(request: Request) -> None:
-    """NUL is text to HTTP and to Python, but to no column of the database: no address has one."""
+    """Refuse NUL in the address.
+    It is text to HTTP and to Python, but no column of the database can hold it.
+    """
     if b"%00" in request.scope["query_string"]:
         flaw = Flaw("/query", "INVALID", "Tidak boleh memuat karakter NUL.", "Must not hold a NUL character.")
         raise ValidationFailed(flaw)
@@ -131,7 +136,9 @@ def _require_text(request: Request) -> None:
 
 
 def _require_known(request: Request, known: set[str]) -> None:
-    """A filter with a slip in its name would answer with the whole list."""
+    """Refuse a query parameter that is unknown or comes twice.
+    If a misspelt filter were ignored, the answer would be the whole list.
+    """
     if not request.scope["query_string"]:
         return
     names = [name for name, _ in request.query_params.multi_items()]
@@ -143,7 +150,7 @@ def _require_known(request: Request, known: set[str]) -> None:
         raise ValidationFailed(flaw)
 
 
-def _require_type(request: Request, takes: Takes) -> None:
+def _require_type(request: Request, takes: BodyRule) -> None:
     kinds = request.headers.getlist("content-type")
     if len(kinds) != 1 or kinds[0].split(";")[0].strip().lower() != takes.media_type:
         raise UnsupportedMediaType(media_type=takes.media_type)
@@ -153,7 +160,7 @@ def _require_type(request: Request, takes: Takes) -> None:
 
 
 async def read_whole(request: Request, most: int) -> bytes:
-    """The body, as long as it is no larger than `most` bytes."""
+    """Read the body; BodyTooLarge if it is larger than `most` bytes."""
     body = bytearray()
     try:
         async for chunk in request.stream():

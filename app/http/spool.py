@@ -1,4 +1,6 @@
-"""A large body on its way to disk: never whole in memory, hashed while it arrives. The file has no name, and is gone with its last handle."""
+"""Writes a large body to disk: it is never whole in memory, and is hashed while it arrives.
+The file has no name, and disappears with its last handle.
+"""
 
 import asyncio
 import errno
@@ -21,7 +23,7 @@ SLICE = 1024 * 1024  # bytes that are gathered before a thread writes them
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A body that has arrived whole."""
+    """A body that has arrived completely."""
 
     file: BinaryIO
     size: int
@@ -30,7 +32,7 @@ class Upload:
 
 @contextmanager
 def closed_when_refused(request: Request) -> Iterator[None]:
-    """A request that is refused works on no file."""
+    """Close the file of the upload if the request is refused."""
     try:
         yield
     except BaseException:
@@ -41,7 +43,7 @@ def closed_when_refused(request: Request) -> Iterator[None]:
 
 
 async def spool(request: Request, most: int) -> Upload:
-    """The body, as long as it is no larger than `most` bytes."""
+    """Write the body to disk; BodyTooLarge if it is larger than `most` bytes."""
     with _room():
         file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - whoever works on it closes it
     try:
@@ -57,7 +59,7 @@ async def spool(request: Request, most: int) -> Upload:
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """A full disk is no error of whoever sends: 503, come again."""
+    """Answer a full disk with 503, try again later: it is no error of the sender."""
     try:
         yield
     except OSError as error:
@@ -68,7 +70,9 @@ def _room() -> Iterator[None]:
 
 
 def _close(file: BinaryIO) -> None:
-    """What could not be written is tried once more by close(), and given up."""
+    """Close the file.
+    close() tries once more to write what could not be written; then it is given up.
+    """
     with suppress(OSError):
         file.close()
 

@@ -1,4 +1,6 @@
-"""JSON as this service accepts it: no duplicate members, no NaN, no NUL or lone surrogates, at most 20 levels deep."""
+"""The JSON that this service accepts.
+It has no duplicate members, no NaN, no NUL, no lone surrogates, and at most 20 levels.
+"""
 
 import json
 import math
@@ -31,9 +33,9 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_refuse, pa
 
 
 def parse(raw: bytes) -> Any:
-    """The value, or ValueError / RecursionError."""
+    """Parse a JSON value; ValueError or RecursionError if it is not accepted."""
     value = _DECODER.decode(raw.decode("utf-8"))
-    escapes = b"\\u" in raw  # NUL and lone surrogates can only come from escapes: raw ones are no UTF-8 JSON
+    escapes = b"\\u" in raw  # NUL and lone surrogates can only come from escapes: otherwise they are no UTF-8 JSON
     level, depth = [value], 0
     while level:
         below: list[Any] = []

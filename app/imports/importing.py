@@ -1,4 +1,6 @@
-"""Import an older case: one line, one transaction, one entry. Its business dates are those of the line, its log time is now."""
+"""Import an older case: one line, one transaction, one entry.
+The business dates are those of the line; the log time is now.
+"""
 
 import json
 from collections import ChainMap
@@ -17,7 +19,7 @@ from app.cases.bodies import MODELS
 from app.cases.case import regime_of
 from app.cases.charging import ChargedReport
 from app.cases.context import WriteContext
-from app.cases.entry import append_fitting, asked, owners
+from app.cases.entry import append_fitting, idempotency_members, owners
 from app.cases.locking import NextNumber, Replay, next_number
 from app.cases.models import StageRow
 from app.cases.opening import duplicates, opening, preparing
@@ -27,7 +29,7 @@ from app.cases.stages import posting
 from app.database.sessions import Statement, StatementBatch
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.http.problems import flaw_of
-from app.imports.replay import Check, Deciders, PastPost, PastPostError, PastWalk, in_summary, walked
+from app.imports.replay import Check, Deciders, PastPost, PastPostError, PastWalk, in_summary, walk_posts
 from app.imports.schemas import ImportedCase, Past
 from app.ledger.append import Appended, Link
 from app.ledger.canonical import read_leaf
@@ -38,7 +40,7 @@ from app.procedure.state import CaseState
 from app.vault.seal import NO_PERSON, REPORTER, SUBJECT, new_key
 
 COLUMNS = ", ".join(c.name for c in StageRow.__table__.columns)
-# one statement however many rounds a case had
+# one statement, however many rounds a case has
 INSERT_STAGES = Statement(
     f"INSERT INTO stage ({COLUMNS}) SELECT {COLUMNS} FROM jsonb_populate_recordset(NULL::stage, CAST(:rows AS jsonb))"
 )
@@ -46,7 +48,9 @@ INSERT_STAGES = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a line became. `known`: it was there from an earlier try."""
+    """The result of a line.
+    `known`: an earlier attempt imported it.
+    """
 
     case_id: UUID
     entry_id: UUID
@@ -54,7 +58,9 @@ class Imported:
 
 
 async def import_case(write: WriteContext, line: ImportedCase, batch: StatementBatch, began: date) -> Imported:
-    """`batch`: what else must be on record with it, in the same statement. `began`: the first day of this ledger."""
+    """Imports the case of one line.
+    `batch`: what else must be on record with it, in the same statement. `began`: the first day of this ledger.
+    """
     procedure = _procedure(line)
     preparing.require_known(line)
     incident, override = line.incident, line.phase_override
@@ -65,13 +71,13 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
     bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
     texts = [unsealed_texts.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
-    preparing.require_unnamed(line, dict(ChainMap(*texts)), *map(unsealed_texts.of_post, bodies))
+    preparing.require_report_names_nobody(line, dict(ChainMap(*texts)), *map(unsealed_texts.matcher_for_post, bodies))
     first = procedure.stages[line.posts[0].stage]
     preparing.require_identified(line, first, line.posts[0].outcome)
     posts = _past(procedure, line, bodies)
     try:
         deciders = Deciders(write.caller.snapshot.mandates, write.caller.snapshot.parties, write.caller.party, began)
-        done = walked(_empty(procedure, line), posts, deciders, write.calendar, _checker(line, posts, bodies))
+        done = walk_posts(_empty(procedure, line), posts, deciders, write.calendar, _checker(line, posts, bodies))
     except PastPostError as error:
         raise _at(error) from None
     await duplicates.require_new(write, line, found.epoch)
@@ -79,7 +85,9 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
 
 
 def _procedure(line: ImportedCase) -> Procedure:
-    """The one that is named, which only an import may do, or the one in force on the day of receipt."""
+    """The procedure that the line names, or the one in force on the day of receipt.
+    Only an import may name one.
+    """
     if line.procedure is None:
         return preparing.governing(line)
     received, found = line.report.received_on, rulebook().procedures.get(line.procedure)
@@ -95,7 +103,7 @@ def _procedure(line: ImportedCase) -> Procedure:
 
 
 def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[str, Any]:
-    """The content of a post, by the model of its stage."""
+    """The content of a post, validated by the model of its stage."""
     stage, where = procedure.stages.get(past.stage), f"/posts/{n}"
     if stage is None:
         raise UnknownReference(checks.unknown_code(f"{where}/stage"))
@@ -113,7 +121,7 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
 
 
 def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> Check:
-    """The charges and sanctions of each post fit, as they must in a post of today."""
+    """The check that charges and sanctions of each post fit, as in a post of today."""
     case = ChargedReport(
         violations=line.violations,
         election=line.election,
@@ -135,7 +143,7 @@ def _past(procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]
     for past, body in zip(line.posts, bodies, strict=True):
         stage = procedure.stages[past.stage]
         effective = posting.effective_members(stage, posting.Post(past.stage, past.outcome, body))
-        names = posting.identifies(effective, identified=identified)
+        names = posting.identifies_person(effective, identified=identified)
         facts = views.in_summary(rulebook().vocabulary, body)
         found.append(
             PastPost(past.stage, past.outcome, facts, names, posting.new_employer(effective, identified=identified))
@@ -151,7 +159,7 @@ def _empty(procedure: Procedure, line: ImportedCase) -> CaseState:
 
 
 def _at(error: PastPostError) -> DomainError:
-    """The refusal of a post, at its place in the line."""
+    """The refusal of a post, with pointers into the line."""
     where, why = f"/posts/{error.n}", error.why
     if why.flaws and not isinstance(why, OutcomeNotAllowed):
         why.flaws = tuple(replace(f, pointer=where + f.pointer) for f in why.flaws)
@@ -186,7 +194,7 @@ async def _record(
         link=Link(case_id, 1, None),
         client=write.caller.client_id,
         actor=write.caller.actor,
-        says={**_says(write, line, number, posts, done), **asked(write, fingerprint)},
+        says={**_says(write, line, number, posts, done), **idempotency_members(write, fingerprint)},
         parts=parts.done,
         sig=sig,
         entry_id=entry_id,

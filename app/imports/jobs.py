@@ -1,4 +1,6 @@
-"""An import as a job: a file on disk, line by line into the ledger. Only how it goes is stored; the same file again goes on."""
+"""Run an import as a job: it reads a file from disk and writes it to the ledger line by line.
+Only the progress is stored; sending the same file again continues the job.
+"""
 
 import asyncio
 import logging
@@ -18,12 +20,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app import clock
 from app.access import policy
 from app.access.caller import Caller, require_key_in_force
-from app.access.signatures.signed import Signed
+from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_base import IMPORT_DELAY
 from app.access.signatures.signed_requests import consume_nonce
 from app.access.trail import Trail, record_access, trail_errors
 from app.cases.context import WriteContext
-from app.cases.locking import Request as Asked
+from app.cases.locking import WriteIdentity as Asked
 from app.cases.models import ImportJob, ImportLine
 from app.database.sessions import Session, Statement, StatementBatch
 from app.errors import (
@@ -51,7 +53,7 @@ from app.procedure.deadlines import ZONE
 
 log = logging.getLogger("sbt.import")
 MOST_BYTES = 32 * 1024 * 1024
-MOST_WAITING = 3  # jobs of a client, beside the one that runs
+MOST_WAITING = 3  # waiting jobs of a client, besides the one that runs
 AT_ONCE = 4
 TURN_SECONDS = 0.5
 CREATED, SERVER_ERROR = 201, 500
@@ -88,18 +90,18 @@ SET_LINE = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file being imported for a caller."""
+    """A file that is imported for a caller."""
 
     id: UUID
     caller: Caller
     file: BinaryIO
     count: int
-    signed: Signed | None
+    signed: VerifiedSignature | None
 
 
 async def start(request: Request, response: Response, key: UUID, upload: Upload) -> JobView:
-    """202: the job runs in this process, or waits for the others of its client. The same key and file again: the job as it stands; a
-    stopped one goes on.
+    """202: the job runs in this process, or waits for the other jobs of its client.
+    The same key and file again return the job as it is; a stopped job continues.
     """
     caller: Caller = request.state.caller
     policy.require_may_import(caller)
@@ -113,7 +115,7 @@ async def start(request: Request, response: Response, key: UUID, upload: Upload)
         consume_nonce(batch, request.state.signed)
         Trail(request).record(batch, 202)
         await batch.send(session)
-    if starts:  # what the lines refer to is committed
+    if starts:  # the job is committed: its lines may refer to it now
         task = asyncio.create_task(_run(request, job))
         request.app.state.jobs.add(task)
         task.add_done_callback(request.app.state.jobs.discard)
@@ -125,7 +127,7 @@ async def start(request: Request, response: Response, key: UUID, upload: Upload)
 
 
 async def _counted(upload: Upload) -> int:
-    """In a thread: whatever the file holds, others are served meanwhile."""
+    """Counts the lines in a thread: other requests are served meanwhile, whatever the file holds."""
     try:
         count = await asyncio.to_thread(count_lines, upload.file)
     except TooManyLinesError:
@@ -136,7 +138,7 @@ async def _counted(upload: Upload) -> int:
     return count
 
 
-def _of_many(signed: Signed | None) -> Signed | None:
+def _of_many(signed: VerifiedSignature | None) -> VerifiedSignature | None:
     return replace(signed.for_batch_item(), longest=IMPORT_DELAY) if signed else None
 
 
@@ -160,7 +162,9 @@ async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
 
 
 async def _run(request: Request, job: Job) -> None:
-    """All lines, a few at a time, when no other job of the client runs; whatever stops it leaves every line whole or not there."""
+    """Imports all lines, a few at a time, when no other job of the client runs.
+    If it stops for any reason, every line is either complete or absent.
+    """
     beating = asyncio.create_task(_beat(request, job))
     try:
         await _turn(request, job)
@@ -169,9 +173,9 @@ async def _run(request: Request, job: Job) -> None:
             for _ in range(AT_ONCE):
                 group.create_task(_some(request, job, left))
         status = "done"
-    except asyncio.CancelledError:  # the service stops: whoever sends the file again need not wait
+    except asyncio.CancelledError:  # the service stops: the client may send the file again at once
         status = "stopped"
-    except Exception as error:  # noqa: BLE001 - whatever stopped it, its lines are whole
+    except Exception as error:  # noqa: BLE001 - after any error, every line is complete or absent
         last_resort.log_unforeseen(log, f"the import {job.id} stopped", error)
         status = "stopped"
     finally:
@@ -182,7 +186,7 @@ async def _run(request: Request, job: Job) -> None:
 
 
 async def _turn(request: Request, job: Job) -> None:
-    """Until no other job of the client runs, over all processes."""
+    """Waits until no other job of the client runs, in any process."""
     while True:
         async with request.app.state.database.writing(job.caller.identity) as session:
             await session.run(ONE_AT_A_TIME, client=job.caller.client_id)
@@ -196,7 +200,7 @@ async def _turn(request: Request, job: Job) -> None:
 async def _beat(request: Request, job: Job) -> None:
     while True:
         await asyncio.sleep(STALE.total_seconds() / 6)
-        with suppress(DomainError):  # a busy database: the next beat says it
+        with suppress(DomainError):  # a busy database: the next heartbeat is enough
             async with request.app.state.database.writing(job.caller.identity) as session:
                 await session.run(ALIVE, id=job.id, at=clock.real())
 
@@ -204,14 +208,16 @@ async def _beat(request: Request, job: Job) -> None:
 async def _some(request: Request, job: Job, left: Iterator[tuple[int, bytes | None]]) -> None:
     for number, raw in left:
         await retried(partial(_one, request, job, number, raw))
-        await asyncio.sleep(0)  # others are served between two lines
+        await asyncio.sleep(0)  # other requests are served between two lines
 
 
 RETRYABLE = {"OVERLOADED", "REQUEST_IN_PROGRESS", "ACCESS_NOT_RECORDED"}
 
 
 async def retried(attempt: Callable[[], Awaitable[None]]) -> None:
-    """A busy database is tried a few times more, a measure that is used up is waited for; a quarantined ledger ends the job."""
+    """Retries a few times if the database is busy, and waits if a rate limit is used up.
+    A quarantined ledger ends the job.
+    """
     waits = iter((0.2, 1, 5))
     while True:
         try:
@@ -226,7 +232,7 @@ async def retried(attempt: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> None:
-    """One line, one transaction: the case, the record of the look, and how it went are there together, or none of them."""
+    """Imports one line in one transaction: case, access record and result are all there, or none is."""
     state, trail = request.app.state, Trail(request)
     try:
         line, caller = _read(raw), await _still_in_force(state, job)
@@ -266,7 +272,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
         flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
         await _refused(request, job, number, went, flaws)
-    except Exception as error:  # noqa: BLE001 - a line that we cannot read aright must not keep the others out
+    except Exception as error:  # noqa: BLE001 - an error in one line must not stop the others
         last_resort.log_unforeseen(log, f"line {number} of the import {job.id}", error)
         went = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
         await _refused(request, job, number, went, [])
@@ -278,7 +284,9 @@ async def _refused(request: Request, job: Job, number: int, went: dict[str, Any]
 
 
 async def _still_in_force(state: Any, job: Job) -> Caller:
-    """The caller as it stands now: a mandate may end, a client or its key be suspended, while its file is read."""
+    """The caller as it is now.
+    A mandate may end, or a client or its key may be suspended, while the file is read.
+    """
     snapshot = await state.register_cache.current()
     client = snapshot.clients.get(job.caller.client_id)
     if client is None or client.suspended or snapshot.parties[job.caller.party].suspended:

@@ -1,4 +1,6 @@
-"""The lines of a file that is imported, one after the other from disk: counted off the loop, none of them longer than LONGEST_LINE."""
+"""Read the lines of an imported file from disk, one after the other, up to LONGEST_LINE each.
+They are counted outside the event loop.
+"""
 
 import codecs
 from collections.abc import Iterator
@@ -10,11 +12,13 @@ CHUNK = 1024 * 1024
 
 
 class TooManyLinesError(Exception):
-    """A file has more line breaks than an import may have lines, empty ones included."""
+    """A file has more line breaks than an import may have lines, empty lines included."""
 
 
 def count_lines(file: BinaryIO) -> int:
-    """How many lines hold something. Runs in a thread: a file of line breaks alone takes as long as any."""
+    """The number of lines that are not empty.
+    It runs in a thread: a file of line breaks alone takes as long as any other.
+    """
     breaks = 0
     file.seek(0)
     while chunk := file.read(CHUNK):
@@ -25,7 +29,7 @@ def count_lines(file: BinaryIO) -> int:
 
 
 def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Number and bytes of each line that holds something; None for one that is too long."""
+    """Number and bytes of each line that is not empty; None for a line that is too long."""
     file.seek(0)
     if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
         file.seek(0)
@@ -40,6 +44,6 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _skip(file: BinaryIO) -> None:
-    """To the end of a line that is too long."""
+    """Reads to the end of a line that is too long."""
     while (rest := file.readline(CHUNK)) and not rest.endswith(b"\n"):
         continue

@@ -1,4 +1,6 @@
-"""How an import goes: the job with its counts, each line with what became of it; the sender's party alone sees them."""
+"""Show the progress of an import: the job with its counts, and the result of each line.
+Only the sender's party sees them.
+"""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -29,7 +31,7 @@ LINES = Statement(
 
 
 def state_of(row: Any) -> str:
-    """A job that gives no sign of life has gone with its process."""
+    """The status of a job; a job without a recent heartbeat has stopped with its process."""
     gone = row.status in ("waiting", "running") and clock.real() - row.beat_at > STALE
     return "stopped" if gone else str(row.status)
 
@@ -58,7 +60,7 @@ LineStatus = Annotated[str | None, Query(max_length=64, description="imported, k
 
 
 async def lines(read: ReadContext, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
-    """How each line went, in their order."""
+    """The result of each line, in the order of the file."""
     if status not in (None, "imported", "known", "refused"):
         raise UnknownReference(unknown_code("/query/status"))
     await view(read.session, job_id, read.caller)

@@ -1,4 +1,4 @@
-"""The refusals that only imports know."""
+"""The refusals that only imports use."""
 
 from app.errors import DomainError
 

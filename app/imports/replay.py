@@ -1,4 +1,6 @@
-"""An older case walked through its procedure once more: what its posts and its terms opened, when it was due, where it stands. No I/O."""
+"""Walk an older case through its procedure: what its posts and its terms opened, and when.
+The walk computes the due dates and where the case stands now. No I/O.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +24,9 @@ WITHOUT_POST = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry
 
 @dataclass(frozen=True, slots=True)
 class PastPost:
-    """A post of that time. `names`: it is the one by which the person became known; `employer`: whom it names as employer."""
+    """A post of an older case.
+    `names`: the person became known by this post. `employer`: the employer that it names.
+    """
 
     stage: str
     outcome: str
@@ -45,8 +49,9 @@ class PastPostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Deciders:
-    """Whose decision a post of a day was: the mandates on record, the parties there are, who imports, and the first day of the ledger:
-    from then on everybody posts here themselves.
+    """Finds the party that took the decision of a post on a given day.
+    It has the mandates on record, the known parties, the importer, and the first day of the ledger.
+    From that day on every party posts here itself.
     """
 
     mandates: tuple[Mandate, ...]
@@ -55,11 +60,13 @@ class Deciders:
     began: date
 
     def of(self, state: CaseState, stage: Stage, day: date) -> str:
-        """Who held the role's mandate, or succeeded to it; before there were mandates the party of the role's name; else the importer."""
+        """The party that held the role's mandate on that day, or succeeded to it.
+        Before there were mandates it is the party of the role's name, else the importer.
+        """
         role = stage.owner if stage.owner in self.parties or stage.recorder is None else stage.recorder
         held = {m.role: m.party for m in self.mandates if m.on(day)}
         passes = role not in held and succeeding_parties(rulebook(), role, day)
-        conditions = rules.conditions(rulebook(), state) if passes else ()  # asked only where they decide
+        conditions = rules.conditions(rulebook(), state) if passes else ()  # needed only if they decide
         found = filled_by(rulebook(), held, role, day, conditions)
         return found or (role if role in self.parties else self.importer)
 
@@ -76,7 +83,9 @@ Check = Callable[[CaseState, Stage, PastPost], None]
 
 
 class PastWalk:
-    """The posts one after the other, with what ran out between them. `empty`: the case before its first stage."""
+    """The walk through the posts in order, and the terms that ran out between them.
+    `empty`: the case before its first stage.
+    """
 
     def __init__(self, empty: CaseState, first: str, deciders: Deciders, calendar: Calendar, check: Check) -> None:
         self.procedure = rulebook().procedures[empty.procedure]
@@ -91,7 +100,9 @@ class PastWalk:
         self.reached, self.closed = False, ""
 
     def run(self, posts: list[PastPost]) -> None:
-        """The last post has seq 1, that of the entry; those before it count down, so that what is posted later comes later."""
+        """Walks through all posts.
+        The last post has seq 1, that of the entry; those before it count down, so that a later post has a higher seq.
+        """
         before = posts[0].day
         for n, post in enumerate(posts):
             try:
@@ -102,7 +113,7 @@ class PastWalk:
                 self._post(post, n - len(posts) + 2)
             except DomainError as error:
                 raise PastPostError(n, error) from None
-        first = self.state.rounds(posts[0].stage)[0]  # its term is judged by what its own post says
+        first = self.state.rounds(posts[0].stage)[0]  # its term depends on its own post
         self.dues[first.stage, first.round] = self._dated(first)
 
     def _post(self, post: PastPost, seq: int) -> None:
@@ -119,7 +130,9 @@ class PastWalk:
         self._moved(move, before)
 
     def _run_out(self, day: date) -> None:
-        """What had run out by then, the earliest first: it opened what the flow names, as it does now."""
+        """Passes every due date that had run out by that day, the earliest first.
+        Each opened what the flow names, as it does now.
+        """
         while True:
             late = [self.dues[s.stage, s.round] for s in self.state.stages if s.status == "open" and self._late(s, day)]
             if not late:
@@ -147,7 +160,7 @@ class PastWalk:
         return Dated(stage, projection.due_of(self.procedure, self.state, stage, self.calendar))
 
     def move(self) -> Move:
-        """All of it as one: what is open, what fell away, how it ended."""
+        """The whole walk as one move: what is open, what was skipped, how it ended."""
         running = tuple(s for s in self.state.stages if s.status == "open")
         gone = tuple(s for s in self.state.stages if s.status == "skipped")
         status = self.closed or rules.status(rulebook(), self.state)
@@ -157,7 +170,7 @@ class PastWalk:
         return [self.dues[s.stage, s.round] for s in self.state.stages if s.status == "open"]
 
     def stage_rows(self, case_id: Any, entry: Appended) -> list[dict[str, Any]]:
-        """Every round as its row: opened, posted or skipped by the one entry."""
+        """Every round as its row; the one entry opened, posted or skipped it."""
         rows = []
         for stage in self.state.stages:
             key = (stage.stage, stage.round)
@@ -171,7 +184,7 @@ class PastWalk:
         return [{name: getattr(value, "obj", value) for name, value in row.items()} for row in rows]
 
     def case_columns(self) -> dict[str, Any]:
-        """What the walk decides of the case's row."""
+        """The columns of the case's row that the walk decides."""
         return {
             "status": self.move().status,
             "conditions": rules.conditions(rulebook(), self.state),
@@ -182,19 +195,23 @@ class PastWalk:
         }
 
     def lines(self, posts: Iterable[PastPost]) -> list[dict[str, Any]]:
-        """What the leaf says of each post."""
+        """What the leaf records of each post."""
         found = zip(posts, self.rounds, self.parties, strict=True)
         return [{"stage": p.stage, "round": n, "outcome": p.outcome, "party": party} for p, n, party in found]
 
 
-def walked(empty: CaseState, posts: list[PastPost], deciders: Deciders, calendar: Calendar, check: Check) -> PastWalk:
+def walk_posts(
+    empty: CaseState, posts: list[PastPost], deciders: Deciders, calendar: Calendar, check: Check
+) -> PastWalk:
     made = PastWalk(empty, posts[0].stage, deciders, calendar, check)
     made.run(posts)
     return made
 
 
 def in_summary(posts: Iterable[PastPost], rounds: Iterable[int]) -> list[Mapping[str, Any]]:
-    """The posts as the summary part holds them: no person, but which of them made the person known."""
+    """The posts as the summary part holds them.
+    No person is in it; it only says by which post the person became known.
+    """
     return [
         {"stage": p.stage, "round": n, "outcome": p.outcome, "names": p.names, "body": p.facts}
         for p, n in zip(posts, rounds, strict=True)

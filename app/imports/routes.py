@@ -1,4 +1,4 @@
-"""POST /v1/imports and what became of it."""
+"""The routes of imports: start one, read its progress, read the results of its lines."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,20 +11,20 @@ from app.cases.refusals import REFUSED_READ, REFUSED_WRITE
 from app.errors import InvalidCursor
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.problems import problems
-from app.http.route import GuardedRoute, Takes
+from app.http.route import BodyRule, GuardedRoute
 from app.imports import jobs, progress
 from app.imports.refusals import TooManyImports
 from app.imports.schemas import ImportedCase, JobView, LineList
 
 router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 LINES = "application/x-ndjson"
-FILE = Depends(Takes(jobs.MOST_BYTES, LINES, spooled=True))
+FILE = Depends(BodyRule(jobs.MOST_BYTES, LINES, spooled=True))
 IMPORTING = "cases:import"
 ImportRead = Annotated[ReadContext, reads(IMPORTING)]
 
 
 def _said() -> dict[str, Any]:
-    """The request body, for the document: a file of lines, each an ImportedCase."""
+    """The request body for the OpenAPI document: a file of lines, each an ImportedCase."""
     says = "One JSON object a line, of this form."
     schema = {"type": "string", "description": says, "x-line": ImportedCase.model_json_schema()}
     return {"requestBody": {"required": True, "content": {LINES: {"schema": schema}}}}
@@ -40,7 +40,8 @@ def _said() -> dict[str, Any]:
     openapi_extra=_said(),
 )
 async def start_import(request: Request, response: Response, key: KeyHeader) -> JobView:
-    """Older cases, one a line (NDJSON, up to 32 MiB, 64 KiB a line): each with its report and every post so far, under the procedure of its time.
+    """Older cases, one a line (NDJSON, up to 32 MiB, 64 KiB a line):
+    each with its report and every post so far, under the procedure of its time.
     Each line is a transaction of its own with a key of its own, and has a result of its own. Business dates are those of the line; the log
     time is now. Sent again with the same Idempotency-Key, a stopped job goes on, and lines that are there stay as they are.
     One job of a client runs, three may wait.

@@ -1,4 +1,4 @@
-"""What goes over the wire of an import: a line, a job, how a line went."""
+"""Request and response models of imports: a line, a job, the result of a line."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -20,7 +20,8 @@ class Past(Body):
 
 
 class ImportedCase(NewCase):
-    """One line of an import: the case as it was reported, and every post of it so far, the first stage's included.
+    """One line of an import: the case as it was reported, and every post of it so far,
+    the first stage's included.
     `key`: the Idempotency-Key of the line. `procedure`: only an import may name one; else the day of receipt decides.
     """
 
@@ -30,7 +31,8 @@ class ImportedCase(NewCase):
 
 
 class JobView(BaseModel):
-    """An import: how far it is, and how its lines went. `waiting`: another one of this client runs. `stopped`: send the same file with
+    """An import: how far it is, and how its lines went.
+    `waiting`: another one of this client runs. `stopped`: send the same file with
     the same key to go on.
     """
 
@@ -45,7 +47,9 @@ class JobView(BaseModel):
 
 
 class LineView(BaseModel):
-    """How one line went: the case it became, or why it was refused (pointers into the line; values are never repeated)."""
+    """How one line went: the case it became, or why it was refused
+    (pointers into the line; values are never repeated).
+    """
 
     line: int
     status: Literal["imported", "known", "refused"]

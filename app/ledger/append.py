@@ -1,4 +1,7 @@
-"""The one door: every fact becomes an entry here, in the caller's transaction. Knows no case, agency or stage: they are strings."""
+"""Appends facts to the log: every fact becomes an entry here, in the caller's transaction.
+No other module inserts new entries.
+It knows no case, agency or stage: to it they are strings.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ INSERT_ENTRY = Statement(
         {c: bindparam(c) for c in ("id", "log", "type", "case_id", "seq", "party", "received_at", "leaf")}
     )
 )
-# An entry that was lost, as its leaf has it: only with the proof that it was signed (audit.restoring).
+# Inserts a lost entry again, exactly as its leaf has it: only with the proof that the entry was signed (app.recovery.restoring).
 RESTORE_ENTRY = """
     INSERT INTO entry (id, log, type, case_id, seq, party, received_at, leaf)
     VALUES (%(id)s, %(log)s, %(type)s, %(case_id)s, %(seq)s, %(party)s, %(received_at)s, %(leaf)s) ON CONFLICT (id) DO NOTHING
@@ -31,7 +34,9 @@ INSERT_PENDING = Statement(insert(Pending).inline().values({c: bindparam(c) for 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where an entry hangs in its case: its number there, and the hash of the one before (None: the first)."""
+    """The position of an entry in its case: its sequence number, and the hash of the previous entry.
+    `prev` None: it is the first entry of the case.
+    """
 
     case_id: UUID
     seq: int
@@ -40,7 +45,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """An entry as it will stand once the transaction commits."""
+    """An entry as it is stored once the transaction commits."""
 
     id: UUID
     leaf: bytes
@@ -65,8 +70,10 @@ def append(
     signed: Mapping[str, str] | None = None,
     entry_id: UUID | None = None,
 ) -> Appended:
-    """Add a fact to the statement the caller will send. If the power goes out before COMMIT it never was; after, it is for good.
-    `says`: members of its own, by its type; `facts`: the public facts of an entry without a case; `sig`: hash of the party's signature; `signed`: the signature itself, where it is public.
+    """Add an entry to the statement batch that the caller sends.
+    If the power goes out before COMMIT, the entry never existed; after COMMIT it is permanent.
+    `says`: further members of the leaf, depending on its type; `facts`: the public facts of an entry without a case.
+    `sig`: hash of the party's signature; `signed`: the signature itself, where it is public.
     """
     made = entry_id or uuid4()
     members: dict[str, Any] = {

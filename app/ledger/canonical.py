@@ -1,4 +1,6 @@
-"""The bytes of a leaf: RFC 8785 (JCS), final before the poster is answered. Verifying never re-serialises (rule R1)."""
+"""Makes the bytes of a leaf by RFC 8785 (JCS); they are final before the poster gets its answer.
+Verification hashes the stored bytes and never serialises again (rule R1).
+"""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +14,15 @@ _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 
 
 class LeafTooLargeError(Exception):
-    """A leaf holds codes, dates and commitments; 16 KiB are a bug of ours, never a caller's."""
+    """A leaf is larger than 16 KiB.
+    A leaf holds codes, dates and commitments: that size is a bug of the service, never a caller's mistake.
+    """
 
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785 for what this project writes: no floats, member names in ASCII. Then JCS is JSON sorted, compact and in UTF-8,
-    which the standard library writes ten times faster than the package `rfc8785`; a test holds the two equal.
+    """Serialise a value by RFC 8785, for what this project writes: no floats, member names in ASCII.
+    For such values JCS is JSON that is sorted, compact and in UTF-8.
+    The standard library writes it ten times faster than the package `rfc8785`; a test checks that both give the same bytes.
     """
     return _ENCODE(value).encode()
 
@@ -30,7 +35,7 @@ def leaf_bytes(members: Mapping[str, Any]) -> bytes:
 
 
 def instant(moment: datetime) -> str:
-    """`YYYY-MM-DDTHH:MM:SS.ffffffZ`, always UTC."""
+    """Format an instant as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, always in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

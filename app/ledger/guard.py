@@ -1,4 +1,6 @@
-"""Stop rather than guess (rule R8): is this the database that the signer remembers? If not, the ledger is quarantined."""
+"""Checks that the database is the one that the signer remembers; if not, the ledger is quarantined.
+The service stops rather than guesses (rule R8).
+"""
 
 import logging
 from typing import Any
@@ -22,17 +24,19 @@ NEWEST = """
 
 
 class QuarantinedError(Exception):
-    """The ledger has stopped, for the reason this says."""
+    """The ledger is quarantined: it has stopped, for the reason in the message."""
 
 
-async def begin(session: Connection, signers: dict[str, Signer]) -> None:
-    """The heads of the logs, once: under the id that the signer made for them."""
+async def insert_heads(session: Connection, signers: dict[str, Signer]) -> None:
+    """Insert the head row of each log once, under the id that the signer made for it."""
     for name, signer in signers.items():
         await session.execute(BEGIN, [name, signer.last.log_id, origin.of(name), str(signer.verifier), EMPTY_ROOT])
 
 
 async def require_sound(session: Connection, signers: dict[str, Signer]) -> None:
-    """QuarantinedError when the database is not the one that was signed; then every process stops writing."""
+    """Raise QuarantinedError when the database is not the one that was signed.
+    After that every process stops writing.
+    """
     for name, signer in signers.items():
         head = await storage.read_head(session, name)
         assert head is not None, "begin() comes first"
@@ -62,7 +66,7 @@ async def _fault(session: Connection, name: str, head: Head, signer: Signer) -> 
 
 
 async def _beyond(session: Connection, name: str, head: Head) -> str | None:
-    """A checkpoint that was published, or cosigned by a witness, is never larger than the log."""
+    """Return the fault if a published or cosigned checkpoint is larger than the log; else None."""
     found: Any = await (await session.execute(NEWEST, [name])).fetchone()
     for size, what in ((found[0], "published"), (found[1], "cosigned")):
         if size is not None and size > head.size:

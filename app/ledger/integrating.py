@@ -1,4 +1,6 @@
-"""One batch on its way into the log: place, read back, remember, sign, publish. Each step says what is true if we die there."""
+"""Integrates one batch into the log: place, read back, remember, sign, publish.
+Each step says what is true if the process dies there.
+"""
 
 import asyncio
 import logging
@@ -17,24 +19,26 @@ from app.ledger.tiles import Edge, Tile, edge_from, edge_tiles
 
 log_ = logging.getLogger("sbt.ledger")
 BATCH = 500
-ROUND = 8  # batches of a backlog that one signature covers
+ROUND = 8  # the most batches of a backlog that one signature covers
 STEPS = ("take", "place", "read_back", "remember", "publish")
 Around = Callable[[str], AbstractAsyncContextManager[None]]
 
 
 class LostHeadError(Exception):
-    """Another sequencer moved the head: this one reads it anew."""
+    """Another sequencer moved the head; this one must read the head again."""
 
 
 @asynccontextmanager
 async def straight(step: str) -> AsyncIterator[None]:
-    """Nothing around a step; tests put a failure before or after what it does."""
+    """Add nothing around a step; tests use another function here, to fail before or after the step."""
     del step
     yield
 
 
 class Integrator:
-    """Lets one log grow. Holds the edge of the tree, so that a batch needs no look at older tiles."""
+    """Integrates entries into one log.
+    It keeps the right edge of the tree, so that a batch needs no read of older tiles.
+    """
 
     def __init__(
         self, log: str, signer: Signer, writer: Connection, reader: Connection, around: Around = straight
@@ -48,7 +52,7 @@ class Integrator:
         self._edge = Edge()
 
     async def start(self) -> None:
-        """Read the head, and bring to its end what a predecessor began."""
+        """Read the head, and finish what a previous sequencer began."""
         self._head = await storage.read_head(self._writer, self.log)
         assert self._head is not None, "the guard has seen the head"
         stored = await storage.read_tiles(self._writer, self.log, edge_tiles(self._head.size))
@@ -61,7 +65,9 @@ class Integrator:
         await self.finish()
 
     async def batch(self) -> int:
-        """Integrate at most ROUND batches of waiting entries, each with its own commit, and sign once for all; how many."""
+        """Integrate at most ROUND batches of waiting entries; return the number of entries.
+        Each batch has its own commit, and one signature covers all of them.
+        """
         placed = last = await self._place()
         while last == BATCH and placed < ROUND * BATCH:
             last = await self._place()
@@ -71,7 +77,10 @@ class Integrator:
         return placed
 
     async def _place(self) -> int:
-        """Before the commit nothing has happened; after it the batch has its indexes, and only the signature is missing."""
+        """Place one batch in one commit; return the number of entries.
+        Before the commit nothing has happened.
+        After it the batch has its indexes, and only the signature is missing.
+        """
         head = self._head
         assert head is not None, "start() comes first"
         async with self._around("take"):
@@ -94,7 +103,9 @@ class Integrator:
         return len(batch)
 
     async def _set_aside(self) -> int:
-        """Take out of the queue what can never be placed, say so, and place the rest. Nothing to take out: stop rather than guess (R8)."""
+        """Move entries that can never be placed out of the queue, log each as an error, and place the rest.
+        If there is no such entry, stop rather than guess (rule R8).
+        """
         rows = await (await self._writer.execute(storage.SET_ASIDE, {"log": self.log})).fetchall()
         if not rows:
             raise ForkError(f"{self.log}: an entry that waits cannot be placed, and none has an index already")
@@ -105,7 +116,9 @@ class Integrator:
         return await self._place()
 
     async def finish(self) -> None:
-        """Sign what is placed and not yet signed. Dying anywhere here, the next start does it again: every step may be repeated."""
+        """Sign the head if it is placed and not yet signed, and publish the note.
+        If the process dies anywhere here, the next start does it again: every step may be repeated.
+        """
         head = self._head
         assert head is not None
         checkpoint = Checkpoint(origin.of(self.log), head.size, head.root)
@@ -114,13 +127,16 @@ class Integrator:
                 proof = await self._read_back(checkpoint)
             self._signer.require_follows(checkpoint, proof)
             async with self._around("remember"):
-                await asyncio.to_thread(self._signer.remember, checkpoint)  # two syncs: nobody else waits for them
+                # two fsyncs, in a thread: nothing else waits for them
+                await asyncio.to_thread(self._signer.remember, checkpoint)
         async with self._around("publish"):
             note = self._signer.note(checkpoint)
             await self._writer.execute(storage.PUBLISH, {"log": self.log, "size": head.size, "note": note})
 
     async def _read_back(self, checkpoint: Checkpoint) -> list[bytes]:
-        """Rule R5: what is signed was read from the database on another connection and hashed again. The consistency proof."""
+        """Read what is to be signed from the database on another connection, and hash it again (rule R5).
+        Returns the consistency proof from the last signed size.
+        """
         signed = self._signer.last
         spans = proofs.consistency(signed.size, checkpoint.size)
         wanted = proofs.tiles_for(spans) | set(edge_tiles(signed.size)) | set(edge_tiles(checkpoint.size))

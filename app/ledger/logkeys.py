@@ -1,4 +1,4 @@
-"""Ed25519 keys of the log: the notes' private keys as files of SBT_KEY_DIR, 32 bytes each."""
+"""Ed25519 keys of the log: private keys of signed notes, as files of 32 bytes in SBT_KEY_DIR."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,16 @@ from app.ledger.note import ED25519, VerifierKey, key_of
 
 @dataclass(frozen=True, slots=True)
 class NoteKey:
-    """A private key under the name its signatures carry."""
+    """A private key with the name that its signatures carry."""
 
     private: Ed25519PrivateKey
     verifier: VerifierKey
 
 
 def read(path: Path, name: str, *, make: bool, kind: int = ED25519) -> NoteKey:
-    """`make`: made where absent (a sandbox, `sbt keys init`); else FileNotFoundError."""
+    """Read a key file.
+    `make`: an absent file is made (in a sandbox, by `sbt keys init`); otherwise an absent file raises FileNotFoundError.
+    """
     raw = key_files.read_or_make(path, key_files.random_key) if make else key_files.read(path)
     if len(raw) != key_files.KEY_BYTES:
         raise key_files.KeyFolderError(f"{path} is no Ed25519 key")

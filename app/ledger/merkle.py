@@ -1,4 +1,6 @@
-"""The tree of RFC 6962 section 2.1: hashes, roots, and the two proofs as a verifier checks them. Pure."""
+"""The Merkle tree of RFC 6962 section 2.1: hashes, roots, and the verification of both kinds of proof.
+Pure: no I/O.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ MAX_SIZE = 2**63 - 1
 
 
 class ProofError(ValueError):
-    """A proof that does not show what it claims."""
+    """The proof does not show what it claims."""
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -21,7 +23,9 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes, or over whole subtrees of one height of which only the last may be smaller."""
+    """Compute the root over leaf hashes, or over whole subtrees.
+    The subtrees have one height; only the last may be smaller.
+    """
     if not hashes:
         return EMPTY_ROOT
     level = list(hashes)
@@ -44,7 +48,9 @@ def require_hashes(*hashes: bytes) -> None:
 
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
-    """RFC 9162 section 2.1.3.2: the leaf hash `leaf` is at `index` of the tree of `size` with `root`, or ProofError."""
+    """Check that the leaf hash `leaf` is at `index` of the tree of `size` with `root`; else ProofError.
+    The algorithm is that of RFC 9162 section 2.1.3.2.
+    """
     require_sizes(index, size)
     require_hashes(leaf, root, *proof)
     inner, border = _lengths(index, size)
@@ -55,7 +61,9 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
 
 
 def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
-    """RFC 9162 section 2.1.4.2: the tree of `old` leaves is the beginning of that of `new`, or ProofError."""
+    """Check that the tree of `old` leaves is the beginning of the tree of `new` leaves; else ProofError.
+    The algorithm is that of RFC 9162 section 2.1.4.2.
+    """
     if not 0 <= old <= new <= MAX_SIZE:
         raise ProofError(f"{old} is not a size before {new}")
     require_hashes(old_root, new_root, *proof)
@@ -65,7 +73,7 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
     shift = (old & -old).bit_length() - 1  # the last whole subtree of the old tree has 2**shift leaves
     inner, border = _lengths(old - 1, new)
     inner -= shift
-    whole = old == 1 << shift  # then it is the old tree itself, and its root is known
+    whole = old == 1 << shift  # then that subtree is the whole old tree, and its root is known
     _require_length(proof, inner + border + (not whole))
     seed, rest = (old_root, proof) if whole else (proof[0], proof[1:])
     path = (old - 1) >> shift
@@ -76,7 +84,7 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
 
 
 def _trivially(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
-    """From an empty tree, or to the same size, there is nothing to prove."""
+    """Check the proof from an empty tree, or to the same size: there is nothing to prove."""
     _require_length(proof, 0)
     if old == 0 and old_root != EMPTY_ROOT:
         raise ProofError("the empty tree has another root")
@@ -85,13 +93,15 @@ def _trivially(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_
 
 
 def _lengths(index: int, size: int) -> tuple[int, int]:
-    """Of a path: its hashes below where it meets the right edge of the tree, and those along that edge."""
+    """Return the two lengths of an inclusion path.
+    The first part is below the point where the path meets the right edge of the tree; the second part is along that edge.
+    """
     inner = (index ^ (size - 1)).bit_length()
     return inner, (index >> inner).bit_count()
 
 
 def _require_length(proof: Sequence[bytes], wanted: int) -> None:
-    """Rule R9: before anything is hashed."""
+    """Check the length of a proof before anything is hashed (rule R9)."""
     if len(proof) != wanted:
         raise ProofError(f"the proof has {len(proof)} hashes where {wanted} are needed")
 
@@ -103,7 +113,9 @@ def _climb(found: bytes, proof: Sequence[bytes], index: int) -> bytes:
 
 
 def _climb_left(found: bytes, proof: Sequence[bytes], index: int) -> bytes:
-    """As _climb, but only what lies to the left: what the older tree did not have yet is left out."""
+    """As _climb, but with the siblings on the left only.
+    The siblings on the right did not exist in the older tree.
+    """
     for height, sibling in enumerate(proof):
         if index >> height & 1:
             found = node_hash(sibling, found)

@@ -1,4 +1,4 @@
-"""The tables of the log: entries that never change, the queue in front of the sequencer, the order it gave, and the tree over it."""
+"""The tables of the log: immutable entries, the sequencer's queue, the order it gives, and the tree."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,9 @@ from app.database.sessions import Base
 
 
 class Log(Base):
-    """The head of one log: how far it is sequenced. Moved by compare-and-swap alone."""
+    """The head of one log: how far the log is sequenced.
+    Only a compare-and-swap moves it.
+    """
 
     __tablename__ = "log"
     __table_args__ = (
@@ -39,7 +41,9 @@ class Log(Base):
 
 
 class Entry(Base):
-    """One immutable fact. Written once by append(); triggers and grants refuse any change."""
+    """One immutable fact.
+    append() writes it once; triggers and grants refuse any change.
+    """
 
     __tablename__ = "entry"
     __table_args__ = (
@@ -68,7 +72,9 @@ class Entry(Base):
 
 
 class Pending(Base):
-    """An entry that waits for its index. Only the sequencer deletes here."""
+    """An entry that waits for its index.
+    Only the sequencer deletes rows here.
+    """
 
     __tablename__ = "pending"
 
@@ -85,7 +91,9 @@ class Pending(Base):
 
 
 class SetAside(Base):
-    """A place in the queue that could not be given an index: its entry has one already, or is of the other log. Reported, never placed."""
+    """A queue row that cannot get an index: its entry has one already, or belongs to the other log.
+    It is reported, and never placed.
+    """
 
     __tablename__ = "set_aside"
 
@@ -96,8 +104,9 @@ class SetAside(Base):
 
 
 class Sequenced(Base):
-    """The total order: gapless from 0, given once by the one sequencer. Its rows come from `pending`, which refers to entries that
-    can never go; a foreign key of its own would be half of what placing a batch costs.
+    """The total order of a log: gapless from 0, given once by the one sequencer.
+    Its rows come from `pending`, which refers to entries that can never be deleted.
+    So it has no foreign key of its own, which would be half the cost of placing a batch.
     """
 
     __tablename__ = "sequenced"
@@ -109,7 +118,9 @@ class Sequenced(Base):
 
 
 class TileRow(Base):
-    """256 hashes of one level of the tree; the last of each level grows until it is full."""
+    """A tile: 256 hashes of one level of the tree.
+    The last tile of each level grows until it is full.
+    """
 
     __tablename__ = "tile"
     __table_args__ = (
@@ -123,7 +134,9 @@ class TileRow(Base):
 
 
 class CheckpointRow(Base):
-    """A size the log has had, with its root: stored with the batch that made it, signed after it was read back."""
+    """A size that the log has had, with its root.
+    It is stored with the batch that made it, and signed after it was read back.
+    """
 
     __tablename__ = "checkpoint"
 
@@ -136,7 +149,7 @@ class CheckpointRow(Base):
 
 
 class Published(Base):
-    """A signed checkpoint: what the world may hold against us."""
+    """A signed and published checkpoint: everyone may use it as evidence against the service."""
 
     __tablename__ = "published"
 
@@ -147,7 +160,7 @@ class Published(Base):
 
 
 class Cosignature(Base):
-    """A witness's word that a checkpoint is consistent with all it has seen before."""
+    """A witness's statement that a checkpoint is consistent with all that the witness saw before."""
 
     __tablename__ = "cosignature"
 
@@ -158,7 +171,9 @@ class Cosignature(Base):
 
 
 class NewestCosignature(Base):
-    """The last word of each witness: how fresh its knowledge of the log is. The first word on each size is in `cosignature`."""
+    """The newest cosignature of each witness: it says how fresh the witness's knowledge of the log is.
+    The first cosignature of a witness on each size is in `cosignature`.
+    """
 
     __tablename__ = "newest_cosignature"
 

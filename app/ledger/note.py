@@ -1,4 +1,7 @@
-"""Signed notes, checkpoints and cosignatures as C2SP writes them (signed-note, tlog-checkpoint, tlog-cosignature). Pure."""
+"""Signed notes, checkpoints and cosignatures in the formats of C2SP.
+The specifications are signed-note, tlog-checkpoint and tlog-cosignature.
+Pure: no I/O.
+"""
 
 import base64
 import binascii
@@ -25,12 +28,12 @@ CHECKPOINT_LINES = 3
 
 
 class NoteError(ValueError):
-    """A note that is not one, or is not signed as it must be."""
+    """The text is no valid note, or the note is not signed as it must be."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A public key with its name and kind, as a vkey says them."""
+    """A public key with its name and kind, as a vkey of C2SP holds them."""
 
     name: str
     kind: int
@@ -46,7 +49,7 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One signature line: whose key it claims, and the bytes after the key id."""
+    """One signature line: the name and id of the key that it claims, and the bytes after the key id."""
 
     name: str
     key_id: bytes
@@ -58,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text and its signature lines, none of them checked yet."""
+    """A text and its signature lines; none of them is checked yet."""
 
     text: str
     lines: tuple[Line, ...]
@@ -69,7 +72,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a log claims: so many leaves, with this root."""
+    """What a log claims: its number of leaves, and their root."""
 
     origin: str
     size: int
@@ -96,12 +99,14 @@ def key_of(private: Ed25519PrivateKey, name: str, kind: int = ED25519) -> Verifi
 
 
 def sign(text: str, private: Ed25519PrivateKey, key: VerifierKey) -> Line:
-    """The signature line of an Ed25519 note."""
+    """Sign a note with Ed25519; return the signature line."""
     return Line(key.name, key.id, private.sign(text.encode()))
 
 
 def cosign(text: str, private: Ed25519PrivateKey, key: VerifierKey, at: int) -> Line:
-    """A witness's cosignature/v1 of a checkpoint at a time in seconds since 1970."""
+    """Make a witness's cosignature/v1 of a checkpoint.
+    `at`: the time, in seconds since 1970.
+    """
     stamp = at.to_bytes(STAMP, "big")
     return Line(key.name, key.id, stamp + private.sign(_cosigned(text, at)))
 
@@ -111,7 +116,7 @@ def _cosigned(text: str, at: int) -> bytes:
 
 
 def read_note(raw: bytes) -> Note:
-    """Text and lines of a note, or NoteError: whatever is not exactly a note is refused."""
+    """Read the text and the lines of a note; NoteError for anything that is not exactly a note."""
     if len(raw) > MAX_NOTE:
         raise NoteError("a note has at most 1,000,000 bytes")
     try:
@@ -138,7 +143,9 @@ def _read_line(text: str) -> Line:
 
 
 def require_signed(note: Note, key: VerifierKey) -> None:
-    """The note has a signature by this key, and every one that claims to be by it is good; else NoteError."""
+    """Check that the note has a signature by this key; else NoteError.
+    Every line that claims to be by this key must be valid.
+    """
     mine = [line for line in note.lines if (line.name, line.key_id) == (key.name, key.id)]
     if not mine:
         raise NoteError(f"{key.name} has not signed this note")
@@ -147,7 +154,9 @@ def require_signed(note: Note, key: VerifierKey) -> None:
 
 
 def signed_at(text: str, line: Line, key: VerifierKey) -> int | None:
-    """The time of a good cosignature, None for a good plain signature; NoteError for a bad one."""
+    """Check one signature line; NoteError if it is not valid.
+    Returns the time of a cosignature, and None for a plain signature.
+    """
     if (line.name, line.key_id) != (key.name, key.id):
         raise NoteError("the line is by another key")
     if key.kind == COSIGNATURE:
@@ -167,12 +176,14 @@ def signed_at(text: str, line: Line, key: VerifierKey) -> int | None:
 
 
 def cosigners(note: Note, keys: Iterable[VerifierKey]) -> dict[str, int]:
-    """Which of these witnesses cosigned, and when first. A wrong line in the name of one is an error, not an absence."""
+    """Return those of the witnesses that cosigned, each with the time of its first cosignature.
+    An invalid line in the name of a witness is an error: it does not count as absent.
+    """
     return {name: min(times) for name, times in _cosigned_times(note, keys).items()}
 
 
 def newest_cosigners(note: Note, keys: Iterable[VerifierKey]) -> dict[str, int]:
-    """As cosigners(), and when last: how fresh their knowledge is."""
+    """As cosigners(), with the time of the newest cosignature: how fresh a witness's knowledge is."""
     return {name: max(times) for name, times in _cosigned_times(note, keys).items()}
 
 
@@ -187,7 +198,9 @@ def _cosigned_times(note: Note, keys: Iterable[VerifierKey]) -> dict[str, list[i
 
 
 def read_checkpoint(text: str) -> Checkpoint:
-    """The three lines of a checkpoint; further lines are not used by this log and refused."""
+    """Read the three lines of a checkpoint.
+    This log uses no further lines; they are refused.
+    """
     lines = text.split("\n")
     if len(lines) != CHECKPOINT_LINES + 1 or lines[-1]:
         raise NoteError("a checkpoint is origin, size and root, each on a line")

@@ -1,4 +1,6 @@
-"""The name of this ledger: one a process, said once at start. Leaves, checkpoints and promises carry it."""
+"""The name of this ledger: a process sets it once, at start.
+Leaves, checkpoints and promises carry it.
+"""
 
 CASES = "cases"
 ACCESS = "access"
@@ -8,7 +10,9 @@ _name = DEFAULT
 
 
 def set_origin(name: str) -> None:
-    """Set the name (SBT_LOG_ORIGIN). A log that was begun under another name is refused by the sequencer."""
+    """Set the name (SBT_LOG_ORIGIN).
+    The sequencer refuses a log that was begun under another name.
+    """
     global _name  # noqa: PLW0603 - as the clock: every writer of this process must say the same
     _name = name
 

@@ -1,4 +1,7 @@
-"""Commitments to the fields of a part: one for each, salted, in a small tree, so that one field can be shown without the others. Pure."""
+"""Commitments to the fields of a part: one for each field, salted, in a small Merkle tree.
+So one field can be shown without the others.
+Pure: no I/O.
+"""
 
 import base64
 import hashlib
@@ -11,14 +14,14 @@ from app.ledger.merkle import leaf_hash, root_of
 
 SALT = b"sbt/v1/salt|"
 ROOT_KEY = 32
-BLOCK = 64  # bytes that SHA-256 takes at a time
+BLOCK = 64  # bytes of one block of SHA-256
 _INNER = bytes(n ^ 0x36 for n in range(256))
 _OUTER = bytes(n ^ 0x5C for n in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The model of a part: its name and version, SHA-256 of its text, and its fields in byte order."""
+    """The schema of a part: its name and version, SHA-256 of its text, and its fields in byte order."""
 
     name: str
     version: int
@@ -30,8 +33,8 @@ class Schema:
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """RFC 2104 for a key of at most 64 bytes. By hand, since the standard library's costs twice as much for texts this short;
-    a test holds the two equal.
+    """Compute HMAC-SHA-256 (RFC 2104) for a key of at most 64 bytes.
+    It is written here because the standard library takes twice as long for texts this short; a test checks that both are equal.
     """
     padded = key.ljust(BLOCK, b"\0")
     inner = hashlib.sha256(padded.translate(_INNER) + message).digest()
@@ -39,7 +42,7 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
 
 
 def expand(key: bytes, info: bytes) -> bytes:
-    """HKDF-Expand of RFC 5869 with SHA-256 for 32 bytes: one block."""
+    """HKDF-Expand of RFC 5869 with SHA-256 for 32 bytes, which is one block."""
     return hmac_sha256(key, info + b"\x01")
 
 
@@ -53,12 +56,13 @@ def salt(root_key: bytes, name: str) -> bytes:
 
 
 def commit(field_salt: bytes, name: str, value: Any) -> bytes:
-    text = f'["{name}",null]'.encode() if value is None else canonical([name, value])  # most optional fields are absent
+    # the fast path: most optional fields are absent
+    text = f'["{name}",null]'.encode() if value is None else canonical([name, value])
     return hmac_sha256(field_salt, text)
 
 
 def commitments(root_key: bytes, fields: Sequence[str], content: Mapping[str, Any]) -> list[bytes]:
-    """Of every field of the model in its order; an absent one is committed to as null."""
+    """Commit to every field of the schema, in its order; an absent field is committed to as null."""
     return [commit(salt(root_key, name), name, content.get(name)) for name in fields]
 
 
@@ -67,13 +71,15 @@ def part_root(found: Sequence[bytes]) -> bytes:
 
 
 def aad(members: Mapping[str, Any], part: str, schema: Mapping[str, Any]) -> bytes:
-    """What a ciphertext is bound to: the entry and the part it belongs to. `members`: of the leaf."""
+    """The associated data of a ciphertext: it binds the ciphertext to its entry and its part.
+    `members`: the members of the leaf.
+    """
     names = ("log", "id", "case", "party")
     return canonical({**{n: members.get(n) for n in names}, "part": part, "schema": dict(schema)})
 
 
 def b64u(raw: bytes) -> str:
-    """Unpadded base64url: how leaves write binary."""
+    """Encode as unpadded base64url, as leaves write binary values."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

@@ -1,4 +1,6 @@
-"""The promise: what a poster holds from the moment of its answer, signed; if the entry is not in the log in time, it convicts us."""
+"""Signed promises: a poster gets one with its answer, before the entry is in the log.
+If the entry is not in the log in time, the promise is evidence against the service.
+"""
 
 import base64
 from datetime import datetime, timedelta
@@ -13,8 +15,10 @@ from app.ledger.note import Note, VerifierKey, sign
 WITHIN = timedelta(minutes=5)
 
 
-class Receipts:
-    """Signs promises. A promise is the same whenever it is asked for: it follows from the entry and the key."""
+class PromiseSigner:
+    """Signs promises.
+    The promise of an entry is the same at every request: it depends only on the entry and the key.
+    """
 
     def __init__(self, folder: Path, *, make: bool) -> None:
         self._key = logkeys.read(folder / "receipt" / "receipt.key", origin.of("receipt"), make=make)

@@ -1,4 +1,6 @@
-"""Makes proofs from tiles: which subtrees a proof holds, which tiles those are in, and the proof from the tiles. Pure."""
+"""Makes proofs from tiles: the subtrees of a proof, the tiles that hold them, and their hashes.
+Pure: no I/O.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,12 +8,12 @@ from dataclasses import dataclass
 from app.ledger.merkle import HASH, ProofError, require_sizes, root_of
 from app.ledger.tiles import HEIGHT, WIDTH, Tile
 
-Span = tuple[int, int]  # leaves from (with) to (without)
+Span = tuple[int, int]  # leaf indexes: start (included) and end (excluded)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Hashes `first` to `first + count` of one tile: together they make one whole subtree."""
+    """The hashes `first` to `first + count` of one tile: together they make one whole subtree."""
 
     tile: Tile
     first: int
@@ -35,7 +37,9 @@ def inclusion(index: int, size: int) -> list[Span]:
 
 
 def consistency(old: int, new: int) -> list[Span]:
-    """The subtrees of a consistency proof (RFC 6962 section 2.1.2); from 0 or to the same size it is empty."""
+    """The subtrees of a consistency proof (RFC 6962 section 2.1.2).
+    The proof from size 0, or to the same size, is empty.
+    """
     if not 0 <= old <= new:
         raise ProofError(f"{old} is not a size before {new}")
     if old in (0, new):
@@ -61,7 +65,7 @@ def _split(count: int) -> int:
 
 
 def runs(span: Span) -> Iterator[Run]:
-    """The whole subtrees that make up a span, left to right, each as hashes of one tile."""
+    """Split a span into whole subtrees, from left to right; each is a run of hashes of one tile."""
     low, high = span
     while low < high:
         aligned = (low & -low).bit_length() - 1 if low else 63
@@ -77,7 +81,7 @@ def tiles_for(spans: Iterable[Span]) -> set[Tile]:
 
 
 def make(spans: Iterable[Span], stored: Mapping[Tile, bytes]) -> list[bytes]:
-    """The hash of each span."""
+    """Compute the hash of each span."""
     return [span_root(span, stored) for span in spans]
 
 

@@ -1,4 +1,6 @@
-"""What may be read of a log from outside: nothing beyond its newest signed checkpoint. Bytes as C2SP writes them."""
+"""What outsiders may read of a log: nothing beyond its newest signed checkpoint.
+The bytes are in the formats of C2SP.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from app.ledger.note import Checkpoint, Note, read_checkpoint, read_note
 from app.ledger.proofs import Span
 from app.ledger.tiles import WIDTH, Tile, tiles_at
 
-# The newest line of a witness before its first: a reader that keeps one line of a key (golang.org/x/mod/sumdb/note) keeps the fresh one.
+# The newest line of a witness comes before its first line.
+# A reader that keeps one line for each key (golang.org/x/mod/sumdb/note) then keeps the newest.
 COSIGNED = (
     "(SELECT array_agg(n.line ORDER BY n.witness) FROM newest_cosignature n WHERE n.log = p.log AND n.size = p.size) AS newest,"
     " (SELECT array_agg(c.line ORDER BY c.witness) FROM cosignature c WHERE c.log = p.log AND c.size = p.size) AS lines"
@@ -44,7 +47,7 @@ LEAVES = Statement(
 
 @dataclass(frozen=True, slots=True)
 class SignedCheckpoint:
-    """A published checkpoint with what witnesses have said of it."""
+    """A published checkpoint with the cosignatures of witnesses."""
 
     checkpoint: Checkpoint
     note: Note
@@ -59,7 +62,7 @@ def _signed(row: Any) -> SignedCheckpoint:
     return SignedCheckpoint(read_checkpoint(note.text), note)
 
 
-async def newest(session: Session, log: str) -> SignedCheckpoint | None:
+async def newest_checkpoint(session: Session, log: str) -> SignedCheckpoint | None:
     rows = await session.run(NEWEST, log=log)
     return _signed(rows[0]) if rows else None
 
@@ -72,17 +75,17 @@ async def of_size(session: Session, log: str, size: int) -> SignedCheckpoint | N
 async def witnessed(
     session: Session, log: str, above: int, witnesses: list[str], quorum: int
 ) -> SignedCheckpoint | None:
-    """The newest checkpoint with more than `above` leaves that enough witnesses cosigned."""
+    """Read the newest checkpoint with more than `above` leaves that enough witnesses cosigned."""
     rows = await session.run(WITNESSED, log=log, above=above, witnesses=witnesses, quorum=quorum)
     return _signed(rows[0]) if rows else None
 
 
-async def tile(session: Session, log: str, wanted: Tile, width: int) -> bytes | None:
-    """`width` hashes of a tile, if a published checkpoint covers them."""
-    signed = await newest(session, log)
+async def read_tile(session: Session, log: str, wanted: Tile, width: int) -> bytes | None:
+    """Read `width` hashes of a tile; None if no published checkpoint covers them."""
+    signed = await newest_checkpoint(session, log)
     if signed is None or not covered(signed.checkpoint.size, wanted, width):
         return None
-    stored = await tiles(session, log, [wanted])
+    stored = await read_tiles(session, log, [wanted])
     return stored[wanted][: width * HASH] if wanted in stored else None
 
 
@@ -91,16 +94,16 @@ def covered(size: int, wanted: Tile, width: int) -> bool:
     return wanted.number < full or (wanted.number == full and 0 < width <= partial)
 
 
-async def tiles(session: Session, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+async def read_tiles(session: Session, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
     listed = sorted(wanted)
     values = {"levels": [t.level for t in listed], "numbers": [t.number for t in listed]}
     rows = await session.run(TILES, log=log, **values) if listed else []
     return {Tile(r.level, r.number): r.hashes for r in rows}
 
 
-async def bundle(session: Session, log: str, number: int, width: int) -> list[Any] | None:
-    """The rows of an entry bundle: the entries under a tile of level 0."""
-    signed = await newest(session, log)
+async def entry_bundle_rows(session: Session, log: str, number: int, width: int) -> list[Any] | None:
+    """Read the rows of an entry bundle: the entries under one tile of level 0."""
+    signed = await newest_checkpoint(session, log)
     if signed is None or not covered(signed.checkpoint.size, Tile(0, number), width):
         return None
     start = number * WIDTH
@@ -108,13 +111,15 @@ async def bundle(session: Session, log: str, number: int, width: int) -> list[An
 
 
 def in_bundle(leaves: Iterable[bytes]) -> bytes:
-    """Each leaf after its length in two bytes."""
+    """Write an entry bundle: each leaf after its length in two bytes."""
     return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
 
 
 async def prove(session: Session, log: str, spans: list[Span], size: int) -> list[bytes]:
-    """The hashes of a proof in a tree of `size`; ProofError where no published checkpoint is that large."""
-    signed = await newest(session, log)
+    """Read the hashes of a proof in a tree of `size`.
+    ProofError if no published checkpoint is that large.
+    """
+    signed = await newest_checkpoint(session, log)
     if signed is None or size > signed.checkpoint.size:
         raise ProofError("no published checkpoint is that large")
-    return proofs.make(spans, await tiles(session, log, proofs.tiles_for(spans)))
+    return proofs.make(spans, await read_tiles(session, log, proofs.tiles_for(spans)))

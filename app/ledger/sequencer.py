@@ -1,4 +1,6 @@
-"""Gives entries their index and signs the tree: one sequencer over any number of processes, woken after a commit and every 100 ms."""
+"""Gives entries their index and signs the tree; one sequencer works for all processes.
+It wakes up after a commit in its process, and every 100 ms.
+"""
 
 import asyncio
 import logging
@@ -16,18 +18,21 @@ from app.ledger.signer import ForkError, Signer
 from app.ledger.storage import BY_INDEX, Connection
 
 log_ = logging.getLogger("sbt.ledger")
-LOCK = 0x5342_5401  # "SBT" 01: the advisory lock that makes the sequencer one
+LOCK = 0x5342_5401  # "SBT" 01: the advisory lock; only one session can hold it
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
-GATHER_SECONDS = 0.02  # let a burst gather: one signature for many posts
-ROUND_SECONDS = 0.4  # under load no more rounds than this: each costs two commits and two syncs, whatever its size
+GATHER_SECONDS = 0.02  # waits for the rest of a burst of posts: one signature for many
+ROUND_SECONDS = 0.4  # the shortest round under load: each round costs two commits and two fsyncs, whatever its size
 CHECK_SECONDS = 3600.0
-# A new sequencer shuts out one that lost its lock without knowing it: the old one's compare-and-swap names the old epoch.
+# A new sequencer raises the epoch, and so shuts out one that lost its lock without knowing it:
+# the compare-and-swap of the old one names the old epoch.
 NEXT_EPOCH = "UPDATE log SET epoch = epoch + 1"
 
 
 class Sequencer:
-    """Runs until cancelled or quarantined. Holding the session's advisory lock is what makes it the one."""
+    """Runs until it is cancelled or stopped; while the ledger is quarantined, it places nothing.
+    The session that holds the advisory lock makes it the only sequencer.
+    """
 
     def __init__(self, url: str, keys: Path, *, make: bool, around: Around = straight) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
@@ -38,12 +43,12 @@ class Sequencer:
         self._stopping = False
 
     def stop(self) -> None:
-        """After the round that is in hand: what was remembered is then published too."""
+        """Stop after the current round: what was remembered is then published too."""
         self._stopping = True
         self._wake.set()
 
     def wake(self) -> None:
-        """After a commit in this process; other processes are seen by the poll."""
+        """Wake the sequencer after a commit in this process; the poll finds the commits of other processes."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -52,21 +57,23 @@ class Sequencer:
                 async with await self.connect() as writer, await self.connect() as reader:
                     await self._serve(writer, reader)
             except (Error, OSError, LostHeadError) as error:
-                # entries stay in the queue; nothing is lost while the database is away
+                # entries stay in the queue: nothing is lost while the database does not answer
                 log_.warning("sequencer starts anew after %s", type(error).__name__)
             except QuarantinedError:
-                pass  # said loudly where it was found; looked at again after a recovery
+                pass  # guard.quarantine() has logged it; after a recovery the next check passes
             except Exception as error:  # noqa: BLE001 - stop rather than guess (rule R8): keys that cannot be read, a bug of ours
                 await self._stop(f"the sequencer cannot go on: {type(error).__name__}: {error}")
             if not self._stopping:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def check(self) -> None:
-        """Before anything is served: the database is the one that was signed, or it is quarantined. Absent keys raise."""
+        """Before anything is served, check that the database is the one that was signed; else quarantine it.
+        Absent keys raise an error.
+        """
         signers = self._signers()
         async with await self.connect() as session:
-            await guard.begin(session, signers)
-            with suppress(QuarantinedError):  # the service starts all the same: reads go on
+            await guard.insert_heads(session, signers)
+            with suppress(QuarantinedError):  # the service starts all the same: reads still work
                 await guard.require_sound(session, signers)
 
     async def _stop(self, why: str) -> None:
@@ -97,7 +104,7 @@ class Sequencer:
                 checked = now()
 
     async def _become_the_one(self, session: Connection) -> bool:
-        """False: told to stop before it was."""
+        """Wait for the advisory lock; False if stop() was called first."""
         while not self._stopping:
             found = await (await session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
             if found and found[0]:
@@ -106,9 +113,9 @@ class Sequencer:
         return False
 
     async def start(self, writer: Connection, reader: Connection) -> list[Integrator]:
-        """Check the database against what was signed, take over, and end what a predecessor began."""
+        """Check the database against what was signed, take over, and finish what a predecessor began."""
         signers = self._signers()
-        await guard.begin(writer, signers)
+        await guard.insert_heads(writer, signers)
         await guard.require_sound(writer, signers)
         await writer.execute(NEXT_EPOCH)
         found = [Integrator(name, signer, writer, reader, self._around) for name, signer in signers.items()]
@@ -132,7 +139,9 @@ class Sequencer:
 
 
 async def _or_quarantine(session: Connection, step: Any) -> Any:
-    """What does not follow from what was signed is never signed, and nothing is built upon it."""
+    """Run a step, and quarantine the ledger on ForkError.
+    What does not follow from what was signed is never signed, and nothing is built upon it.
+    """
     try:
         return await step
     except ForkError as error:

@@ -1,4 +1,6 @@
-"""Signs checkpoints, and remembers on its own disk what it has signed: one root per size, for ever (rule R4)."""
+"""Signs checkpoints, and remembers on its own disk what it signed.
+It signs one root for each size, for ever (rule R4).
+"""
 
 import json
 from dataclasses import dataclass
@@ -13,12 +15,12 @@ from app.ledger.parts import b64u, unb64u
 
 
 class ForkError(Exception):
-    """What should be signed does not follow from what was signed. Never goes away by trying again."""
+    """The checkpoint to be signed does not follow from what was signed; a retry never helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastSigned:
-    """The last checkpoint a signer has put its name to."""
+    """The last checkpoint that a signer signed."""
 
     log_id: UUID
     size: int
@@ -26,12 +28,14 @@ class LastSigned:
 
 
 class Signer:
-    """The key and the memory of one log. Only the process that sequences has one."""
+    """The key and the memory of one log.
+    Only the process that sequences has one.
+    """
 
     def __init__(self, folder: Path, log: str, *, make: bool) -> None:
         self._file = folder / "log" / f"{log}.json"
         self._key = logkeys.read(folder / "log" / f"{log}.key", origin.of(log), make=make)
-        if make:  # two processes that start together agree on the id: whose file is there first
+        if make:  # two processes that start together agree on the id: the file that is there first counts
             key_files.read_or_make(self._file, lambda: _text(LastSigned(uuid4(), 0, EMPTY_ROOT)))
         elif not self._file.exists():
             raise key_files.KeyFolderError(f"{self._file} is not there: what was signed is not known")
@@ -49,22 +53,28 @@ class Signer:
         key_files.replace(self._file, _text(signed))
 
     def require_follows(self, checkpoint: Checkpoint, proof: list[bytes]) -> None:
-        """Only what an RFC 6962 consistency proof connects to the last signed state."""
+        """Check that an RFC 6962 consistency proof connects the last signed state to the checkpoint.
+        Else ForkError.
+        """
         try:
             verify_consistency(self.last.size, checkpoint.size, proof, self.last.root, checkpoint.root)
         except ProofError as error:
             raise ForkError(f"{checkpoint.origin}: {error}") from None
 
     def remember(self, checkpoint: Checkpoint) -> None:
-        """On disk before the signature exists: if the power goes out here, the same note is signed at the next start."""
-        known = self._read()  # another process may have gone on while this one stood still
+        """Write the checkpoint to disk before its signature exists.
+        If the power goes out here, the next start signs the same note.
+        """
+        known = self._read()  # another process may have signed more while this one was suspended
         if known.size > checkpoint.size or (known.size == checkpoint.size and known.root != checkpoint.root):
             raise ForkError(f"{checkpoint.origin}: size {known.size} was signed already")
         self._remember(LastSigned(self.last.log_id, checkpoint.size, checkpoint.root))
         self.last = self._read()
 
     def note(self, checkpoint: Checkpoint) -> str:
-        """The signed note of what was remembered; Ed25519 is deterministic, so it is the same whenever it is made."""
+        """Sign the checkpoint that was remembered; return the signed note.
+        Ed25519 is deterministic: the note is the same at each call.
+        """
         if (checkpoint.size, checkpoint.root) != (self.last.size, self.last.root):
             raise ForkError(f"{checkpoint.origin}: size {checkpoint.size} was not remembered")
         text = str(checkpoint)

@@ -1,4 +1,6 @@
-"""The log's rows as the sequencer and the readers ask for them: head, queue, tiles, checkpoints. Statements only."""
+"""The SQL of the log, for the sequencer and the readers: head, queue, tiles, checkpoints.
+It holds statements only.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,13 +13,14 @@ from app.ledger.tiles import Tile
 
 Connection = AsyncConnection[Any]
 HEAD = "SELECT name, id, origin, size, root, epoch, quarantined FROM log WHERE name = %s"
-# no hash: the entry is of the other log
+# leaf_hash is null where the entry belongs to the other log
 TAKE = """
     SELECT p.arrived, (SELECT e.leaf_hash FROM entry e WHERE e.id = p.entry_id AND e.log = p.log) AS leaf_hash
     FROM (SELECT log, arrived, entry_id FROM pending WHERE log = %s ORDER BY log, arrived LIMIT %s) p ORDER BY p.arrived
 """
-# One statement, one transaction (autocommit): indexes, tiles, checkpoint, head and queue move together or not at all. The head
-# moves only from where this sequencer saw it (size, root, epoch); if another was faster, nothing is written.
+# One statement is one transaction (autocommit): indexes, tiles, checkpoint, head and queue change together or not at all.
+# The head moves only from the state that this sequencer read (size, root, epoch).
+# If another sequencer was faster, nothing is written.
 PLACE = """
     WITH head AS (
         UPDATE log SET size = %(size)s, root = %(root)s
@@ -37,7 +40,8 @@ PLACE = """
     )
     SELECT count(*) FROM head
 """
-# What can never get an index: its entry has one, or is of the other log. Taken out and kept for the auditor, so that the others go on.
+# Takes out of the queue what can never get an index: the entry has one already, or belongs to the other log.
+# The rows are kept for the auditor, and the other entries go on.
 SET_ASIDE = """
     WITH gone AS (
         DELETE FROM pending p USING entry e WHERE p.log = %(log)s AND e.id = p.entry_id
@@ -56,7 +60,7 @@ TILES = """
     SELECT t.level, t.number, t.hashes FROM tile t JOIN unnest(%s::int[], %s::bigint[]) w(level, number)
     ON t.level = w.level AND t.number = w.number WHERE t.log = %s
 """
-# The queue is always short-lived: its statistics are always wrong, and a sort of all that waits would be the plan.
+# Rows of the queue live for a short time, so its statistics are always wrong: the planner would sort all that waits.
 BY_INDEX = "-c enable_bitmapscan=off -c enable_seqscan=off -c enable_sort=off -c jit=off"
 PUBLISH = """
     INSERT INTO published (log, size, note, previous)
@@ -84,7 +88,7 @@ async def read_head(session: Connection, log: str) -> Head | None:
 
 
 async def read_tiles(session: Connection, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
-    """Those of the wanted tiles that are stored."""
+    """Read those of the wanted tiles that are stored."""
     tiles = sorted(wanted)
     if not tiles:
         return {}
@@ -93,7 +97,9 @@ async def read_tiles(session: Connection, log: str, wanted: Iterable[Tile]) -> d
 
 
 async def read_leaves(session: Connection, log: str, start: int, end: int) -> list[bytes]:
-    """The leaves of the indexes from `start` to before `end`; an index that is missing makes the list shorter."""
+    """Read the leaves of the indexes from `start` to before `end`.
+    A missing index makes the list shorter.
+    """
     rows = await (await session.execute(LEAVES, [log, start, end], binary=True)).fetchall()
     return [leaf for (leaf,) in rows]
 

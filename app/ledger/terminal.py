@@ -1,8 +1,10 @@
-"""Text of others as a terminal may show it: nothing in it moves the cursor, hides a line or fakes one. Pure."""
+"""Makes foreign text safe for a terminal: it cannot move the cursor, hide a line or fake one.
+Pure: no I/O.
+"""
 
 
 def printable(text: str) -> str:
-    """Text of others for a terminal: what is no visible character, a line break too, stands as its JSON escape."""
+    """Replace each character that is not visible, also a line break, by its JSON escape."""
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
@@ -12,5 +14,5 @@ def _escaped(character: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """As printable(), and line breaks stay: for whole documents, such as the answer of a server."""
+    """As printable(), but keep line breaks: for whole documents, such as the answer of a server."""
     return "\n".join(printable(line) for line in text.split("\n"))

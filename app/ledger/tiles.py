@@ -1,4 +1,7 @@
-"""Tiles of C2SP tlog-tiles: 256 hashes a tile, eight levels of the tree each; their addresses, and how a log grows by them. Pure."""
+"""Tiles of C2SP tlog-tiles: 256 hashes a tile, eight levels of the tree each.
+Their addresses, and how a log grows by them.
+Pure: no I/O.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,26 +11,28 @@ from app.ledger.merkle import EMPTY_ROOT, HASH, root_of
 
 WIDTH = 256
 HEIGHT = 8
-LONGEST_PATH = 40  # seven groups and a width: more than any log has
-GROUP = 1000  # N is written in groups of three digits
+LONGEST_PATH = 40  # seven groups and a width: no log needs more
+GROUP = 1000  # the tile number is written in groups of three digits
 PATH = re.compile(r"((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tile:
-    """Which tile: its level (0: leaf hashes), its number on that level."""
+    """The address of a tile: its level (0: leaf hashes) and its number on that level."""
 
     level: int
     number: int
 
 
 def tiles_at(size: int, level: int) -> tuple[int, int]:
-    """Of a log of `size`: how many full tiles the level has, and how many hashes its partial tile (0: there is none)."""
+    """Return the number of full tiles of a level, and the width of its partial tile, for a log of `size`.
+    Width 0: there is no partial tile.
+    """
     return divmod(size >> (HEIGHT * level), WIDTH)
 
 
 def number_path(number: int) -> str:
-    """`x001/x234/067` for 1234067."""
+    """Write a tile number as a path: `x001/x234/067` for 1234067."""
     groups = [f"{number % GROUP:03d}"]
     while number >= GROUP:
         number //= GROUP
@@ -36,7 +41,9 @@ def number_path(number: int) -> str:
 
 
 def read_path(text: str) -> tuple[int, int] | None:
-    """Number and width of `x001/234` or `x001/234.p/5`; None: no such address. A number has one spelling."""
+    """Read number and width from `x001/234` or `x001/234.p/5`; None if there is no such address.
+    A number has one spelling.
+    """
     found = PATH.fullmatch(text) if len(text) <= LONGEST_PATH else None
     if found is None:
         return None
@@ -52,13 +59,15 @@ def split(data: bytes) -> list[bytes]:
 
 @dataclass(slots=True)
 class Edge:
-    """The right edge of a log: of each level the hashes of its partial tile. All that is needed to let it grow."""
+    """The right edge of a log: the hashes of the partial tile of each level.
+    The log needs nothing else to grow.
+    """
 
     size: int = 0
     levels: list[list[bytes]] = field(default_factory=list)
 
     def grow(self, leaves: Iterable[bytes]) -> dict[Tile, bytes]:
-        """Add leaf hashes; the tiles that changed, whole ones and the partial ones at the new edge."""
+        """Add leaf hashes; return the tiles that changed: whole ones, and the partial ones at the new edge."""
         changed: dict[Tile, bytes] = {}
         waiting = list(leaves)
         at = 0
@@ -75,7 +84,7 @@ class Edge:
         return changed
 
     def _push(self, level: int, found: list[bytes], changed: dict[Tile, bytes]) -> None:
-        """As many hashes as the level's partial tile has room for, at most."""
+        """Add hashes to a level; at most as many as its partial tile has room for."""
         if level == len(self.levels):
             self.levels.append([])
         hashes = self.levels[level]
@@ -87,7 +96,9 @@ class Edge:
             self._push(level + 1, [root_of(hashes)], changed)
 
     def root(self) -> bytes:
-        """From the lowest level up: what is smaller than a whole subtree of a level is the last of that level."""
+        """Compute the root, from the lowest level up.
+        The root of what is below a level is the last hash of that level: its subtree is smaller than a whole one.
+        """
         found: bytes | None = None
         for hashes in self.levels:
             items = hashes if found is None else [*hashes, found]
@@ -107,7 +118,9 @@ def edge_tiles(size: int) -> list[Tile]:
 
 
 def edge_from(size: int, stored: Mapping[Tile, bytes]) -> Edge:
-    """The edge of a log as its stored tiles say; a stored tile may be wider than the log of `size` was."""
+    """Build the edge of a log of `size` from its stored tiles.
+    A stored tile may be wider than the log of that size had it.
+    """
     levels: list[list[bytes]] = []
     for tile in edge_tiles(size):
         _, width = tiles_at(size, tile.level)

@@ -1,4 +1,7 @@
-"""c2sp.org/tlog-proof@v1: index, path and checkpoint in one text that can be kept and checked offline. Pure."""
+"""The format c2sp.org/tlog-proof@v1: index, path and checkpoint in one text.
+It can be kept, and verified offline.
+Pure: no I/O.
+"""
 
 import base64
 import binascii
@@ -14,12 +17,12 @@ MOST_HASHES = 63
 
 
 class TlogProofError(ValueError):
-    """A text that is no tlog-proof."""
+    """The text is no tlog-proof."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlogProof:
-    """A proof as read: nothing of it checked but its form."""
+    """A proof as read; only its form is checked."""
 
     index: int
     hashes: tuple[bytes, ...]
@@ -32,7 +35,9 @@ def make_proof(index: int, hashes: Iterable[bytes], checkpoint: str) -> str:
 
 
 def read_proof(text: str) -> TlogProof:
-    """An `extra` line is allowed and not believed: nothing signs it."""
+    """Read a tlog-proof.
+    An `extra` line is allowed and ignored: no signature covers it.
+    """
     head, found, checkpoint = text.partition("\n\n")
     lines = head.split("\n")
     if not found or lines[0] != FIRST:

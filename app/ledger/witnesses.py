@@ -1,4 +1,4 @@
-"""Which witnesses count, and how many of them it takes: the policy by which a checkpoint is witnessed."""
+"""The witness policy: which witnesses count, and how many of them must cosign a checkpoint."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from app.ledger.note import COSIGNATURE, NoteError, VerifierKey, read_vkey
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The witnesses' keys, and the quorum."""
+    """The witnesses' keys and the quorum."""
 
     keys: tuple[VerifierKey, ...]
     quorum: int
@@ -19,7 +19,9 @@ class Policy:
 
 
 def read_policy(vkeys: str, quorum: int) -> Policy:
-    """From SBT_WITNESSES and SBT_WITNESS_QUORUM. A key that is not a witness's, or is named twice, stops the start."""
+    """Read the policy from SBT_WITNESSES and SBT_WITNESS_QUORUM.
+    A key that is not a witness's, or is named twice, stops the start.
+    """
     keys = tuple(read_vkey(text) for text in re.split(r"[\s,]+", vkeys) if text)
     if any(key.kind != COSIGNATURE for key in keys):
         raise NoteError("SBT_WITNESSES: a witness's key is of type 4 (cosignature/v1)")

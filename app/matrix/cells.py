@@ -1,6 +1,8 @@
-"""Who gets what: every operation x every party x a case in every state, with the expected answer and the guarded members it shows.
+"""Who gets what: every operation x every party x a case in every state.
+A cell is the expected answer, with the guarded members that it shows.
 
-Made from the operations' scopes and the procedures' data, not from the code that decides: a test holds the service to it, cell by cell.
+It is made from the operations' scopes and the procedures' data, not from the code that decides.
+A test compares the service with it, cell by cell.
 """
 
 from collections.abc import Mapping
@@ -34,7 +36,9 @@ UNAUTHORIZED, FORBIDDEN, MISSING, CONFLICT = 401, 403, 404, 409
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of the OpenAPI document. `scope`: None where any token, or none, will do; `public`: no token is asked for."""
+    """An operation of the OpenAPI document.
+    `scope`: None where any token, or none, is enough; `public`: no token is asked for.
+    """
 
     name: str
     method: str
@@ -45,7 +49,9 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a party gets. `shows`: guarded members that are not null, as pointers; of a stage its view and members."""
+    """What a party gets.
+    `shows`: guarded members that are not null, as pointers; for a stage its view and members.
+    """
 
     status: int
     shows: tuple[str, ...] = ()
@@ -67,7 +73,7 @@ def parties() -> list[str]:
 
 
 def state(party: str, case: Situation) -> str:
-    """How the case stands to a party, in the words of the published matrix."""
+    """Say how the case relates to a party, in the words of the published matrix."""
     if party in (STRANGER, SUSPENDED) or not sees(party, case):
         return "not_theirs"
     if case.erased:
@@ -80,7 +86,7 @@ def state(party: str, case: Situation) -> str:
 
 
 def expected(operation: Operation, party: str, case: Situation) -> Cell:
-    """The cell of an operation, a party and a case."""
+    """Return the cell of an operation, a party and a case."""
     rule = rule_of(operation.name)
     if operation.public:
         return Cell(NO_CONTENT if operation.name == "cosign_checkpoint" else OK)
@@ -95,7 +101,9 @@ def expected(operation: Operation, party: str, case: Situation) -> Cell:
 
 
 def stage_of(operation: Operation, case: Situation) -> str:
-    """The stage an operation names, or for one that takes any: the one that is open, else the last that was posted."""
+    """Return the stage that an operation names.
+    For an operation that takes any stage: the open one, else the last one that was posted.
+    """
     for verb in ("post_", "correct_"):
         if operation.name.startswith(verb):
             return operation.name.removeprefix(verb)
@@ -107,7 +115,7 @@ def _anybody(_operation: Operation, _party: str, _case: Situation) -> Cell:
 
 
 def _operator(operation: Operation, party: str, _case: Situation) -> Cell:
-    """201; in production 202 for what gives power, until a second operator has approved it."""
+    """Return 201; in production it is 202 for what gives power, until a second operator has approved it."""
     if kind_of(party) != "operator":
         return Cell(FORBIDDEN)
     return Cell(CREATED if operation.method == "POST" else OK)
@@ -118,7 +126,10 @@ def _case(_operation: Operation, party: str, case: Situation) -> Cell:
 
 
 def _read_case(_operation: Operation, party: str, case: Situation) -> Cell:
-    """Identity for who has a part in the case, the reporter for who received the report, the account with the first stage's full view."""
+    """Return the guarded members of a case that the party sees.
+    The identity is for a party with a part in the case, the reporter for the party that received the report.
+    The account is for a party with the full view of the first stage.
+    """
     if not sees(party, case):
         return Cell(MISSING)
     shown: tuple[str, ...] = ()
@@ -133,7 +144,7 @@ def _read_case(_operation: Operation, party: str, case: Situation) -> Cell:
 
 
 def _bundle(operation: Operation, party: str, case: Situation) -> Cell:
-    """What the case shows, and what each of its posts does."""
+    """Return what the case shows, and what each of its posts shows."""
     seen = _read_case(operation, party, case)
     if seen.status != OK:
         return seen
@@ -148,7 +159,9 @@ def _read_stage(operation: Operation, party: str, case: Situation) -> Cell:
 
 
 def stage_members(party: str, stage: Stage, case: Situation) -> tuple[str, ...]:
-    """The members of a post that a party may see, were they all there: of an erased person's case only what names nobody is left."""
+    """Return the members of a post that a party may see, if all of them were there.
+    For an erased person only the members that name nobody are left.
+    """
     seen, vocabulary = view(party, stage, case), rulebook().vocabulary
     fields = {n: vocabulary.fields[n] for n in sorted({*stage.body.members, *vocabulary.every_stage.members})}
     if seen == STATUS or stage.code not in case.posted:
@@ -160,7 +173,7 @@ def stage_members(party: str, stage: Stage, case: Situation) -> tuple[str, ...]:
 
 
 def _post(operation: Operation, party: str, case: Situation) -> Cell:
-    """404, 403, 409, 201 in this order."""
+    """Return 404, 403, 409 or 201; they are checked in this order."""
     code = stage_of(operation, case)
     if not sees(party, case):
         return Cell(MISSING)
@@ -199,7 +212,7 @@ def _reopen(operation: Operation, party: str, case: Situation) -> Cell:
 
 
 def _transfer(_operation: Operation, party: str, case: Situation) -> Cell:
-    """Of a role whose mandate has ended, by who fills it now."""
+    """The role is one whose mandate has ended; the party that fills it now may transfer it."""
     role = next(s.role for s in rulebook().vocabulary.succession)
     if not sees(party, case):
         return Cell(MISSING)
@@ -219,7 +232,7 @@ def _import(_operation: Operation, party: str, _case: Situation) -> Cell:
 
 
 def _job(_operation: Operation, party: str, case: Situation) -> Cell:
-    """The job of the party that opened the case."""
+    """The job belongs to the party that opened the case."""
     return Cell(OK if party == case.opened_by else MISSING)
 
 
@@ -228,13 +241,13 @@ def _leaves(_operation: Operation, party: str, _case: Situation) -> Cell:
 
 
 def _receipt(_operation: Operation, party: str, case: Situation) -> Cell:
-    """Of the entry that opened the case."""
+    """The receipt is that of the entry that opened the case."""
     verifier = "ledger:verify" in scopes_of(rulebook(), kind_of(party)) and sees_all(party)
     return Cell(OK if party == case.opened_by or verifier else MISSING)
 
 
 def _bulk(_operation: Operation, party: str, case: Situation) -> Cell:
-    """Of the request; each item answers as its post would alone."""
+    """The status is that of the request; each item answers as its post would alone."""
     scope = stage_scope(stage_of(Operation("", "", "", None, public=False), case))
     return Cell(OK if scope in scopes_of(rulebook(), kind_of(party)) else FORBIDDEN)
 
@@ -286,7 +299,9 @@ RULES: dict[str, Any] = {
 
 
 def rule_of(name: str) -> Any:
-    """A route without a rule has no row: LookupError, and the suite fails."""
+    """Return the rule of an operation.
+    An operation without a rule has no row: LookupError, and the test suite fails.
+    """
     for act in ROWS:  # one operation for each stage
         verb, of_stages, _ = (act.operation or "").partition("{stage}")
         if of_stages and name.startswith(verb):

@@ -1,4 +1,4 @@
-"""The matrix as it is published: at /v1/reference/access-matrix, row by row, and as a page of the docs."""
+"""Publishes the matrix: row by row at /v1/reference/access-matrix, and as a page of the docs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,9 @@ router = APIRouter(tags=["reference"])
 
 
 def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The published matrix. What does not depend on the case is said once."""
+    """Return the rows of the published matrix.
+    What does not depend on the case appears once.
+    """
     for operation in operations(document):
         for party in parties():
             told: set[tuple[str, Cell]] = set()
@@ -35,7 +37,9 @@ def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def page(document: Mapping[str, Any]) -> str:
-    """The matrix as docs/access-matrix.md has it: of each operation and party every status, over the cases in every state."""
+    """Make docs/access-matrix.md.
+    For each operation and party it has every status, over the cases in every state.
+    """
     head = ["operation", *parties()]
     lines = [PAGE, f"| {' | '.join(head)} |", f"|---{'|---' * len(parties())}|"]
     for operation in operations(document):
@@ -57,13 +61,14 @@ good one. 403: another's turn, or no right. 404: not theirs to see. 409: it migh
 
 @router.get("/v1/reference/access-matrix", operation_id="read_access_matrix", dependencies=[Depends(limit_public)])
 async def read_access_matrix(request: Request) -> Response:
-    """Who gets what: every operation x every party x a case in every state, with the status and the guarded members that are shown.
+    """Who gets what: every operation x every party x a case in every state,
+    with the status and the guarded members that are shown.
     `state`: how the case stands to the party. 201 and 202: it may write; 409: it might, were the stage open. What is not told of a single
     case shows no guarded member. The service is held to each row by a test, which asks as the party would; where it may write, with
     what is refused only then (a stale version, a duplicate). In production 201 of an operator is 202 for what needs a second one, and
     `check_signature` is not there. No token needed.
     """
-    if not hasattr(request.app.state, "matrix"):  # worked out once: it changes with the program alone
+    if not hasattr(request.app.state, "matrix"):  # computed once: it changes only with the program
         body = {"situations": [_told(s) for s in situations()], "data": list(rows(request.app.openapi()))}
         request.app.state.matrix = PublicDocument(json.dumps(body, ensure_ascii=False).encode())
     return cached(request, request.app.state.matrix)

@@ -1,4 +1,6 @@
-"""Cases for the access matrix, and whose they are: computed by the rules from situations.yaml. Pure: what the data say, not what the service does."""
+"""Cases for the access matrix, and whose they are; the rules compute them from situations.yaml.
+Pure: it says what the data say, not what the service does.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +18,15 @@ from app.procedure.roles import filled_by
 from app.procedure.state import CaseState
 from app.procedure.views import View, view_of
 
-DAY = date(2025, 7, 1)  # of the matrix: both stories of the procedures are past
+DAY = date(2025, 7, 1)  # the day of the matrix: the examples of both procedures are in the past
 PPK, AUDITOR, OPERATOR = "ppk", "auditor", "operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A case, as far as anybody's rights depend on it. `posted`: stage to the party that posted it."""
+    """A case, as far as any party's rights depend on it.
+    `posted`: stage to the party that posted it.
+    """
 
     name: str
     procedure: str
@@ -52,7 +56,7 @@ def kind_of(party: str) -> str:
 
 @cache
 def holders(day: date = DAY) -> dict[str, str]:
-    """Role to party, by the mandates of a day."""
+    """Return role to party, by the mandates of a day."""
     found = {}
     for row in rulebook().catalogue.mandates:
         until = date.fromisoformat(str(row["to"])) if row["to"] else None
@@ -66,7 +70,7 @@ def filler(role: str, case: Situation) -> str | None:
 
 
 def poster(stage: Stage, case: Situation) -> str:
-    """Whose turn a stage is."""
+    """Return the party whose turn it is to post a stage."""
     if stage.owner != PPK:
         return filler(stage.owner, case) or stage.owner
     return PPK if case.ppk_has_client else filler(stage.recorder or PPK, case) or PPK
@@ -85,7 +89,9 @@ def sees(party: str, case: Situation) -> bool:
 
 
 def identifies(party: str, case: Situation) -> bool:
-    """Who owns, owned or records for a posted or open stage; and the auditor, for an audit. A purpose is named in either case."""
+    """Check whether a party sees the identity; it names a purpose in every case.
+    It is a party that owns, owned or records for a posted or open stage; or the auditor, for an audit.
+    """
     if party == "auditor":
         return True
     parts: set[str | None] = set()
@@ -97,7 +103,7 @@ def identifies(party: str, case: Situation) -> bool:
 
 
 def names(party: str, case: Situation) -> set[str]:
-    """Under which names the procedure's views speak of a party in this case."""
+    """Return the names that the procedure's views use for a party in this case."""
     found = {party} | ({"opener"} if party == case.opened_by else set())
     return found | {s.role for s in rulebook().vocabulary.succession if filler(s.role, case) == party}
 
@@ -108,7 +114,9 @@ def view(party: str, stage: Stage, case: Situation) -> View:
 
 @cache
 def situations() -> list[Situation]:
-    """A case for each state, from each side: computed by the rules from procedure/situations.yaml. The suite makes every one of them."""
+    """Return a case for each state, from each side; the rules compute them from situations.yaml.
+    The test suite makes every one of them.
+    """
     return [_lived(row) for row in read()]
 
 
@@ -119,7 +127,7 @@ def read() -> list[dict[str, Any]]:
 
 
 def _lived(row: Mapping[str, Any]) -> Situation:
-    """The case after its posts, each by whose turn it was on that day."""
+    """Return the case after its posts; each is posted by the party whose turn it was on that day."""
     procedure, day = rulebook().procedures[row["procedure"]], date.fromisoformat(row["day"])
     (first, outcome), *path = row["path"]
     opener = procedure.stages[first].may_open[0]
@@ -145,7 +153,7 @@ def _lived(row: Mapping[str, Any]) -> Situation:
 
 
 def _empty(procedure: Procedure) -> CaseState:
-    """The example's case, before its first stage."""
+    """Return the case of the example, before its first stage."""
     example: Any = procedure.example_case
     regime = str(rulebook().catalogue.codes("elections")[example["election"]]["regime"])
     report, employer = example["report"], example["subject"]["agency_code"]

@@ -1,4 +1,7 @@
-"""Which charge fits the incident, and which sanction fits the charge: by the day, the election, the contest and the law in force. Pure."""
+"""Which charge fits the incident, and which sanction fits the charge.
+Both depend on the day, the election, the contest and the law in force.
+Pure: no I/O.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,21 +17,27 @@ WITHIN, OUTSIDE = "within", "outside"
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A charged form that belongs to another phase; `counterpart`: the form of the same act in the right one."""
+    """A charged form that belongs to another phase.
+    `counterpart`: the form of the same act in the right phase.
+    """
 
     at: int
     counterpart: str | None
 
 
 def phases(rulebook: Rulebook, election: str, contest: str | None, occurred_on: date) -> set[str]:
-    """Before or after the designation of candidates; both, while the contest decides and is not named; empty: no day is known."""
+    """Return the phase of a day: before or after the designation of candidates.
+    Both, if the contest decides and is not named; empty, if no day of designation is known.
+    """
     rows = cast("list[Mapping[str, Any]]", rulebook.catalogue.codes("elections")[election].get("designation") or [])
     dated = [r for r in rows if r.get("date") and contest in (None, r["contest"])]
     return {BEFORE if occurred_on < date.fromisoformat(str(r["date"])) else AFTER for r in dated}
 
 
 def misfits(rulebook: Rulebook, charges: Iterable[str], phase: str) -> list[Misfit]:
-    """The charged forms that do not fit the phase (SKB 2022, Lampiran II: part A before, part B after designation)."""
+    """Return the charged forms that do not fit the phase.
+    SKB 2022, Lampiran II: part A is for before the designation, part B for after it.
+    """
     forms = rulebook.catalogue.codes("violations")
     found = []
     for at, code in enumerate(charges):
@@ -39,7 +48,7 @@ def misfits(rulebook: Rulebook, charges: Iterable[str], phase: str) -> list[Misf
 
 
 def laws_on(rulebook: Rulebook, day: date) -> list[str]:
-    """The laws on the civil service, its ethics and its discipline that were in force on that day."""
+    """Return the laws on the civil service, its ethics and its discipline that were in force on that day."""
     return [code for code, row in rulebook.catalogue.codes("laws").items() if valid_on(row, day)]
 
 
@@ -49,8 +58,9 @@ def valid_on(row: Mapping[str, Any], day: date) -> bool:
 
 
 def fitting(rulebook: Rulebook, charges: Collection[str], day: date, subject_kind: str) -> list[str]:
-    """The sanctions allowed for the charged forms under the law of that day. Where a listed kind did not exist yet, the kinds of
-    its level that did stand for it; a kind that is there for one sort of servant fits that sort alone.
+    """Return the sanctions that are allowed for the charged forms under the law of that day.
+    If a listed kind did not exist yet, the kinds of its level that did exist are allowed instead.
+    A kind for one sort of servant fits that sort only.
     """
     kinds, forms = rulebook.catalogue.codes("sanctions"), rulebook.catalogue.codes("violations")
     listed = {str(s) for c in charges for s in cast("list[str]", forms[c]["sanctions"])}
@@ -69,7 +79,9 @@ def fitting(rulebook: Rulebook, charges: Collection[str], day: date, subject_kin
 
 
 def compare(rulebook: Rulebook, sanction: str, allowed: Collection[str]) -> str:
-    """sesuai, or whether the sanction is lighter or heavier than the allowed ones; `lain` where severity lies among theirs."""
+    """Compare a sanction with the allowed ones: it fits (sesuai), or is lighter or heavier.
+    `lain`: it is another one, with a severity among theirs.
+    """
     if sanction in allowed:
         return FITS
     kinds = rulebook.catalogue.codes("sanctions")

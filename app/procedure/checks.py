@@ -1,4 +1,6 @@
-"""Cross-checks a rulebook at start-up: what it names must exist, what opens a stage must say so, every stage must be reachable."""
+"""Cross-checks a rulebook at start-up.
+What it names must exist, what opens a stage must say so, and every stage must be reachable.
+"""
 
 from collections.abc import Collection, Iterator
 from itertools import pairwise
@@ -25,7 +27,9 @@ def _overlaps(rulebook: Rulebook) -> Iterator[str]:
 
 
 def _vocabulary_flaws(rulebook: Rulebook) -> Iterator[str]:
-    """Conditions, successions and published numbers must name posts, conditions and statuses that exist."""
+    """Find names in conditions, successions and published numbers that do not exist.
+    They name posts, conditions and statuses.
+    """
     vocabulary = rulebook.vocabulary
     stages = [s for p in rulebook.procedures.values() for s in p.stages.values()]
     posts = {f"{s.code}.{o}" for s in stages for o in s.outcomes} | {f"{s.code}.*" for s in stages}
@@ -74,7 +78,9 @@ def _stage_flaws(stage: Stage, procedure: Procedure, rulebook: Rulebook) -> Iter
 
 
 def _outcomes_anywhere(stage: Stage, rulebook: Rulebook) -> set[str]:
-    """A body shared by two procedures may name the outcomes of either."""
+    """Return the outcomes of a stage in all procedures.
+    A body that two procedures share may name the outcomes of either.
+    """
     same = [p.stages[stage.code] for p in rulebook.procedures.values() if stage.code in p.stages]
     return {code for s in same for code in s.outcomes}
 
@@ -110,7 +116,7 @@ def _clock_flaws(stage: Stage, procedure: Procedure, vocabulary: Vocabulary) -> 
 
 
 def _inverse_flaws(stage: Stage, procedure: Procedure) -> Iterator[str]:
-    """`opens_when` must be what the outcomes and clocks of the other stages say."""
+    """Compare `opens_when` with what the outcomes and clocks of the other stages say."""
     openers = {
         f"{s.code}.{o.code}"
         for s in procedure.stages.values()

@@ -1,11 +1,13 @@
-"""When a stage is due, and why: the first clock that fits, its latest start on record, and the days counted from the day after it."""
+"""When a stage is due, and why.
+The first clock that fits is used, with its latest start on record; days count from the day after it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from app.procedure.model import Clock, Procedure
+from app.procedure.model import DeadlineRule, Procedure
 from app.procedure.state import CaseState, StageState
 
 ONE_DAY = timedelta(days=1)
@@ -14,14 +16,15 @@ WEEKEND = {SATURDAY: ("Sabtu", "Saturday"), SUNDAY: ("Minggu", "Sunday")}
 PAUSED = ("Jeda", "Pause")
 ZONE = "Asia/Jakarta"
 RECEIVED = "letter_received_on"  # the member of a post that says when its letter arrived
-REOPENED = "reopened"  # after a closed case is taken up again: the first clock that fits otherwise, from that day on
+# a closed case was opened again: its stage takes the first clock that otherwise fits, from that day on
+REOPENED = "reopened"
 Span = tuple[date, date]
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Public holidays and joint leave as snapshotted, each with its name in both languages; past `known_until` no joint leave is
-    decreed yet.
+    """Public holidays and joint leave as stored, each with its name in both languages.
+    After `known_until` no joint leave is decreed yet.
     """
 
     version: str
@@ -29,7 +32,7 @@ class Calendar:
     days_off: Mapping[date, tuple[str, str]]
 
     def why_skipped(self, day: date, unit: str, pause: Span | None = None) -> tuple[str, str] | None:
-        """Why a day does not count in a term, in both languages; None: it counts."""
+        """Return why a day does not count in a term, in both languages; None if it counts."""
         if pause and pause[0] <= day <= pause[1]:
             return PAUSED
         if unit == "calendar_day":
@@ -37,7 +40,7 @@ class Calendar:
         return self.days_off.get(day) or WEEKEND.get(day.weekday())
 
     def count(self, start: date, value: int, unit: str, pause: Span | None = None) -> date:
-        """The last day of a term of `value` days; day 1 is the day after `start`."""
+        """Return the last day of a term of `value` days; day 1 is the day after `start`."""
         day = start
         while value:
             day += ONE_DAY
@@ -45,14 +48,16 @@ class Calendar:
         return day
 
     def skipped(self, start: date, end: date, unit: str, pause: Span | None) -> list[tuple[date, tuple[str, str]]]:
-        """The days between that did not count, one by one."""
+        """Return the days of a term that did not count, one by one."""
         days = (start + n * ONE_DAY for n in range(1, (end - start).days + 1))
         return [(day, why) for day in days if (why := self.why_skipped(day, unit, pause))]
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A due date that explains itself. `on` None: the procedure gives this stage no term."""
+    """A due date that explains itself.
+    `on` None: the procedure gives this stage no term.
+    """
 
     on: date | None
     start: date | None
@@ -78,7 +83,9 @@ class Due:
 def deadline_state(
     due_on: date | None, pause: Span | None, today: date, soon: date
 ) -> Literal["paused", "running", "overdue", "due_soon"]:
-    """Of an open stage: paused, overdue, due_soon (up to `soon`), or running; also running where there is no term."""
+    """Return the state of an open stage: paused, overdue, due_soon (up to `soon`), or running.
+    A stage without a term is running too.
+    """
     if pause and pause[0] <= today <= pause[1]:
         return "paused"
     if due_on is None or due_on > soon:
@@ -87,7 +94,7 @@ def deadline_state(
 
 
 def bucket(days: int, upper: Sequence[int]) -> str:
-    """The ageing bucket of so many days: `0-7`, `8-14`, ..., `91+`."""
+    """Return the ageing bucket of a number of days: `0-7`, `8-14`, ..., `91+`."""
     lower = 0
     for end in upper:
         if days <= end:
@@ -96,8 +103,8 @@ def bucket(days: int, upper: Sequence[int]) -> str:
     return f"{lower}+"
 
 
-def clock_of(procedure: Procedure, case: CaseState, stage: StageState) -> Clock | None:
-    """The first clock whose selectors (regime, kind of report, what opened the stage) fit."""
+def clock_of(procedure: Procedure, case: CaseState, stage: StageState) -> DeadlineRule | None:
+    """Return the first clock whose selectors fit: regime, kind of report, what opened the stage."""
     for clock in procedure.stages[stage.stage].clocks:
         if clock.regime not in (None, case.regime):
             continue
@@ -110,7 +117,9 @@ def clock_of(procedure: Procedure, case: CaseState, stage: StageState) -> Clock 
 
 
 def due(procedure: Procedure, case: CaseState, stage: StageState, calendar: Calendar, no_receipt: int) -> Due:
-    """The due date of an open stage. `no_receipt`: calendar days after the letter's date that stand in for its receipt."""
+    """Compute the due date of an open stage.
+    `no_receipt`: calendar days that are added to the letter's date if its receipt is not recorded.
+    """
     clock = clock_of(procedure, case, stage)
     starts = sorted(_starts(clock, case, stage, no_receipt)) if clock and clock.value else []
     if clock is None or clock.value is None or clock.unit is None or not starts:
@@ -125,15 +134,15 @@ def due(procedure: Procedure, case: CaseState, stage: StageState, calendar: Cale
     return Due(on, start, name, value, unit, clock.certainty, calendar.version, on > calendar.known_until)
 
 
-def _term(clock: Clock, stage: StageState) -> tuple[int, str]:
-    """The term from the start: as the rule gives it, or the longer total of an extension."""
+def _term(clock: DeadlineRule, stage: StageState) -> tuple[int, str]:
+    """Return the term from the start: that of the rule, or the longer total of an extension."""
     longer = clock.extension
     if stage.extended and longer and longer.total:
         return longer.total, longer.unit
     return clock.value or 0, clock.unit or "calendar_day"
 
 
-def _starts(clock: Clock, case: CaseState, stage: StageState, no_receipt: int) -> Iterator[tuple[date, str]]:
+def _starts(clock: DeadlineRule, case: CaseState, stage: StageState, no_receipt: int) -> Iterator[tuple[date, str]]:
     if stage.after == REOPENED:
         yield stage.opened_on, "stage.opened_on"
         return
@@ -150,7 +159,9 @@ def _starts(clock: Clock, case: CaseState, stage: StageState, no_receipt: int) -
 
 
 def _recorded(facts: Mapping[str, object], field: str, name: str, no_receipt: int | None) -> Iterator[tuple[date, str]]:
-    """`no_receipt` None: a letter that a newer one has followed; nothing stands in for its receipt."""
+    """Return the start that the facts of a post record.
+    `no_receipt` None: a newer letter has followed this one, and nothing replaces its receipt.
+    """
     if facts.get(field):
         yield as_day(facts[field]), name
     elif no_receipt is not None and field == "letter_received_on" and facts.get("letter_date"):

@@ -1,15 +1,19 @@
-"""NIP and NIK: what the digits must say. Pure; a message never repeats the number (domain facts: NIP 18 digits, NIK 16 digits)."""
+"""What the digits of NIP (18) and NIK (16) must say.
+Pure: no I/O; a message never repeats the number.
+"""
 
 from datetime import date
 
 NIP_DIGITS, NIK_DIGITS = 18, 16
 FIRST_YEAR = 1900
-YOUNGEST = 15  # nobody is appointed younger; the law says 18, a slip of the register should not stop a case
-WOMEN_ADD = 40  # a woman's day of birth stands in the NIK with 40 added
+YOUNGEST = 15  # nobody is appointed younger; the law says 18, but an error in a register should not stop a case
+WOMEN_ADD = 40  # the NIK has a woman's day of birth with 40 added
 
 
 def nip_flaw(nip: str, kind: str, today: date) -> str | None:
-    """Why this is no NIP, or None: birth date, month of appointment (PNS only: digits 13-14 mean something else for PPPK), sex."""
+    """Return why this is no NIP; None if it is one.
+    It checks birth date, month of appointment (PNS only: for PPPK digits 13-14 mean something else), and sex.
+    """
     if len(nip) != NIP_DIGITS or not (nip.isascii() and nip.isdigit()):
         return "nip_digits"
     born = _date(nip[:4], nip[4:6], nip[6:8])
@@ -22,12 +26,12 @@ def nip_flaw(nip: str, kind: str, today: date) -> str | None:
 
 
 def nik_flaw(nik: str) -> str | None:
-    """Why this is no NIK, or None: 16 digits and a possible day and month of birth."""
+    """Return why this is no NIK; None if it has 16 digits and a possible day and month of birth."""
     if len(nik) != NIK_DIGITS or not (nik.isascii() and nik.isdigit()):
         return "nik_digits"
     day = int(nik[6:8])
     day -= WOMEN_ADD if day > WOMEN_ADD else 0
-    # two digits of year only: a leap year is allowed for, whatever the century
+    # the year has two digits only: 29 February is allowed, whatever the century
     if _date("2000", nik[8:10], f"{day:02}") is None:
         return "nik_birth_date"
     return None

@@ -1,4 +1,6 @@
-"""Reads versions/*.yaml, vocabulary.yaml and catalogues/*.yaml into values. Data beats code: nothing is added here."""
+"""Reads versions/*.yaml, vocabulary.yaml and catalogues/*.yaml into values.
+The rules are data: nothing is added here.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,9 +15,9 @@ from app.procedure.checks import check_rulebook
 from app.procedure.model import (
     BodyRule,
     Catalogue,
-    Clock,
     Closing,
     Condition,
+    DeadlineRule,
     Extension,
     Field,
     Outcome,
@@ -55,7 +57,7 @@ LISTS = {
 }
 
 
-# libyaml's parser: the other one takes half of the time in which a process starts
+# the parser of libyaml: with the other one, reading takes half of the start-up time of a process
 SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -103,8 +105,8 @@ def _extension(row: Mapping[str, Any] | None) -> Extension | None:
     return Extension(row.get("total"), row.get("adds"), row["unit"], row["when"], row["certainty"])
 
 
-def _clock(row: Mapping[str, Any]) -> Clock:
-    return Clock(
+def _clock(row: Mapping[str, Any]) -> DeadlineRule:
+    return DeadlineRule(
         value=row["value"],
         unit=row.get("unit"),
         starts=tuple(row.get("starts", ())),
@@ -153,7 +155,10 @@ def _stage(row: Mapping[str, Any]) -> Stage:
 
 
 def read_procedure(path: Path) -> Procedure:
-    """One procedure file. Its SHA-256 is of the bytes as reviewed, and is logged. `stages_of`: the stages of another file."""
+    """Read one procedure file.
+    Its SHA-256 is of the bytes as reviewed, and is recorded in the log.
+    `stages_of` in the file: the stages are those of another file.
+    """
     row = _yaml(path)
     if "stages_of" in row:
         base = _yaml(path.with_name(f"{row['stages_of']}.yaml"))
@@ -251,7 +256,9 @@ def read_catalogue(folder: Path) -> Catalogue:
 
 
 def read_rulebook(folder: Path = HERE) -> Rulebook:
-    """All of it, cross-checked: a flaw in the data stops the start with a message that names it."""
+    """Read the whole rulebook and cross-check it.
+    A flaw in the data stops the start, with a message that names it.
+    """
     procedures = [read_procedure(p) for p in sorted((folder / "versions").glob("*.yaml"))]
     rulebook = Rulebook(
         read_vocabulary(folder / "vocabulary.yaml"),

@@ -1,4 +1,6 @@
-"""What a procedure is: frozen values read from versions/*.yaml. Nothing here knows a database or the time."""
+"""What a procedure is: frozen values, read from versions/*.yaml.
+Nothing here knows a database or the time.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +9,9 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """`{stage, if: c}` / `{stage, unless: c}`: the stage, while the condition holds or does not."""
+    """A stage with a condition: `{stage, if: c}` / `{stage, unless: c}`.
+    The condition in `holds` must hold; the one in `fails` must not.
+    """
 
     stage: str
     holds: str | None = None
@@ -16,7 +20,7 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A closing status, and the condition under which it is the one."""
+    """A closing status, and the condition under which it applies."""
 
     status: str
     holds: str | None = None
@@ -24,7 +28,8 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What may be decided at a stage, and what follows from it. `identified`: only of a person whose NIP or NIK is known;
+    """What may be decided at a stage, and what follows from it.
+    `identified`: only for a person whose NIP or NIK is known.
     `sanction`: only with a sanction within, or outside, the allowed set of the charged forms.
     """
 
@@ -42,7 +47,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A longer term, by a post with a reason: `total` counts from the same start, `adds` from the due date."""
+    """A longer term, by a post that gives a reason.
+    `total` counts from the same start, `adds` from the due date.
+    """
 
     total: int | None
     adds: int | None
@@ -52,8 +59,10 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """One deadline rule; `value` None: no term. The first clock whose selectors fit is taken."""
+class DeadlineRule:
+    """One deadline rule; `value` None: no term.
+    The first clock whose selectors fit is used.
+    """
 
     value: int | None
     unit: str | None
@@ -72,7 +81,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class BodyRule:
-    """Which fields a post must and may hold; `required_for` adds by outcome."""
+    """The fields that a post must and may hold; `required_for` adds fields for an outcome."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -100,7 +109,7 @@ class Stage:
     opened_by: frozenset[str]
     opened_by_clock_of: frozenset[str]
     opened_by_case: bool
-    clocks: tuple[Clock, ...]
+    clocks: tuple[DeadlineRule, ...]
     outcomes: Mapping[str, Outcome]
     body: BodyRule
     full: frozenset[str]
@@ -125,8 +134,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Holds or not, by the newest post that fits either list; or by a test of the employer. `by`: only posts of that party
-    set it; `touched`: an extended or paused round of the stage sets it as well.
+    """A condition, which holds or does not hold.
+    The newest post that fits either list decides; or a test of the employer does.
+    `by`: only posts of that party set it; `touched`: an extended or paused round of the stage sets it as well.
     """
 
     code: str
@@ -140,7 +150,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """From a day on, a role is filled by another party, for cases that fit."""
+    """From a day on, another party fills a role, in the cases that fit."""
 
     role: str
     since: date
@@ -151,7 +161,7 @@ class Succession:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """How long, in which unit and how often a round of these stages may stand still."""
+    """How long, in which unit and how often a round of these stages may be paused."""
 
     stages: frozenset[str]
     longest: int
@@ -161,7 +171,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """The status it closes a case with, who may (a party, or the opener), and the stages that end the right once opened."""
+    """The rules of a withdrawal.
+    `closes`: the status that it closes a case with; `by`: who may withdraw (a party, or the opener).
+    `until`: the stages that end this right once they are opened.
+    """
 
     closes: str
     by: frozenset[str]
@@ -178,7 +191,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Procedure:
-    """The flow that a case follows, with the day it came into force and the last day it was."""
+    """The flow that a case follows, with the first and the last day on which it is in force."""
 
     code: str
     label: Mapping[str, str]
@@ -194,7 +207,9 @@ class Procedure:
         return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
 
     def may_import(self, received: date) -> bool:
-        """A report older than a decree of the past may still have been handled under it."""
+        """Check whether a report of that day may be imported under this procedure.
+        A report that is older than a past decree may still have been handled under it.
+        """
         return self.in_force_on(received) or (self.import_only and received < self.valid_from)
 
 
@@ -243,16 +258,16 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Every procedure the service knows, with the vocabulary and the catalogues beside it."""
+    """Every procedure that the service knows, with the vocabulary and the catalogues."""
 
     vocabulary: Vocabulary
     procedures: Mapping[str, Procedure]
     catalogue: Catalogue
 
     def governing(self, day: date) -> Procedure | None:
-        """The procedure in force for a report received on that day."""
+        """Return the procedure in force for a report that was received on that day."""
         return next((p for p in self.procedures.values() if p.in_force_on(day) and not p.import_only), None)
 
     def current(self) -> list[Procedure]:
-        """Those that a case may be opened with, the earliest first."""
+        """Return the procedures that a case may be opened with, the earliest first."""
         return [p for p in self.procedures.values() if not p.import_only]

@@ -1,4 +1,6 @@
-"""Who fills an owner role on a date: dated mandates first, then the succession that the data gives for this case."""
+"""Which party fills an owner role on a date.
+Dated mandates come first, then the succession that the data gives for this case.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from app.procedure.model import Rulebook, Succession
 
 @dataclass(frozen=True, slots=True)
 class Mandate:
-    """A party fills a role from a day to a day, both inclusive."""
+    """A party fills a role from one day to another, both inclusive."""
 
     role: str
     party: str
@@ -29,8 +31,9 @@ def filled_by(
     conditions: Iterable[str],
     successors: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
-    """The party that fills `role` on `day` for a case in which `conditions` hold. `holders`: role to party by mandate, that day;
-    `successors`: what a transfer entry has settled for this case.
+    """Return the party that fills `role` on `day` for a case in which `conditions` hold.
+    `holders`: role to party, by the mandates of that day.
+    `successors`: role to party, as a transfer entry has settled it for this case.
     """
     if role in holders:
         return holders[role]
@@ -41,7 +44,7 @@ def filled_by(
 
 
 def succeeding_parties(rulebook: Rulebook, role: str, day: date) -> list[str]:
-    """The parties that may succeed to a role on that day."""
+    """Return the parties that may succeed to a role on that day."""
     return list(dict.fromkeys(s.to for s in _succeeding(rulebook, role, day)))
 
 

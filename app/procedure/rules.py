@@ -1,4 +1,6 @@
-"""What may be posted now, and what a post opens, drops or closes. Pure: the tables are in versions/*.yaml."""
+"""What may be posted now, and what a post opens, drops or closes.
+Pure: the tables are in versions/*.yaml.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +11,14 @@ from app.procedure.deadlines import REOPENED, as_day, clock_of
 from app.procedure.model import Condition, Outcome, Procedure, Rulebook, Stage, When
 from app.procedure.state import CaseState, StageState
 
-LAST = 2**31  # after every seq
+LAST = 2**31  # larger than every seq
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The case after a post: `opened` has new rounds and stages whose clock starts anew, `closed` the closing status; `kept`: those
-    of `opened` whose clock runs on, only to another day.
+    """The case after a post.
+    `opened`: new rounds, and stages whose clock starts again; `closed`: the closing status.
+    `kept`: those of `opened` whose clock runs on, with only another due date.
     """
 
     case: CaseState
@@ -27,7 +30,7 @@ class Move:
 
 
 def holds(rulebook: Rulebook, code: str | None, case: CaseState) -> bool:
-    """Whether a condition holds: the newest post that fits either of its lists decides."""
+    """Check whether a condition holds: the newest post that fits either of its lists decides."""
     if code is None:
         return True
     condition = rulebook.vocabulary.conditions[code]
@@ -42,7 +45,7 @@ def holds(rulebook: Rulebook, code: str | None, case: CaseState) -> bool:
 
 
 def _decides(condition: Condition, post: StageState) -> bool | None:
-    """Whether this post sets (True) or clears (False) the condition, or leaves it as it was."""
+    """Return whether this post sets (True) or clears (False) the condition, or leaves it as it was (None)."""
     exact, whole = f"{post.stage}.{post.outcome}", f"{post.stage}.*"
     if condition.by is not None and post.posted_by not in (condition.by, None):
         return None
@@ -74,7 +77,7 @@ def allowed_outcomes(rulebook: Rulebook, case: CaseState, stage: str) -> list[st
 
 
 def require_outcome(rulebook: Rulebook, case: CaseState, stage: str, outcome: str) -> Outcome:
-    """The outcome, if this procedure has it and its condition holds before the post."""
+    """Return the outcome, if this procedure has it and its condition holds before the post."""
     allowed = allowed_outcomes(rulebook, case, stage)
     if outcome not in allowed:
         raise OutcomeNotAllowed(pointer="/outcome", allowed=allowed)
@@ -95,33 +98,36 @@ def post(
     seq: int,
     by: str | None = None,
 ) -> Move:
-    """Close the open round of `stage` with `outcome`; drop, open and close what the table says, in this order."""
+    """Close the open round of `stage` with `outcome`.
+    Then drop, open and close what the table says, in this order.
+    """
     procedure = rulebook.procedures[case.procedure]
     current = require_open(case, stage)
     chosen = require_outcome(rulebook, case, stage, outcome)
     posted = replace(current, status="posted", outcome=outcome, posted_seq=seq, facts=facts, posted_by=by)
-    state = restated(case, posted)
+    state = with_round(case, posted)
     dropped = [replace(s, status="skipped") for s in state.stages if _drops(s, chosen)]
     for gone in dropped:
-        state = restated(state, gone)
+        state = with_round(state, gone)
     decided_on = as_day(facts["decided_on"])
     after = f"{stage}.{outcome}"
     wanted = [*_overdue(procedure, case, current, chosen), *chosen.next]
     opened = _opened(rulebook, state, wanted, after, decided_on)
     for new in opened:
-        state = restated(state, new)
+        state = with_round(state, new)
     closed = None if opened else _closing(rulebook, state, chosen)
     if closed:
         late = [replace(s, status="skipped") for s in state.stages if s.status == "open"]
         dropped += late
         for gone in late:
-            state = restated(state, gone)
+            state = with_round(state, gone)
     return Move(state, tuple(opened), tuple(dropped), closed, closed or status(rulebook, state))
 
 
 def overdue(rulebook: Rulebook, case: CaseState, stage: str, first_day: date) -> Move:
-    """What the clock of an open stage opens when it has run out; the stage itself stays open. `first_day`: the first day past
-    the due date. A control stage that is open already keeps its clock.
+    """Return what the clock of an open stage opens when it has run out; the stage itself stays open.
+    `first_day`: the first day after the due date.
+    A control stage that is open already keeps its clock.
     """
     current = require_open(case, stage)
     clock = clock_of(rulebook.procedures[case.procedure], case, current)
@@ -131,13 +137,13 @@ def overdue(rulebook: Rulebook, case: CaseState, stage: str, first_day: date) ->
 
 
 def withdraw(rulebook: Rulebook, case: CaseState) -> Move:
-    """Every open stage falls away, and the case is closed."""
+    """Drop every open stage, and close the case."""
     gone = [replace(s, status="skipped") for s in case.stages if s.status == "open"]
     return moved(rulebook, case, (), gone, closed=rulebook.vocabulary.withdrawal.closes)
 
 
 def reopen(rulebook: Rulebook, case: CaseState, stage: str, day: date) -> Move:
-    """A new round of a stage that was posted before; its clock starts with the reopening."""
+    """Open a new round of a stage that was posted before; its clock starts with the reopening."""
     new = StageState(stage, len(case.rounds(stage)) + 1, "open", REOPENED, day)
     return moved(rulebook, case, (new,), ())
 
@@ -151,26 +157,32 @@ def moved(
     closed: str | None = None,
     was: str | None = None,
 ) -> Move:
-    """The case with rounds replaced, and the status that follows. `was`: the status of a closed case that stays closed."""
+    """Replace rounds of the case, and give the status that follows.
+    `was`: the status of a closed case that stays closed.
+    """
     kept = frozenset(
         (s.stage, s.round) for s in opened if any((s.stage, s.round) == (o.stage, o.round) for o in case.stages)
     )
     for new in (*opened, *dropped):
-        case = restated(case, new)
+        case = with_round(case, new)
     left = was if was is not None and not case.open_codes() else None
     return Move(case, tuple(opened), tuple(dropped), closed, closed or left or status(rulebook, case), kept)
 
 
 def may_reopen(rulebook: Rulebook, case: CaseState, stage: str) -> bool:
-    """A stage that was open in this case, is no first one, exists under its condition, and has something to decide."""
+    """Check whether a stage may be reopened.
+    It was open in this case, is no first stage, exists under its condition, and has something to decide.
+    """
     found = rulebook.procedures[case.procedure].stages.get(stage)
     if found is None or found.opened_by_case or not case.rounds(stage):
         return False
     return holds(rulebook, found.only_if, case) and bool(allowed_outcomes(rulebook, case, stage))
 
 
-def relying(rulebook: Rulebook, case: CaseState, corrected: StageState) -> list[StageState]:
-    """Later rounds that this post may have opened or started the clock of, and those that came of them: posted or open."""
+def dependent_rounds(rulebook: Rulebook, case: CaseState, corrected: StageState) -> list[StageState]:
+    """Return the later rounds, posted or open, that rely on this post.
+    The post may have opened them or started their clock; rounds that came of those are included.
+    """
     stages = rulebook.procedures[case.procedure].stages
     later = [s for s in case.stages if s.status != "skipped" and _order(s) > _order(corrected)]
     codes = {s.stage for s in later}
@@ -184,13 +196,13 @@ def relying(rulebook: Rulebook, case: CaseState, corrected: StageState) -> list[
 
 
 def _sources(stage: Stage) -> set[str]:
-    """The stages that may open this one, or start its clock."""
+    """Return the stages that may open this one, or start its clock."""
     starts = {s.partition(".")[0] for c in stage.clocks for s in c.starts}
     return {name.partition(".")[0] for name in stage.opened_by} | set(stage.opened_by_clock_of) | starts
 
 
 def _order(stage: StageState) -> int:
-    """Its place among the posts; what is open comes last."""
+    """Return the place of a round among the posts; an open round comes last."""
     return LAST if stage.posted_seq is None else stage.posted_seq
 
 
@@ -199,7 +211,7 @@ def _drops(stage: StageState, outcome: Outcome) -> bool:
 
 
 def _overdue(procedure: Procedure, case: CaseState, current: StageState, outcome: Outcome) -> Iterable[When]:
-    """What the running clock of the stage would open when it runs out (`as_overdue`)."""
+    """Return what the running clock of the stage would open when it runs out (`as_overdue`)."""
     clock = clock_of(procedure, case, current) if outcome.as_overdue else None
     return clock.overdue_opens if clock else ()
 
@@ -212,7 +224,7 @@ def _opened(rulebook: Rulebook, case: CaseState, wanted: Iterable[When], after: 
         if not exists or not _fits(rulebook, when.holds, when.fails, case):
             continue
         running = case.open(when.stage)
-        if running is not None:  # open already: nothing but its clock changes
+        if running is not None:  # it is open already: only its clock changes
             opened.append(replace(running, after=after, opened_on=day, extended=0))
         else:
             number = len(case.rounds(when.stage)) + 1
@@ -225,7 +237,7 @@ def _closing(rulebook: Rulebook, case: CaseState, outcome: Outcome) -> str | Non
 
 
 def status(rulebook: Rulebook, case: CaseState) -> str:
-    """The status of the first open stage in the order of the procedure's list."""
+    """Return the status of the first open stage, in the order of the procedure's list."""
     codes = set(case.open_codes())
     for stage in rulebook.procedures[case.procedure].stages.values():
         if stage.code in codes:
@@ -233,7 +245,7 @@ def status(rulebook: Rulebook, case: CaseState) -> str:
     raise RuntimeError(f"a case of {case.procedure} is neither open nor closed")
 
 
-def restated(case: CaseState, new: StageState) -> CaseState:
-    """The case with one round as it is now, or should have been."""
+def with_round(case: CaseState, new: StageState) -> CaseState:
+    """Return the case with one round as it is now, or as it should have been."""
     kept = [s for s in case.stages if (s.stage, s.round) != (new.stage, new.round)]
     return replace(case, stages=(*kept, new))

@@ -1,4 +1,6 @@
-"""The scopes there are: `resource:action[.qualifier]`. A scope is necessary, never sufficient; unknown scopes are refused."""
+"""All scopes, in the form `resource:action[.qualifier]`; unknown scopes are refused.
+A scope is necessary, never sufficient.
+"""
 
 from collections.abc import Mapping
 
@@ -33,7 +35,9 @@ def all_scopes(rulebook: Rulebook) -> dict[str, tuple[str, str]]:
 
 
 def scopes_of(rulebook: Rulebook, kind: str) -> list[str]:
-    """The most a client of a party of this kind may have. Agencies may have every stage's scope: what decides is the mandate."""
+    """Return the most scopes that a client of a party of this kind may have.
+    Agencies may have the scope of every stage: the mandate decides.
+    """
     if kind in {"agency", "ppk"}:
         outside = {"audit:read", "admin:write"} | ({"ledger:verify"} if kind == "ppk" else set())
         return [s for s in all_scopes(rulebook) if s not in outside]

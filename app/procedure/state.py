@@ -1,4 +1,6 @@
-"""A case as the rules see it: which stages were opened and posted, in which order, with the facts that clocks and conditions read."""
+"""A case as the rules see it: which stages were opened and posted, and in which order.
+It also holds the facts that clocks and conditions read.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,9 +9,10 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """One round of one stage. `after`: the `stage.outcome` that last set its clock; `case_opened` for the first.
-    `extended`: how often its running clock was; `paused`: the first and last day of its pause; `handlers`: who
-    extended or paused it.
+    """One round of one stage.
+    `after`: the `stage.outcome` that last set its clock; `case_opened` for the first stage.
+    `extended`: how often its running clock was extended; `paused`: the first and last day of its pause.
+    `handlers`: who extended or paused it.
     """
 
     stage: str
@@ -28,7 +31,7 @@ class StageState:
 
 @dataclass(frozen=True, slots=True)
 class CaseState:
-    """Everything that decides what may happen next. No person, no text."""
+    """Everything that decides what may happen next; no person, and no text."""
 
     procedure: str
     regime: str
@@ -49,7 +52,7 @@ class CaseState:
         return (s for _, s in sorted(done, key=lambda pair: pair[0], reverse=True))
 
     def before(self, post: StageState) -> "CaseState":
-        """What was on record when this round was posted: by that it is judged again."""
+        """Return the case as it was on record when this round was posted: a new check of the post uses that."""
         seq = post.posted_seq or 0
         return replace(self, stages=tuple(s for s in self.stages if s.posted_seq is not None and s.posted_seq < seq))
 

@@ -1,4 +1,6 @@
-"""Who sees a stage in full, in summary, or its status only. The highest view wins; an unnamed field is in no view."""
+"""Who sees a stage in full, in summary, or only its status.
+The highest view wins; a field that is not named is in no view.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
@@ -13,7 +15,9 @@ TEXT = "text"
 
 
 def view_of(stage: Stage, viewer: Iterable[str]) -> View:
-    """`viewer`: every name under which the data may speak of the reader (its code, `opener`, a role it succeeded to)."""
+    """Return the view that a reader has of a stage.
+    `viewer`: every name that the data may use for the reader (its code, `opener`, a role that it succeeded to).
+    """
     names = set(viewer)
     if names & (stage.full | {stage.owner}):
         return FULL
@@ -21,12 +25,16 @@ def view_of(stage: Stage, viewer: Iterable[str]) -> View:
 
 
 def in_summary(vocabulary: Vocabulary, body: Mapping[str, object]) -> dict[str, object]:
-    """The members of a body that the summary view shows, and that stand in the clear: no person, no account of one, no free text."""
+    """Return the members of a body that the summary view shows, and that are stored in the clear.
+    They contain no person, no account of one, and no free text.
+    """
     return {name: value for name, value in _shown(vocabulary, body) if vocabulary.fields[name].type != TEXT}
 
 
 def in_words(vocabulary: Vocabulary, body: Mapping[str, object]) -> dict[str, object]:
-    """The free text that the summary view shows. It is sealed with the key of the person it is about, and goes with it."""
+    """Return the free text that the summary view shows.
+    It is sealed with the key of the person it is about, and is lost with that key.
+    """
     return {name: value for name, value in _shown(vocabulary, body) if vocabulary.fields[name].type == TEXT}
 
 

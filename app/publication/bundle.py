@@ -1,4 +1,6 @@
-"""GET /v1/cases/{id}/bundle: one case as evidence, to be checked offline by whoever holds it. A zip; each file says its own."""
+"""GET /v1/cases/{id}/bundle: one case as evidence, which its holder can verify offline.
+The answer is a zip archive; each of its files is one piece of evidence.
+"""
 
 import io
 import json
@@ -23,7 +25,7 @@ from app.ledger.canonical import read_leaf
 from app.ledger.merkle import leaf_hash
 from app.ledger.origin import CASES
 from app.ledger.parts import b64u, commitments, salt
-from app.ledger.promise import Receipts
+from app.ledger.promise import PromiseSigner
 from app.ledger.published import SignedCheckpoint
 from app.ledger.tiles import Tile
 from app.ledger.tlog_proof import make_proof
@@ -39,7 +41,7 @@ ENTRIES = Statement(
     FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id WHERE e.case_id = :case_id ORDER BY e.seq
     """
 )
-# what the entries rest on: the schemas of their parts, the registration of their clients
+# what the entries depend on: the schemas of their parts, the registration of their clients, the moves of a sandbox's clock
 GROUNDS = Statement(
     """
     SELECT e.id, e.type, e.leaf, s.leaf_index FROM entry e JOIN sequenced s ON s.entry_id = e.id
@@ -63,7 +65,7 @@ registers/ what they rest on; promises/ entries that were not yet in the log; ch
 
 @dataclass
 class Archive:
-    """The files of the zip, in the order they were put in."""
+    """The files of the zip archive, in the order in which they were added."""
 
     files: dict[str, bytes | str] = field(default_factory=dict)
 
@@ -75,8 +77,8 @@ class Archive:
         return out.getvalue()
 
 
-async def bundle(read: ReadContext, case_id: UUID, receipts: Receipts, witnesses: Policy) -> Response:
-    """See the case, take its entries under one checkpoint, open what the caller may see."""
+async def case_bundle(read: ReadContext, case_id: UUID, receipts: PromiseSigner, witnesses: Policy) -> Response:
+    """Find the case, take its entries under one checkpoint, and open what the caller may see."""
     async with read.session.snapshot():
         case = await find(read, case_id)
         entries = await read.session.run(ENTRIES, case_id=case_id)
@@ -98,17 +100,17 @@ async def bundle(read: ReadContext, case_id: UUID, receipts: Receipts, witnesses
 
 
 async def _checkpoint(session: Session, entries: list[Any], witnesses: Policy) -> SignedCheckpoint:
-    """Over all entries of the case, if there is one; else over as many as there are."""
+    """Return a checkpoint over all entries of the case; if there is none, the newest one."""
     last = max((row.leaf_index for row in entries if row.leaf_index is not None), default=None)
     found = await covering(session, CASES, last, witnesses)
-    signed = found[0] if found else await published.newest(session, CASES)
+    signed = found[0] if found else await published.newest_checkpoint(session, CASES)
     if signed is None or not entries:
         raise NotFound
     return signed
 
 
 async def _policy(
-    session: Session, case_id: UUID, receipts: Receipts, witnesses: Policy, entries: int
+    session: Session, case_id: UUID, receipts: PromiseSigner, witnesses: Policy, entries: int
 ) -> dict[str, Any]:
     vkey = await session.value(Statement("SELECT vkey FROM log WHERE name = 'cases'"))
     return {
@@ -122,7 +124,7 @@ async def _policy(
 
 
 async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, placed: list[Any]) -> None:
-    """Each leaf with its proof to the one checkpoint."""
+    """Add each leaf with its proof to the one checkpoint."""
     members = [read_leaf(row.leaf) for row in placed]
     used = {(part["schema"]["name"], part["schema"]["version"]) for m in members for part in m["parts"]}
     schemas = sorted(f"{name} {version}" for name, version in used)
@@ -133,14 +135,16 @@ async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, pla
     size = signed.checkpoint.size
     spans = {name: proofs.inclusion(row.leaf_index, size) for name, row in named}
     wanted: set[Tile] = proofs.tiles_for(span for found in spans.values() for span in found)
-    stored = await published.tiles(session, CASES, wanted)
+    stored = await published.read_tiles(session, CASES, wanted)
     for name, row in named:
         made.files[f"{name}.leaf"] = row.leaf
         made.files[f"{name}.proof"] = make_proof(row.leaf_index, proofs.make(spans[name], stored), str(signed))
 
 
 async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:
-    """By entry and part: the fields the caller may see, each with salt and inner proof. Parts out of sight are not selected."""
+    """Return the fields that the caller may see, by entry and part, each with its salt and inner proof.
+    Parts that the caller may not see are not selected.
+    """
     persons = (p for p in (SUBJECT, REPORTER) if visible_fields(read.caller, case, case.first_stage, p))
     wanted = [SUMMARY, TEXT, CONTENT, *persons]
     found: dict[UUID, dict[str, Any]] = {}
@@ -158,7 +162,7 @@ async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:
 def openings(
     leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Collection[str], known: Fields
 ) -> dict[str, Any]:
-    """Of each named field: its value, its salt, and its proof within the part."""
+    """Return for each named field its value, its salt, and its proof within the part."""
     ref = next(p["schema"] for p in leaf["parts"] if p["name"] == part)
     fields = known[ref["name"], ref["version"]]
     hashes = [leaf_hash(c) for c in commitments(opened.root_key, fields, opened.fields)]

@@ -1,4 +1,6 @@
-"""POST /log/{log}/cosignatures: a witness's word on a published checkpoint. The cosignature is its own credential."""
+"""POST /log/{log}/cosignatures: a witness cosigns a published checkpoint.
+The cosignature is its own credential.
+"""
 
 from fastapi import Request, Response
 from sqlalchemy import bindparam
@@ -14,8 +16,8 @@ from app.ledger.note import Checkpoint, Line, Note, NoteError, VerifierKey, read
 from app.publication.serving import require_log
 
 MOST = 16 * 1024
-AHEAD = 60  # seconds a witness's clock may be ahead of ours
-BEHIND = 600  # and how long ago it may have signed
+AHEAD = 60  # seconds that a witness's clock may be ahead of ours
+BEHIND = 600  # the greatest age of a cosignature, in seconds
 KEEP = Statement(
     upsert(Cosignature)
     .values({c.name: bindparam(c.name) for c in Cosignature.__table__.columns})
@@ -32,8 +34,10 @@ RENEW = Statement(
 
 
 async def cosign(request: Request, log: str) -> Response:
-    """The body: the checkpoint as published, with the witness's line (a C2SP signed note). Of a size the first line is kept, which
-    bounds the times of its entries, and of each witness the newest, which says how fresh its knowledge is.
+    """Store the cosignatures of a published checkpoint.
+    The body is the checkpoint as published, with the witness's line (a C2SP signed note).
+    For each size the first line of a witness is kept: it bounds the times of the entries.
+    The newest line of each witness is kept too: it says how fresh the witness's knowledge is.
     """
     require_log(log)
     note, checkpoint = _read(await read_whole(request, MOST))
@@ -59,7 +63,9 @@ def _read(raw: bytes) -> tuple[Note, Checkpoint]:
 
 
 def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[tuple[Line, int]]:
-    """Lines of known witnesses with their times, each good and not from the future; lines of others do not matter."""
+    """Return the lines of known witnesses with their times; each must be valid and not from the future.
+    Lines of other keys are ignored.
+    """
     known = {(key.name, key.id): key for key in keys}
     mine = [(line, known[line.name, line.key_id]) for line in note.lines if (line.name, line.key_id) in known]
     if not mine:

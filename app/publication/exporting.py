@@ -1,4 +1,6 @@
-"""`sbt log export`: the served tree as static files, which any web server or disk can keep; with `sealed`, what is needed to restore."""
+"""`sbt log export`: the served tree as static files, which any web server or disk can keep.
+With `sealed` the export also holds what a restore needs.
+"""
 
 import base64
 import json
@@ -25,7 +27,9 @@ HEADS = Statement("SELECT name AS log, origin, vkey FROM log ORDER BY name")
 
 
 async def export(database: Database, folder: Path, *, sealed: bool, tick: Tick) -> dict[str, int]:
-    """Whole tiles that are there already stay as they are: run again, it goes on. The checkpoint is written last."""
+    """Write the export; the checkpoint is written last.
+    Whole tiles that exist already stay as they are: a second run continues.
+    """
     sizes = {}
     for log in LOGS:
         async with database.reading(SERVICE) as session:
@@ -40,7 +44,7 @@ async def export(database: Database, folder: Path, *, sealed: bool, tick: Tick) 
 
 
 async def _log(session: Session, log: str, folder: Path, *, sealed: bool, tick: Tick) -> int:
-    signed = await published.newest(session, log)
+    signed = await published.newest_checkpoint(session, log)
     if signed is None:
         return 0
     size = signed.checkpoint.size
@@ -58,7 +62,7 @@ async def _log(session: Session, log: str, folder: Path, *, sealed: bool, tick: 
 async def _tile(session: Session, log: str, folder: Path, tile: Tile, width: int) -> None:
     path = folder / "log" / log / "tile" / str(tile.level) / _name(tile.number, width)
     if not _there(path, width * HASH):
-        found = await published.tile(session, log, tile, width)
+        found = await published.read_tile(session, log, tile, width)
         assert found is not None, "a signed checkpoint covers it"
         _write(path, found)
 
@@ -66,7 +70,7 @@ async def _tile(session: Session, log: str, folder: Path, tile: Tile, width: int
 async def _bundle(session: Session, log: str, folder: Path, number: int, width: int) -> None:
     path = folder / "log" / log / "tile" / "entries" / _name(number, width)
     if not path.exists():
-        rows = await published.bundle(session, log, number, width)
+        rows = await published.entry_bundle_rows(session, log, number, width)
         assert rows is not None, "a signed checkpoint covers it"
         _write(path, published.in_bundle(row.leaf for row in rows))
 
@@ -84,7 +88,7 @@ def _hex(row: Any) -> dict[str, Any]:
 
 
 def _there(path: Path, size: int) -> bool:
-    """Whether the whole tile lies there already; anything else in its place is written anew."""
+    """Check whether the whole tile exists already; anything else in its place is written again."""
     return path.is_file() and path.stat().st_size == size
 
 
@@ -93,7 +97,7 @@ def _name(number: int, width: int) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: a half-written tile would be taken for a whole one by the next run."""
+    """Write the whole file or nothing: the next run would take a half-written tile for a whole one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if "sealed" in path.parts else 0o755)
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_bytes(content)

@@ -1,4 +1,6 @@
-"""GET /v1/receipts/{entry}: the proof that an entry is in the log, or, for the moment before, the promise that it will be."""
+"""GET /v1/receipts/{entry}: the proof that an entry is in the log.
+For the moment before, the answer is the promise that the entry will be in the log.
+"""
 
 from uuid import UUID
 
@@ -26,7 +28,7 @@ ENTRY = Statement(
 
 
 async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
-    """For the party whose entry it is, and for whoever verifies the ledger; 404 for the others."""
+    """Answer the party whose entry it is, and callers that verify the ledger; 404 for the others."""
     state = request.app.state
     async with recorded_access(request) as trail, state.database.reading(caller.identity) as session:
         rows = await session.run(ENTRY, entry=entry_id)
@@ -51,14 +53,16 @@ async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
 async def covering(
     session: Session, log: str, index: int | None, witnesses: Policy
 ) -> tuple[SignedCheckpoint, str] | None:
-    """The newest checkpoint over the entry that a quorum of witnesses knows, else the newest that we signed."""
+    """Return the newest checkpoint over the entry that a quorum of witnesses knows.
+    If there is none, give the newest one over the entry that the service signed.
+    """
     if index is None:
         return None
     if len(witnesses.keys) >= witnesses.quorum:
         known = await published.witnessed(session, log, index, witnesses.names, witnesses.quorum)
         if known is not None:
             return known, "witnessed"
-    signed = await published.newest(session, log)
+    signed = await published.newest_checkpoint(session, log)
     if signed is None or signed.checkpoint.size <= index:
         return None
     return signed, "log-signed"

@@ -1,4 +1,6 @@
-"""The routes by which outsiders verify the ledger: C2SP's addresses, receipts, witnesses, and where to find all of it."""
+"""The routes by which outsiders verify the ledger: the addresses of C2SP, receipts, cosignatures.
+One route says where to find all of it.
+"""
 
 import hashlib
 from typing import Annotated
@@ -31,7 +33,8 @@ class LogView(BaseModel):
 
 
 class LedgerView(BaseModel):
-    """What a verifier must know before it believes anything; compare it with what was told to you out of band. `verifier_sha256`: of the
+    """What a verifier must know before it believes anything;
+    compare it with what was told to you out of band. `verifier_sha256`: of the
     `verify.py` in this release's bundles, as the CHANGELOG has it.
     """
 
@@ -45,7 +48,9 @@ class LedgerView(BaseModel):
 
 @router.get("/.well-known/ledger", operation_id="read_ledger", response_model=LedgerView, responses=problems())
 async def read_ledger(request: Request, response: Response, session: PublicSession) -> LedgerView:
-    """Origins, verifier keys (C2SP vkey), witnesses and quorum, and how long an entry may take into the log."""
+    """Origins, verifier keys (C2SP vkey), witnesses and quorum,
+    and how long an entry may take into the log.
+    """
     response.headers["Cache-Control"] = "public, max-age=300"
     state = request.app.state
     return LedgerView(
@@ -65,7 +70,9 @@ async def read_ledger(request: Request, response: Response, session: PublicSessi
     responses={200: {"content": {"text/plain": {}}}, **problems(NotFound)},
 )
 async def read_checkpoint(request: Request, log: str) -> Response:
-    """The newest signed checkpoint of `cases` or `access`, with the cosignatures that are known (C2SP tlog-checkpoint)."""
+    """The newest signed checkpoint of `cases` or `access`,
+    with the cosignatures that are known (C2SP tlog-checkpoint).
+    """
     return await serving.checkpoint(request, log)
 
 
@@ -81,7 +88,9 @@ async def read_checkpoint(request: Request, log: str) -> Response:
 async def read_entries(
     request: Request, log: str, path: str, caller: Annotated[Caller, needs("ledger:verify")]
 ) -> Response:
-    """An entry bundle (C2SP tlog-tiles): leaves, each after its length in two bytes. They hold no personal data, but name cases."""
+    """An entry bundle (C2SP tlog-tiles): leaves, each after its length in two bytes.
+    They hold no personal data, but name cases.
+    """
     return await serving.entries(request, caller, log, path)
 
 
@@ -92,7 +101,9 @@ async def read_entries(
     responses={200: {"content": {"application/octet-stream": {}}}, **problems(NotFound)},
 )
 async def read_tile(request: Request, log: str, level: str, path: str) -> Response:
-    """A tile of hashes (C2SP tlog-tiles), e.g. `/log/cases/tile/0/x001/234` or, at the edge, `/log/cases/tile/0/000.p/17`."""
+    """A tile of hashes (C2SP tlog-tiles), e.g.
+    `/log/cases/tile/0/x001/234` or, at the edge, `/log/cases/tile/0/000.p/17`.
+    """
     return await serving.tile(request, log, level, path)
 
 
@@ -129,7 +140,9 @@ async def prove_consistency(
     openapi_extra={"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def cosign_checkpoint(request: Request, log: str) -> Response:
-    """A witness's `cosignature/v1` of a published checkpoint: the checkpoint's text, an empty line, the witness's line."""
+    """A witness's `cosignature/v1` of a published checkpoint:
+    the checkpoint's text, an empty line, the witness's line.
+    """
     return await cosigning.cosign(request, log)
 
 
@@ -143,8 +156,10 @@ async def cosign_checkpoint(request: Request, log: str) -> Response:
     },
 )
 async def read_bundle(case_id: UUID, request: Request, read: Annotated[ReadContext, reads("cases:read")]) -> Response:
-    """One case as evidence: entries, proofs, the fields you may see with their openings, and verify.py to check it offline."""
-    return await bundle.bundle(read, case_id, request.app.state.receipts, request.app.state.witnesses)
+    """One case as evidence: entries, proofs, the fields you may see with their openings,
+    and verify.py to check it offline.
+    """
+    return await bundle.case_bundle(read, case_id, request.app.state.receipts, request.app.state.witnesses)
 
 
 @router.get(
@@ -158,7 +173,8 @@ async def read_bundle(case_id: UUID, request: Request, read: Annotated[ReadConte
     },
 )
 async def read_receipt(request: Request, entry: UUID, caller: Annotated[Caller, needs(None)]) -> Response:
-    """The proof that your entry is in the log (C2SP tlog-proof), with the newest witnessed checkpoint where there is one;
+    """The proof that your entry is in the log (C2SP tlog-proof),
+    with the newest witnessed checkpoint where there is one;
     `Receipt-Standing` says witnessed, log-signed or promised. Others' entries: with scope `ledger:verify`.
     """
     return await receipts.receipt(request, caller, entry)

@@ -1,4 +1,4 @@
-"""Answers of the public log: checkpoint, tiles, entry bundles and proofs."""
+"""Serves the public log: checkpoint, tiles, entry bundles and proofs."""
 
 import base64
 import re
@@ -34,7 +34,7 @@ def require_log(log: str) -> None:
 async def checkpoint(request: Request, log: str) -> Response:
     require_log(log)
     async with request.app.state.database.reading() as session:
-        signed = await published.newest(session, log)
+        signed = await published.newest_checkpoint(session, log)
     if signed is None:
         raise NotFound
     return Response(str(signed), media_type=TEXT, headers={"Cache-Control": "public, max-age=1"})
@@ -47,21 +47,23 @@ async def tile(request: Request, log: str, level: str, path: str) -> Response:
         raise NotFound
     number, width = place
     async with request.app.state.database.reading() as session:
-        found = await published.tile(session, log, Tile(int(level), number), width)
+        found = await published.read_tile(session, log, Tile(int(level), number), width)
     if found is None:
         raise NotFound
     return Response(found, media_type=BYTES, headers={"Cache-Control": IMMUTABLE})
 
 
 async def entries(request: Request, caller: Caller, log: str, path: str) -> Response:
-    """Leaves name cases: who reads them is on record, with the cases."""
+    """Serve an entry bundle.
+    Leaves name cases: the access is recorded, with the cases.
+    """
     require_log(log)
     policy.require_reads_leaves(caller, log)
     place = read_path(path)
     if place is None:
         raise NotFound
     async with recorded_access(request) as trail, request.app.state.database.reading(caller.identity) as session:
-        rows = await published.bundle(session, log, *place)
+        rows = await published.entry_bundle_rows(session, log, *place)
         if rows is None:
             raise NotFound
         trail.shows(*dict.fromkeys(case for row in rows for case in _cases(log, row)))
@@ -70,7 +72,7 @@ async def entries(request: Request, caller: Caller, log: str, path: str) -> Resp
 
 
 def _cases(log: str, row: Any) -> list[UUID]:
-    """Which cases a leaf names: its own, or those that were looked at."""
+    """Return the cases that a leaf names: its own case, or the cases that were read."""
     if log == ACCESS:
         return [UUID(case) for case in read_leaf(row.leaf)["cases"]]
     return [row.case_id] if row.case_id else []

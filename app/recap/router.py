@@ -1,4 +1,4 @@
-"""The routes of numbers."""
+"""The route of statistics."""
 
 from typing import Annotated
 
@@ -20,5 +20,7 @@ async def count_cases(
     read: Annotated[ReadContext, reads("statistics:read")],
     election: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Statistics:
-    """Reported, proven, not proven, recommended, sanctioned; waiting per stage; every status. Each with its denominator."""
+    """Reported, proven, not proven, recommended, sanctioned; waiting per stage; every status.
+    Each with its denominator.
+    """
     return await statistics.count_cases(read, election)

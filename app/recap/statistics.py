@@ -1,4 +1,6 @@
-"""Numbers, each with one definition (the vocabulary's `statistics`), a numerator, a denominator, a unit and an as-of."""
+"""Statistics: each number has one definition (`statistics` in the vocabulary).
+It has a numerator, a denominator, a unit, and an as-of time.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +20,9 @@ UNIT = "asn"  # one person in one case; a person with two cases counts twice, an
 
 
 class Figure(BaseModel):
-    """`numerator` of `denominator` (the number named by `of`), counted in `unit`, as the ledger stood at `as_of`."""
+    """`numerator` of `denominator` (the number named by `of`), counted in `unit`,
+    as the ledger stood at `as_of`.
+    """
 
     code: str
     kind: str
@@ -40,7 +44,7 @@ class Statistics(BaseModel):
 
 
 async def count_cases(read: ReadContext, election: str | None) -> Statistics:
-    """Published numbers, cases waiting per stage, and cases per status, all of one snapshot."""
+    """Return the published numbers, cases waiting per stage, and cases per status, all from one snapshot."""
     if election is not None and election not in rulebook().catalogue.codes("elections"):
         raise UnknownReference(unknown_code("/query/election"))
     as_of = clock.now()
@@ -83,7 +87,9 @@ async def _measured(session: Session, values: dict[str, Any]) -> dict[str, int]:
 
 
 def _counts(measure: StatisticDefinition) -> str:
-    """Which cases a measure counts. Codes come from the rulebook, never from a caller."""
+    """Return the SQL condition for the cases that a measure counts.
+    Codes come from the rulebook, never from a caller.
+    """
     if measure.outcomes:
         names = ", ".join(f"'{o}'" for o in measure.outcomes)
         return f"EXISTS (SELECT 1 FROM stage s WHERE s.case_id = c.id AND s.stage || '.' || s.outcome IN ({names}))"

@@ -1,6 +1,7 @@
-"""Brings lost entries back at identical indexes from an export, and every row that follows from them. For `sbt log recover`.
+"""Restores lost entries from an export at the same indexes, and every row that follows from them.
 
-Nothing is restored that the signer did not sign: the entries must lead from the tree of this database to the root that it remembers.
+Used by `sbt log recover`.
+It restores only what the signer signed: the entries must lead from the tree of this database to the root that the signer remembers.
 """
 
 import base64
@@ -16,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.audit.database import Walk
+from app.audit.database import DatabaseVerification
 from app.audit.snapshot import Snapshot
 from app.ledger.append import RESTORE_ENTRY
 from app.ledger.merkle import leaf_hash
@@ -25,7 +26,7 @@ from app.ledger.signer import Signer
 from app.ledger.storage import PUBLISH
 from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_path
 from app.recovery.tables import METADATA
-from app.verifier.leaves import read_bundle
+from app.verifier.leaves import read_entry_bundle
 from app.verifier.report import VerificationReport
 
 Connection = psycopg.Connection[Any]
@@ -45,12 +46,12 @@ STANDING = {
 
 
 class NotRestoredError(Exception):
-    """Nothing was changed; the message says what is missing."""
+    """The recovery changed nothing; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What one log lacks: from its size to the size that was signed."""
+    """What one log lacks: the entries from its size to the size that was signed."""
 
     log: str
     size: int
@@ -64,7 +65,9 @@ def losses(session: Connection, signers: dict[str, Signer]) -> list[Loss]:
 
 
 def restore(session: Connection, signers: dict[str, Signer], folder: Path, keys: Path) -> list[Loss]:
-    """All of it in the caller's transaction, as the tables' owner: if the power goes out, nothing was restored."""
+    """Restores all losses in the caller's transaction, as the owner of the tables.
+    If the power fails here, nothing is restored.
+    """
     found = losses(session, signers)
     session.execute("UPDATE log SET quarantined = NULL")
     try:
@@ -116,10 +119,10 @@ def _edge(session: Connection, loss: Loss) -> Edge:
 
 
 def _leaves(folder: Path, loss: Loss) -> Iterator[bytes]:
-    """Leaves of the export from the first missing index on."""
+    """The leaves of the export, from the first missing index on."""
     index = loss.size - loss.size % WIDTH
     while index < loss.signed:
-        leaves = read_bundle(_widest(folder / "log" / loss.log / "tile" / "entries", index // WIDTH))
+        leaves = read_entry_bundle(_widest(folder / "log" / loss.log / "tile" / "entries", index // WIDTH))
         yield from leaves[max(loss.size - index, 0) : loss.signed - index]
         if len(leaves) < WIDTH:
             return
@@ -127,7 +130,7 @@ def _leaves(folder: Path, loss: Loss) -> Iterator[bytes]:
 
 
 def _widest(folder: Path, number: int) -> bytes:
-    """The whole bundle, or the widest of its partial ones; empty where there is none."""
+    """The full bundle, or the widest of its partial ones; empty where there is none."""
     whole = folder / number_path(number)
     if whole.is_file():
         return whole.read_bytes()
@@ -152,7 +155,9 @@ def _entry(session: Connection, log: str, index: int, leaf: bytes) -> None:
 
 
 def _sealed(session: Connection, folder: Path) -> None:
-    """Ciphertexts and wrapped keys of entries that are here again; what was erased meanwhile is not brought back."""
+    """Loads ciphertexts and wrapped keys of the restored entries.
+    What was erased since the export does not come back.
+    """
     files = [path for path in sorted((folder / "sealed").rglob("*.jsonl")) if path.name != "keys.jsonl"]
     if not files:
         raise NotRestoredError("the export holds no sealed contents: make it with `sbt log export --sealed`")
@@ -168,7 +173,9 @@ def _sealed(session: Connection, folder: Path) -> None:
 
 
 def _data_keys(session: Connection, path: Path) -> None:
-    """As the export has them: a key that is here may still be wrapped under an epoch that has ended since."""
+    """Loads the exported data keys into a temporary table.
+    A data key in this database may still be wrapped under an epoch that has ended since.
+    """
     session.execute("CREATE TEMPORARY TABLE exported_key (LIKE data_key) ON COMMIT DROP")
     for line in path.read_text().splitlines():
         row = json.loads(line)
@@ -177,9 +184,9 @@ def _data_keys(session: Connection, path: Path) -> None:
 
 
 def _rows(session: Connection, keys: Path) -> None:
-    """Every row that the log calls for: replayed, and put where it is missing or differs; what must not be there goes."""
+    """Replays the log, writes rows that are missing or differ, and deletes rows that must not be there."""
     seen = Snapshot(session)
-    first = Walk(VerificationReport(), seen, None)
+    first = DatabaseVerification(VerificationReport(), seen, None)
     first.read()
     for name, key in STANDING.items():
         expected = first.registers.agreements.rows if name == "change" else first.registers.rows[name]
@@ -188,25 +195,27 @@ def _rows(session: Connection, keys: Path) -> None:
         _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
     epochs = [epoch for (epoch,) in first.registers.rows["key_epoch"]]
     _keys_of(session, epochs)
-    walk = Walk(VerificationReport(), seen, keys)
+    walk = DatabaseVerification(VerificationReport(), seen, keys)
     walk.read()
     _require_whole(walk.report)
     _put(session, "idempotency", walk.registers.rows["idempotency"].values(), "ON CONFLICT DO NOTHING")
     for (name, columns), expected in zip(KEYED.items(), walk.replay.rows(), strict=True):
         _put(session, name, expected.values(), _upsert(columns, next(iter(expected.values()), {})))
-    # a number that was given is not given again
+    # a case number is never assigned twice
     number = "SELECT max(split_part(number, '-', 3)::bigint) FROM cases"
     session.execute(f"SELECT setval('case_number', greatest((SELECT last_value FROM case_number), ({number})))")
     assert walk.sealed is not None
     _put(session, "blind_index", walk.sealed.index_rows(seen), "ON CONFLICT DO NOTHING")
-    last = Walk(VerificationReport(), seen, keys)
+    last = DatabaseVerification(VerificationReport(), seen, keys)
     last.read()
     last.compare()
     _require_whole(last.report)
 
 
 def _keys_of(session: Connection, epochs: list[int]) -> None:
-    """Keys as the export wraps them; what an entry ordered erased does not come back, and ended epochs leave nothing."""
+    """Writes the exported data keys of the open epochs.
+    A key that an entry ordered erased does not come back, and nothing of an ended epoch stays.
+    """
     session.execute("INSERT INTO data_key SELECT * FROM exported_key WHERE epoch = ANY(%s) ON CONFLICT (id) DO UPDATE"
                     " SET epoch = excluded.epoch, wrapped = excluded.wrapped", [epochs])  # fmt: skip
     for (leaf,) in session.execute("SELECT leaf FROM entry WHERE type = 'subject.erased'").fetchall():

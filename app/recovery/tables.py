@@ -1,4 +1,4 @@
-"""Every table of the house, for migrations and their tests: importing the rooms' models fills the metadata."""
+"""Imports the models of all tables, so that METADATA is complete; for migrations and their tests."""
 
 from app.access import models as access
 from app.access import moves

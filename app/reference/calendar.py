@@ -1,4 +1,7 @@
-"""The working-day calendar: taken from the `holidays` package once a version, kept as rows, read once a process."""
+"""The working-day calendar, taken from the `holidays` package once per version and kept as rows.
+
+Each process reads each calendar once.
+"""
 
 import asyncio
 import json
@@ -26,7 +29,8 @@ FOLLOW_SECONDS = 2.0
 FIRST_YEAR, LAST_YEAR = 2010, 2060
 PACKAGE = "holidays-"
 VERSION = f"{PACKAGE}{version('holidays')}"
-# Of each release of the package that a ledger may have been counted by: the hash of its days. A verifier of a later release knows them by it.
+# The hash of the days of each package release that a ledger may have used.
+# A verifier with a later release recognises the days by it.
 RELEASES = {"holidays-0.109": "Jkl19IHsYeb5rLmhJu6lytNyX38qgEznqgsv8WlvFB8"}
 VERSIONS = Statement(
     "SELECT v.version, v.known_until FROM calendar_version v LEFT JOIN sequenced s ON s.entry_id = v.entry_id"
@@ -50,7 +54,9 @@ def _days(category: str, language: str) -> dict[date, str]:
 
 
 def snapshot() -> tuple[date, list[dict[str, Any]]]:
-    """The last day whose joint leave is known, and every day off up to it; later years hold public holidays only."""
+    """Returns the last day for which joint leave is known, and every day off.
+    Years after it contain public holidays only.
+    """
     rows: dict[date, dict[str, Any]] = {}
     joint = _days("government", "id")
     for category in ("government", "public"):
@@ -61,13 +67,15 @@ def snapshot() -> tuple[date, list[dict[str, Any]]]:
 
 
 def days_hash(days: Iterable[Mapping[str, Any]]) -> str:
-    """Of all days off in their order, as the entry that loads them says it."""
+    """Returns the hash of all days off in their order, as the entry that loads them states it."""
     rows = sorted([day["day"].isoformat(), day["category"], day["name_id"], day["name_en"]] for day in days)
     return sha256(canonical(rows))
 
 
 async def ensure(session: Session, *, by: str) -> None:
-    """Store this version's snapshot, once, with its entry. A revised calendar stays in force until the package knows of more."""
+    """Stores the snapshot of this package version, once, with its entry.
+    A revised calendar stays in force until the package knows joint leave for longer.
+    """
     found = Calendars()
     await found.refresh(session)
     known_until, days = snapshot()
@@ -113,21 +121,23 @@ class Revision:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """As a change of the registers has it, with days as text."""
+        """Reads a revision from a register change, in which days are text."""
         add = [{**row, "day": date.fromisoformat(row["day"])} for row in facts["add"]]
         return cls(
             facts["version"], date.fromisoformat(facts["known_until"]), add, [*map(date.fromisoformat, facts["remove"])]
         )
 
     def applied(self, days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The days off of a calendar, with those of the decree and without those that it takes away."""
+        """Returns the days off of a calendar, with those added and without those removed by the decree."""
         gone, found = set(self.remove), {row["day"]: dict(row) for row in days}
         found = {day: row for day, row in found.items() if day not in gone} | {row["day"]: row for row in self.add}
         return [found[day] for day in sorted(found)]
 
 
 async def require_revisable(session: Session, revision: Revision) -> list[dict[str, Any]]:
-    """The days of the calendar in force. 422 for a name that is taken, a shorter calendar, and days that are none off."""
+    """Returns the days of the calendar in force; raises 422 if the revision is not possible.
+    It refuses a version name that is taken, a shorter calendar, and removed days that are not days off.
+    """
     calendars = await load(session)
     current = calendars.current
     if revision.version in calendars.known or revision.version.startswith(PACKAGE):
@@ -158,32 +168,33 @@ async def require_revisable(session: Session, revision: Revision) -> list[dict[s
 
 
 async def revise(session: Session, revision: Revision, *, by: str, client: str | None = None, **more: str) -> None:
-    """A new calendar: the one in force, with days added and taken away. Open deadlines are counted anew by the watcher. `more`: further
-    facts of its entry.
+    """Stores a new calendar: the one in force, with days added and removed.
+    The watcher computes open deadlines again.
+    `more`: further facts of its entry.
     """
     days = revision.applied(await require_revisable(session, revision))
     await _store(session, revision.version, revision.known_until, days, by=by, client=client, **more)
 
 
 class Calendars:
-    """Every snapshot on record; `current` is the one that was loaded last."""
+    """Every stored calendar; `current` is the one that was loaded last."""
 
     def __init__(self) -> None:
         self.known: dict[str, Calendar] = {}
         self.current: Calendar
 
     async def follow(self, database: Database) -> None:
-        """For as long as the process lives."""
+        """Refreshes the calendars for as long as the process lives."""
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
             try:
                 async with database.reading() as session:
                     await self.refresh(session)
-            except DomainError as error:  # the database is away: the next round tries again
+            except DomainError as error:  # the database is unavailable: the next round tries again
                 log.warning("the calendars were not looked at: %s", error.code)
 
     async def refresh(self, session: Session) -> None:
-        """Take over what was loaded since, here or in another process."""
+        """Reads the calendars that were loaded since, by this process or another one."""
         rows = await session.run(VERSIONS)
         for row in rows:
             if row.version not in self.known:
@@ -194,7 +205,9 @@ class Calendars:
 
 
 async def load(session: Session) -> Calendars:
-    """A service does not start without a calendar."""
+    """Loads every calendar.
+    Without one it raises RuntimeError, and the service does not start.
+    """
     found = Calendars()
     await found.refresh(session)
     if not found.known:

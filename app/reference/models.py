@@ -1,4 +1,4 @@
-"""What was loaded, and when: the working-day calendar as snapshotted, and the hash of every procedure in use."""
+"""Tables of loaded reference data: calendar snapshots, and the hash of every procedure in use."""
 
 from datetime import date
 from uuid import UUID
@@ -10,7 +10,9 @@ from app.database.sessions import Base
 
 
 class CalendarVersion(Base):
-    """One snapshot of public holidays and joint leave. A due date keeps the version that made it."""
+    """One snapshot of public holidays and joint leave.
+    A due date keeps the version that made it.
+    """
 
     __tablename__ = "calendar_version"
 

@@ -1,4 +1,4 @@
-"""Puts the hash of every procedure in use on record: which law a case was handled by can be shown later."""
+"""Records the hash of every procedure in use: it proves later which law a case was handled by."""
 
 from sqlalchemy import bindparam, insert
 
@@ -25,7 +25,7 @@ async def ensure(session: Session, *, by: str) -> None:
 
 
 async def require_loaded(session: Session) -> None:
-    """A service does not start with a procedure whose text is not on record."""
+    """Raises RuntimeError if a procedure's text is not recorded; the service does not start."""
     known = {(row.code, row.sha256) for row in await session.run(LOADED)}
     missing = [p.code for p in rulebook().procedures.values() if (p.code, p.sha256) not in known]
     if missing:

@@ -1,4 +1,8 @@
-"""/v1/reference: the lists everybody looks up, in both languages. Public, cacheable, the same bytes until the data change."""
+"""/v1/reference: the reference lists, in both languages.
+
+They are public and cacheable.
+The answer has the same bytes until the data change.
+"""
 
 import hashlib
 import json
@@ -18,7 +22,7 @@ from app.http.problems import problems, slug
 from app.http.route import GuardedRoute
 from app.procedure.charges import valid_on
 from app.procedure.loading import rulebook
-from app.procedure.model import Clock, Field, Outcome, Procedure, Stage, When
+from app.procedure.model import DeadlineRule, Field, Outcome, Procedure, Stage, When
 from app.procedure.scopes import all_scopes
 
 Day = Annotated[date, BeforeValidator(day_text)]
@@ -35,7 +39,8 @@ async def read_reference(
     session: PublicSession,
     on: Annotated[Day | None, Query(description="Only what is valid on this day.")] = None,
 ) -> Response:
-    """One list: violations, legacy_violations, sanctions, sanction_levels, control_actions, laws, procedures, statuses, parties, mandates,
+    """One list: violations, legacy_violations, sanctions, sanction_levels, control_actions, laws,
+    procedures, statuses, parties, mandates,
     elections, provinces, purposes, job_levels, subject_kinds, report_kinds, channels, evidence_kinds, fields (with the codes of each),
     conditions, clocks, holidays, problems or scopes. No token needed. `version` changes when a row does; every row has its first and
     last day (`valid_from`, `valid_to`; null: without end).
@@ -47,7 +52,7 @@ async def read_reference(
 
 @lru_cache(maxsize=512)
 def _list(name: str, on: date | None) -> PublicDocument:
-    """The program's own lists do not change while it runs."""
+    """Returns a list of the program itself, cached: such lists do not change while it runs."""
     return _made(name, on, _rows(name))
 
 
@@ -120,7 +125,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
     }
 
 
-def _clock(clock: Clock) -> dict[str, Any]:
+def _clock(clock: DeadlineRule) -> dict[str, Any]:
     return {
         "value": clock.value,
         "unit": clock.unit,
@@ -138,13 +143,13 @@ def _clock(clock: Clock) -> dict[str, Any]:
     }
 
 
-def _extension(clock: Clock) -> dict[str, Any] | None:
+def _extension(clock: DeadlineRule) -> dict[str, Any] | None:
     longer = clock.extension
     return None if longer is None else {n: getattr(longer, n) for n in ("total", "adds", "unit", "when", "certainty")}
 
 
 def _clocks() -> list[dict[str, Any]]:
-    """What holds for every clock: when a term is near, how a backlog ages, how long a stage may stand still, who may take a case back."""
+    """Returns the rules of all clocks: due soon, ageing, extension, pause, receipt and withdrawal."""
     known = rulebook().vocabulary
     value, unit = known.due_soon
     return [
@@ -169,7 +174,7 @@ def _clocks() -> list[dict[str, Any]]:
 
 
 def _mandates() -> list[dict[str, Any]]:
-    """Who fills which role from when to when, and who succeeds under which condition."""
+    """Returns who fills which role from when to when, and who succeeds under which condition."""
     held = [
         {
             "role": m["role"],
@@ -214,7 +219,7 @@ def _when(when: When) -> dict[str, Any]:
 
 
 async def _holidays(request: Request, session: PublicSession) -> list[dict[str, Any]]:
-    """The days off of the calendar in force."""
+    """Returns the days off of the calendar in force."""
     version = request.app.state.calendars.current.version
     return [
         {

@@ -1,4 +1,6 @@
-"""Work beside the requests: the sequencer, the watcher of deadlines, expiry. In the service's processes, or in `sbt worker`."""
+"""The background work: the sequencer, the watcher of deadlines, expiry.
+It runs in the service's processes, or in `sbt worker`.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -23,13 +25,18 @@ def sequencer(settings: Settings) -> Sequencer:
 
 
 def loops(database: Database, registers: RegisterCache, calendars: Calendars) -> list[Coroutine[Any, Any, None]]:
-    """Everything beside the sequencer that goes on for ever; over all processes locks let one do a thing once."""
+    """Make all endless background work except the sequencer.
+    Locks let only one of all processes do a thing at a time.
+    """
     return [Watcher(database, registers, calendars).run(), expiry.run(database)]
 
 
 @asynccontextmanager
 async def running(*forever: Coroutine[Any, Any, None], ordered: Sequencer | None = None) -> AsyncIterator[None]:
-    """What a loop has in hand when it is stopped is rolled back, and found again by the next one. `ordered`: ends what it has in hand."""
+    """Run the loops for as long as the block runs.
+    What a stopped loop works on rolls back, and the next loop finds it again.
+    `ordered`: the sequencer, which finishes what it works on.
+    """
     tasks = [asyncio.create_task(one) for one in forever]
     placing = asyncio.create_task(ordered.run()) if ordered is not None else None
     try:

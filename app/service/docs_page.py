@@ -1,4 +1,6 @@
-"""/docs: Swagger UI from the package's own files: no CDN, no inline script, works with no network."""
+"""/docs: Swagger UI from the package's own files.
+It has no CDN and no inline script, and works without a network.
+"""
 
 import json
 from functools import cache
@@ -39,7 +41,7 @@ async def openapi(request: Request) -> Response:
 
 @cache
 def document(app: FastAPI) -> PublicDocument:
-    """The bytes of /openapi.json, made once."""
+    """Make the bytes of /openapi.json once."""
     return PublicDocument(json.dumps(app.openapi(), ensure_ascii=False).encode())
 
 

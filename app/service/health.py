@@ -1,4 +1,4 @@
-"""Alive, and ready: what a load balancer and a health check ask."""
+"""Liveness and readiness: what a load balancer and a health check ask."""
 
 import asyncio
 import time
@@ -22,9 +22,8 @@ WAITING = Statement(
     " FROM (SELECT queued_at FROM pending LIMIT 10001) p"
 )
 SET_ASIDE = Statement("SELECT count(*) FROM set_aside")
-LONGEST_SECONDS = (
-    WITHIN.total_seconds() / 2
-)  # half of what was promised: time is left to act before a promise is broken
+# Half of what was promised: time is left to act before a promise is broken.
+LONGEST_SECONDS = WITHIN.total_seconds() / 2
 FRESH_SECONDS = 3600
 KEPT_SECONDS = 1.0
 QUARANTINED = Statement("SELECT quarantined FROM log WHERE quarantined IS NOT NULL LIMIT 1")
@@ -39,16 +38,20 @@ async def live() -> dict[str, str]:
 
 @dataclass(slots=True)
 class Readiness:
-    """What this process answered last. Whoever asks more often hears it again: many who ask cost the database no more than one."""
+    """The last readiness answer of this process; a caller that asks more often gets it again.
+    So many callers cost the database no more than one.
+    """
 
     answer: JSONResponse | None = None
-    until: float = 0.0  # of the monotonic clock
+    until: float = 0.0  # in seconds of the monotonic clock
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @router.get("/health/ready", operation_id="ready", responses={503: {"description": "Not ready"}})
 async def ready(request: Request) -> JSONResponse:
-    """The database answers and has room, the ledger is not quarantined, no entry waits for its index too long, and whether witnesses follow."""
+    """The database answers and has room, the ledger is not quarantined,
+    no entry waits for its index too long, and whether witnesses follow.
+    """
     known: Readiness = request.app.state.readiness
     async with known.asking:
         if known.answer is None or known.until <= time.monotonic():
@@ -79,7 +82,7 @@ async def _asked(request: Request) -> JSONResponse:
 
 
 def _fresh(known: SignedCheckpoint, signed: SignedCheckpoint, policy: Policy) -> bool:
-    """Witnesses follow: they know the newest checkpoint, or cosigned one within the last hour."""
+    """Check that witnesses follow: they know the newest checkpoint, or cosigned one within the last hour."""
     if known.checkpoint.size == signed.checkpoint.size:
         return True
     newest = max(newest_cosigners(known.note, policy.keys).values(), default=0)
@@ -87,8 +90,10 @@ def _fresh(known: SignedCheckpoint, signed: SignedCheckpoint, policy: Policy) ->
 
 
 async def _standing(session: Session, policy: Policy) -> dict[str, Any]:
-    """Of the log of cases: signed how far, and how far a quorum of witnesses knows it. Below quorum the service goes on."""
-    signed = await published.newest(session, CASES)
+    """Return the signed size of the log of cases, and the size that a quorum of witnesses knows.
+    Below the quorum the service goes on.
+    """
+    signed = await published.newest_checkpoint(session, CASES)
     known = await published.witnessed(session, CASES, -1, policy.names, policy.quorum) if policy.keys else None
     fresh = known is not None and signed is not None and _fresh(known, signed, policy)
     return {

@@ -1,4 +1,6 @@
-"""The OpenAPI 3.1 document as published: one problem schema, the scope of every operation, no framework leftovers."""
+"""The OpenAPI 3.1 document as published: one problem schema, and the scope of every operation.
+Nothing of the framework's own is left in it.
+"""
 
 from typing import Any
 
@@ -11,7 +13,7 @@ from app.errors import DomainError
 from app.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from app.http.refusals import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
 from app.http.route import GuardedRoute
-from app.http.route import walk as _walk
+from app.http.route import dependencies_of as _walk
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
 
@@ -46,7 +48,7 @@ def _finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     return document
 
 
-# What an answer leads to: model, operation, parameter, and where its value stands.
+# What an answer leads to: model of the answer, operation, parameter, and the place of the parameter's value in the answer.
 LINKS = (
     ("Written", "read_case", "case_id", "/id"),
     ("Written", "read_history", "case_id", "/id"),
@@ -59,7 +61,7 @@ LINKS = (
 
 
 def _links(operation: dict[str, Any]) -> None:
-    """OpenAPI's links: what was made can be read there."""
+    """Add the links of OpenAPI: they say where what was made can be read."""
     for status in ("201", "202"):
         answer = operation["responses"].get(status, {})
         model = (
@@ -73,7 +75,7 @@ def _links(operation: dict[str, Any]) -> None:
 
 
 def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainError]]:
-    """What any route may refuse with, whatever it does: by what it takes."""
+    """Return the refusals that a route may answer with, whatever it does, by what it takes."""
     found: list[type[DomainError]] = [HeaderTwice, UriTooLong, HeadersTooLarge, errors.Internal, errors.Overloaded]
     if isinstance(route, GuardedRoute):
         found += [errors.NotFound, errors.ValidationFailed]

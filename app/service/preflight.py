@@ -1,4 +1,6 @@
-"""What a production service looks at before it serves: its database role, its clients, its keys. Each fault has its own message; a sandbox may have them all."""
+"""Checks a production service before it serves: its database role, its clients, its keys.
+Each fault has its own message; a sandbox may have all of them.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from pathlib import Path
 from app.database.sessions import SERVICE, Database, Session, Statement
 from app.settings import DEFAULT_ORIGIN, Settings
 
-SANDBOX_MARK = "SANDBOX"  # a file beside keys that a sandbox made
+SANDBOX_MARK = "SANDBOX"  # a file beside the keys, if a sandbox made them
 ROLE = Statement(
     "SELECT current_user AS name, rolsuper AS super, rolbypassrls AS bypass FROM pg_roles WHERE rolname = current_user"
 )
@@ -30,7 +32,7 @@ PRODUCTION = "production"
 
 
 def faults(settings: Settings) -> Iterator[str]:
-    """What a production service does not start with, each with its remedy."""
+    """Return the settings that a production service does not start with, each with its remedy."""
     if not settings.issuer_url.startswith("https://"):
         yield "SBT_ISSUER must be the public https:// address of the service: tokens name it."
     if not settings.public.startswith("https://"):
@@ -46,23 +48,23 @@ def faults(settings: Settings) -> Iterator[str]:
 
 
 def _everybody(proxy: str) -> bool:
-    with suppress(ValueError):  # a name of a socket is somebody
+    with suppress(ValueError):  # the name of a socket is not everybody
         return ip_network(proxy, strict=False).prefixlen == 0
     return proxy == "*"
 
 
 class UnsafeError(Exception):
-    """It does not start like this; the message says what to do."""
+    """The service does not start like this; the message says what to do."""
 
 
 def mark_sandbox(keys: Path) -> None:
-    """Keys that a sandbox made are a sandbox's for good."""
+    """Mark keys that a sandbox made: they can never be those of a production service."""
     keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     (keys / SANDBOX_MARK).touch(mode=0o600)
 
 
 def require_safe_settings(settings: Settings) -> None:
-    """Before anything is connected to: settings, and whose keys these are."""
+    """Check the settings, and whose keys these are, before anything is connected to."""
     if settings.sandbox:
         return
     found = list(faults(settings))
@@ -75,7 +77,9 @@ def require_safe_settings(settings: Settings) -> None:
 
 
 async def require_own_sessions(database: Database, setting: str) -> None:
-    """What guards a session holds for all of it: the timeouts, the read-only mode of readers, the locks of the background work."""
+    """Check that a session keeps its guards for as long as it lives.
+    They are the timeouts, the read-only mode of readers, and the locks of the background work.
+    """
     if not await database.keeps_its_settings():
         raise UnsafeError(
             f"{setting} leads to a pooler that does not keep what a session was opened with: timeouts and the read-only mode of readers are "
@@ -84,7 +88,7 @@ async def require_own_sessions(database: Database, setting: str) -> None:
 
 
 async def require_safe(database: Database, settings: Settings) -> None:
-    """The sessions and the role that serve, and the registers that they find."""
+    """Check the sessions and the role that serve, and the registers in the database."""
     await require_own_sessions(database, "SBT_DATABASE_URL")
     if settings.sandbox:
         return
@@ -95,7 +99,9 @@ async def require_safe(database: Database, settings: Settings) -> None:
 
 
 async def require_safe_worker(database: Database, settings: Settings) -> None:
-    """Whoever writes the log is bound as whoever writes facts."""
+    """Check the sessions and the role of the worker.
+    The role that writes the log is bound like the role that writes facts.
+    """
     await require_own_sessions(database, "SBT_WORKER_DATABASE_URL")
     if settings.sandbox:
         return
@@ -104,7 +110,9 @@ async def require_safe_worker(database: Database, settings: Settings) -> None:
 
 
 async def _require_role(session: Session, setting: str, right: str) -> None:
-    """Neither guard would bind a superuser, a role that bypasses row-level security, or the owner of the tables and who is of it."""
+    """Refuse a superuser, a role that bypasses row-level security, and the tables' owner and its members.
+    No guard of the database would bind them.
+    """
     (role,) = await session.run(ROLE)
     if role.super or role.bypass:
         raise UnsafeError(f"{setting} connects as {role.name}, which no guard binds: use the role {right}.")

@@ -1,4 +1,7 @@
-"""The life of a key epoch: opened with an entry, succeeded by the next, and destroyed, after which no older copy of the database opens anything."""
+"""The life of a key epoch: it is opened with an entry, followed by the next epoch, and destroyed.
+
+After its destruction, an older copy of the database cannot be decrypted.
+"""
 
 from sqlalchemy import bindparam, insert
 
@@ -14,14 +17,15 @@ INSERT_EPOCH = Statement(insert(KeyEpoch).values({c: bindparam(c) for c in ("epo
 
 
 async def ensure(session: Session, vault: VaultKeys, *, by: str) -> None:
-    """The first epoch, once."""
+    """Opens the first epoch, if there is none."""
     if not await session.run(EPOCHS):
         await open_next(session, vault, by=by)
 
 
 async def require_keys(session: Session, vault: VaultKeys) -> None:
-    """A service does not start without the keys of every epoch that is alive: it would take what it could never open again.
-    A quarantined one takes nothing, and starts: an old backup may name epochs whose keys were destroyed since.
+    """Raises RuntimeError if the keys of an existing epoch are missing; the service does not start.
+    It would accept data that it could never decrypt.
+    A quarantined ledger accepts nothing, so it starts: an old backup may name epochs whose keys were destroyed since.
     """
     if await session.value(QUARANTINED):
         return
@@ -34,7 +38,9 @@ async def require_keys(session: Session, vault: VaultKeys) -> None:
 
 
 async def open_next(session: Session, vault: VaultKeys, *, by: str) -> int:
-    """New keys from here on. The files are made first: an epoch in the database whose keys are nowhere would lose data."""
+    """Opens the next epoch; new data use its keys from now on.
+    The files are made first: an epoch in the database without key files would lose data.
+    """
     alive = [row.epoch for row in await session.run(EPOCHS)]
     epoch = max(alive, default=0) + 1
     vault.make_epoch(epoch)

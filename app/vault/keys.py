@@ -1,4 +1,7 @@
-"""The vault's keys: files of SBT_KEY_DIR/vault, never in the database. Key-encryption and index keys live for an epoch and are destroyed with it."""
+"""The keys of the vault: files in SBT_KEY_DIR/vault, never in the database.
+
+Key-encryption and index keys belong to an epoch and are destroyed with it.
+"""
 
 import hashlib
 import hmac
@@ -15,11 +18,13 @@ NONCE = 12
 
 
 class KeyDestroyedError(Exception):
-    """The epoch of a wrapped key is gone, or the wrapped key is not what was stored: it opens nothing any more."""
+    """A wrapped key opens nothing any more.
+    The keys of its epoch are gone, or the wrapped key is not the one that was stored.
+    """
 
 
 class VaultKeys:
-    """`make`: absent keys are made (a sandbox, or `sbt keys init`); otherwise they must be there."""
+    """`make`: missing keys are created (a sandbox, or `sbt keys init`); otherwise they must exist."""
 
     def __init__(self, folder: Path, *, make: bool) -> None:
         self._folder = folder / "vault"
@@ -49,12 +54,14 @@ class VaultKeys:
         return all(self._file(kind, epoch).exists() for kind in ("kek", "index"))
 
     def make_epoch(self, epoch: int) -> None:
-        """The files of an epoch; made already by a run that did not end: then those."""
+        """Creates the key files of an epoch; keeps files of an earlier run that did not finish."""
         for kind in ("kek", "index"):
             key_files.read_or_make(self._file(kind, epoch), key_files.random_key)
 
     def destroy_epoch(self, epoch: int) -> None:
-        """Overwritten, then unlinked: whoever has an old dump has nothing to open it with. Backups of SBT_KEY_DIR must go too."""
+        """Overwrites the key files, then unlinks them: an old dump can then never be decrypted.
+        Backups of SBT_KEY_DIR must be destroyed too.
+        """
         self._epochs.pop(epoch, None)
         for kind in ("kek", "index"):
             key_files.destroy(self._file(kind, epoch))
@@ -63,7 +70,9 @@ class VaultKeys:
         return {int(path.stem) for path in (self._folder / "kek").glob("*.key")}
 
     def follow(self, newest: int) -> None:
-        """A newer epoch has begun somewhere: what is in memory of older ones goes, and is read from its files if they are there."""
+        """Drops the keys of older epochs from memory when any process has begun a newer epoch.
+        They are read from their files again, if the files still exist.
+        """
         if newest > self._newest:
             self._newest = newest
             self._epochs.clear()
@@ -82,12 +91,18 @@ class VaultKeys:
             raise KeyDestroyedError("the wrapped key does not open") from None
 
     def digest(self, epoch: int, kind: str, plain: str) -> bytes:
-        """Under which a person is found. Without the epoch's index key nothing can be guessed from it. `plain`: as persons.forms() has it."""
+        """Returns the digest by which a person is found.
+        Without the epoch's index key nothing can be guessed from it.
+        `plain`: a value from persons.forms().
+        """
         return hmac.digest(self._epoch(epoch)[1], f"{kind}\x1f{plain}".encode(), "sha256")
 
 
-def normal(kind: str, value: str) -> str:
-    """A name as people would call it equal: compatibility forms, case, punctuation and spaces do not matter."""
+def normalize(kind: str, value: str) -> str:
+    """Normalizes a name: compatibility forms, case, punctuation and spaces do not matter.
+    Names that people regard as equal become equal.
+    Other kinds are not changed.
+    """
     if kind != "name":
         return value
     plain = unicodedata.normalize("NFKC", value).casefold()

@@ -1,4 +1,4 @@
-"""The sealed side: ciphertexts of parts, the wrapped keys that open them, and the blind index by which a person's cases are found."""
+"""Tables of the vault: encrypted parts, wrapped data keys, and the blind index of persons."""
 
 from uuid import UUID
 
@@ -9,7 +9,9 @@ from app.database.sessions import Base
 
 
 class KeyEpoch(Base):
-    """An epoch whose key-encryption and index keys exist. Its row goes when they are destroyed; nothing refers to it then."""
+    """An epoch whose key-encryption and index keys exist.
+    Its row is deleted when they are destroyed; nothing refers to it then.
+    """
 
     __tablename__ = "key_epoch"
 
@@ -18,7 +20,9 @@ class KeyEpoch(Base):
 
 
 class DataKey(Base):
-    """What opens the parts of one person in one case, or its summaries. Wrapped: without the epoch's key it is noise."""
+    """The data key that opens the parts of one person in one case, or the summaries of the case.
+    It is wrapped: without the epoch's key it is unreadable.
+    """
 
     __tablename__ = "data_key"
     __table_args__ = (
@@ -36,7 +40,9 @@ class DataKey(Base):
 
 
 class Payload(Base):
-    """One part of an entry's content, encrypted. The leaf holds commitments to it and the hash of this ciphertext."""
+    """One encrypted part of an entry's content.
+    The leaf holds commitments to it and the hash of this ciphertext.
+    """
 
     __tablename__ = "payload"
 
@@ -49,7 +55,9 @@ class Payload(Base):
 
 
 class BlindIndex(Base):
-    """Finds the cases of a person by an HMAC of number or name; without the key nothing can be guessed from it."""
+    """Finds the cases of a person by an HMAC of number or name.
+    Without the index key nothing can be guessed from it.
+    """
 
     __tablename__ = "blind_index"
     __table_args__ = (Index("blind_index_digest_idx", "digest"),)

@@ -1,4 +1,7 @@
-"""Opens parts of entries for those who may read them: rows of ciphertext and wrapped key in, fields out; None where the person was erased."""
+"""Decrypts parts of entries for callers who may read them.
+
+It takes rows with ciphertext and wrapped key, and returns fields, or None if the person was erased.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.seal import OpenedPart, open_key, unseal
 
 log = logging.getLogger("sbt.vault")
-# of a query that joins payload p, entry e and, where it still is, data_key d
+# for a query that joins payload p, entry e and, if it still exists, data_key d
 COLUMNS = "p.entry_id, p.part, p.ciphertext, e.leaf, d.id AS key_id, d.case_id, d.person, d.epoch, d.wrapped"
 JOINED = "payload p JOIN entry e ON e.id = p.entry_id LEFT JOIN data_key d ON d.id = p.key_id"
 
@@ -25,11 +28,14 @@ def open_row(keys: VaultKeys, row: Any) -> OpenedPart | None:
 
 
 def show_row(keys: VaultKeys, row: Any) -> OpenedPart | None:
-    """For a reader: what does not open now was wrapped anew a moment ago, and opens at the next try; if not, the log says so."""
+    """Decrypts a row for a reader; raises Overloaded if it does not open now.
+    A rotation may have wrapped the key again a moment ago: then the next try succeeds.
+    If not, the log shows it.
+    """
     try:
         return open_row(keys, row)
     except KeyDestroyedError as error:
-        log.error("a part of entry %s does not open: %s", row.entry_id, error)  # noqa: TRY400 - the trace would say no more
+        log.error("a part of entry %s does not open: %s", row.entry_id, error)  # noqa: TRY400 - a traceback would say no more
         raise Overloaded from None
 
 

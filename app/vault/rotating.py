@@ -1,4 +1,4 @@
-"""Ends a key epoch: what it wraps is wrapped anew, the blind index is built under the new key, and the old keys are destroyed."""
+"""Ends a key epoch: rewraps its data keys, rebuilds the blind index, destroys the old keys."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
 from app.vault.models import DataKey
 from app.vault.opening import COLUMNS, JOINED, open_row
-from app.vault.persons import forms, mentioned
+from app.vault.persons import forms, named_person_forms
 from app.vault.seal import open_key, place_of
 
 D = DataKey.__table__.c
@@ -20,7 +20,7 @@ KEYS = Statement(f"SELECT id, case_id, person, epoch, wrapped FROM data_key WHER
 REWRAP = Statement(
     update(DataKey).where(D.id == bindparam("b_id")).values(epoch=bindparam("epoch"), wrapped=bindparam("wrapped"))
 )
-# rows of the index under an older epoch whose person is not yet found under the new one
+# index rows of an older epoch whose person is not yet indexed under the new epoch
 INDEXED = Statement(
     f"""
     SELECT b.case_id AS of_case, b.kind, {COLUMNS} FROM blind_index b, {JOINED}
@@ -32,10 +32,10 @@ INDEXED = Statement(
     ) LIMIT {BATCH}
     """
 )
-LOCK = 0x5342_5403  # "SBT" 03: one rotation at a time, over all processes
+LOCK = 0x5342_5403  # advisory lock, "SBT" 03: one rotation at a time in all processes
 ALONE = Statement("SELECT pg_try_advisory_lock(CAST(:lock AS bigint))")
 RELEASE = Statement("SELECT pg_advisory_unlock(CAST(:lock AS bigint))")
-# A person who is erased meanwhile is not indexed again: the row of the data key is held, or gone.
+# A person who is erased meanwhile is not indexed again: the row of the data key is locked, or gone.
 PUT_INDEX = Statement(
     """
     INSERT INTO blind_index (case_id, kind, digest, epoch, entry_id)
@@ -49,12 +49,13 @@ END = Statement("SELECT end_epoch(CAST(:epoch AS integer))")
 
 
 class RotatingError(Exception):
-    """A rotation cannot begin now."""
+    """A rotation cannot begin or go on."""
 
 
 async def rotate(database: Database, vault: VaultKeys, *, by: str, destroy_old: bool) -> tuple[int, list[int]]:
-    """A new epoch, and with `destroy_old` the end of all older ones: (new, ended). Runs again without harm where it was cut off.
-    RotatingError while another rotation works: one would destroy what the other has made and not yet committed.
+    """Opens a new epoch and, with `destroy_old`, ends all older ones; returns (new, ended).
+    It can run again without harm after an interruption.
+    Raises RotatingError while another rotation runs: one would destroy what the other has made and not yet committed.
     """
     async with database.autocommit() as guard:
         if not await guard.value(ALONE, lock=LOCK):
@@ -68,7 +69,9 @@ async def rotate(database: Database, vault: VaultKeys, *, by: str, destroy_old: 
 
 
 async def end_older(database: Database, vault: VaultKeys, epoch: int, *, by: str) -> list[int]:
-    """The bulk goes in small transactions while the service runs; the last one shuts the old epoch for writers."""
+    """Moves everything to the new epoch and ends all older ones; returns the ended epochs.
+    Small transactions move most rows while the service runs; the last transaction closes the old epochs for writers.
+    """
     moved = 1
     while moved:
         async with database.writing(SERVICE) as session:
@@ -77,7 +80,7 @@ async def end_older(database: Database, vault: VaultKeys, epoch: int, *, by: str
         ended = [row.epoch for row in await session.run(EPOCHS) if row.epoch < epoch]
         for old in ended:
             await _end(session, vault, old, epoch, by=by)
-    # if the power goes out here: nothing in the database refers to the old keys; the next run destroys the files
+    # if the process dies here: nothing in the database refers to the old keys; the next run destroys the files
     async with database.reading(SERVICE) as session:
         alive = {row.epoch for row in await session.run(EPOCHS)}
     for gone in vault.epochs_on_disk() - alive:
@@ -87,7 +90,7 @@ async def end_older(database: Database, vault: VaultKeys, epoch: int, *, by: str
 
 
 async def _end(session: Session, vault: VaultKeys, old: int, epoch: int, *, by: str) -> None:
-    await session.run(CLOSE, epoch=old)  # who writes under it now waits, and is then refused
+    await session.run(CLOSE, epoch=old)  # a writer that uses this epoch now waits, and is then refused
     while await _move(session, vault, epoch):
         continue
     batch = StatementBatch()
@@ -97,7 +100,7 @@ async def _end(session: Session, vault: VaultKeys, old: int, epoch: int, *, by: 
 
 
 async def _move(session: Session, vault: VaultKeys, epoch: int) -> int:
-    """A batch of wrapped keys and index rows into the new epoch; how many."""
+    """Moves a batch of wrapped keys and index rows to the new epoch; returns how many."""
     keys = await session.run(KEYS, epoch=epoch)
     for row in keys:
         key = open_key(vault, row._asdict())
@@ -111,11 +114,11 @@ async def _move(session: Session, vault: VaultKeys, epoch: int) -> int:
 
 async def _index(session: Session, vault: VaultKeys, epoch: int, row: Any) -> None:
     person = open_row(vault, row)
-    if person is None:  # erased since the row was read; its index rows went with the key
+    if person is None:  # erased since the row was read; its index rows were deleted with the key
         return
     values = {"case_id": row.of_case, "epoch": epoch, "entry_id": row.entry_id, "key_id": row.key_id}
-    found = list(forms(person.fields) if row.part == "subject" else mentioned(person.fields))
-    if row.kind not in {kind for kind, _ in found}:  # it would be met again for ever
+    found = list(forms(person.fields) if row.part == "subject" else named_person_forms(person.fields))
+    if row.kind not in {kind for kind, _ in found}:  # otherwise every batch would select this row again, for ever
         raise RotatingError(
             f"a row of the blind index ({row.kind}, case {row.of_case}) follows from no part of its entry"
         )

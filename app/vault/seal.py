@@ -1,4 +1,7 @@
-"""Seals a part of an entry: its commitments go into the leaf, its ciphertext beside the log. Erasing the data key erases both."""
+"""Seals a part of an entry: its commitments go into the leaf, its ciphertext beside the log.
+
+The erasure of the data key erases both.
+"""
 
 import json
 import secrets
@@ -20,7 +23,8 @@ from app.vault.models import BlindIndex, DataKey, Payload
 from app.vault.persons import forms
 
 SUBJECT, REPORTER, NO_PERSON, SIGNATURE = "subject", "reporter", "nobody", "signature"
-# An erasure takes the subject's key, or the reporter's. What a party signed stays checkable: it holds digests, and has a key of its own.
+# An erasure destroys the subject's key, or the reporter's.
+# What a party signed can still be verified: it contains digests only, and has a key of its own.
 KEY_OF = {
     "subject": SUBJECT,
     "content": SUBJECT,
@@ -42,7 +46,7 @@ INSERT_INDEX = Statement(
 
 @dataclass(frozen=True, slots=True)
 class OpenKey:
-    """A data key as it is used; never stored like this."""
+    """A data key in plain form, for use; it is never stored in this form."""
 
     id: UUID
     key: bytes
@@ -50,14 +54,16 @@ class OpenKey:
 
 @dataclass(frozen=True, slots=True)
 class OpenedPart:
-    """What was in a part: its fields, and the root key from which the salt of each commitment is derived."""
+    """A decrypted part: its fields, and the root key from which each commitment's salt is derived."""
 
     fields: dict[str, Any]
     root_key: bytes
 
 
 def new_key(batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, person: str) -> OpenKey:
-    """A fresh key for a person of a case, stored wrapped. An epoch that has ended meanwhile is refused by its foreign key."""
+    """Creates a data key for a person of a case and stores it wrapped.
+    The foreign key refuses an epoch that has ended meanwhile.
+    """
     made = OpenKey(uuid4(), secrets.token_bytes(32))
     wrapped = keys.wrap(epoch, made.key, place_of(made.id, case_id, person))
     batch.add(INSERT_KEY, id=made.id, case_id=case_id, person=person, epoch=epoch, wrapped=wrapped)
@@ -65,22 +71,25 @@ def new_key(batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, p
 
 
 def open_key(keys: VaultKeys, row: Mapping[str, Any]) -> OpenKey:
-    """`row`: id, case_id, person, epoch, wrapped (bytes, or hex as JSON has it)."""
+    """Unwraps a data key.
+    `row`: id, case_id, person, epoch, wrapped (bytes, or hex as in JSON).
+    """
     key_id, case_id = UUID(str(row["id"])), UUID(str(row["case_id"]))
     wrapped = bytes.fromhex(row["wrapped"]) if isinstance(row["wrapped"], str) else row["wrapped"]
     return OpenKey(key_id, keys.unwrap(row["epoch"], wrapped, place_of(key_id, case_id, row["person"])))
 
 
 def place_of(key_id: UUID, case_id: UUID, person: str) -> bytes:
-    """What a wrapped key is bound to: it opens nothing in another row."""
+    """Returns what a wrapped key is bound to (associated data): it opens nothing in another row."""
     return f"{key_id}|{case_id}|{person}".encode()
 
 
 def seal(
     batch: StatementBatch, leaf: Mapping[str, Any], part: str, schema: Schema, key: OpenKey, content: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Store one part; what the leaf says of it. `leaf`: log, id, case and party of the entry it belongs to.
-    Salted: an unsalted hash of a NIP is the NIP (rule R2).
+    """Stores one part encrypted, and returns what the leaf says of it.
+    `leaf`: log, id, case and party of the entry to which the part belongs.
+    The commitments are salted: an unsalted hash of a NIP is as good as the NIP (rule R2).
     """
     root_key = secrets.token_bytes(ROOT_KEY)
     found = commitments(root_key, schema.fields, content)
@@ -99,7 +108,7 @@ def seal(
 
 
 def unseal(leaf: Mapping[str, Any], part: Mapping[str, Any], ciphertext: bytes, key: OpenKey) -> OpenedPart:
-    """What is in a part; KeyDestroyedError where the key does not open it."""
+    """Decrypts a part; raises KeyDestroyedError if the key does not open it."""
     cipher, bound = _cipher(key, leaf["id"], part["name"]), aad(leaf, part["name"], part["schema"])
     try:
         secret = json.loads(cipher.decrypt(ciphertext[:NONCE], ciphertext[NONCE:], bound))
@@ -115,20 +124,22 @@ def _cipher(key: OpenKey, entry: str, part: str) -> AESGCM:
 def index_person(
     batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, person: Mapping[str, str | None]
 ) -> None:
-    """Make a case findable by the numbers and the name of its person (`nip`, `nik`, `name`)."""
+    """Makes a case findable by the numbers and name of its person (`nip`, `nik`, `name`)."""
     index_forms(batch, keys, epoch, case_id, entry_id, forms(person))
 
 
 def index_forms(
     batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, found: Iterable[tuple[str, str]]
 ) -> None:
-    """`found`: kind and plain value. What is there already stays."""
+    """Adds forms to the blind index; existing rows stay.
+    `found`: kind and plain value.
+    """
     for kind, plain in found:
         digest = keys.digest(epoch, kind, plain)
         batch.add(INSERT_INDEX, case_id=case_id, kind=kind, digest=digest, epoch=epoch, entry_id=entry_id)
 
 
 def digests(keys: VaultKeys, epochs: Iterable[int], person: Mapping[str, str | None]) -> list[tuple[str, bytes]]:
-    """Of everything that is known of a person, in every epoch that is alive."""
+    """Returns the digests of all known forms of a person, in every given epoch."""
     found = list(forms(person))
     return [(kind, keys.digest(epoch, kind, plain)) for epoch in epochs for kind, plain in found]

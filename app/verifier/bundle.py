@@ -1,4 +1,8 @@
-"""Checks a case's bundle offline: every entry is in the signed log, follows the one before, and the fields shown are those committed to. Pure."""
+"""Checks the bundle of one case offline. Pure: no I/O.
+
+Every entry has an inclusion proof in the signed log and follows the entry before it.
+Every field that is shown opens its commitment.
+"""
 
 import io
 import json
@@ -14,7 +18,7 @@ from app.ledger.note import COSIGNATURE, ED25519, NoteError, VerifierKey, read_n
 from app.ledger.parts import commit, unb64u
 from app.ledger.tlog_proof import TlogProof, TlogProofError, read_proof
 from app.verifier.forms import INSTANT
-from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_signed, check_standing
+from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_registration, check_signed
 from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, VerificationReport
 from app.verifier.verify import Witnessed, check_note, check_times
 
@@ -31,25 +35,31 @@ ORDER = ("registers", "schemas", "entries")
 
 
 class NoBundleError(OSError):
-    """A file that is no bundle."""
+    """The file is not a bundle."""
 
 
 @dataclass
 class Bundle:
-    """The files of a bundle by name. `twice`: names that occur more than once, of files or of members."""
+    """The files of a bundle by name, and its policy.
+    `twice`: names that occur more than once, of files or of JSON members.
+    """
 
     files: Mapping[str, bytes]
     policy: Mapping[str, Any]
     twice: Sequence[str] = ()
 
     def leaves(self) -> list[str]:
-        """Names of the leaves: what the case's entries rest on first, each kind in its order."""
+        """Names of the leaves: registers, schemas, then the entries of the case, each in order.
+        The entries refer to the registers and schemas, so these come first.
+        """
         found = [name for name in self.files if ENTRY.fullmatch(name)]
         return sorted(found, key=lambda name: (ORDER.index(name.partition("/")[0]), name))
 
 
 def read_bundle_file(raw: bytes) -> Bundle:
-    """The files, none of them larger in all than LARGEST, whatever their headers say."""
+    """Unpacks a bundle; NoBundleError where the file is none.
+    All files together hold at most LARGEST bytes, whatever the zip headers say.
+    """
     twice: list[str] = []
     try:
         files = _unpacked(raw, twice)
@@ -57,7 +67,7 @@ def read_bundle_file(raw: bytes) -> Bundle:
         _require_policy(policy, files)
     except NoBundleError:
         raise
-    except Exception as error:  # noqa: BLE001 - zipfile raises many kinds for hostile input; each of them says: this is no bundle
+    except Exception as error:  # noqa: BLE001 - zipfile raises many exception types on hostile input; each means: not a bundle
         raise NoBundleError(f"no bundle: {type(error).__name__}") from None
     return Bundle(files, policy, twice)
 
@@ -77,7 +87,9 @@ def _unpacked(raw: bytes, twice: list[str]) -> dict[str, bytes]:
 
 
 def _json(raw: bytes, name: str, twice: list[str]) -> Any:
-    """JSON; a member that is there twice is noted in `twice`: readers disagree on which of the two counts."""
+    """Parses JSON and records duplicate members in `twice`.
+    Readers disagree on which of two members with one name counts.
+    """
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -96,8 +108,10 @@ def _require_policy(policy: Any, files: Mapping[str, bytes]) -> None:
 
 
 def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) -> VerificationReport:
-    """`keys`: whom the verifier trusts, logs and witnesses; `quorum`: how many of these witnesses it wants (3 unless given). What a
-    bundle says of keys, witnesses and quorum is its sender's word, and counts for nothing.
+    """Checks a bundle and returns the report.
+    `keys`: the keys of logs and witnesses that the verifier trusts.
+    `quorum`: how many of these witnesses must have cosigned; 3 unless given.
+    Keys, witnesses and quorum in the bundle are only claims of its sender, and count for nothing.
     """
     report, bundle = VerificationReport(), read_bundle_file(raw)
     _strange(report, bundle)
@@ -124,7 +138,9 @@ def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) ->
 
 
 def _strange(report: VerificationReport, bundle: Bundle) -> None:
-    """What no check looks at could still be believed by whoever opens the zip: unknown files and names that occur twice are findings."""
+    """Reports unknown files and duplicate names as findings.
+    No check reads them, but a person who opens the zip could believe them.
+    """
     report.begin("bytes")
     for name in sorted(bundle.files):
         beside = BESIDE.fullmatch(name)
@@ -141,7 +157,9 @@ def _strange(report: VerificationReport, bundle: Bundle) -> None:
 def _standing(
     report: VerificationReport, good: Witnessed, witnesses: Sequence[VerifierKey], quorum: int | None
 ) -> None:
-    """Whoever names witnesses or a quorum is not content without it; whoever names neither is told that the log alone vouches."""
+    """Reports whether a quorum of witnesses cosigned the checkpoint, or only the log signed it.
+    A missing quorum is not_checked where the caller named witnesses or a quorum, else not_yet.
+    """
     wanted = max(quorum or QUORUM, 1)
     if witnesses and len(good.cosigned) >= wanted:
         report.says["standing"] = "witnessed"
@@ -156,7 +174,10 @@ def _standing(
 
 
 def _promises(report: VerificationReport, bundle: Bundle, key: VerifierKey, good: Witnessed, *, trusts: bool) -> None:
-    """Entries that were promised and are not under the checkpoint: broken, if a witness saw the log after their time."""
+    """Reports broken promises as findings.
+    A bundle holds the promises of entries that are not under its checkpoint.
+    A promise is broken if a witness saw the log after the time that it names.
+    """
     for name in sorted(bundle.files):
         if not name.startswith("promises/"):
             continue
@@ -174,7 +195,7 @@ def _promises(report: VerificationReport, bundle: Bundle, key: VerifierKey, good
 
 
 class _Case:
-    """The leaves of one case against one checkpoint."""
+    """Checks the leaves of one case against one checkpoint."""
 
     def __init__(self, report: VerificationReport, bundle: Bundle, good: Witnessed, quorum: int) -> None:
         self.report, self.bundle, self.good, self.quorum = report, bundle, good, quorum
@@ -200,12 +221,14 @@ class _Case:
         if name.startswith("entries/"):
             if members.get("case") != self.bundle.policy["case"]:
                 self.report.find("chains", "ANOTHER_CASE", name, "it belongs to another case", log="cases", index=index)
-            check_standing(self.report, self.check, index, members)
+            check_registration(self.report, self.check, index, members)
             check_signed(self.report, self.check, index, members)
             self._fields(name.replace(".leaf", ".fields.json"), index, members)
 
     def _included(self, name: str, leaf: bytes) -> int | None:
-        """Step 4 for one leaf: its proof leads to the root of the checkpoint of this bundle."""
+        """Step 4 for one leaf: its inclusion proof leads to the root of this bundle's checkpoint.
+        Returns the index of the leaf, or None after a finding.
+        """
         self.report.count("tree")
         try:
             proof = read_proof(self.bundle.files[name.replace(".leaf", ".proof")].decode())
@@ -222,7 +245,7 @@ class _Case:
             raise TlogProofError("it is for another checkpoint")
 
     def _fields(self, name: str, index: int, members: Mapping[str, Any]) -> None:
-        """Step 14: each field that is shown, by its salt and its own proof."""
+        """Step 14: each field that is shown opens with its salt and its own inclusion proof."""
         self.report.begin("fields")
         parts = {part["name"]: part for part in members["parts"]}
         twice: list[str] = []
@@ -261,7 +284,9 @@ class _Case:
 
 
 def _shown(raw: bytes, name: str, twice: list[str]) -> dict[str, Any]:
-    """What is shown of an entry; of a file that is none, one field that cannot open."""
+    """The fields that are shown of an entry.
+    A malformed file gives one field that cannot open, so that it becomes a finding.
+    """
     try:
         found = _json(raw, name, twice)
     except (ValueError, RecursionError):
@@ -270,7 +295,7 @@ def _shown(raw: bytes, name: str, twice: list[str]) -> dict[str, Any]:
 
 
 def read_promise(text: str) -> dict[str, str]:
-    """The members of a promise: entry, leaf, received, integrate-by; NoteError where it is none."""
+    """The members of a promise: entry, leaf, received, integrate-by. NoteError where it is malformed."""
     lines = text.split("\n")
     said = dict(line.partition(" ")[::2] for line in lines[1:-1])
     if set(said) != {"entry", "leaf", "received", "integrate-by"} or not INSTANT.fullmatch(said["integrate-by"]):

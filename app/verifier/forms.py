@@ -1,4 +1,7 @@
-"""The forms of leaf v1: which members each type of entry has, and of which kind. What is not in this table is not a leaf. Pure."""
+"""The forms of leaf v1: the members of each entry type, and their kinds. Pure: no I/O.
+
+What is not in this table is not a leaf.
+"""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +14,8 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LARGEST_INTEGER = 2**53 - 1
 DEEPEST = 40
 
-# s text, e text or empty, i integer, l list, d mapping, u a UUID, t an instant, y a day, n null; "?" or null as well; "*" or not there at all
+# Kinds: s text, e text or empty, i integer, l list, d mapping, u UUID, t instant, y day, n null.
+# Suffixes: "?" may also be null, "*" may be absent.
 COMMON = {"v": "i", "log": "s", "type": "s", "id": "u", "party": "s", "client": "s?", "actor": "s?", "received_at": "t"}
 IN_CASES = {"parts": "l", "sig": "s?"}
 CHAINED = {"case": "u", "seq": "i", "prev": "s?", "number": "s", "procedure": "s", "election": "s"}
@@ -20,7 +24,7 @@ ASKED = {"idempotency": "d", "client": "s"}
 ROUND = {"stage": "s", "round": "i"}
 POSTED = {"stage": "s", "round": "i", "outcome": "s", "due_on": "y?"}
 ERASED = {"erases": "d", "person": "s", "authority": "s", "why": "s?", "client": "s?", "change": "u*", "document": "s*"}
-SIGNED = {"base": "s", "signature": "s", "body": "e"}  # what an operator signed, in clear
+SIGNED = {"base": "s", "signature": "s", "body": "e"}  # what an operator signed, in plain text
 OF_CASES: dict[str, dict[str, str]] = {
     "case.opened": {**CHAINED, **LEFT, **ASKED, **POSTED, "received_on": "y", "overrides": "l*"},
     "case.imported": {**CHAINED, **LEFT, **ASKED, "received_on": "y", "overrides": "l", "posts": "l"},
@@ -38,7 +42,7 @@ OF_CASES: dict[str, dict[str, str]] = {
     "erasure.refused": {**CHAINED, **LEFT, **ERASED},
 }
 AGREED = {"change": "u*"}  # the change that two operators agreed on
-CONSENTED = {"consent": "d*"}  # the party's own word on its key
+CONSENTED = {"consent": "d*"}  # the party's consent to its key
 KEY = {"key": "s", "expires_at": "t"}
 FACTS: dict[str, dict[str, str]] = {
     "ledger.founded": {"environment": "s", "rules": "i*", "public_url": "s*"},
@@ -96,13 +100,14 @@ FLAG = {"stage": "s", "round": "i", "owner": "s"}
 WAS = {"stage": "s", "round": "i", "due_on": "y?", "calendar": "s"}
 PAST = {"stage": "s", "round": "i", "outcome": "s", "party": "s"}
 POSTING, GROUNDS, ASKING = {"content", "summary"}, {"content"}, {"request", "signature"}
-# Of each type the parts without which it is none (one that is missing was not erased, but never there), and those that it may have beside them.
+# For each type: the required parts, and the optional parts.
+# An erased part is still named in the leaf: a part that the leaf does not name was never there.
 PARTS_OF: dict[str, tuple[set[str], set[str]]] = {
     "case.opened": ({"subject", *POSTING}, {"text", "reporter", "mask", *ASKING}),
     "case.imported": (
         {"subject", *POSTING},
         {"text", "reporter", "signature"},
-    ),  # of a file nothing is kept as it was signed
+    ),  # no signed request is kept of an imported file
     "stage.posted": (POSTING, {"text", "subject", *ASKING}),
     "stage.corrected": (POSTING, {"text", "subject", *ASKING}),
     "stage.received": (set(), ASKING),
@@ -112,12 +117,14 @@ PARTS_OF: dict[str, tuple[set[str], set[str]]] = {
     "case.reopened": (GROUNDS, ASKING),
     "case.transferred": (set(), GROUNDS | ASKING),
 }
-REASONED_BY_CLIENTS = {"case.transferred"}  # the operator's program gives no reason, and seals none
+REASONED_BY_CLIENTS = {"case.transferred"}  # the operator's program gives no reason and seals none
 LISTED = (("flags", FLAG), ("was", WAS), ("posts", PAST))
 
 
-def flaw(log: str, members: Any) -> str | None:
-    """What is wrong with the form of a leaf; None: nothing. It says where, never what stood there."""
+def form_error(log: str, members: Any) -> str | None:
+    """What is wrong with the form of a leaf; None if nothing is.
+    It names the place, never the value.
+    """
     if not isinstance(members, dict) or not isinstance(members.get("type"), str):
         return "it is no leaf"
     if not _plain(members):
@@ -161,7 +168,9 @@ def _of_cases(members: Mapping[str, Any]) -> str | None:
 
 
 def _of_parts(members: Mapping[str, Any]) -> str | None:
-    """Each part is there, once, and is of a schema of its own kind (`opening_content.Report` is of `content`)."""
+    """Each required part is there, no part occurs twice, and each schema is of the kind of its part.
+    Example: `opening_content.Report` is a schema of `content`.
+    """
     names = [part["name"] for part in members["parts"]]
     kinds = [part["schema"]["name"].partition(".")[0].rpartition("_")[2] for part in members["parts"]]
     needed, allowed = PARTS_OF.get(members["type"], (set(), set()))
@@ -202,7 +211,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def _plain(value: Any, depth: int = 0) -> bool:
-    """Texts, booleans, null and integers within 2^53, in lists and mappings: nothing else is in a leaf."""
+    """A leaf holds only texts, booleans, null, integers within 2^53, lists and mappings."""
     if depth > DEEPEST:
         return False
     if isinstance(value, dict):

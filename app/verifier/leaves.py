@@ -1,4 +1,4 @@
-"""Each leaf in the order of the log: its bytes, its place in its case, its schemas, and who acts. Pure."""
+"""Checks each leaf in log order: bytes, place in its case, schemas, who acts. Pure: no I/O."""
 
 import hashlib
 import json
@@ -12,21 +12,21 @@ import rfc8785
 from app.ledger.canonical import MAX_LEAF
 from app.ledger.merkle import leaf_hash
 from app.ledger.parts import b64u
-from app.verifier.forms import flaw
+from app.verifier.forms import form_error
 from app.verifier.report import VerificationReport
 
 NOBODY_SIGNS = "no party is bound to sign, and none did"
 NOT_SEEN = "leaves tell that they are signed; the signatures are sealed: `sbt verify --db` opens them"
-BOUND = {"agency", "ppk", "operator"}  # kinds of parties that sign in production, whatever their policy says
+BOUND = {"agency", "ppk", "operator"}  # kinds of parties that must sign in production, whatever their policy says
 PRODUCTION, SIGNED_RULES = "production", 2
-HEARD_WITHIN = timedelta(seconds=10)  # in which every process has heard of a change of the registers
+HEARD_WITHIN = timedelta(seconds=10)  # within this time every process knows a change of the registers
 ERASURES = {"subject.erased", "erasure.refused"}
 PARTS = ("subject", "reporter", "content", "summary", "text", "request", "mask", "signature")
 
 
 @dataclass
 class LeafCheck:
-    """Steps 5, 6 and 8, leaf by leaf in the order of the log."""
+    """Steps 5, 6 and 8 for each leaf, in the order of the log."""
 
     report: VerificationReport
     origin: str
@@ -34,20 +34,20 @@ class LeafCheck:
     heads: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     schemas: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
-    operators: set[str] = field(default_factory=lambda: {"operator"})  # registers itself among the first
+    operators: set[str] = field(default_factory=lambda: {"operator"})  # registers itself with one of the first entries
     clients: dict[str, str] = field(default_factory=dict)
     clock: list[tuple[int, timedelta]] = field(default_factory=list)
     instants: list[tuple[int, datetime]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
-    policy_set: dict[str, datetime] = field(default_factory=dict)  # when a party's policy was set last
+    policy_set: dict[str, datetime] = field(default_factory=dict)  # when the policy of a party was last set
     founded: bool = False
-    production: bool = False  # a ledger of production: no clock of its was moved, no policy lets a party off
-    strict: bool = False  # founded when operators signed already
-    must_sign: str | None = None  # a party that says: whatever is in my name, I signed
+    production: bool = False  # production ledger: its clock is never moved, no policy frees a party from signing
+    strict: bool = False  # founded under rules by which operators already sign
+    must_sign: str | None = None  # a party that states: I signed every entry in my name
 
     def add(self, index: int, leaf: bytes) -> dict[str, Any] | None:
-        """The members of a leaf, or None where it is not one."""
+        """Checks the next leaf. Returns its members, or None where it is not a leaf."""
         self.report.count("bytes")
         members = self._members(index, leaf)
         if members is None:
@@ -58,11 +58,8 @@ class LeafCheck:
             self._learn(index, members)
             if self.log == "cases":
                 self._parts(index, members)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # whatever a forger wrote: it is told, and the next leaf is read
+        except (KeyError, TypeError, ValueError) as error:
+            # a forger can write anything: it becomes a finding, and the next leaf is read
             self._find("bytes", "LEAF_MALFORMED", index, f"it cannot be read: {type(error).__name__}")
             return None
         return members
@@ -77,7 +74,7 @@ class LeafCheck:
         except (ValueError, RecursionError, rfc8785.CanonicalizationError):
             self._find("bytes", "LEAF_MALFORMED", index, "it is no JSON")
             return None
-        wrong = flaw(self.log, members)
+        wrong = form_error(self.log, members)
         if wrong is not None:
             self._find("bytes", "LEAF_MALFORMED", index, wrong)
             return None
@@ -111,7 +108,7 @@ class LeafCheck:
         self.heads[members["case"]] = (members["seq"], leaf_hash(leaf), members["received_at"])
 
     def _learn(self, index: int, members: Mapping[str, Any]) -> None:
-        """What later leaves may refer to: schemas, operators, clients, the sandbox's clock."""
+        """Keeps what later leaves may refer to: schemas, operators, clients, policies, the sandbox clock."""
         facts = members.get("facts") or {}
         if members["type"] == "schema.registered":
             self._schema(index, facts)
@@ -173,8 +170,10 @@ def schema_hash(text: Mapping[str, Any]) -> str:
     return b64u(hashlib.sha256(rfc8785.dumps(dict(text))).digest())
 
 
-def check_standing(report: VerificationReport, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
-    """Step 9: who acts was registered before; a client acts for its own party; registers are the operator's to keep."""
+def check_registration(report: VerificationReport, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
+    """Step 9: a client acts for its own party, and only operators keep registers.
+    Whoever acts was registered before.
+    """
     report.count("standing")
     if members["client"] is None:
         if members["party"] not in leaves.operators:
@@ -193,11 +192,13 @@ def check_standing(report: VerificationReport, leaves: LeafCheck, index: int, me
 
 
 def check_signed(report: VerificationReport, leaves: LeafCheck, index: int, members: Mapping[str, Any]) -> None:
-    """Step 10, as far as leaves tell: an entry of a case in the name of a party that signs has its signature."""
+    """Step 10, as far as leaves show it: whether a required signature is there.
+    An entry of a case needs one if its party must sign.
+    """
     if leaves.log != "cases" or "case" not in members or members["client"] is None:
         return
     if members["type"] in ERASURES and "change" in members:
-        return  # two operators signed the change: agreements look at it
+        return  # two operators signed the change: audit/agreements.py checks that
     party = members["party"]
     bound = (leaves.policies.get(party) == "required" and not _fresh(leaves, members)) or party == leaves.must_sign
     bound = bound or (leaves.strict and leaves.kinds.get(party) in BOUND)
@@ -209,13 +210,13 @@ def check_signed(report: VerificationReport, leaves: LeafCheck, index: int, memb
 
 
 def _fresh(leaves: LeafCheck, members: Mapping[str, Any]) -> bool:
-    """Whether a process may not have heard of the party's policy yet."""
+    """Whether a process may not know the party's policy yet."""
     at = leaves.policy_set.get(members["party"])
     return at is not None and abs(datetime.fromisoformat(members["received_at"]) - at) <= HEARD_WITHIN
 
 
-def read_bundle(body: bytes) -> list[bytes]:
-    """The leaves of an entry bundle; ValueError where lengths do not fit."""
+def read_entry_bundle(body: bytes) -> list[bytes]:
+    """The leaves of an entry bundle. ValueError where the lengths do not fit."""
     found, at = [], 0
     while at < len(body):
         end = at + 2 + int.from_bytes(body[at : at + 2], "big")

@@ -1,4 +1,4 @@
-"""The command line of verify.py, the verifier as one file. Pure."""
+"""The command line of verify.py, the one-file verifier. Imports pure modules only."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from app.verifier.report import COULD_NOT, lines
 
 
 def main() -> None:
-    """Reads a bundle and says what it found; the exit code is the result."""
+    """Checks a bundle and prints the report; the exit code is the result."""
     words = argparse.ArgumentParser(description="Checks a case's bundle of an SBT ledger, offline.")
     words.add_argument("bundle", type=Path)
     words.add_argument(
@@ -29,7 +29,7 @@ def main() -> None:
     except (NoBundleError, NoteError, OSError) as error:
         print(f"could not check: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - a command prints
         raise SystemExit(COULD_NOT) from None
-    except Exception as error:  # noqa: BLE001 - a bundle that breaks the verifier was not checked, and is not called false
+    except Exception as error:  # noqa: BLE001 - a bundle that crashes the verifier was not checked, which is not a finding
         print(f"could not check: {type(error).__name__}", file=sys.stderr)  # noqa: T201 - a command prints
         raise SystemExit(COULD_NOT) from None
     print(json.dumps(report.told(), indent=1) if told.json else "\n".join(lines(report)))  # noqa: T201 - a command prints

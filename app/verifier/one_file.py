@@ -1,4 +1,7 @@
-"""Makes verify.py: the verifier as one file that needs Python and `cryptography` alone. Put together from the pure files, word for word."""
+"""Builds verify.py: the verifier as one file that needs only Python and `cryptography`.
+
+It joins the pure files, word for word.
+"""
 
 import ast
 import importlib.metadata
@@ -24,7 +27,9 @@ the package rfc8785 comes first, under its licence. Exit code 0: sound; 1: findi
 
 @cache
 def verifier() -> str:
-    """The text of verify.py. RuntimeError where two files use one name for two things: then it would not be the same program."""
+    """The text of verify.py.
+    RuntimeError where two files use one name for two things: the joined program would be another one.
+    """
     texts = [("rfc8785", Path(rfc8785.__file__).with_name("_impl.py").read_text())]
     texts += [(f"{name}.py", (APP / f"{name}.py").read_text()) for name in PURE]
     imports: set[str] = set()
@@ -55,7 +60,9 @@ def _licence() -> str:
 
 
 def _without_imports(text: str) -> tuple[str, set[str]]:
-    """The text without its import lines, and those that are still needed: of the standard library and of `cryptography`."""
+    """The text without its import lines, and the imports that are still needed.
+    These are of the standard library and of `cryptography`.
+    """
     lines, needed = text.splitlines(), set[str]()
     for node in ast.parse(text).body:
         if not isinstance(node, (ast.Import, ast.ImportFrom)):

@@ -1,4 +1,4 @@
-"""What a verification found: numbered steps, each with its findings, and an exit code. Pure."""
+"""The result of a verification: numbered steps with findings, and an exit code. Pure: no I/O."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from app.ledger.terminal import printable
 
 PASSED, FAILED, NOT_YET, NOT_CHECKED = "passed", "failed", "not_yet", "not_checked"
-NOT_VISIBLE = "not_visible"  # what this reader has no token for: it could not look, and says so
+NOT_VISIBLE = "not_visible"  # this reader has no token for it: the step could not run, and the report says so
 SOUND, FOUND, COULD_NOT = 0, 1, 2
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_YET: "not yet", NOT_CHECKED: "NOT CHECKED", NOT_VISIBLE: "NOT VISIBLE"}
 RESULTS = {
@@ -16,7 +16,7 @@ RESULTS = {
     "findings": "findings",
     "could_not_check": "could not check",
 }
-MOST = 1000  # findings that are told one by one; the rest are counted
+MOST = 1000  # findings that are listed one by one; the rest are only counted
 
 STEPS: dict[str, tuple[int, str]] = {
     "notes": (1, "Checkpoints are signed by the log's key and name this log"),
@@ -38,7 +38,7 @@ STEPS: dict[str, tuple[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it must be: which step saw it, what, and where."""
+    """One deviation: the step that found it, its code, and its place."""
 
     step: str
     code: str
@@ -60,7 +60,7 @@ class Finding:
 
 @dataclass
 class VerificationReport:
-    """Collects steps and findings. A step that was never begun does not appear."""
+    """Collects steps and findings. A step that never began does not appear."""
 
     statuses: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class VerificationReport:
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
     says: dict[str, Any] = field(default_factory=dict)
-    strict: bool = False  # what is not visible to this reader counts as not checked
+    strict: bool = False  # a step that is not visible to this reader counts as not checked
 
     def begin(self, step: str) -> None:
         self.statuses.setdefault(step, PASSED)
@@ -78,9 +78,11 @@ class VerificationReport:
         self.counts[step] = self.counts.get(step, 0) + number
 
     def skip(self, step: str, status: str, why: str) -> None:
-        """A step with nothing to check so far (not_yet), for which something is missing (not_checked), or that needs a token (not_visible)."""
+        """Marks a step as not run, with the reason.
+        not_yet: nothing to check so far. not_checked: something is missing. not_visible: it needs a token.
+        """
         if self.statuses.get(step) == FAILED or (status == NOT_YET and (self.counts.get(step) or step in self.reasons)):
-            return  # a finding, or what was checked elsewhere, is not undone
+            return  # a finding, or a check made elsewhere, is kept
         if self.statuses.get(step) != NOT_CHECKED:
             self.statuses[step], self.reasons[step] = status, why
 
@@ -102,7 +104,7 @@ class VerificationReport:
 
     @property
     def result(self) -> str:
-        """One of RESULTS."""
+        """The result: one of RESULTS."""
         if self.exit_code == SOUND:
             return "sound_as_far_as_visible" if NOT_VISIBLE in self.statuses.values() else "sound"
         return "findings" if self.exit_code == FOUND else "could_not_check"
@@ -133,7 +135,9 @@ class VerificationReport:
 
 
 def lines(report: VerificationReport) -> Iterator[str]:
-    """For people: a line a step, then a line a finding. Names and places may be an attacker's text: none of it reaches the terminal raw."""
+    """The report for people: one line for each step, then one line for each finding.
+    Names and places may be an attacker's text: unprintable characters reach the terminal only escaped.
+    """
     return map(printable, _lines(report))
 
 

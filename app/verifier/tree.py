@@ -1,4 +1,4 @@
-"""The whole tree once more from its leaves: every tile and every root that is claimed is compared. Pure."""
+"""Rebuilds the tree from its leaves; compares every tile and every claimed root. Pure: no I/O."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from app.verifier.report import VerificationReport
 
 @dataclass
 class TreeCheck:
-    """Step 4: builds the whole tree from the leaves, and compares every tile and every root that is claimed. Of `watched` sizes
-    the root is kept in `seen`: what somebody remembers is compared with it.
+    """Step 4: rebuilds the whole tree from the leaves; compares every tile and every claimed root.
+    `seen` keeps the root of each size in `watched`, to compare it with a remembered checkpoint.
     """
 
     report: VerificationReport
@@ -25,7 +25,7 @@ class TreeCheck:
     levels: list[list[bytes]] = field(default_factory=list)
 
     def add(self, leaves: Iterable[bytes]) -> list[bytes]:
-        """The next leaf hashes in order; they are given back."""
+        """Adds the next leaf hashes in order, and returns them."""
         hashes = list(leaves)
         for found in hashes:
             self._push(found)
@@ -64,7 +64,7 @@ class TreeCheck:
             self.report.find("tree", "ROOT_WRONG", f"checkpoint of size {size}", says, log=self.log, index=size)
 
     def tile(self, tile: Tile, stored: bytes | None, hashes: Sequence[bytes]) -> None:
-        """One tile against the hashes that belong there."""
+        """Compares one tile with the hashes that belong there."""
         self.report.count("tree")
         place = f"tile {tile.level}/{tile.number}"
         if stored is None:
@@ -84,7 +84,7 @@ class TreeCheck:
         self.report.find("tree", code, f"{place} hash {differ}", "entry and tile disagree", log=self.log, index=index)
 
     def follows(self, known: Checkpoint, place: str) -> None:
-        """Step 3: what somebody remembers is the beginning of this tree. Its size must have been watched."""
+        """Step 3: a remembered checkpoint is the beginning of this tree. Its size must be in `watched`."""
         self.report.count("history")
         if known.size > self.size:
             says = f"the log had {known.size} entries and now has {self.size}"
@@ -94,7 +94,7 @@ class TreeCheck:
             self.report.find("history", "FORKED", place, says, log=self.log, index=known.size)
 
     def upper_tiles(self, stored: Mapping[Tile, bytes]) -> None:
-        """All tiles above the lowest level, when all leaves were added."""
+        """Compares all tiles above the lowest level, after all leaves were added."""
         wanted = set()
         for level, hashes in enumerate(self.levels, 1):
             for number in range(-(-len(hashes) // WIDTH)):

@@ -1,7 +1,8 @@
-"""The verifier: what anyone can check of a log without trusting who keeps it. Steps as report.STEPS numbers them. Pure.
+"""Verifies checkpoints and receipt times without trusting the operator of the log. Pure: no I/O.
 
-It reads bytes as they were stored or sent and never writes them anew to compare (rule R1), and looks at sizes, indexes and
-lengths before it hashes (rule R9).
+Steps have the numbers of report.STEPS.
+The verifier reads bytes as they were stored or sent, and never serialises them again to compare (rule R1).
+It checks sizes, indexes and lengths before it hashes (rule R9).
 """
 
 from bisect import bisect_right
@@ -23,13 +24,13 @@ from app.ledger.note import (
 from app.verifier.leaves import LeafCheck
 from app.verifier.report import VerificationReport
 
-SKEW = 60  # seconds between the clocks of a witness and of the service
-EARLIEST = 300 + SKEW  # an entry is in the log five minutes after its receipt: later it would be a broken promise
+SKEW = 60  # seconds by which the clocks of a witness and of the service may differ
+EARLIEST = 300 + SKEW  # seconds from receipt to the log: five minutes, later the promise is broken
 
 
 @dataclass(frozen=True, slots=True)
 class Witnessed:
-    """A checkpoint that was read and found signed: what it says, and who cosigned it when."""
+    """A checkpoint whose signature is good, and who cosigned it at what time."""
 
     note: Note
     checkpoint: Checkpoint
@@ -39,7 +40,7 @@ class Witnessed:
 def check_note(
     report: VerificationReport, raw: bytes, key: VerifierKey, origin: str, witnesses: Sequence[VerifierKey], place: str
 ) -> Witnessed | None:
-    """Steps 1 and 2 for one checkpoint. None where nothing it says can be believed."""
+    """Steps 1 and 2 for one checkpoint. None where the checkpoint cannot be believed."""
     report.count("notes")
     try:
         note = read_note(raw)
@@ -62,8 +63,11 @@ def check_note(
 
 
 def check_times(report: VerificationReport, leaves: LeafCheck, seen: Iterable[Witnessed], quorum: int = 1) -> None:
-    """Step 7: a leaf that the witnesses had not seen was received after, one they had seen before; the promise's delay allowed for.
-    Only what a quorum saw counts; of their times the earliest says "not yet there", the latest "there", so that no single one can accuse.
+    """Step 7: compares receipt times with the times at which witnesses saw the log.
+    A leaf that is not in the log that witnesses saw was received later; a leaf that is in it was received before.
+    The delay that a promise allows is taken into account.
+    Only checkpoints with a quorum of cosignatures count.
+    Of their times the earliest shows that a leaf is absent, the latest that it is there: no single witness can accuse.
     """
     report.begin("times")
     known = [w for w in seen if len(w.cosigned) >= max(quorum, 1)]
@@ -81,7 +85,7 @@ def check_times(report: VerificationReport, leaves: LeafCheck, seen: Iterable[Wi
         except OverflowError:
             report.find("times", "OUT_OF_TIME", "received_at", "no calendar has this day", log=leaves.log, index=index)
             continue
-        place = bisect_right(sizes, index)  # the checkpoints before this place are without the leaf
+        place = bisect_right(sizes, index)  # the checkpoints before this position do not contain the leaf
         without = latest[place - 1] if place else None
         among = soonest[place] if place < len(sizes) else None
         if without is not None and real < without - EARLIEST:
@@ -93,7 +97,9 @@ def check_times(report: VerificationReport, leaves: LeafCheck, seen: Iterable[Wi
 
 
 def check_order(report: VerificationReport, leaves: LeafCheck, now: datetime) -> None:
-    """Step 7 without a witness, in production: times follow the order of the log, as far as the promise lets them lag; none is yet to come."""
+    """Step 7 in production, without a witness: receipt times follow the order of the log.
+    They may lag as far as a promise allows, and none is in the future.
+    """
     report.begin("times")
     newest, lag = datetime.min.replace(tzinfo=UTC), timedelta(seconds=EARLIEST)
     for index, received in leaves.instants:
@@ -108,5 +114,5 @@ def check_order(report: VerificationReport, leaves: LeafCheck, now: datetime) ->
 
 
 def _ahead(clock: Sequence[tuple[int, timedelta]], index: int) -> timedelta:
-    """How far a sandbox's clock was ahead when the leaf at `index` was written."""
+    """How far the sandbox clock was ahead when the leaf at `index` was written."""
     return next((ahead for start, ahead in reversed(clock) if start <= index), timedelta(0))

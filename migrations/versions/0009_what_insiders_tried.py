@@ -33,7 +33,9 @@ def _queue() -> None:
             comment=says,
         ),
     )
-    op.execute("GRANT SELECT ON used_once TO sbt_app")  # a nonce that was used is refused before anything is compared
+    op.execute(NONCE_USED)
+    op.execute("REVOKE ALL ON FUNCTION nonce_used(text, text) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION nonce_used(text, text) TO sbt_app")
     op.execute("REVOKE INSERT ON pending FROM sbt_app")
     op.execute("GRANT INSERT (log, entry_id) ON pending TO sbt_app")
     op.create_table(
@@ -120,6 +122,13 @@ def _anchors() -> None:
     says = "RFC 7638 thumbprint of its first signing key, as it told it out of band."
     op.add_column("party", sa.Column("fingerprint", sa.String(), comment=says))
     op.execute("GRANT UPDATE (fingerprint) ON party TO sbt_app")
+
+
+# Whether a nonce was used: it is refused before anything is compared. Only of a key and nonce that the asker knows: the table stays closed.
+NONCE_USED = """
+    CREATE FUNCTION nonce_used(signer text, nonce text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$ SELECT EXISTS (SELECT 1 FROM used_once WHERE kid = signer AND value = nonce) $$
+"""
 
 
 def _said(name: str) -> str:

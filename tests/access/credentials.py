@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from app.access.signatures.signing import SigningClient
 from app.access.tokens import jwks, jwts
 from app.access.tokens.client_authentication import ASSERTION, TYPE
-from tests.house import House
+from tests.support.house import House
 
 
 @dataclass

@@ -19,7 +19,7 @@ from app.access.tokens.jwts import BadJwtError
 from app.clock import real
 from app.database import embedded, roles
 from tests.access.credentials import KeyClient, assertion, b64, jwk_of, new_key, registered
-from tests.house import House, refusal
+from tests.support.house import House, refusal
 
 ISSUER = "https://sbt.example"
 AT = 1_730_000_000

@@ -18,9 +18,9 @@ from app.matrix.situations import Situation, situations
 from app.procedure.loading import rulebook
 from app.recovery.tables import METADATA
 from tests.access.credentials import registered
-from tests.access.test_matrix import DOCUMENT, NAME
-from tests.house import PPK_EMPLOYER, Case, House
-from tests.walks import body_for, first_body
+from tests.matrix.test_matrix import DOCUMENT, NAME
+from tests.support.house import PPK_EMPLOYER, Case, House
+from tests.support.walks import body_for, first_body
 
 SONG = "KENARI"
 OURS = ("sbt", "uvicorn")

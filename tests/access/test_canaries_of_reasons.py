@@ -12,9 +12,9 @@ from app.matrix.situations import Situation, sees, situations, view
 from app.procedure.views import FULL
 from app.recovery.tables import METADATA
 from tests.access.test_canaries import SONG, Planted, heard, reads, unzipped
-from tests.access.test_matrix import DOCUMENT, NAME
-from tests.house import Case, House, refusal
-from tests.walks import body_for
+from tests.matrix.test_matrix import DOCUMENT, NAME
+from tests.support.house import Case, House, refusal
+from tests.support.walks import body_for
 
 BAWASLU = {"penerimaan": "bawaslu", "kajian_awal": "bawaslu"}
 TASK_FORCE = {"pelaporan_publik": "bkn", "verifikasi_satgas": "bkn"}

@@ -24,9 +24,9 @@ from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
 from tests.access.credentials import KeyClient, jwk_of, new_key, registered
 from tests.audit.checking import audit
-from tests.cases.test_imports import line
-from tests.house import FAKE, House, running_house
-from tests.walks import body_for
+from tests.imports.test_imports import line
+from tests.support.house import FAKE, House, running_house
+from tests.support.walks import body_for
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_party_that_had_not_heard_that_it_signs_broke_no_rule(home: House) -> 
 
     async def require(session: Session) -> None:
         facts = {"party": "bkn", "signatures": "required"}
-        await registration.record(session, "party.policy_set", facts, Author("operator"))
+        await registration.apply_change(session, "party.policy_set", facts, Author("operator"))
 
     elsewhere(home, require)
     assert home.try_post("bkn", case, "verifikasi_satgas", "lolos").status_code == 201

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.access.credentials import KeyClient, registered
-from tests.house import House, refusal
+from tests.support.house import House, refusal
 
 PATH = "/v1/signature-check"
 

@@ -17,9 +17,9 @@ from http_message_signatures.algorithms import ECDSA_P256_SHA256
 
 from app.access.signatures.signing import COVERED, Message, OneKey
 from tests.access.credentials import KeyClient, b64, registered
-from tests.house import House, refusal
-from tests.replaying import check_replay, replayed
-from tests.walks import body_for, first_body
+from tests.support.house import House, refusal
+from tests.support.replaying import check_replay, replayed
+from tests.support.walks import body_for, first_body
 
 PATH = "/v1/cases"
 

@@ -6,7 +6,7 @@ import pytest
 
 from app import clock
 from app.access.signatures import signed_base
-from app.access.signatures.signed import Signed
+from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_base import (
     UnacceptableError,
     read_base,
@@ -100,7 +100,7 @@ def test_what_comes_too_late_is_told_after_how_long() -> None:
 
 def test_an_entry_that_is_made_too_late_is_refused_and_says_why() -> None:
     long_ago = clock.real() - timedelta(days=1)
-    signed = Signed("k", NONCE, b"", "", b"", long_ago, long_ago + timedelta(days=30))
+    signed = VerifiedSignature("k", NONCE, b"", "", b"", long_ago, long_ago + timedelta(days=30))
     with pytest.raises(SignatureInvalid) as refused:
         signed.require_in_time()
     assert [flaw.code for flaw in refused.value.flaws] == ["TOO_LATE"]

@@ -17,7 +17,7 @@ from jose import jwt
 from app.access.tokens import keys
 from app.access.tokens.access_tokens import LIFETIME, Tokens
 from app.errors import TokenInvalid
-from tests.house import House, refusal
+from tests.support.house import House, refusal
 
 
 def b64(data: bytes) -> str:

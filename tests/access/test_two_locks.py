@@ -15,8 +15,8 @@ from app.cases.reading.visible_fields import OUTLINE, PERSON, WORDS
 from app.cases.schemas import Reporter
 from app.database import roles
 from app.procedure.loading import rulebook
-from tests.house import PPK_EMPLOYER, Case, House
-from tests.walks import first_body
+from tests.support.house import PPK_EMPLOYER, Case, House
+from tests.support.walks import first_body
 
 TABLES = ("cases", "stage", "entry", "payload", "data_key", "blind_index", "access", "idempotency", "import_job", "import_line", "change")  # fmt: skip
 EVERYTHING = CaseScope(all=True, acted=None, employer=None)
@@ -33,7 +33,7 @@ def without_code() -> Iterator[None]:
         patch("app.cases.visibility.case_scope", lambda _caller: EVERYTHING),
         patch("app.cases.reading.one_case.visible_fields", lambda *_: EVERY_FIELD),
         patch("app.publication.bundle.visible_fields", lambda *_: EVERY_FIELD),
-        patch("app.cases.showing.policy.identifies", lambda *_: True),
+        patch("app.cases.showing.policy.may_read_identity", lambda *_: True),
     ):
         yield
 

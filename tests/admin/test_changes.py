@@ -17,7 +17,7 @@ from app.admin.checks import require_possible
 from app.errors import ValidationFailed
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.audit.checking import audit
-from tests.house import House, refusal
+from tests.support.house import House, refusal
 
 CHANGES: list[tuple[str, Any]] = [
     ("parties", {"code": "x_y", "kind": "auditor", "name_id": "X", "name_en": "X"}),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.database.key_files import KeyFolderError, read
 from app.settings import Settings
 from tests.e2e.service import Service
-from tests.house import House, refusal
+from tests.support.house import House, refusal
 
 
 def test_production_is_the_default_and_sandbox_settings_are_refused_there(monkeypatch: pytest.MonkeyPatch) -> None:

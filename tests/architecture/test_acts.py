@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.audit.acts_replay import READERS
-from app.audit.signed_words import SAYS
+from app.audit.acts_replay import REPLAY_BY_TYPE
+from app.audit.signed_words import BODY_CHECKS
 from app.cases.acts import ACTS, ROWS, Act
 from app.verifier.forms import OF_CASES, PARTS_OF
 
@@ -16,12 +16,12 @@ BY_PARTIES = [act for act in ROWS if act.operation is not None]
 
 
 def test_verifier_replay_and_table_know_the_same_kinds_of_entry() -> None:
-    assert set(ACTS) == set(OF_CASES) == set(READERS)
+    assert set(ACTS) == set(OF_CASES) == set(REPLAY_BY_TYPE)
     assert len(ACTS) == len(ROWS)
 
 
 def test_what_a_party_signs_is_compared_for_every_act_that_keeps_its_request() -> None:
-    assert set(SAYS) == {act.entry_type for act in BY_PARTIES} - {
+    assert set(BODY_CHECKS) == {act.entry_type for act in BY_PARTIES} - {
         "case.imported"
     }  # of a file nothing is kept as it was signed
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from app.verifier.one_file import verifier
-from tests.house import House
+from tests.support.house import House
 
 ROOT = Path(__file__).parents[2]
 

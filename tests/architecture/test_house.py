@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from app.procedure.loading import rulebook
+from app.settings import Settings
 
 APP = Path(__file__).parents[2] / "app"
 FILES = sorted(p for p in APP.rglob("*.py") if p.name != "__init__.py")
@@ -69,9 +70,16 @@ def _texts(tree: ast.AST) -> list[str]:
     return [n.value for n in constants if isinstance(n.value, str)]
 
 
-def test_the_readme_names_every_setting() -> None:
-    from app.settings import Settings
+def test_the_settings_page_names_every_setting_and_no_other() -> None:
+    page = (APP.parent / "docs" / "settings.md").read_text()
+    named = set(re.findall(r"`(SBT_[A-Z_]+)`", "\n".join(re.findall(r"^\| (.*?) \|", page, re.MULTILINE))))
+    assert named == {f"SBT_{name.upper()}" for name in Settings.model_fields}
 
+
+def test_the_readme_is_read_in_one_go_and_its_links_lead_somewhere() -> None:
     readme = (APP.parent / "README.md").read_text()
-    for name in Settings.model_fields:
-        assert f"SBT_{name.upper()}" in readme, name
+    assert readme.count("\n") <= 90
+    pages = [APP.parent / "README.md", *(APP.parent / "docs").rglob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

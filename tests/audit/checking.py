@@ -10,7 +10,7 @@ from app.ledger.note import VerifierKey
 from app.ledger.origin import LOGS
 from app.ledger.signer import Signer
 from app.verifier.report import VerificationReport
-from tests.house import House
+from tests.support.house import House
 
 
 def trust(keys: Path, witnesses: tuple[VerifierKey, ...] = ()) -> Trust:

@@ -22,9 +22,9 @@ from app.vault.keys import VaultKeys
 from demo import bodies
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.audit.checking import settle, trust
-from tests.cases.test_imports import imported, line
-from tests.house import FAKE, Case, House, furnished, served
-from tests.walks import body_for, first_body
+from tests.imports.test_imports import imported, line
+from tests.support.house import FAKE, Case, House, furnished, served
+from tests.support.walks import body_for, first_body
 
 
 @dataclass

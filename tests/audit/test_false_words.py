@@ -19,11 +19,11 @@ from app.cases.stages import correcting, posting
 from demo.bodies import body_for as past_body
 from tests.access.credentials import registered
 from tests.audit.checking import audit
-from tests.cases.test_corrections import WHY, correction
-from tests.cases.test_imports import imported, line
-from tests.cases.test_terms import act
-from tests.house import FAKE, Case, House, running_house
-from tests.walks import body_for
+from tests.cases.deadlines.test_terms import act
+from tests.cases.stages.test_corrections import WHY, correction
+from tests.imports.test_imports import imported, line
+from tests.support.house import FAKE, Case, House, running_house
+from tests.support.walks import body_for
 
 OF_2024 = {"report__received_on": "2024-10-10", "incident__occurred_on": "2024-10-01", "election": "pilkada_2024"}
 OTHER = {"nip": "198001012005011999", "nik": None, "name": "Orang Tak Bersalah"}
@@ -59,7 +59,7 @@ def test_what_was_said_truly_is_sound(home: House) -> None:
 
 
 def test_another_person_than_the_one_a_post_names_is_told(home: House) -> None:
-    with patch.object(posting, "named", lambda _: OTHER):
+    with patch.object(posting, "person_of_post", lambda _: OTHER):
         case, _ = identified(home)
     assert told(home, case.id) >= {"SUMMARY_DIFFERS"}
 
@@ -72,7 +72,10 @@ def test_another_employer_than_the_one_a_post_names_is_told(home: House) -> None
 
 def test_a_person_whom_no_post_names_is_told(home: House) -> None:
     case = home.open()
-    with patch.object(posting, "identifies", lambda *_, **__: True), patch.object(posting, "named", lambda _: OTHER):
+    with (
+        patch.object(posting, "identifies_person", lambda *_, **__: True),
+        patch.object(posting, "person_of_post", lambda _: OTHER),
+    ):
         home.post("bkn", case, "verifikasi_satgas", "lolos")
     assert told(home, case.id) >= {"SUMMARY_DIFFERS"}
 
@@ -80,7 +83,7 @@ def test_a_person_whom_no_post_names_is_told(home: House) -> None:
 def test_another_person_than_the_one_a_correction_names_is_told(home: House) -> None:
     case, post = identified(home)
     right = {**post["body"], "subject_nip": "198001012005011978"}
-    with patch.object(correcting, "named", lambda _: OTHER):
+    with patch.object(correcting, "person_of_post", lambda _: OTHER):
         answer = act(home, "bkn", case, "stages/identifikasi/corrections", {"body": right, "reason": WHY})
     assert answer.status_code == 201, answer.text
     assert told(home, case.id) >= {"SUMMARY_DIFFERS"}

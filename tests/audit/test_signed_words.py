@@ -11,12 +11,12 @@ from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
 from app.audit.signatures import ADDRESS, OF_MANY, Signatures
-from app.audit.signed_words import SAYS, require_said
+from app.audit.signed_words import BODY_CHECKS, require_signed_content
 from app.cases.bulk.keys import item_key
 from app.cases.opening.opening import account, outline, overrides
 from app.cases.schemas import NewCase
 from app.verifier.report import VerificationReport
-from tests.walks import first_body
+from tests.support.walks import first_body
 
 SENT = first_body("sbt_2024", report__reporter=None)
 NEW = NewCase.model_validate({n: v for n, v in SENT.items() if n in NewCase.model_fields})
@@ -34,23 +34,23 @@ PARTS: dict[str, Any] = {
 
 
 def test_what_was_signed_is_what_stands_there() -> None:
-    require_said(OPENED, json.dumps(SENT), PARTS)
-    require_said(OPENED, json.dumps(SENT), {})  # of an erased person nothing is left to compare
+    require_signed_content(OPENED, json.dumps(SENT), PARTS)
+    require_signed_content(OPENED, json.dumps(SENT), {})  # of an erased person nothing is left to compare
 
 
 def test_a_reporter_is_the_one_that_was_signed() -> None:
     sent = SENT | {"report": SENT["report"] | {"reporter": {"name": "Pelapor Asli"}}}
     known = OPENED | {"parts": [*OPENED["parts"], {"name": "reporter"}]}
-    require_said(known, json.dumps(sent), PARTS | {"reporter": {"name": "Pelapor Asli"}})
+    require_signed_content(known, json.dumps(sent), PARTS | {"reporter": {"name": "Pelapor Asli"}})
     for members, parts in (
         (known, PARTS | {"reporter": {"name": "Orang Lain"}}),
         (known, PARTS | {"reporter": {"name": "Pelapor Asli", "contact": "x"}}),
         (OPENED, PARTS),
     ):
         with pytest.raises(ValueError, match="reporter"):
-            require_said(members, json.dumps(sent), parts)
+            require_signed_content(members, json.dumps(sent), parts)
     with pytest.raises(ValueError, match="reporter"):
-        require_said(known, json.dumps(SENT), PARTS)
+        require_signed_content(known, json.dumps(SENT), PARTS)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_word_that_the_party_did_not_sign_is_noticed(where: str, other: Any) -
     else:
         (leaf if place == "leaf" else parts[place])[name] = other
     with pytest.raises(ValueError, match="was signed"):
-        require_said(leaf, json.dumps(SENT), parts)
+        require_signed_content(leaf, json.dumps(SENT), parts)
 
 
 ACTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -87,10 +87,10 @@ ACTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("leaf", "body"), ACTS, ids=[leaf["type"] for leaf, _ in ACTS])
 def test_every_member_of_every_act_is_compared(leaf: dict[str, Any], body: dict[str, Any]) -> None:
     parts = {"content": {"reason": body["reason"]}} if "reason" in body else {}
-    require_said(leaf, json.dumps(body), parts)
+    require_signed_content(leaf, json.dumps(body), parts)
     for name in body:
         with pytest.raises(ValueError, match="was signed"):
-            require_said(
+            require_signed_content(
                 leaf, json.dumps(body | {name: "Yang lain, bukan ini." if name == "reason" else "2024-10-11"}), parts
             )
 
@@ -98,11 +98,11 @@ def test_every_member_of_every_act_is_compared(leaf: dict[str, Any], body: dict[
 def test_a_paper_that_was_put_beside_a_reason_is_noticed() -> None:
     parts = {"content": {"reason": "Salah orang.", "documents": [{"kind": "surat", "note": "Bukan dari kami"}]}}
     with pytest.raises(ValueError, match="documents"):
-        require_said({"type": "case.withdrawn"}, json.dumps({"reason": "Salah orang."}), parts)
+        require_signed_content({"type": "case.withdrawn"}, json.dumps({"reason": "Salah orang."}), parts)
 
 
 def test_every_act_that_has_an_address_is_compared() -> None:
-    assert set(SAYS) == set(ADDRESS)
+    assert set(BODY_CHECKS) == set(ADDRESS)
 
 
 def base(path: str = "/v1/cases", **changes: str) -> SignedBase:

@@ -2,7 +2,7 @@
 
 from app.verifier.report import lines
 from tests.audit.checking import audit
-from tests.house import House
+from tests.support.house import House
 
 
 def test_an_honest_ledger_is_sound(api: House) -> None:

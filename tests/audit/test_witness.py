@@ -19,7 +19,7 @@ from app.ledger.note import newest_cosigners
 from app.ledger.witnesses import read_policy
 from app.publication.cosigning import RENEW
 from tests.audit.checking import settle
-from tests.house import House
+from tests.support.house import House
 
 
 def _hold(path: str, seconds: float) -> None:

@@ -20,10 +20,10 @@ from hypothesis.stateful import (
 
 from app.procedure.loading import rulebook
 from demo.bodies import body_for
-from tests.cases.test_imports import imported, line
-from tests.house import Case, House
-from tests.replaying import check_replay
-from tests.walks import first_body
+from tests.imports.test_imports import imported, line
+from tests.support.house import Case, House
+from tests.support.replaying import check_replay
+from tests.support.walks import first_body
 
 SOAK = bool(os.environ.get("SBT_SOAK"))
 AGENCIES = ("bawaslu", "kasn", "bkn", "kemendagri", "kemenpanrb")

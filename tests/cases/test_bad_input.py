@@ -7,8 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.house import House, refusal
-from tests.walks import NIP, body_for, first_body
+from tests.support.house import House, refusal
+from tests.support.walks import NIP, body_for, first_body
 
 RAW = [
     (b"{", "INVALID_JSON", 400),

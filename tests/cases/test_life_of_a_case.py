@@ -3,8 +3,8 @@
 import pytest
 
 from app.procedure.loading import rulebook
-from tests.house import House, refusal
-from tests.walks import body_for, every_step, first_body, ways
+from tests.support.house import House, refusal
+from tests.support.walks import body_for, every_step, first_body, ways
 
 
 def test_five_agencies_carry_a_case_from_report_to_closure(api: House) -> None:

@@ -10,7 +10,7 @@ from app.cases import unsealed_texts
 from app.errors import ValidationFailed
 from app.procedure.loading import rulebook
 from app.vault import persons
-from tests.walks import body_for
+from tests.support.walks import body_for
 
 NAME = "Drs. Budi Hartono Merak, M.Si."
 NIP = "199001012015031007"
@@ -104,46 +104,47 @@ def test_days_years_money_and_numbers_of_letters_are_nobodys_number(text: str) -
 
 @pytest.mark.parametrize("sign", PARTED)
 def test_the_persons_own_number_is_found_whatever_parts_its_digits(sign: str) -> None:
-    known = unsealed_texts.of_persons({"nip": NIP, "nik": "6472011203900001"})
+    known = unsealed_texts.matcher_for_persons({"nip": NIP, "nik": "6472011203900001"})
     for number in (NIP, "6472011203900001"):
         with pytest.raises(ValidationFailed):
-            unsealed_texts.require_unnamed({"/x": f"nomor {sign.join(number)}"}, known)
+            unsealed_texts.require_no_person({"/x": f"nomor {sign.join(number)}"}, known)
 
 
 def test_a_name_over_several_items_of_a_list_is_one() -> None:
-    known = unsealed_texts.of_persons({"nip": NIP, "name": NAME})
+    known = unsealed_texts.matcher_for_persons({"nip": NIP, "name": NAME})
     for items in (["Budi", "Hartono", "Merak"], [NIP[:9], NIP[9:]]):
         with pytest.raises(ValidationFailed) as refused:
-            unsealed_texts.require_unnamed({f"/x/{n}": item for n, item in enumerate(items)}, known)
+            unsealed_texts.require_no_person({f"/x/{n}": item for n, item in enumerate(items)}, known)
         assert [f.pointer for f in refused.value.flaws] == ["/x"]
 
 
 @pytest.mark.parametrize("name", ["Terlapor", "ASN", "Oknum PNS", "Terlapor 1", "Tidak diketahui", "", None])
 def test_what_stands_for_a_name_that_nobody_knows_is_no_name(name: str | None) -> None:
-    unsealed_texts.require_unnamed(
-        {"/x": "Terlapor, seorang ASN (oknum PNS), tidak diketahui."}, unsealed_texts.of_persons({"name": name})
+    unsealed_texts.require_no_person(
+        {"/x": "Terlapor, seorang ASN (oknum PNS), tidak diketahui."},
+        unsealed_texts.matcher_for_persons({"name": name}),
     )
-    assert not persons.bare(name)
+    assert not persons.name_forms(name)
 
 
 def test_the_items_of_a_list_are_numbers_of_their_own() -> None:
     articles = {f"/body/articles/{n}": article for n, article in enumerate(["280", "281", "282", "283", "490", "494"])}
     unsealed_texts.require_no_numbers(articles)
-    unsealed_texts.require_unnamed(articles, unsealed_texts.of_persons({"nip": NIP}))
+    unsealed_texts.require_no_person(articles, unsealed_texts.matcher_for_persons({"nip": NIP}))
 
 
 def test_a_list_that_names_somebody_leaves_the_others_alone() -> None:
     texts = {"/a/0": "Budi", "/a/1": "Hartono", "/b/0": "x", "/c": "y"}
     with pytest.raises(ValidationFailed) as refused:
-        unsealed_texts.require_unnamed(texts, unsealed_texts.of_persons({"name": NAME}))
+        unsealed_texts.require_no_person(texts, unsealed_texts.matcher_for_persons({"name": NAME}))
     assert [f.pointer for f in refused.value.flaws] == ["/a"]
 
 
 def test_a_long_name_and_one_of_short_words_are_found() -> None:
     for name in ("Siti Nur Aisyah Putri Dewi Lestari Ayu Kartika Sari Wulan Ningsih", "Li Na", "Al Amin bin Said"):
         with pytest.raises(ValidationFailed):
-            unsealed_texts.require_unnamed(
-                {"/x": f"Laporan tentang {name} hari ini"}, unsealed_texts.of_persons({"name": name})
+            unsealed_texts.require_no_person(
+                {"/x": f"Laporan tentang {name} hari ini"}, unsealed_texts.matcher_for_persons({"name": name})
             )
 
 
@@ -174,7 +175,7 @@ BARE_NAMES: list[tuple[str | None, list[str]]] = [
 
 @pytest.mark.parametrize(("name", "bare"), BARE_NAMES)
 def test_a_name_without_its_titles(name: str | None, bare: list[str]) -> None:
-    assert persons.bare(name) == bare
+    assert persons.name_forms(name) == bare
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,9 @@ def test_a_name_without_its_titles(name: str | None, bare: list[str]) -> None:
 )
 def test_a_title_that_nobody_knows_hides_no_name(name: str) -> None:
     with pytest.raises(ValidationFailed):
-        unsealed_texts.require_unnamed({"/x": "Perkara Siti Rahmawati."}, unsealed_texts.of_persons({"name": name}))
+        unsealed_texts.require_no_person(
+            {"/x": "Perkara Siti Rahmawati."}, unsealed_texts.matcher_for_persons({"name": name})
+        )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_a_title_that_nobody_knows_hides_no_name(name: str) -> None:
     ],
 )
 def test_words_that_are_no_name_stand_in_any_text(name: str, text: str) -> None:
-    unsealed_texts.require_unnamed({"/x": text}, unsealed_texts.of_persons({"name": name}))
+    unsealed_texts.require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
 
 
 def test_letters_in_rings_and_with_marks_are_letters() -> None:
@@ -213,21 +216,21 @@ def test_letters_in_rings_and_with_marks_are_letters() -> None:
 
 
 def test_a_name_in_more_pieces_than_anybody_writes_it_in_is_none() -> None:
-    assert ("bare", "budihartono") in persons.said(["Bu di Har tono"])
-    assert ("bare", "budihartono") not in persons.said(["Bu di Har to no"])
+    assert ("bare", "budihartono") in persons.forms_in_texts(["Bu di Har tono"])
+    assert ("bare", "budihartono") not in persons.forms_in_texts(["Bu di Har to no"])
 
 
 def test_an_initial_between_two_words_hides_no_name() -> None:
     with pytest.raises(ValidationFailed):
-        unsealed_texts.require_unnamed(
-            {"/x": "Perkara Adi B. Putra."}, unsealed_texts.of_persons({"name": "Adi Putra"})
+        unsealed_texts.require_no_person(
+            {"/x": "Perkara Adi B. Putra."}, unsealed_texts.matcher_for_persons({"name": "Adi Putra"})
         )
 
 
 def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() -> None:
     """Looked up, that is: what costs is a digest of each window."""
     for text in ("\ufdfa" * 4000, "ab " * 1333, "a " * 2000, "1" * 4000, " ".join(f"{n:x}" for n in range(1000))):
-        assert len(persons.said([text] * 3)) < 10_000
+        assert len(persons.forms_in_texts([text] * 3)) < 10_000
 
 
 def test_what_is_sealed_may_name_the_person() -> None:
@@ -255,7 +258,7 @@ def test_what_is_sealed_may_name_the_person() -> None:
 )
 def test_a_name_is_found_with_and_without_its_titles_and_not_in_parts(name: str | None, text: str, named: bool) -> None:  # noqa: FBT001 - a column of the table
     try:
-        unsealed_texts.require_unnamed({"/x": text}, unsealed_texts.of_persons({"name": name}))
+        unsealed_texts.require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
     except ValidationFailed:
         assert named
     else:

@@ -19,13 +19,13 @@ from app.vault import persons, rotating
 from app.vault.keys import VaultKeys
 from tests.access.credentials import registered
 from tests.audit.checking import audit
-from tests.cases.test_corrections import correction
-from tests.cases.test_imports import imported, line
-from tests.cases.test_many import report
-from tests.house import House, refusal
+from tests.cases.bulk.test_many import report
+from tests.cases.stages.test_corrections import correction
 from tests.http.test_limits import measures
-from tests.replaying import check_replay
-from tests.walks import body_for, first_body
+from tests.imports.test_imports import imported, line
+from tests.support.house import House, refusal
+from tests.support.replaying import check_replay
+from tests.support.walks import body_for, first_body
 
 NAME = "Drs. Budi Hartono Merak, M.Si."
 NIP = "199001012015031007"

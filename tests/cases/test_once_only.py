@@ -13,8 +13,8 @@ import pytest
 
 from app.cases import locking
 from app.database import embedded, roles
-from tests.house import Case, House, refusal
-from tests.walks import body_for, first_body
+from tests.support.house import Case, House, refusal
+from tests.support.walks import body_for, first_body
 
 
 def at_once(jobs: list[Any]) -> list[httpx.Response]:

@@ -8,9 +8,9 @@ import pytest
 
 from app.database import embedded, roles
 from app.http.route import MAX_BODY
-from tests.cases.test_corrections import correction
-from tests.house import House, refusal
-from tests.walks import NIP, body_for, first_body
+from tests.cases.stages.test_corrections import correction
+from tests.support.house import House, refusal
+from tests.support.walks import NIP, body_for, first_body
 
 
 def test_a_read_is_on_record_with_who_why_and_what(api: House) -> None:

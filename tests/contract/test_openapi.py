@@ -10,8 +10,8 @@ from app.main import create_app
 from app.matrix import publishing
 from app.procedure.loading import rulebook
 from app.settings import Settings
-from tests.house import Case, House
-from tests.walks import ways
+from tests.support.house import Case, House
+from tests.support.walks import ways
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 DOCUMENT: dict[str, Any] = json.loads(PUBLISHED.read_text())

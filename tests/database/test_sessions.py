@@ -20,8 +20,8 @@ from app.errors import Overloaded
 from app.service import health, preflight
 from app.service.preflight import UnsafeError
 from app.settings import Settings
-from tests.house import HTTP, House, refusal
-from tests.walks import first_body
+from tests.support.house import HTTP, House, refusal
+from tests.support.walks import first_body
 
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'sbt_app'"
 

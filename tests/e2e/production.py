@@ -18,7 +18,7 @@ import httpx
 from app.commands.credentials import OAuthClient
 from app.database import embedded, roles
 from tests.e2e.service import PATIENCE, ROOT
-from tests.house import HTTP, free_port
+from tests.support.house import HTTP, free_port
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 # What is in the lock of development alone: the image has none of it.

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 
 from app.database import embedded, roles
-from tests.house import HTTP, free_port
+from tests.support.house import HTTP, free_port
 
 ROOT = Path(__file__).parents[2]
 STORY = "2024-10-10T09:00:00+07:00"

@@ -18,7 +18,7 @@ from http_sf.compat import Dictionary
 
 from app.access.registers.consent import recovery_text, sign_consent, signed_text
 from app.access.registers.registration import key_facts
-from app.access.signatures.signed_requests import SentMessage
+from app.access.signatures.signed_requests import SignatureMessage
 from app.access.signatures.signing import SigningClient
 from app.access.tokens import jwks
 from app.admin.changes import NAMES
@@ -33,13 +33,13 @@ from app.ledger.canonical import canonical, instant
 from app.ledger.parts import b64u, sha256
 from app.ledger.signer import Signer
 from app.reference import calendar
-from app.verifier.forms import flaw
-from app.verifier.leaves import LeafCheck, check_signed, check_standing, schema_hash
+from app.verifier.forms import form_error
+from app.verifier.leaves import LeafCheck, check_registration, check_signed, schema_hash
 from app.verifier.report import VerificationReport, lines
 from tests.access.credentials import new_key
 from tests.e2e.production import Production, production
 from tests.e2e.test_production import approved, asked, at_home
-from tests.walks import first_body
+from tests.support.walks import first_body
 
 ORIGIN = "sbt.example/log"
 
@@ -275,7 +275,7 @@ def request(signer: SigningClient, path: str, body: Any = None, key: UUID | None
     given = Dictionary()
     given.parse(signed["Signature-Input"].encode())
     resolver: Any = HTTPSignatureComponentResolver
-    message = SentMessage("POST", signer.public_url + path, {n.lower(): v for n, v in signed.items()})
+    message = SignatureMessage("POST", signer.public_url + path, {n.lower(): v for n, v in signed.items()})
     base = [f"{item}: {resolver(message).resolve(item)}" for item in given["sbt"]]
     base.append(f'"@signature-params": {given["sbt"]}')
     found_ = Dictionary()
@@ -914,19 +914,21 @@ def test_a_part_that_was_never_there_is_not_taken_for_an_erased_one(ledger: Ledg
     """A post without its content would be what its summary says; a part of another's schema would be nobody's."""
     with forging(ledger) as forger:
         whole = opening(forger)
-    assert flaw("cases", whole) is None
+    assert form_error("cases", whole) is None
     for name in ("subject", "content", "summary"):
-        assert flaw("cases", whole | {"parts": [p for p in whole["parts"] if p["name"] != name]}) == "parts"
-    assert flaw("cases", whole | {"parts": [*whole["parts"], whole["parts"][0]]}) == "parts"
+        assert form_error("cases", whole | {"parts": [p for p in whole["parts"] if p["name"] != name]}) == "parts"
+    assert form_error("cases", whole | {"parts": [*whole["parts"], whole["parts"][0]]}) == "parts"
     renamed = [
         {**p, "schema": {**p["schema"], "name": "summary.Report"}} if p["name"] == "content" else p
         for p in whole["parts"]
     ]
-    assert flaw("cases", whole | {"parts": renamed}) == "parts"
+    assert form_error("cases", whole | {"parts": renamed}) == "parts"
     brought = {name: whole[name] for name in set(whole) - {"stage", "round", "outcome", "due_on"}} | {"posts": []}
     fitting = [p for p in whole["parts"] if p["name"] != "request"]
-    assert flaw("cases", brought | {"type": "case.imported", "parts": fitting}) is None
-    assert flaw("cases", brought | {"type": "case.imported"}) == "parts", "of a file nothing is kept as it was signed"
+    assert form_error("cases", brought | {"type": "case.imported", "parts": fitting}) is None
+    assert form_error("cases", brought | {"type": "case.imported"}) == "parts", (
+        "of a file nothing is kept as it was signed"
+    )
 
 
 def test_an_epoch_whose_keys_nobody_has_is_told(ledger: Ledger) -> None:
@@ -976,7 +978,7 @@ def outside(forger: Forger) -> set[str]:
     for n, (leaf,) in enumerate(rows):
         members = check.add(n, leaf)
         if members is not None:
-            check_standing(report, check, n, members)
+            check_registration(report, check, n, members)
             check_signed(report, check, n, members)
     return {finding.code for finding in report.findings}
 

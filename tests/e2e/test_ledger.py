@@ -21,8 +21,8 @@ from app.service.health import KEPT_SECONDS
 from app.vault.keys import KeyDestroyedError, VaultKeys
 from app.vault.seal import open_key
 from tests.e2e.service import ROOT, Service
-from tests.house import HTTP
-from tests.walks import body_for, first_body
+from tests.support.house import HTTP
+from tests.support.walks import body_for, first_body
 
 ROUNDS = 50 if os.environ.get("SBT_SOAK") == "1" else 1
 

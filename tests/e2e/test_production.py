@@ -16,8 +16,8 @@ from app.admin.requests import change_hash
 from app.database import embedded, roles
 from tests.e2e.production import Production, image_command, production
 from tests.e2e.service import ROOT
-from tests.house import HTTP
-from tests.walks import body_for, first_body
+from tests.support.house import HTTP
+from tests.support.walks import body_for, first_body
 
 
 @pytest.fixture(scope="module")

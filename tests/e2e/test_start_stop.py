@@ -14,9 +14,9 @@ import httpx
 
 from bench import load
 from tests.e2e.service import PATIENCE, ROOT, Service
-from tests.house import HTTP
-from tests.ledger_check import check_log
-from tests.walks import body_for, first_body
+from tests.support.house import HTTP
+from tests.support.ledger_check import check_log
+from tests.support.walks import body_for, first_body
 
 
 def test_it_stops_cleanly_on_ctrl_c_and_goes_on_where_it_stopped(service: Service) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.e2e.service import ROOT, Service
-from tests.house import HTTP
+from tests.support.house import HTTP
 
 COPIED = ("app", "migrations", "alembic.ini", "demo")
 DAY = "2027-11-02"

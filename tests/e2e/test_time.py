@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import httpx
 
-from tests.cases.test_imports import line
 from tests.e2e.service import PATIENCE, Service
-from tests.house import HTTP
-from tests.walks import body_for, first_body
+from tests.imports.test_imports import line
+from tests.support.house import HTTP
+from tests.support.walks import body_for, first_body
 
 
 def until(what: Any) -> Any:

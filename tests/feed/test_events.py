@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from tests.access.credentials import registered
-from tests.house import Case, House, refusal
+from tests.support.house import Case, House, refusal
 
 
 def told(api: House, party: str, after: int = -1) -> list[dict[str, Any]]:

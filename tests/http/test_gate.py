@@ -19,12 +19,12 @@ import pytest
 from starlette.middleware.cors import CORSMiddleware
 
 from app.http import gate, protocol, request_bodies
-from app.http.limits import Limits
-from app.http.request_bodies import Places
+from app.http.limits import RateLimiter
+from app.http.request_bodies import RequestSlots
 from app.main import create_app
 from app.settings import Settings
-from tests.house import House, refusal
-from tests.walks import first_body
+from tests.support.house import House, refusal
+from tests.support.walks import first_body
 
 
 def raw(api: House, data: bytes, *, wait: float = 5.0) -> bytes:
@@ -133,10 +133,10 @@ def test_a_file_that_arrives_slowly_but_steadily_earns_its_time() -> None:
         size = 0
         scope: Any = {
             "client": ("192.0.2.1", 1),
-            "app": SimpleNamespace(state=SimpleNamespace(limits=Limits(unused, {}))),
+            "app": SimpleNamespace(state=SimpleNamespace(limits=RateLimiter(unused, {}))),
         }
         async with asyncio.timeout(request_bodies.REQUEST_SECONDS) as limit:
-            patient = request_bodies.Patient(scope, receive, request_bodies.Places(1), limit)
+            patient = request_bodies.BodyReceiver(scope, receive, request_bodies.RequestSlots(1), limit)
             while True:
                 message = await patient()
                 size += len(message["body"])
@@ -158,7 +158,7 @@ def crowded(api: House, most: int) -> Iterator[None]:
         places.most = before
 
 
-def places_of(api: House) -> Places:
+def places_of(api: House) -> RequestSlots:
     layer: Any = api.app.middleware_stack
     while not isinstance(layer, gate.Gate):
         layer = layer.app

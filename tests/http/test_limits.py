@@ -12,17 +12,17 @@ import pytest
 
 from app.database.sessions import Database
 from app.errors import RateLimited
-from app.http.limits import Bucket, Limits, address, read_buckets
+from app.http.limits import Bucket, RateLimiter, address, read_buckets
 from app.main import create_app
 from tests.access.credentials import registered
-from tests.house import HTTP, House, free_port, refusal, serving
+from tests.support.house import HTTP, House, free_port, refusal, serving
 
 
 @contextmanager
 def measures(api: House, text: str) -> Iterator[None]:
     before = api.app.state.limits
     api.superuser("TRUNCATE rate_limit")
-    api.app.state.limits = Limits(api.app.state.database, read_buckets(text))
+    api.app.state.limits = RateLimiter(api.app.state.database, read_buckets(text))
     try:
         yield
     finally:
@@ -122,7 +122,7 @@ def test_strangers_at_any_door_share_the_measure_of_their_address(api: House) ->
     assert [a.headers["RateLimit"].split(";")[1] for a in answers] == ["r=3", "r=2", "r=1", "r=0", *["r=0"] * 4]
 
 
-Process = tuple[asyncio.AbstractEventLoop, Limits]
+Process = tuple[asyncio.AbstractEventLoop, RateLimiter]
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def processes(api: House, count: int, measure: Bucket) -> Iterator[list[Process]
     try:
         for loop, database in zip(loops, databases, strict=True):
             loop.run_until_complete(database.open())
-        yield [(loop, Limits(d, {measure.name: measure})) for loop, d in zip(loops, databases, strict=True)]
+        yield [(loop, RateLimiter(d, {measure.name: measure})) for loop, d in zip(loops, databases, strict=True)]
     finally:
         for loop, database in zip(loops, databases, strict=True):
             loop.run_until_complete(database.close())
@@ -145,7 +145,7 @@ def test_who_asks_for_all_of_its_measure_at_once_gets_all_of_it(api: House, burs
     """However many wait for the same few: nothing is taken from the shared measure and then lost."""
     who, measure = str(uuid4()), Bucket("read", 0.001, burst)
 
-    async def at_once(limits: Limits, count: int) -> int:
+    async def at_once(limits: RateLimiter, count: int) -> int:
         found = await asyncio.gather(*(limits.take(who, "read") for _ in range(count)), return_exceptions=True)
         assert all(isinstance(f, dict | RateLimited) for f in found)
         return sum(isinstance(f, dict) for f in found)

@@ -7,9 +7,9 @@ from contextlib import ExitStack, suppress
 from unittest.mock import patch
 
 from app.http import protocol
-from tests.house import House
 from tests.http.test_gate import crowded, places_of
 from tests.http.test_limits import measures
+from tests.support.house import House
 
 
 def connected(api: House, *, small: bool = False) -> socket.socket:

@@ -30,8 +30,8 @@ from app.ledger.signer import ForkError, Signer
 from app.ledger.storage import Connection
 from app.verifier.report import lines
 from tests.audit.checking import trust, url
-from tests.house import House, furnished
-from tests.ledger_check import check_log
+from tests.support.house import House, furnished
+from tests.support.ledger_check import check_log
 
 ROOT = Path(__file__).parents[2]
 

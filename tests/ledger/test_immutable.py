@@ -11,7 +11,7 @@ from psycopg.rows import namedtuple_row
 from app.database import roles
 from app.database.sessions import SERVICE, Database, Statement
 from app.ledger import sequencer
-from tests.house import House
+from tests.support.house import House
 
 FACTS = [
     "entry",

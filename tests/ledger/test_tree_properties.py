@@ -13,7 +13,7 @@ from app.ledger.merkle import ProofError
 from app.ledger.tiles import Edge, Tile
 from app.verifier.report import VerificationReport
 from app.verifier.tree import TreeCheck, tiles_of
-from tests.ledger_check import naive_root
+from tests.support.ledger_check import naive_root
 
 SOAK = os.environ.get("SBT_SOAK") == "1"
 LEAVES = [hashlib.sha256(n.to_bytes(4, "big")).digest() for n in range(100_001)]

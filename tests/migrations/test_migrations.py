@@ -7,7 +7,7 @@ from sqlalchemy import NullPool, create_engine
 
 from app.database import embedded, migrating, roles
 from app.recovery.tables import METADATA
-from tests.house import House
+from tests.support.house import House
 
 
 def test_head_equals_the_models(api: House) -> None:

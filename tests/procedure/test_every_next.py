@@ -10,7 +10,7 @@ from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure
 from app.procedure.state import CaseState
-from tests.walks import DAY, start
+from tests.support.walks import DAY, start
 
 Follows = tuple[str, str, str]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.procedure.loading import rulebook
-from app.procedure.model import Clock
+from app.procedure.model import DeadlineRule
 
 W, C = "working_day", "calendar_day"
 UU7 = "UU 7/2017 Pasal 454(5), (6)"
@@ -55,7 +55,7 @@ FIGURES: list[Figure] = [
 ]  # fmt: skip
 
 
-def clocks() -> dict[tuple[str, str, int], Clock]:
+def clocks() -> dict[tuple[str, str, int], DeadlineRule]:
     return {
         (p.code, s.code, n): clock
         for p in rulebook().current()

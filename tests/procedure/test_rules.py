@@ -11,7 +11,7 @@ from app.errors import OutcomeNotAllowed, StageNotOpen
 from app.procedure import rules
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState
-from tests.walks import DAY, start
+from tests.support.walks import DAY, start
 
 
 def post(case: CaseState, *steps: str) -> CaseState:

@@ -16,10 +16,10 @@ from app.ledger.note import NoteError, VerifierKey
 from app.verifier import bundle
 from app.verifier.one_file import verifier
 from app.verifier.report import lines
-from tests.cases.test_imports import imported, line
-from tests.cases.test_terms import act, fresh
-from tests.house import Case, House, refusal
+from tests.cases.deadlines.test_terms import act, fresh
+from tests.imports.test_imports import imported, line
 from tests.publication.test_served_log import settled, vkey
+from tests.support.house import Case, House, refusal
 
 
 def bundle_of(api: House, party: str, case: Case, **headers: str) -> bytes:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from app.ledger import merkle, note, tiles
-from tests.house import Case, House, refusal
-from tests.ledger_check import naive_root
+from tests.support.house import Case, House, refusal
+from tests.support.ledger_check import naive_root
 
 
 def settled(api: House, log: str = "cases") -> note.Checkpoint:

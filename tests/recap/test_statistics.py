@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.house import House, refusal
+from tests.support.house import House, refusal
 
 
 def test_the_numbers_are_those_a_recount_gives(api: House) -> None:

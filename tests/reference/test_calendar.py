@@ -13,7 +13,7 @@ from app.errors import ValidationFailed
 from app.procedure.deadlines import Calendar
 from app.reference import calendar
 from app.reference.calendar import Revision
-from tests.house import House
+from tests.support.house import House
 
 FAR = date(2060, 12, 31)
 WORKING = "working_day"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.errors import catalogue
-from tests.house import House, refusal
+from tests.support.house import House, refusal
 
 LISTS = ["violations", "sanctions", "procedures", "statuses", "parties", "elections", "provinces", "purposes", "job_levels",
          "subject_kinds", "report_kinds", "channels", "evidence_kinds", "fields", "conditions", "holidays", "problems", "scopes", "control_actions", "sanction_levels", "legacy_violations", "laws", "clocks", "mandates"]  # fmt: skip

@@ -10,8 +10,8 @@ from app.vault import rotating
 from app.vault.keys import VaultKeys
 from app.vault.rotating import RotatingError
 from tests.audit.checking import audit
-from tests.house import Case, House, refusal
-from tests.walks import body_for
+from tests.support.house import Case, House, refusal
+from tests.support.walks import body_for
 
 HEADERS = {"X_Purpose": "penanganan"}
 

@@ -11,10 +11,10 @@ from psycopg import errors as pg
 from app.cases.part_schemas import VERSIONS, schemas, text_hash, texts
 from app.database.sessions import StatementBatch
 from app.ledger.canonical import canonical
-from app.vault.keys import KeyDestroyedError, VaultKeys, normal
+from app.vault.keys import KeyDestroyedError, VaultKeys, normalize
 from app.vault.seal import OpenKey, new_key, open_key, seal, unseal
-from tests.house import House
-from tests.walks import NIP
+from tests.support.house import House
+from tests.support.walks import NIP
 
 
 def test_a_changed_schema_needs_a_new_version() -> None:
@@ -75,7 +75,7 @@ def test_a_wrapped_key_opens_in_its_own_row_and_epoch_alone(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["SRI  Wahyuni", "sri wahyuni", "Sri-Wahyuni", "Ｓri Wahyuni", " sri, wahyuni. "])
 def test_a_name_is_found_however_it_is_written(name: str) -> None:
-    assert normal("name", name) == "sri wahyuni"
+    assert normalize("name", name) == "sri wahyuni"
 
 
 def test_a_case_is_found_by_the_name_of_its_person(api: House) -> None:

@@ -1,4 +1,7 @@
-"""A party's consent to a key of its own: signed by a key of the party that is in force, the first by the key whose fingerprint was told out of band."""
+"""A party's consent to its own keys, signed by a key of the party that is in force.
+
+The first consent is signed by the key whose fingerprint the party gave out of band.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,34 +15,39 @@ from app.access.tokens import jwks
 from app.ledger.canonical import canonical
 from app.ledger.parts import b64u, unb64u
 
-POINT = 32  # bytes of r, and of s
+POINT = 32  # length in bytes of r, and of s
 
 
 def consent_text(client_id: str, kids: Iterable[str]) -> bytes:
-    """What is signed: these keys shall be those of this client. Canonical JSON (RFC 8785)."""
+    """Returns the text to sign: these keys belong to this client.
+    Canonical JSON (RFC 8785).
+    """
     return canonical({"consent": "sbt/v1", "client": client_id, "keys": sorted(kids)})
 
 
 def recovery_text(entries: Sequence[Any]) -> bytes:
-    """What founding operators sign to give the registers back to operators of theirs: the entries, each as its type and facts."""
+    """Returns the text that founding operators sign to give the registers back to their own operators.
+    It contains the entries, each as its type and facts.
+    """
     return canonical({"recovery": "sbt/v1", "entries": [list(entry) for entry in entries]})
 
 
 def sign_consent(key: ec.EllipticCurvePrivateKey, client_id: str, kids: Iterable[str]) -> dict[str, str]:
-    """The member `consent` of a registration: which key consents, and its ES256 signature (r and s, base64url). Deterministic (RFC 6979):
-    the same registration asked again is the same.
+    """Returns the member `consent` of a registration: the key that consents, and its ES256 signature.
+    The signature is r and s, base64url.
+    It is deterministic (RFC 6979), so a repeated registration is identical.
     """
     return signed_text(key, consent_text(client_id, kids))
 
 
 def signed_text(key: ec.EllipticCurvePrivateKey, text: bytes) -> dict[str, str]:
-    """Which key signed, and its signature."""
+    """Returns the id of the key that signed, and its signature."""
     halves = decode_dss_signature(key.sign(text, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
     return {"key": jwks.public(key)["kid"], "signature": b64u(b"".join(half.to_bytes(POINT, "big") for half in halves))}
 
 
 def is_signed(x: str, y: str, signature: bytes, text: bytes) -> bool:
-    """Whether a P-256 key signed a text: ES256, r and s of 32 bytes each (RFC 7518 section 3.4)."""
+    """Whether a P-256 key signed the text: ES256, r and s of 32 bytes each (RFC 7518 section 3.4)."""
     if len(signature) != 2 * POINT:
         return False
     halves = (int.from_bytes(signature[:POINT]), int.from_bytes(signature[POINT:]))

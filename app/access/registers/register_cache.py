@@ -1,5 +1,6 @@
-"""What every request needs to know of clients, parties and mandates, kept in the process and read anew every two seconds.
+"""Caches clients, parties, keys and mandates in the process; reads them again every two seconds.
 
+Every request needs them.
 A suspended client or party and a revoked token stop working within that time in every process (at most 5 s are allowed).
 """
 
@@ -14,7 +15,7 @@ from app.procedure.roles import Mandate
 
 FRESH_SECONDS = 2.0
 HASTE_SECONDS = 0.2
-OLDEST_SECONDS = 4.0  # what was read longer ago is nothing to go by, whatever keeps it from being read anew
+OLDEST_SECONDS = 4.0  # an older snapshot is never used, whatever prevents a new reading
 PARTIES = Statement("SELECT code, kind, agency_code, signatures, suspended, fingerprint FROM party")
 CLIENTS = Statement("SELECT id, party, secret_hash, scopes, suspended FROM client")
 KEYS = Statement("SELECT kid, client_id, purpose, x, y, expires_at, suspended FROM client_key")
@@ -44,7 +45,9 @@ class KnownClient:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A public key of a client. `purpose`: auth or sign."""
+    """A public key of a client.
+    `purpose`: auth or sign.
+    """
 
     kid: str
     client_id: str
@@ -60,7 +63,9 @@ class KnownKey:
 
 @dataclass(frozen=True, slots=True)
 class RegisterSnapshot:
-    """One reading of all of it. `holders`: role to party, by the mandates in force on `today`."""
+    """One reading of all registers.
+    `holders`: role to party, by the mandates in force on `today`.
+    """
 
     parties: Mapping[str, KnownParty]
     clients: Mapping[str, KnownClient]
@@ -74,20 +79,22 @@ class RegisterSnapshot:
 
 
 class RegisterCache:
-    """The newest reading, at most FRESH_SECONDS old."""
+    """Holds the newest register snapshot; it is read again after FRESH_SECONDS."""
 
     def __init__(self, database: Database, *, sandbox: bool) -> None:
-        """`sandbox`: its time may be moved. In production no row moves it."""
+        """`sandbox`: its clock may be moved.
+        In production no row moves it.
+        """
         self._database, self._sandbox = database, sandbox
         self._read_at = self._as_of = float("-inf")
         self._snapshot: RegisterSnapshot | None = None
-        self._begun = self._newest = 0  # readings, by number
+        self._begun = self._newest = 0  # numbers of readings: the last begun, the newest kept
 
     async def current(self) -> RegisterSnapshot:
         snapshot, now = self._snapshot, time.monotonic()
         too_old = snapshot is None or now - self._as_of > OLDEST_SECONDS or snapshot.today != clock.today()
         if too_old or now - self._read_at > FRESH_SECONDS:
-            self._read_at = now  # one reader at a time; the others go on with what is known, while it is not too old
+            self._read_at = now  # one reading at a time; other requests use the old snapshot, unless it is too old
             try:
                 snapshot = await self._read_anew()
             except BaseException:
@@ -97,8 +104,9 @@ class RegisterCache:
         return snapshot
 
     async def newer(self, known: RegisterSnapshot) -> RegisterSnapshot:
-        """For who names what is not known: another process may have registered it just now. `known` itself where it was read
-        a moment ago, so that strangers cause five readings a second at most.
+        """Reads the registers again for a request that names something unknown.
+        Another process may have registered it just now.
+        Returns `known` itself if it was read a moment ago: strangers cause at most five readings a second.
         """
         if self._snapshot is known and time.monotonic() - self._read_at > HASTE_SECONDS:
             self._read_at = float("-inf")
@@ -109,18 +117,20 @@ class RegisterCache:
         mine, begun = self._begun, time.monotonic()
         async with self._database.reading() as session, session.snapshot():
             further, found = await read_registers(session)
-        if mine > self._newest:  # neither a later reading nor a change came between: else time would run back
+        if mine > self._newest:  # no later reading and no change came first: otherwise time would run back
             self._newest, self._snapshot, self._as_of = mine, found, begun
             clock.shift(further if self._sandbox else timedelta(0))
         return self._snapshot or await self._read_anew()
 
     def forget(self) -> None:
-        """Read anew at the next request: something was changed in this process. What is being read just now is not kept."""
+        """Drops the snapshot after a change in this process; the next request reads the registers again.
+        A reading that is in progress now is not kept.
+        """
         self._newest, self._snapshot = self._begun, None
 
 
 async def read_registers(session: Session) -> tuple[timedelta, RegisterSnapshot]:
-    """How far the ledger's time is ahead, and who stands how on that day."""
+    """Returns how far the ledger's time is ahead, and the registers as they are on that day."""
     parties = [KnownParty(*r) for r in await session.run(PARTIES)]
     keys = [KnownKey(*r) for r in await session.run(KEYS)]
     clients = [
@@ -145,5 +155,5 @@ async def read_registers(session: Session) -> tuple[timedelta, RegisterSnapshot]
 
 
 async def ahead(session: Session) -> timedelta:
-    """How far a sandbox's time is ahead of the machine's: its last move says."""
+    """Returns how far the sandbox's time is ahead of the machine's time, by its last move."""
     return await session.value(LAST_MOVE) or timedelta(0)

@@ -1,4 +1,7 @@
-"""The registers of who may: parties, clients, their keys, mandates. Each change is an entry, and the row follows from its facts."""
+"""Changes the registers of parties, clients, their keys and mandates.
+
+Each change is a ledger entry, and the row follows from the facts of the entry.
+"""
 
 import hashlib
 import secrets
@@ -12,17 +15,17 @@ from sqlalchemy import bindparam, insert, update
 
 from app import clock
 from app.access.models import Client, ClientKey, MandateRow, Party
-from app.access.signatures.signed import Signed
+from app.access.signatures.signed import VerifiedSignature
 from app.database.sessions import Session, Statement, StatementBatch
 from app.ledger.append import Appended, append
 from app.ledger.canonical import instant
 from app.ledger.parts import b64u, unb64u
 from app.procedure.roles import Mandate
 
-SANDBOX_MARK = "sbts_"  # sandbox only; what a secret scanner looks for
-OFF, OPTIONAL, REQUIRED = "off", "optional", "required"  # whether a party signs its writes
-REVISION = "calendar.revised"  # a change whose entry is a calendar.loaded
-AUTH, SIGN = "auth", "sign"  # what a key is for
+SANDBOX_MARK = "sbts_"  # sandbox only; secret scanners look for this prefix
+OFF, OPTIONAL, REQUIRED = "off", "optional", "required"  # signature policy: whether a party signs its writes
+CALENDAR_REVISED = "calendar.revised"  # a change whose entry has the type calendar.loaded
+AUTH, SIGN = "auth", "sign"  # purposes of a key
 Facts = Mapping[str, Any]
 
 
@@ -53,13 +56,13 @@ class Author:
 
     party: str
     client: str | None = None
-    change: UUID | None = None  # which two operators agreed on
-    signed: Signed | None = None  # the operator's request
+    change: UUID | None = None  # the change on which two operators agreed
+    signed: VerifiedSignature | None = None  # the operator's signed request
 
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """A party about to be registered."""
+    """A party that is about to be registered."""
 
     code: str
     kind: str
@@ -72,9 +75,10 @@ class Organisation:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-async def record(session: Session, kind: str, facts: Facts, by: Author) -> Appended:
-    """One change: its entry, and the row as it now stands. `kind`: one of WRITERS. A key or party that is there already, or is not
-    there at all, is refused by the schema.
+async def apply_change(session: Session, kind: str, facts: Facts, by: Author) -> Appended:
+    """Appends the entry of one change, and writes the row as it is after the change.
+    `kind`: one of WRITERS.
+    The schema refuses a key or party that already exists, or that does not exist at all.
     """
     batch = StatementBatch()
     said = {**facts, "change": str(by.change)} if by.change else dict(facts)
@@ -129,7 +133,9 @@ def _mandate_ended(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
 
 
 def _set(statement: Statement, key: str, of: str, column: str, value: Any = None) -> Callable[..., None]:
-    """A writer that changes one column. `value`: what it becomes; None: the fact of that name."""
+    """Returns a writer that changes one column.
+    `value`: the new value; None: the fact with the column's name.
+    """
 
     def write(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
         new = facts[column] if value is None else value
@@ -167,8 +173,10 @@ WRITERS: dict[str, Callable[[StatementBatch, Facts, UUID], None]] = {
 
 
 def entries_of(kind: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
-    """What a change puts on record when it is approved: a client comes with its keys, a new key may retire the one before it."""
-    if kind == REVISION:  # the days follow from the calendar in force: the rest is what was agreed on
+    """Returns the entries of a change when it is approved, each as its type and facts.
+    A client comes with its keys; a new key may retire the one before it.
+    """
+    if kind == CALENDAR_REVISED:  # the days follow from the calendar in force; the other facts are what was agreed
         return [("calendar.loaded", {name: facts[name] for name in ("version", "known_until")})]
     own = dict(facts)
     more: list[tuple[str, dict[str, Any]]] = [("key.registered", key) for key in own.pop("keys", ())]
@@ -177,23 +185,27 @@ def entries_of(kind: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
     return [(kind, own), *more]
 
 
-GIVING = frozenset(kind for kind in WRITERS if not kind.endswith(".suspended"))  # what two operators must agree on
+TWO_OPERATOR_KINDS = frozenset(
+    kind for kind in WRITERS if not kind.endswith(".suspended")
+)  # two operators must agree on these
 
 
 async def register_party(session: Session, party: Organisation, *, by: str) -> None:
-    await record(session, "party.registered", party.facts(), Author(by))
+    await apply_change(session, "party.registered", party.facts(), Author(by))
 
 
 async def register_client(session: Session, client_id: str, party: str, scopes: Sequence[str], *, by: str) -> str:
-    """A sandbox client; its secret, told once. Of 256 random bits a plain SHA-256 is kept: there is nothing to guess."""
+    """Registers a sandbox client and returns its secret, which is shown only once.
+    A plain SHA-256 of it is stored: nobody can guess 256 random bits.
+    """
     secret = SANDBOX_MARK + secrets.token_urlsafe(32)
     facts = {"client": client_id, "party": party, "scopes": sorted(scopes), "secret_hash": b64u(hash_secret(secret))}
-    await record(session, "client.registered", facts, Author(by))
+    await apply_change(session, "client.registered", facts, Author(by))
     return secret
 
 
 async def grant_mandate(session: Session, mandate: Mandate, *, by: str) -> None:
-    await record(session, "mandate.granted", mandate_facts(mandate), Author(by))
+    await apply_change(session, "mandate.granted", mandate_facts(mandate), Author(by))
 
 
 def mandate_facts(mandate: Mandate) -> dict[str, Any]:
@@ -207,7 +219,9 @@ def mandate_facts(mandate: Mandate) -> dict[str, Any]:
 
 
 def key_facts(client_id: str, purpose: str, key: Facts, expires_at: datetime) -> dict[str, Any]:
-    """`key`: a public JWK as jwks.public() makes it."""
+    """Returns the facts of a key.
+    `key`: a public JWK from jwks.public().
+    """
     same = {"purpose": purpose, "x": key["x"], "y": key["y"], "expires_at": instant(expires_at)}
     return {"key": key["kid"], "client": client_id, **same}
 

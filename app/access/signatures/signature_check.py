@@ -1,4 +1,7 @@
-"""POST /v1/signature-check, sandbox only: why a signature does not count, check by check, with the base as the service sees it, line by line."""
+"""POST /v1/signature-check, sandbox only: explains, check by check, why a signature is not valid.
+
+The answer also shows the signature base as the service sees it, line by line.
+"""
 
 import base64
 from collections.abc import Iterator
@@ -15,7 +18,13 @@ from app import clock
 from app.access.caller import Caller, needs
 from app.access.registers.registration import SIGN
 from app.access.signatures.signed_base import LONGEST_NONCE, MAX_AGE, SHORTEST_NONCE, UnacceptableError
-from app.access.signatures.signed_requests import ONCE, SentMessage, accepted, covered, sent
+from app.access.signatures.signed_requests import (
+    ONCE,
+    SignatureMessage,
+    message_of,
+    require_acceptable,
+    required_components,
+)
 from app.access.tokens import jwks
 from app.errors import DigestMismatch, InsufficientScope, NotFound
 from app.http.language import language
@@ -25,7 +34,7 @@ from app.http.route import MAX_BODY, GuardedRoute, read_whole
 router = APIRouter(route_class=GuardedRoute, tags=["sandbox"])
 SKEW = HTTPMessageVerifier.max_clock_skew.total_seconds()
 BASE = "x-signature-base"
-Found = tuple[str, bool, dict[str, str]]  # a check, whether it holds, and in both languages what to do
+Found = tuple[str, bool, dict[str, str]]  # a check, whether it holds, and the remedy in both languages
 
 
 class Check(BaseModel):
@@ -59,7 +68,8 @@ class Explained(BaseModel):
     responses=problems(NotFound, InsufficientScope),
 )
 async def check_signature(request: Request, response: Response, caller: Annotated[Caller, needs(None)]) -> Explained:
-    """Sign a request to this address as you would sign a post, with any body, and read what is wrong. `X-Signature-Base`: your own
+    """Sign a request to this address as you would sign a post, with any body, and read what is wrong.
+    `X-Signature-Base`: your own
     signature base, base64, to be compared line by line. Nothing is kept, no nonce is used up.
     """
     if not request.app.state.settings.sandbox:
@@ -69,15 +79,15 @@ async def check_signature(request: Request, response: Response, caller: Annotate
 
 
 def explain(request: Request, caller: Caller, body: bytes) -> Explained:
-    message = sent(request)
+    message = message_of(request)
     chosen = language(request.headers.get("accept-language"))
     found = list(_checks(message, request, caller, body))
     checks = [Check(check=name, ok=ok, detail="" if ok else texts[chosen]) for name, ok, texts in found]
     return Explained(good=all(c.ok for c in checks), checks=checks, base=_lines(message))
 
 
-def _checks(message: SentMessage, request: Request, caller: Caller, body: bytes) -> Iterator[Found]:
-    """In the order in which they are made; after one that leaves nothing to look at, no more."""
+def _checks(message: SignatureMessage, request: Request, caller: Caller, body: bytes) -> Iterator[Found]:
+    """Yields the checks in the order in which they are made; stops when nothing is left to check."""
     headers = message.headers
     absent = [n for n in ("signature-input", "signature") if n not in headers]
     yield _check("headers", not absent, "Kirim Signature-Input dan Signature.", "Send Signature-Input and Signature.")
@@ -106,23 +116,23 @@ def _checks(message: SentMessage, request: Request, caller: Caller, body: bytes)
     yield _accepted(message, request, caller, body)
 
 
-def _check(name: str, ok: bool, text_id: str, text_en: str) -> Found:  # noqa: FBT001 - whether it holds is what a check is
+def _check(name: str, ok: bool, text_id: str, text_en: str) -> Found:  # noqa: FBT001 - the result is what a check is about
     return name, ok, {"id": text_id, "en": text_en}
 
 
 def _read(text: str) -> InnerList | None:
-    """The one inner list of Signature-Input; None where it is anything else."""
+    """Returns the one inner list of Signature-Input; None if the header is anything else."""
     found = Dictionary()
     try:
         found.parse(text.encode())
         (member,) = found.values()
-    except Exception:  # noqa: BLE001 - whatever the parser makes of it: it is no such list
+    except Exception:  # noqa: BLE001 - whatever the parser raises: the header is no such list
         return None
     return member if isinstance(member, InnerList) else None
 
 
-def _components(message: SentMessage, found: InnerList) -> Iterator[Found]:
-    named, wanted = [str(item) for item in found], [f'"{n}"' for n in covered(message.headers)]
+def _components(message: SignatureMessage, found: InnerList) -> Iterator[Found]:
+    named, wanted = [str(item) for item in found], [f'"{n}"' for n in required_components(message.headers)]
     missing, extra = [n for n in wanted if n not in named], [n for n in named if n not in wanted]
     yield _check(
         "covers all it must", not missing, f"Cakup juga {' '.join(missing)}.", f"Cover also {' '.join(missing)}."
@@ -134,7 +144,7 @@ def _components(message: SentMessage, found: InnerList) -> Iterator[Found]:
         f"Hapus {listed}: dasarnya disimpan, dan tidak memuat token.",
         f"Leave out {listed}: the base is kept, and holds no token.",
     )
-    absent = [n for n in covered(message.headers) if not n.startswith("@") and n not in message.headers]
+    absent = [n for n in required_components(message.headers) if not n.startswith("@") and n not in message.headers]
     yield _check("covered headers are there", not absent, f"Kirim {', '.join(absent)}.", f"Send {', '.join(absent)}.")
 
 
@@ -160,7 +170,9 @@ def _parameters(params: Any) -> Iterator[Found]:
 
 
 def _key(caller: Caller, kid: str) -> Iterator[Found]:
-    """Of keys of other parties nothing is told."""
+    """Checks the key.
+    It reveals nothing about keys of other parties.
+    """
     known = caller.snapshot
     key = known.keys.get(kid)
     mine = key is not None and key.client_id == caller.client_id
@@ -181,14 +193,14 @@ def _digest(field: str | None, body: bytes) -> Found:
     try:
         digests.verify(field or "", body)
         good = True
-    except Exception:  # noqa: BLE001 - malformed or of another body: the detail says what it should be
+    except Exception:  # noqa: BLE001 - malformed, or of another body: the detail shows the right value
         good = False
     size = len(body)
     text_id = f"Untuk {size} byte yang tiba nilainya {expected}"
     return _check("content-digest", good, text_id, f"Of the {size} bytes that arrived it is {expected}")
 
 
-def _signature(message: SentMessage, caller: Caller, found: InnerList) -> Found:
+def _signature(message: SignatureMessage, caller: Caller, found: InnerList) -> Found:
     key = caller.snapshot.keys.get(str(found.params.get("keyid", "")))
     text = "\n".join(line.expected for line in _lines(message))
     signature = Dictionary()
@@ -199,26 +211,28 @@ def _signature(message: SentMessage, caller: Caller, found: InnerList) -> Found:
         verifier: Any = ECDSA_P256_SHA256
         verifier(public_key=jwks.point(key.x, key.y)).verify(signature=member.value, message=text.encode())
         good = True
-    except Exception:  # noqa: BLE001 - whatever it is: it is no signature of this key over this base
+    except Exception:  # noqa: BLE001 - whatever the error: this key did not sign this base
         good = False
     text_id = "Bukan oleh kunci ini atas dasar di bawah: bandingkan baris demi baris. r dan s masing-masing 32 byte."
     text_en = "It is not by this key over the base below: compare it line by line. r and s are 32 bytes each."
     return _check("signature", good, text_id, text_en)
 
 
-def _accepted(message: SentMessage, request: Request, caller: Caller, body: bytes) -> Found:
-    """What else the rule of acceptance asks for, so that a verifier reads the same out of it for ever."""
+def _accepted(message: SignatureMessage, request: Request, caller: Caller, body: bytes) -> Found:
+    """Checks the rest of the acceptance rule.
+    The rule ensures that a verifier always reads the same from the request.
+    """
     text = "\n".join(line.expected for line in _lines(message))
     try:
-        accepted(request, text, caller.snapshot, body)
+        require_acceptable(request, text, caller.snapshot, body)
     except UnacceptableError as error:
         return _check("accepted", False, error.text_id, error.text_en)
-    except (DigestMismatch, KeyError):  # told by the checks before
+    except (DigestMismatch, KeyError):  # the checks before already report it
         return _check("accepted", False, "Lihat pemeriksaan di atas.", "See the checks above.")
     return _check("accepted", True, "", "")
 
 
-def _lines(message: SentMessage) -> list[BaseLine]:
+def _lines(message: SignatureMessage) -> list[BaseLine]:
     found = _read(message.headers.get("signature-input", ""))
     if found is None:
         return []
@@ -227,7 +241,7 @@ def _lines(message: SentMessage) -> list[BaseLine]:
     for item in found:
         try:
             lines.append(f"{item}: {resolver.resolve(item)}")
-        except Exception:  # noqa: BLE001 - a component that is not there, or that there is none of
+        except Exception:  # noqa: BLE001 - a component that is absent, or that does not exist
             lines.append(f"{item}: (not in the request)")
     lines.append(f'"@signature-params": {found}')
     yours = _yours(message.headers.get(BASE))

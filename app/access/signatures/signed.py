@@ -1,4 +1,4 @@
-"""A request whose signature was found good: what an entry keeps of it."""
+"""A request with a valid signature, and what an entry keeps of it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,8 +11,10 @@ from app.ledger.parts import b64u, sha256
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """A signature that was found good: by which key, over which base. `body`: what its digest is of."""
+class VerifiedSignature:
+    """A valid signature: its key, and its signature base.
+    `body`: the bytes that its Content-Digest covers.
+    """
 
     kid: str
     nonce: str
@@ -21,30 +23,34 @@ class Signed:
     body: bytes
     created: datetime
     expires_at: datetime
-    longest: timedelta = signed_base.DELAY  # from the signature to the entry
-    spent: bool = False  # whether its nonce is used up: of several entries of one request the first does it
+    longest: timedelta = signed_base.DELAY  # longest time from the signature to the entry
+    spent: bool = False  # whether its nonce is consumed: the first entry of a request does that
 
     @property
     def hash(self) -> str:
-        """What the leaf says of it. Base and signature lie sealed: the base holds a digest of the body, which could be guessed."""
+        """The hash that the leaf contains.
+        Base and signature are sealed: the base holds a digest of the body, and the body could be guessed from it.
+        """
         return sha256(self.signature + self.base.encode())
 
     def public(self) -> dict[str, str]:
-        """What an entry of a register shows of it in clear: no person is in what operators sign."""
+        """What a register entry shows in clear: operators sign no personal data."""
         return {"base": self.base, "signature": b64u(self.signature), "body": self.body.decode()}
 
     def require_in_time(self) -> None:
-        """When its entry is made: what the verifier would call too late is refused."""
+        """Raises 401 if the entry is made later than the verifier accepts."""
         try:
             signed_base.require_in_time(self.created, clock.real(), self.longest)
         except UnacceptableError as error:
             raise invalid(error) from None
 
-    def for_batch_item(self) -> "Signed":
-        """For each entry of a request that makes several: the body names others, and is kept with none."""
+    def for_batch_item(self) -> "VerifiedSignature":
+        """Returns the signature for each entry of a request that makes several entries.
+        The body names other persons too, so none of the entries keeps it.
+        """
         return replace(self, spent=True, body=b"")
 
 
 def invalid(error: UnacceptableError) -> SignatureInvalid:
-    """401 that says why."""
+    """Returns a 401 that says why."""
     return SignatureInvalid(Flaw(error.pointer, error.code, error.text_id, error.text_en))

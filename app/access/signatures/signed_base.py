@@ -1,4 +1,7 @@
-"""What a signed request must be like: the one rule by which the service accepts it, and by which the verifier checks it for ever after."""
+"""The acceptance rule for signed requests, shared by the service and the verifier.
+
+The service accepts a request by this rule, and the verifier checks it by the same rule at any later time.
+"""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +11,8 @@ from uuid import UUID
 
 from app.ledger.parts import unb64u
 
-MAX_AGE = timedelta(seconds=60)  # of a signature, when its request arrives
-DELAY = MAX_AGE + timedelta(seconds=120)  # until the entry is made: a request is ended after a minute, clocks differ
+MAX_AGE = timedelta(seconds=60)  # greatest age of a signature when its request arrives
+DELAY = MAX_AGE + timedelta(seconds=120)  # until the entry is made: requests end after a minute, clocks differ
 IMPORT_DELAY = timedelta(hours=6)  # the same for the lines of a file
 SHORTEST_NONCE, LONGEST_NONCE = 16, 64
 LINE = re.compile(r'"([a-z@\-]+)": (.*)')
@@ -20,7 +23,7 @@ DIGEST = re.compile(r"(?:^|, ?)sha-256=:([A-Za-z0-9+/]{43}=):(?:,|$)")
 
 
 class UnacceptableError(ValueError):
-    """A signed request that is not accepted: where, which kind, and why in both languages."""
+    """A signed request that is not accepted: where, which code, and why in both languages."""
 
     def __init__(self, pointer: str, code: str, text_id: str, text_en: str) -> None:
         super().__init__(text_en)
@@ -29,7 +32,7 @@ class UnacceptableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SignedBase:
-    """A signature base (RFC 9421 section 2.5) as it was read."""
+    """A signature base (RFC 9421 section 2.5), parsed."""
 
     text: str
     lines: Mapping[str, str]
@@ -39,16 +42,20 @@ class SignedBase:
 
     @property
     def address(self) -> str:
-        """The address that was asked, without its query."""
+        """The requested address, without its query."""
         return self.lines["@target-uri"].partition("?")[0]
 
     def is_of(self, path: str, public_url: str | None) -> bool:
-        """Whether it was made for this address of the ledger at `public_url`; None: of a ledger that names none, for that of any."""
+        """Whether the base is for this path of the ledger at `public_url`.
+        None: the ledger names no public URL, so only the path is compared.
+        """
         return self.address.endswith(path) if public_url is None else self.address == public_url + path
 
 
 def read_base(text: str) -> SignedBase:
-    """UnacceptableError for a base that two readers could read in two ways: a line or parameter twice, quotes within quotes."""
+    """Parses a signature base; raises UnacceptableError if two readers could read it in two ways.
+    It refuses a line or parameter that occurs twice, and quotes within quotes.
+    """
     found = [LINE.fullmatch(line) for line in text.split("\n")]
     lines = {match[1]: match[2] for match in found if match}
     given = lines.get("@signature-params", "")
@@ -84,7 +91,9 @@ def _unreadable(text_id: str, text_en: str) -> UnacceptableError:
 
 
 def require_canonical_path(path: str) -> None:
-    """One spelling of an address: nothing percent-encoded, ids in lower case with hyphens. Another one would be another address to a verifier."""
+    """Requires the canonical spelling: nothing percent-encoded, ids in lower case with hyphens.
+    Another spelling would be another address to a verifier.
+    """
     if "%" in path or any(_is_other_spelling(part) for part in path.split("/")):
         raise UnacceptableError(
             "/path",
@@ -102,7 +111,9 @@ def _is_other_spelling(part: str) -> bool:
 
 
 def require_digest(field: str, sha256: bytes) -> None:
-    """Content-Digest (RFC 9530) names the SHA-256 of the body. Another algorithm beside it is allowed, instead of it is not."""
+    """Requires that Content-Digest (RFC 9530) contains the SHA-256 of the body.
+    Another algorithm is allowed beside it, but not instead of it.
+    """
     found = DIGEST.search(field)
     if found is None:
         text_id, text_en = "Content-Digest harus memuat sha-256.", "Content-Digest must hold a sha-256 digest."
@@ -113,14 +124,17 @@ def require_digest(field: str, sha256: bytes) -> None:
 
 
 def require_in_force(created: datetime, expires_at: datetime) -> None:
-    """The key had not ended when it signed."""
+    """Requires that the key had not expired when it signed."""
     if created >= expires_at:
         text_id, text_en = "Kunci sudah berakhir saat menandatangani.", "The key had ended when it signed."
         raise UnacceptableError("/header/Signature-Input", "KEY_ENDED", text_id, text_en)
 
 
 def require_in_time(created: datetime, received: datetime, longest: timedelta) -> None:
-    """`received`: by the machine's clock. `longest`: DELAY, or IMPORT_DELAY for the lines of a file."""
+    """Requires at most `longest` between the signature and the entry.
+    `received`: by the machine's clock.
+    `longest`: DELAY, or IMPORT_DELAY for the lines of a file.
+    """
     if abs(received - created) > longest:
         minutes = longest.total_seconds() / 60
         raise UnacceptableError(

@@ -1,4 +1,7 @@
-"""Signed posts (RFC 9421, Content-Digest of RFC 9530): who signed a request, or why it does not count. What was signed is kept with the entry."""
+"""Verifies signed requests (RFC 9421, Content-Digest of RFC 9530): who signed, or why it is invalid.
+
+What was signed is kept with the entry.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +17,7 @@ from http_sf.compat import Dictionary
 from app.access.registers.register_cache import KnownKey, RegisterSnapshot
 from app.access.registers.registration import OFF, REQUIRED, SIGN
 from app.access.signatures import signed_base
-from app.access.signatures.signed import Signed, invalid
+from app.access.signatures.signed import VerifiedSignature, invalid
 from app.access.signatures.signed_base import MAX_AGE, SignedBase, UnacceptableError
 from app.access.signatures.signing import COVERED, IF_MATCH
 from app.access.tokens import jwks
@@ -26,13 +29,15 @@ USE_ONCE = Statement("INSERT INTO used_once (kid, value, expires_at) VALUES (:ki
 ONCE = (*(name for name in COVERED if not name.startswith("@")), IF_MATCH, "signature", "signature-input")
 
 
-def consume_nonce(batch: StatementBatch, signed: Signed | None) -> None:
-    """Used once, in the transaction of what was signed: 401 for whoever sends it again."""
+def consume_nonce(batch: StatementBatch, signed: VerifiedSignature | None) -> None:
+    """Consumes the nonce in the transaction of the signed request.
+    A second request with the same nonce gets 401.
+    """
     if signed is not None and not signed.spent:
         batch.add(USE_ONCE, kid=signed.kid, value=signed.nonce, expires_at=signed.expires_at)
 
 
-async def consume_nonce_now(session: Session, signed: Signed | None) -> None:
+async def consume_nonce_now(session: Session, signed: VerifiedSignature | None) -> None:
     batch = StatementBatch()
     consume_nonce(batch, signed)
     if signed is not None:
@@ -40,7 +45,7 @@ async def consume_nonce_now(session: Session, signed: Signed | None) -> None:
 
 
 class KeysOf(HTTPSignatureKeyResolver):
-    """The keys of one client that may sign now."""
+    """Resolves the keys of one client that may sign now."""
 
     def __init__(self, known: RegisterSnapshot, client_id: str) -> None:
         self._known, self._client_id = known, client_id
@@ -51,7 +56,9 @@ class KeysOf(HTTPSignatureKeyResolver):
 
 
 def key_of(known: RegisterSnapshot, client_id: str, kid: str) -> KnownKey | None:
-    """The key's client must be the token's: with another client of the party somebody else would have signed than asks."""
+    """Returns the signing key, or None.
+    The key and the token must belong to the same client, even within one party: otherwise the signer is not the caller.
+    """
     key = known.keys.get(kid)
     if key is None or not key.good_for(SIGN) or known.clients[key.client_id].suspended:
         return None
@@ -59,22 +66,27 @@ def key_of(known: RegisterSnapshot, client_id: str, kid: str) -> KnownKey | None
 
 
 @dataclass(frozen=True, slots=True)
-class SentMessage:
-    """The request as the library reads it: the address is the one the world knows, never what a proxy or a Host header says."""
+class SignatureMessage:
+    """The request as the signature library reads it.
+    The address is the public one, never the one in a proxy's header or a Host header.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
 
 
-def sent(request: Request) -> SentMessage:
+def message_of(request: Request) -> SignatureMessage:
     query = request.scope["query_string"].decode("latin-1")
     url = request.app.state.settings.public + request.scope["raw_path"].decode("latin-1")
-    return SentMessage(request.method, f"{url}?{query}" if query else url, request.headers)
+    return SignatureMessage(request.method, f"{url}?{query}" if query else url, request.headers)
 
 
-def check(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> Signed | None:
-    """By the policy of the party: 401 where a signature is missing or no good; None where none is asked for."""
+def check(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> VerifiedSignature | None:
+    """Verifies the signature as the policy of the party requires.
+    Raises 401 if it is invalid, or if it is required and missing.
+    Returns None if none is required and none was sent, or if the policy is OFF.
+    """
     policy = known.parties[known.clients[client_id].party].signatures
     if "signature-input" not in request.headers and "signature" not in request.headers:
         if policy == REQUIRED:
@@ -83,28 +95,31 @@ def check(request: Request, known: RegisterSnapshot, client_id: str, body: bytes
     return None if policy == OFF else verify(request, known, client_id, body)
 
 
-def verify(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> Signed:
-    message = sent(request)
+def verify(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> VerifiedSignature:
+    message = message_of(request)
     if any(len(request.headers.getlist(name)) > 1 for name in ONCE):
         raise SignatureInvalid
     try:
         found = _verified(message, known, client_id)
     except SignatureInvalid:
         raise
-    except Exception:  # noqa: BLE001 - whatever the library makes of hostile headers: it is no signature
+    except Exception:  # noqa: BLE001 - whatever the library raises on hostile headers: it is no signature
         raise SignatureInvalid from None
     try:
-        base = accepted(request, base_of(found), known, body)
+        base = require_acceptable(request, base_of(found), known, body)
     except UnacceptableError as error:
         raise invalid(error) from None
     if not hasattr(request.state, "upload"):
         _require_digest(message, body)
     signature, ends = _signature(message, found.label), base.created + MAX_AGE + HTTPMessageVerifier.max_clock_skew
-    return Signed(base.kid, base.nonce, signature, base.text, body, base.created, ends)
+    return VerifiedSignature(base.kid, base.nonce, signature, base.text, body, base.created, ends)
 
 
-def accepted(request: Request, text: str, known: RegisterSnapshot, body: bytes) -> SignedBase:
-    """UnacceptableError for what the verifier would denounce later, although the signature is good. Another body: DigestMismatch."""
+def require_acceptable(request: Request, text: str, known: RegisterSnapshot, body: bytes) -> SignedBase:
+    """Returns the signature base, if it meets the acceptance rule.
+    Raises UnacceptableError for what the verifier would report later, although the signature is valid.
+    Raises DigestMismatch for another body.
+    """
     base = signed_base.read_base(text)
     signed_base.require_canonical_path(request.scope["raw_path"].decode("latin-1"))
     signed_base.require_in_force(base.created, known.keys[base.kid].expires_at)
@@ -119,15 +134,19 @@ def accepted(request: Request, text: str, known: RegisterSnapshot, body: bytes) 
     return base
 
 
-def covered(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What a signature covers: no less, so that nothing can be changed; no more, so that the base, which is kept, holds no token."""
-    left_out = () if "content-type" in headers else ("content-type",)  # of a request without a body
+def required_components(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns what a signature must cover.
+    Not less, so that nothing can be changed; not more, so that the base, which is kept, contains no token.
+    """
+    left_out = () if "content-type" in headers else ("content-type",)  # a request without a body
     more = (IF_MATCH,) if IF_MATCH in headers else ()
     return (*(name for name in COVERED if name not in left_out), *more)
 
 
-def _verified(message: SentMessage, known: RegisterSnapshot, client_id: str) -> Any:
-    """Exactly one signature, over exactly what it must cover, under a nonce. Whatever else is raised says that it is none."""
+def _verified(message: SignatureMessage, known: RegisterSnapshot, client_id: str) -> Any:
+    """Requires exactly one signature, over exactly what it must cover, with a nonce.
+    Any other exception also means that there is no valid signature.
+    """
     if (
         max(len(message.headers.get(n, "")) for n in ("signature", "signature-input", "content-digest"))
         > LONGEST_HEADER
@@ -135,26 +154,26 @@ def _verified(message: SentMessage, known: RegisterSnapshot, client_id: str) -> 
         raise SignatureInvalid
     verifier = HTTPMessageVerifier(signature_algorithm=ECDSA_P256_SHA256, key_resolver=KeysOf(known, client_id))
     (found,) = verifier.verify(message, max_age=MAX_AGE)
-    wanted = {f'"{name}"' for name in covered(message.headers)}
+    wanted = {f'"{name}"' for name in required_components(message.headers)}
     if set(found.covered_components) - {'"@signature-params"'} != wanted:
         raise SignatureInvalid
     return found
 
 
 def base_of(found: Any) -> str:
-    """RFC 9421 section 2.5."""
+    """Returns the signature base (RFC 9421 section 2.5)."""
     return "\n".join(f"{name}: {value}" for name, value in found.covered_components.items())
 
 
-def _require_digest(message: SentMessage, body: bytes) -> None:
+def _require_digest(message: SignatureMessage, body: bytes) -> None:
     verifier = HTTPMessageVerifier.content_digest_class
     try:
         verifier.verify(message.headers["content-digest"], body)
-    except Exception:  # noqa: BLE001 - malformed, of another algorithm, or of another body: the same to the caller
+    except Exception:  # noqa: BLE001 - malformed, of another algorithm or body: one answer to the caller
         raise DigestMismatch from None
 
 
-def _signature(message: SentMessage, label: str) -> bytes:
+def _signature(message: SignatureMessage, label: str) -> bytes:
     found = Dictionary()
     found.parse(message.headers["signature"].encode())
     raw: bytes = found[label].value

@@ -1,4 +1,7 @@
-"""How a client signs what it sends: RFC 9421 over method, address, type, digest and key, with a nonce. For `sbt send`, and for whoever reads how."""
+"""Signs requests as a client does (RFC 9421): for `sbt send`, and as an example for clients.
+
+The signature covers method, address, content type, digest and idempotency key, with a nonce.
+"""
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ DIGEST = "content-digest"
 
 @dataclass(slots=True)
 class Message:
-    """A request as the library reads it."""
+    """A request as the signature library reads it."""
 
     method: str
     url: str
@@ -26,7 +29,7 @@ class Message:
 
 
 class OneKey(HTTPSignatureKeyResolver):
-    """A signer has one key."""
+    """Resolves every key id to the one key of the signer."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
@@ -38,7 +41,9 @@ class OneKey(HTTPSignatureKeyResolver):
 
 @dataclass(frozen=True, slots=True)
 class SigningClient:
-    """A client's key for signing requests. `public_url`: the service as the world knows it, which is what is signed."""
+    """A client's key for signing requests.
+    `public_url`: the public address of the service, which is what is signed.
+    """
 
     kid: str
     key: ec.EllipticCurvePrivateKey
@@ -50,7 +55,9 @@ class SigningClient:
         return cls(jwks.public(key)["kid"], key, public_url)
 
     def signed(self, method: str, path: str, headers: dict[str, str], body: bytes) -> dict[str, str]:
-        """The headers with Content-Digest, Signature-Input and Signature. If-Match is signed where it is sent."""
+        """Returns the headers with Content-Digest, Signature-Input and Signature.
+        If-Match is signed if it is sent.
+        """
         sent = {name.lower() for name in headers} | {DIGEST}
         covered = [n for n in (*COVERED, IF_MATCH) if n.startswith("@") or n in sent]
         message = Message(method, self.public_url + path, dict(headers))

@@ -1,4 +1,7 @@
-"""RFC 9068 access tokens, ES256, ten minutes. Whatever a token says, the answer is claims or 401."""
+"""Issues and checks access tokens (RFC 9068): ES256, valid for ten minutes.
+
+Whatever a token contains, the result is its claims or 401.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +17,14 @@ from app.errors import DomainError, TokenExpired, TokenInvalid
 
 TYPE = "at+jwt"
 LIFETIME = 600
-LEEWAY = 5  # seconds between the clocks of two of our own processes
+LEEWAY = 5  # seconds that the clocks of two of our own processes may differ
 TEXTS = ("iss", "sub", "aud", "jti", "client_id", "scope", "party", "env", "auth_key")
 INSTANTS = ("iat", "nbf", "exp")
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says."""
+    """The claims of a valid token."""
 
     client_id: str
     party: str
@@ -40,7 +43,10 @@ class Tokens:
     environment: str
 
     def issue(self, client_id: str, party: str, scopes: list[str], auth_key: str = "") -> str:
-        """`auth_key`: the key the client proved itself with, which ends with it; empty: a sandbox secret."""
+        """Issues a token.
+        `auth_key`: the key that authenticated the client; the token ends with it.
+        Empty: a sandbox secret.
+        """
         now = int(clock.real().timestamp())
         claims = {
             "iss": self.issuer,
@@ -60,12 +66,12 @@ class Tokens:
         return jwts.sign(claims, TYPE, key.kid, key.private)
 
     def check(self, token: str) -> Claims:
-        """The claims, or 401. Never anything else, whatever was sent."""
+        """Returns the claims or raises 401, whatever was sent."""
         try:
             return self._read(signed_claims(self.keys, token))
         except DomainError:
             raise
-        except Exception:  # noqa: BLE001 - whatever is wrong with it: it is no token of ours
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not a token of ours
             raise TokenInvalid from None
 
     def _read(self, claims: dict[str, Any]) -> Claims:
@@ -87,7 +93,10 @@ class Tokens:
 
 @lru_cache(maxsize=4096)
 def signed_claims(keys: TokenKeys, token: str) -> dict[str, Any]:
-    """Remembered by token: a signature does not change; whether the claims hold now is asked each time."""
+    """Returns the signed claims of a token; the result is cached.
+    A signature does not change.
+    Whether the claims hold now is checked each time.
+    """
 
     def public(kid: str) -> Any:
         key = keys.find(kid)
@@ -97,7 +106,7 @@ def signed_claims(keys: TokenKeys, token: str) -> dict[str, Any]:
 
 
 def require_current(issued: int, not_before: int, expires: int, now: datetime) -> None:
-    """RFC 9068 section 4: in force now, and for no longer than we ever issue."""
+    """Requires a token that is valid now, and for no longer than we ever issue (RFC 9068 section 4)."""
     moment = now.timestamp()
     if not 0 < expires - issued <= LIFETIME or max(issued, not_before) > moment + LEEWAY:
         raise TokenInvalid

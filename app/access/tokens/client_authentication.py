@@ -1,4 +1,7 @@
-"""A client proves who it is at the token endpoint: by an assertion that its registered key signed; in the sandbox a secret does as well."""
+"""Authenticates a client at the token endpoint, by an assertion that its registered key signed.
+
+In the sandbox a secret is accepted too.
+"""
 
 import base64
 import hmac
@@ -20,7 +23,7 @@ from app.database.sessions import Statement
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION = "client-authentication+jwt"  # RFC 7523 as updated by RFC 10070
-FARTHEST = 300  # seconds an assertion may live from now on
+FARTHEST = 300  # seconds from now within which an assertion must end
 LEEWAY = 5
 MOST_JTI = 128
 UNAUTHORIZED = 401
@@ -31,7 +34,7 @@ USE_ONCE = Statement(
 
 
 class OAuthError(Exception):
-    """RFC 6749 section 5.2."""
+    """An OAuth error (RFC 6749 section 5.2)."""
 
     def __init__(
         self, error: str, description: str, status: int = 400, headers: Mapping[str, str] = MappingProxyType({})
@@ -42,7 +45,7 @@ class OAuthError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClientAuthentication:
-    """The client, and the key it proved itself with; no key: a sandbox secret."""
+    """The client, and the key that authenticated it; an empty key means a sandbox secret."""
 
     client: KnownClient
     key: str
@@ -50,12 +53,12 @@ class ClientAuthentication:
 
 
 def _refused() -> OAuthError:
-    """One answer for whatever is wrong: a stranger learns nothing of clients and keys."""
+    """Returns the same error for every cause: a stranger learns nothing about clients and keys."""
     return OAuthError("invalid_client", "Unknown client, or not proven.", UNAUTHORIZED)
 
 
-async def client(request: Request, form: Mapping[str, str]) -> ClientAuthentication:
-    """By exactly one way (RFC 6749 section 2.3)."""
+async def authenticate_client(request: Request, form: Mapping[str, str]) -> ClientAuthentication:
+    """Authenticates the client by exactly one method (RFC 6749 section 2.3)."""
     by_key = "client_assertion" in form or "client_assertion_type" in form
     if by_key and "authorization" in request.headers:
         raise OAuthError("invalid_request", "Prove who you are in one way, not in two.")
@@ -82,7 +85,7 @@ async def _by_key(request: Request, form: Mapping[str, str], snapshot: RegisterS
 async def _read(
     request: Request, assertion: str, snapshot: RegisterSnapshot
 ) -> tuple[ClientAuthentication, dict[str, Any]]:
-    """By what is known here, and where that does not do by what is known now."""
+    """Reads the assertion by the cached registers; if that fails, by newer ones."""
     issuer = request.app.state.settings.issuer_url
     try:
         return read(assertion, snapshot, issuer)
@@ -94,7 +97,9 @@ async def _read(
 
 
 def read(assertion: str, snapshot: RegisterSnapshot, issuer: str) -> tuple[ClientAuthentication, dict[str, Any]]:
-    """Who signed an assertion, and its claims; invalid_client for any other text. That its jti is new is asked of the database."""
+    """Returns the client that signed an assertion, and the claims; otherwise raises invalid_client.
+    The database checks that the jti is new.
+    """
     named: list[str] = []
 
     def find(kid: str) -> Any:
@@ -114,7 +119,11 @@ def read(assertion: str, snapshot: RegisterSnapshot, issuer: str) -> tuple[Clien
 
 
 def _require(claims: Mapping[str, Any], owner: str, issuer: str, now: float) -> None:
-    """`aud` is the issuer as one string, nothing else; it ends soon; what may be left out is an integer where it is there."""
+    """Checks the claims of an assertion.
+    `aud` is the issuer as one string, nothing else.
+    The assertion ends soon.
+    An optional claim is an integer if it is present.
+    """
     jwts.require_types(claims, ("iss", "sub", "aud", "jti"), ("exp",))
     if (claims["iss"], claims["sub"], claims["aud"]) != (owner, owner, issuer):
         raise BadJwtError
@@ -126,7 +135,7 @@ def _require(claims: Mapping[str, Any], owner: str, issuer: str, now: float) -> 
 
 
 def _by_secret(request: Request, snapshot: RegisterSnapshot) -> ClientAuthentication:
-    """HTTP Basic; sandbox only."""
+    """Authenticates by HTTP Basic; sandbox only."""
     if not request.app.state.settings.sandbox:
         raise OAuthError("invalid_client", "Use private_key_jwt: secrets work in the sandbox only.", UNAUTHORIZED)
     kind, _, encoded = request.headers.get("authorization", "").partition(" ")

@@ -1,4 +1,7 @@
-"""P-256 keys as JSON Web Keys: made, named by their thumbprint (RFC 7638), read strictly. No other curve, no private part, is accepted."""
+"""P-256 keys as JSON Web Keys: makes them, names them by thumbprint (RFC 7638), reads them strictly.
+
+No other curve and no private part is accepted.
+"""
 
 import base64
 import hashlib
@@ -11,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.ledger.parts import unb64u
 
-SIZE = 32  # bytes of a coordinate
+SIZE = 32  # length of a coordinate in bytes
 
 
 class BadKeyError(ValueError):
-    """No public P-256 key."""
+    """The input is not a valid P-256 key."""
 
 
 def new_pem() -> bytes:
@@ -32,7 +35,7 @@ def read_pem(pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def public(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
-    """The public JWK: kty, crv, x, y, kid."""
+    """Returns the public JWK: kty, crv, x, y, kid."""
     numbers = key.public_key().public_numbers()
     return named(_b64(numbers.x), _b64(numbers.y))
 
@@ -48,7 +51,9 @@ def thumbprint(point: dict[str, str]) -> str:
 
 @lru_cache(maxsize=4096)
 def point(x: str, y: str) -> ec.EllipticCurvePublicKey:
-    """The key of two coordinates; BadKeyError where they are not canonical, or no point of the curve."""
+    """Returns the public key of two coordinates.
+    Raises BadKeyError if they are not canonical, or are not a point of the curve.
+    """
     try:
         raw = [unb64u(x), unb64u(y)]
         numbers = [int.from_bytes(part) for part in raw]
@@ -64,5 +69,5 @@ def _b64(number: int) -> str:
 
 
 def jwk(x: str, y: str) -> dict[str, Any]:
-    """As jose reads a public key."""
+    """Returns a public key in the form that python-jose reads."""
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}

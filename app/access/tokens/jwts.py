@@ -1,7 +1,7 @@
-"""The one module, beside keys.py, that touches python-jose: what an ES256 JWT of a given type says, if one of our keys signed it.
+"""Signs and verifies ES256 JWTs; the only module beside keys.py that uses python-jose.
 
-python-jose 3.5.0 accepts a missing `exp` or `aud`, ignores `typ` and `crit`, and raises more than JWTError on hostile
-input: so the list of algorithms has one element, the key is picked by `kid`, and whoever reads the claims types every one of them.
+python-jose 3.5.0 accepts a missing `exp` or `aud`, ignores `typ` and `crit`, and raises more than JWTError on hostile input.
+So the list of algorithms has one element, the key is selected by `kid`, and the reader of the claims checks the type of each.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -19,11 +19,14 @@ HEADERS = {"alg", "typ", "kid"}
 
 
 class BadJwtError(Exception):
-    """It is none of ours, whatever it says."""
+    """The token is not valid, whatever it says."""
 
 
 def signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) -> dict[str, Any]:
-    """The claims that the key named by `kid` signed. `find`: the key of that name. BadJwtError for anything else, whatever was sent."""
+    """Returns the claims that the key named by `kid` signed.
+    `find`: returns the key with that id.
+    Raises BadJwtError for anything else, whatever was sent.
+    """
     try:
         return _signed_claims(token, type_, find)
     except BadJwtError:
@@ -51,16 +54,20 @@ def _signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) ->
 
 
 def _decoded(part: str) -> bytes:
-    return urlsafe_b64decode(part + "==")  # what is too much of it is ignored
+    return urlsafe_b64decode(part + "==")  # surplus padding is ignored
 
 
 def _canonical(part: str) -> bool:
-    """RFC 4648 section 3.5: the bits that the last character does not need are zero. One token is one text."""
+    """Whether the unused bits of the last character are zero (RFC 4648 section 3.5).
+    A token then has exactly one spelling.
+    """
     return urlsafe_b64encode(_decoded(part)).rstrip(b"=") == part.encode()
 
 
 def require_types(claims: Mapping[str, Any], texts: tuple[str, ...], instants: tuple[str, ...]) -> None:
-    """Every claim is there and of its type; a number of seconds is an integer, and true is none."""
+    """Requires that every claim is present and has its type.
+    A number of seconds is an integer; a boolean is not an integer.
+    """
     if not all(type(claims.get(name)) is str for name in texts):
         raise BadJwtError
     if not all(type(claims.get(name)) is int for name in instants):

@@ -1,4 +1,7 @@
-"""The keys that sign access tokens: P-256 PEM files in SBT_KEY_DIR/token, 0600. The newest signs; all are published."""
+"""Loads the keys that sign access tokens: P-256 PEM files in SBT_KEY_DIR/token, mode 0600.
+
+The newest key signs; all keys are published.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +27,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenKeys:
-    """Newest last."""
+    """All keys of access tokens, the newest last."""
 
     keys: tuple[SigningKey, ...]
 
@@ -40,7 +43,7 @@ class TokenKeys:
 
 
 def load(folder: Path) -> TokenKeys:
-    """All keys of the folder; an empty one gets its first."""
+    """Loads all keys of the folder; creates the first key if the folder is empty."""
     if not list(folder.glob("*.pem")):
         key_files.read_or_make(folder / "first.pem", jwks.new_pem)
     files = sorted(folder.glob("*.pem"), key=lambda p: (p.stat().st_mtime_ns, p.name))
@@ -51,7 +54,7 @@ def _read(path: Path) -> SigningKey:
     pem = key_files.read(path)
     try:
         public = jwks.public(jwks.read_pem(pem))
-    except ValueError:  # BadKeyError too
+    except ValueError:  # includes BadKeyError
         raise key_files.KeyFolderError(f"{path} is no P-256 key") from None
     shown = {**public, "use": "sig", "alg": "ES256"}
     return SigningKey(public["kid"], jwk.construct(pem.decode(), "ES256"), prepared(public["x"], public["y"]), shown)
@@ -59,5 +62,5 @@ def _read(path: Path) -> SigningKey:
 
 @lru_cache(maxsize=4096)
 def prepared(x: str, y: str) -> Key:
-    """A public key as jose verifies with it."""
+    """Returns a public key in the form with which python-jose verifies."""
     return jwk.construct(jwks.jwk(x, y), "ES256")

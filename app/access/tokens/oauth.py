@@ -1,4 +1,7 @@
-"""OAuth 2.0: tokens by client credentials, revocation, and the documents by which clients find both. Errors in OAuth shape."""
+"""OAuth 2.0: tokens by client credentials, revocation, and the metadata documents for clients.
+
+Errors have the OAuth form.
+"""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -64,7 +67,8 @@ def answer_oauth(_: Request, error: Exception) -> JSONResponse:
     },
 )
 async def issue_token(request: Request) -> JSONResponse:
-    """An access token for ten minutes, for who proves itself by an assertion that a registered key signed (`private_key_jwt`, RFC 7523).
+    """An access token for ten minutes, for who proves itself by an assertion
+    that a registered key signed (`private_key_jwt`, RFC 7523).
     In the sandbox HTTP Basic with client id and secret does as well.
     """
     form, proven = await _proven(request)
@@ -97,7 +101,9 @@ async def issue_token(request: Request) -> JSONResponse:
     },
 )
 async def revoke_token(request: Request) -> JSONResponse:
-    """RFC 7009: the token stops working within five seconds in every process. An unknown token is answered the same way."""
+    """RFC 7009: the token stops working within five seconds in every process.
+    An unknown token is answered the same way.
+    """
     form, proven = await _proven(request)
     if "token" not in form:
         raise OAuthError("invalid_request", "The form needs the member token.")
@@ -132,12 +138,14 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 async def _proven(request: Request) -> tuple[dict[str, str], ClientAuthentication]:
-    """What was sent, and who it is, within its measure; whoever it is not, strangers and what cannot be read, by the address."""
+    """Returns the form and the authenticated client, within the rate limit of the client.
+    Strangers and unreadable forms are limited by address.
+    """
     limits = request.app.state.limits
     try:
         try:
             form = await _form(request)
-            proven = await client_authentication.client(request, form)
+            proven = await client_authentication.authenticate_client(request, form)
         except OAuthError:
             request.state.headers = await limits.take(address(request), STRANGER)
             raise
@@ -157,7 +165,7 @@ def _scopes(wanted: str | None, client: KnownClient) -> list[str]:
 
 
 async def _remember(request: Request, proven: ClientAuthentication) -> None:
-    """Tokens given and taken back are on the audit trail too."""
+    """Records issued and revoked tokens in the access log too."""
     client, snapshot = proven.client, proven.snapshot
     kind = snapshot.parties[client.party].kind
     request.state.caller = Caller(client.party, kind, client.id, client.scopes, None, snapshot, None, None)

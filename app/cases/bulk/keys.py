@@ -1,4 +1,4 @@
-"""The idempotency keys of the items of one request."""
+"""The idempotency keys of the items of one bulk request."""
 
 from uuid import UUID, uuid5
 
@@ -6,5 +6,7 @@ MOST = 100  # items of one request
 
 
 def item_key(key: UUID, n: int) -> UUID:
-    """The key of the n-th item: the first has the request's own, so that it cannot be used for anything else."""
+    """The key of the n-th item.
+    The first item has the request's own key, so that this key cannot be used for anything else.
+    """
     return key if n == 0 else uuid5(key, str(n))

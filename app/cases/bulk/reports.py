@@ -1,4 +1,4 @@
-"""A report that names several persons: one case each, all or none."""
+"""Open a case for each person of a report: all or none."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,9 @@ from app.errors import DomainError, Flaw, ValidationFailed
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person of a report, as a case about to be opened. `own`: the members that were said of this person, not of all."""
+    """One person of a report, as a case about to be opened.
+    `own`: the members that were given for this person, not for all.
+    """
 
     case: NewCase
     outcome: str
@@ -27,20 +29,22 @@ class Person:
 
 
 async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]) -> Opened:
-    """One case per person, in one transaction: if one is refused, none is there; the pointer says whose fault it was."""
+    """Opens one case per person in one transaction: if one is refused, none is opened.
+    The pointer of the refusal names the person.
+    """
     _require_each_once(persons)
     cases, everybody = [], preparing.of_subject(*(person.case for person in persons))
     for n, person in enumerate(persons):
         with _placed(n, person):
-            cases.append(preparing.prepared(person.case, stage, person.outcome, person.body, everybody))
-        await asyncio.sleep(0)  # a hundred long texts take a second: others are served between them
+            cases.append(preparing.validate_new_case(person.case, stage, person.outcome, person.body, everybody))
+        await asyncio.sleep(0)  # a hundred long texts take a second: other requests run in between
     policy.require_may_open(write.caller, cases[0].stage)
     await duplicates.lock(write, [case.new for case in cases])
     await consume_nonce_now(write.session, write.signed)
     written: list[Written] = []
     for n, (person, case) in enumerate(zip(persons, cases, strict=True)):
         with _placed(n, person):
-            written.append(await opening.register(_of_person(write, n), case))
+            written.append(await opening.register_case(_of_person(write, n), case))
     for name in ("ETag", "Location"):
         del write.response.headers[name]
     return Opened(cases=written)
@@ -48,7 +52,7 @@ async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]
 
 @contextmanager
 def _placed(n: int, person: Person) -> Iterator[None]:
-    """A refusal says of which person it is."""
+    """Adds to a refusal which person it concerns."""
     try:
         yield
     except DomainError as error:
@@ -58,13 +62,15 @@ def _placed(n: int, person: Person) -> Iterator[None]:
 
 
 def _pointer(pointer: str, n: int, person: Person) -> str:
-    """Where the flaw stands in what was sent: with the person, or with what was said of all."""
+    """The place of the flaw in the request: under the person, or in what all persons share."""
     member = pointer.split("/")[1] if pointer else ""
     return f"/persons/{n}{pointer}" if member in person.own or not pointer else pointer
 
 
 def _require_each_once(persons: Sequence[Person]) -> None:
-    """The same number twice is a slip of the pen: the second would be a duplicate of a case that is not there yet."""
+    """422 for the same number twice: it is a typing error.
+    The second case would be a duplicate of a case that does not exist yet.
+    """
     seen: set[str] = set()
     for n, person in enumerate(persons):
         numbers = {v for v in (person.case.subject.nip, person.case.subject.nik) if v}

@@ -1,4 +1,4 @@
-"""The operations for several at once, typed from the procedures: one report of many persons, one stage of many cases."""
+"""Bulk operations, typed from the procedures: one report of many persons, one stage of many cases."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal
@@ -18,16 +18,16 @@ from app.cases.operations import camel, first_shared, first_stage_of, one_of, ou
 from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import Incident, NewCase, Report, Subject
 from app.http.problems import problems
-from app.http.route import GuardedRoute, Takes
+from app.http.route import BodyRule, GuardedRoute
 from app.procedure.model import Procedure, Stage
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 ONE_MIB = 1024 * 1024
-LARGE = Depends(Takes(ONE_MIB))
+LARGE = Depends(BodyRule(ONE_MIB))
 
 
 def add_reports(router: APIRouter) -> None:
-    """POST /v1/reports: the day of receipt picks the procedure, and so the body of the first stage."""
+    """Adds POST /v1/reports: the day of receipt selects the procedure, and so the first stage's body."""
     models = {code: _report_model(found) for code, found in first_shared().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody()]
 
@@ -94,7 +94,7 @@ def _person(report: Any, person: Any) -> reports.Person:
 
 
 def add_stage_posts(router: APIRouter) -> None:
-    """POST /v1/stage-posts: the stage picks the body."""
+    """Adds POST /v1/stage-posts: the stage selects the body."""
     models = {code: _bulk_model(code, stages) for code, stages in shared_later().items()}
     body_type: Any = Annotated[one_of(models, _stage_of), FromBody()]
 
@@ -127,7 +127,9 @@ def add_stage_posts(router: APIRouter) -> None:
 
 
 def _stage_of(value: Any) -> str:
-    """The tag of the model by which to read a body; of an unknown stage any: it then says which stages there are."""
+    """The tag of the model that validates a body.
+    For an unknown stage it is any model: the error then lists the stages.
+    """
     named = value.get("stage") if isinstance(value, dict) else getattr(value, "stage", None)
     known = list(shared_later())
     return f"~{named if named in known else known[0]}"

@@ -1,4 +1,4 @@
-"""What goes over the wire of several writes at once."""
+"""Response models of bulk writes."""
 
 from typing import Any
 from uuid import UUID

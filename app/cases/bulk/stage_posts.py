@@ -1,4 +1,4 @@
-"""The same stage of many cases: each post in a transaction of its own, with a result of its own."""
+"""Post the same stage of many cases: each post has its own transaction and its own result."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ KNOWN = Statement("SELECT key FROM idempotency WHERE client_id = :client AND key
 
 
 class StagePost(Protocol):
-    """One item of a bulk post: the typed models are made from the procedures."""
+    """One item of a bulk post; its typed models are generated from the procedures."""
 
     case_id: UUID
     if_match: str | None
@@ -42,7 +42,7 @@ Acts = Callable[[UUID, bytes, str | None], AbstractAsyncContextManager[WriteCont
 
 
 async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items: Sequence[StagePost]) -> StageResults:
-    """Each item in a transaction of its own, in their order: what one is refused for does not touch the others."""
+    """Posts each item in its own transaction, in order; a refused item does not affect the others."""
     policy.require_scope(request.state.caller, stage_scope(stage))
     await request.app.state.limits.charge(request.state.caller.client_id, WRITE_BUCKET, len(items) - 1)
     if request.state.signed is not None:
@@ -53,17 +53,18 @@ async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items
     whole = hashlib.sha256(canonical([item.model_dump(mode="json") for item in items])).digest()
     known = await _known(request, keys)
     found: dict[int, StageResult] = {}
-    for n in sorted(range(len(items)), key=lambda n: (keys[n] not in known, n)):  # what was posted before answers first
+    # items that an earlier attempt posted come first: their answers are replayed
+    for n in sorted(range(len(items)), key=lambda n: (keys[n] not in known, n)):
         found[n] = await _one(request, acts, keys[n], stage, n, items[n], whole)
         if keys[n] in known and (found[n].problem or {}).get("code") == IdempotencyKeyReused.code:
-            raise IdempotencyKeyReused  # the key belongs to another request: nothing of this one is posted
+            raise IdempotencyKeyReused  # the key belongs to another request: no item of this one is posted
     results = [found[n] for n in range(len(items))]
     posted = sum(r.status == CREATED for r in results)
     return StageResults(stage=stage, posted=posted, refused=len(results) - posted, results=results)
 
 
 async def _known(request: Request, keys: Sequence[UUID]) -> set[UUID]:
-    """Which of these keys the client has used."""
+    """The keys among these that the client has used before."""
     async with request.app.state.database.reading(request.state.caller.identity) as session:
         rows = await session.run(KNOWN, client=request.state.caller.client_id, keys=[str(k) for k in keys])
     return {row.key for row in rows}
@@ -83,7 +84,7 @@ async def _one(
 
 
 async def _refused(request: Request, stage: str, case_id: UUID, error: DomainError) -> None:
-    """A refusal of an item is on record as it would be alone."""
+    """Records the refusal of an item as for a single request."""
     trail = Trail(request)
     trail.stage = stage
     trail.shows(case_id)

@@ -1,4 +1,4 @@
-"""Until when, and why: a due date with its rule, its start, every day that was skipped, and what happens when it runs out."""
+"""Explain a due date: its rule, its start, every day that was skipped, and what opens after it."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -14,7 +14,7 @@ from app.errors import Overloaded
 from app.procedure import rules
 from app.procedure.deadlines import ZONE, Calendar, clock_of, deadline_state
 from app.procedure.loading import rulebook
-from app.procedure.model import Clock, Extension
+from app.procedure.model import DeadlineRule, Extension
 from app.procedure.state import CaseState, StageState
 
 UNITS = {"working_day": ("hari kerja", "working days"), "calendar_day": ("hari kalender", "calendar days")}
@@ -26,11 +26,11 @@ TEXT = (
 
 
 def explain(read: ReadContext, state: CaseState, one: Round) -> DueView:
-    """Its due date was counted by the calendar that it names."""
+    """Explains the due date of a round with the calendar that counted it."""
     stage, said = one.state, one.due
     rule = clock_of(rulebook().procedures[state.procedure], state, stage)
     calendar = read.calendars.known.get(said["calendar"])
-    if calendar is None:  # loaded a moment ago, in another process: known here in a second
+    if calendar is None:  # another process loaded it just now: this one has it within a second
         raise Overloaded
     start, on = (date.fromisoformat(said["start"]) if said["start"] else None), one.due_on
     skipped = _skipped(read, calendar, stage, rule, start, on) if start and on else []
@@ -57,19 +57,19 @@ def explain(read: ReadContext, state: CaseState, one: Round) -> DueView:
 
 
 def _stood_in(said: Mapping[str, Any]) -> bool:
-    """No receipt is on record: so many days after the letter's date stand in for it."""
+    """Whether no receipt is on record: then a number of days after the letter's date replaces it."""
     return str(said["started_by"]).endswith(":no_receipt")
 
 
-def _sources(state: CaseState, stage: StageState, rule: Clock | None) -> tuple[str, ...]:
-    """Of the rule itself, or of its stage, where the figure is printed and not assumed."""
+def _sources(state: CaseState, stage: StageState, rule: DeadlineRule | None) -> tuple[str, ...]:
+    """The sources of the rule, or of its stage if the figure is printed and not assumed."""
     if rule is None or rule.source or rule.certainty == "assumed":
         return rule.source if rule else ()
     return rulebook().procedures[state.procedure].stages[stage.stage].source
 
 
 def _skipped(
-    read: ReadContext, calendar: Calendar, stage: StageState, rule: Clock | None, start: date, on: date
+    read: ReadContext, calendar: Calendar, stage: StageState, rule: DeadlineRule | None, start: date, on: date
 ) -> list[SkippedDay]:
     unit = rule.unit if rule and rule.unit else "calendar_day"
     if stage.extended and rule and rule.extension and rule.extension.total:
@@ -78,7 +78,7 @@ def _skipped(
 
 
 def _text(
-    read: ReadContext, rule: Clock | None, stage: StageState, start: date | None, on: date | None, skipped: int
+    read: ReadContext, rule: DeadlineRule | None, stage: StageState, start: date | None, on: date | None, skipped: int
 ) -> str:
     if rule is None or rule.value is None or rule.unit is None or start is None:
         return _said(read, NO_TERM)
@@ -101,7 +101,7 @@ def _said(read: ReadContext, both: tuple[str, str]) -> str:
 
 
 def when_overdue(read: ReadContext, state: CaseState, one: Round, place: AccessFacts) -> list[Follows]:
-    """What the clock would open if it ran out now."""
+    """The stages that the clock would open if it ran out now."""
     if one.due_on is None or one.passed_entry_id is not None:
         return []
     move = rules.overdue(rulebook(), state, one.stage, clock.today())
@@ -110,14 +110,14 @@ def when_overdue(read: ReadContext, state: CaseState, one: Round, place: AccessF
 
 
 def state_now(read: ReadContext, one: Round) -> DeadlineState:
-    """running, due_soon, overdue or paused, of an open stage; met, once it is posted."""
+    """For an open stage running, due_soon, overdue or paused; met once it is posted."""
     if one.status != "open":
         return "met"
     return deadline_state(one.due_on, one.paused, clock.today(), soon(read.calendars.current))
 
 
 def soon(calendar: Calendar) -> date:
-    """The last day that counts as near."""
+    """The last day that counts as due soon."""
     value, unit = rulebook().vocabulary.due_soon
     return calendar.count(clock.today(), value, unit)
 

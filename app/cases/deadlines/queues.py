@@ -1,4 +1,6 @@
-"""What waits: the worklist of a party with its ageing, and every deadline with its explanation. Keyset order, fixed and unique."""
+"""The worklist of a party with its ageing, and the list of deadlines with explanations.
+Keyset pages, in a fixed and unique order.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ STATES = {
     "running": "s.status = 'open' AND (s.due_on IS NULL OR s.due_on > :soon) AND NOT {paused}",
     "met": "s.status = 'posted'",
 }
-# what a party must act on, or answer: an earlier stage that a post of its relied on was corrected
+# what a party must act on, or answer: its post relied on an earlier stage that was corrected
 WAITS = "(s.status = 'open' OR (s.status = 'posted' AND s.flags <> '[]'))"
 PAUSED = "coalesce(:today BETWEEN s.paused_from AND s.paused_until, false)"
 COLUMNS = (
@@ -77,7 +79,7 @@ CLAUSES = {
 
 
 def chosen(read: ReadContext, filters: WorkFilters) -> dict[str, Any]:
-    """The filters that were given; an unknown code is 422, not an empty list."""
+    """The filters that were given; 422 for an unknown code, not an empty list."""
     names = (*CLAUSES, "agency", "state")
     given = {n: getattr(filters, n) for n in names if getattr(filters, n, None) is not None}
     catalogue = rulebook().catalogue
@@ -100,7 +102,7 @@ def _codes(name: str, value: Any) -> list[str]:
 
 
 def _where(read: ReadContext, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """The clauses of the filters, and the values that they and the states need."""
+    """The SQL clauses of the filters, and the parameters that filters and states need."""
     clauses = [VISIBLE, *(CLAUSES[name] for name in given if name in CLAUSES)]
     values = {name: value for name, value in given.items() if name in CLAUSES} | seen_by(read.caller)
     if "state" in given:
@@ -111,8 +113,8 @@ def _where(read: ReadContext, given: Mapping[str, Any]) -> tuple[list[str], dict
 
 
 async def worklist(read: ReadContext, filters: WorkFilters, limit: int, cursor: str | None) -> Worklist:
-    """Open stages whose turn is the caller's (or the named party's), and posts of theirs that relied on what was corrected since;
-    due first, those without a term last.
+    """Open stages on which the party must act, and its posts that relied on a post corrected since.
+    The party is the caller's, or the one named. Order: due date; stages without a term come last.
     """
     given = chosen(read, filters)
     clauses, values = _where(read, given)
@@ -131,7 +133,7 @@ async def worklist(read: ReadContext, filters: WorkFilters, limit: int, cursor: 
 
 
 def _after(cursor: str, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The last line of the page before, by what both lists are ordered by."""
+    """The sort key of the last line of the previous page; both lists have the same order."""
     kinds = (paging.a_day, paging.an_id, paging.a_code, paging.a_number)
     found = paging.decode(cursor, path, given, *kinds)
     return dict(zip(("due", "after_case", "after_stage", "after_round"), found, strict=True))
@@ -146,7 +148,7 @@ def _page(
     *,
     more: bool,
 ) -> paging.Page:
-    """The lines are on record as shown; the last of them is where the next page begins."""
+    """Adds the lines to the access record; the next page begins after the last of them."""
     read.trail.shows(*dict.fromkeys(line.case_id for line in shown))
     last = shown[-1] if more else None
     place = [last.due_on, last.case_id, last.stage, last.round] if last else None
@@ -159,7 +161,9 @@ async def _rows(read: ReadContext, clauses: list[str], values: dict[str, Any], o
 
 
 async def _buckets(read: ReadContext, clauses: list[str], values: dict[str, Any]) -> list[Bucket]:
-    """The whole filtered list by age: how long each stage has been open, in the days that officials count a backlog by."""
+    """Counts the whole filtered list by age: how long each stage has been open.
+    The age is in the days by which officials count a backlog.
+    """
     upper = rulebook().vocabulary.ageing
     query = f"""
         SELECT width_bucket({AGE} - 1, CAST(:upper AS int[])) AS place, count(*) AS stages,
@@ -195,18 +199,18 @@ def _item(read: ReadContext, row: Any) -> WorkItem:
 
 
 def _owner(read: ReadContext, row: Any, one: Round) -> str:
-    """Whose turn an open stage is; who posted a posted one."""
+    """The party whose turn an open stage is, or that posted a posted stage."""
     return one.posted_by or _turn(read, row, one)
 
 
 def _turn(read: ReadContext, row: Any, one: Round) -> str:
     stage = rulebook().procedures[row.procedure].stages[one.stage]
     place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
-    return policy.poster(read.caller, stage, place)
+    return policy.posting_party(read.caller, stage, place)
 
 
 async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:
-    """Every term, the earliest due first: running, due soon, overdue, paused, and met."""
+    """Every term, the earliest due date first: running, due soon, overdue, paused, and met."""
     given = chosen(read, filters)
     clauses, values = _where(read, given)
     clauses += ["s.due_on IS NOT NULL", "s.status IN ('open', 'posted')"]
@@ -247,7 +251,7 @@ def _deadline(read: ReadContext, row: Any) -> Deadline:
 
 
 def turns(caller: Caller, party: str) -> tuple[str, dict[str, Any]]:
-    """In SQL, what access.policy.poster says case by case: the roles that a party fills, for which cases."""
+    """The rule of access.policy.poster in SQL: the roles that a party fills, and for which cases."""
     known = caller.snapshot
     if known.parties[party].kind == "ppk":
         return "s.owner = 'ppk' AND c.agency_code = :its_employees", {"its_employees": known.parties[party].agency_code}
@@ -260,7 +264,8 @@ def turns(caller: Caller, party: str) -> tuple[str, dict[str, Any]]:
 
 
 def _roles(caller: Caller, party: str) -> list[tuple[str, str]]:
-    """Role, and for which cases: by mandate all; by succession those that a transfer or the rule gives to this party.
+    """The roles that a party fills, each with the SQL condition on the case.
+    By mandate: all cases. By succession: those that a transfer or the rule gives to this party.
     Codes come from the rulebook and the register of parties, never from a caller: they may stand in SQL.
     """
     today, direct = caller.snapshot.today, caller.snapshot.holders

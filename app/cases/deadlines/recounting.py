@@ -1,4 +1,4 @@
-"""Which open stages have another due date now: after a correction, or by a revised calendar."""
+"""Find open stages whose due date changes after a correction or with a revised calendar."""
 
 from collections.abc import Iterable
 
@@ -11,8 +11,8 @@ from app.procedure.rules import Move
 from app.procedure.state import CaseState
 
 
-def redated(state: CaseState, rounds: Iterable[Round], calendar: Calendar, *, was: str) -> Move:
-    """Open stages whose due date is another now, or is sure where it was provisional: with their clocks."""
+def recount_move(state: CaseState, rounds: Iterable[Round], calendar: Calendar, *, was: str) -> Move:
+    """Open stages whose due date changes, or becomes sure where it was provisional, with their clocks."""
     procedure = rulebook().procedures[state.procedure]
     stands = {one.key: (one.due_on, bool(one.due["provisional"])) for one in rounds}
     other = []

@@ -1,4 +1,4 @@
-"""The worklist and the deadlines; extending a term, pausing a stage."""
+"""The routes of the worklist and the deadlines, and those to extend a term and pause a stage."""
 
 from typing import Annotated
 
@@ -24,7 +24,9 @@ async def read_worklist(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Worklist:
-    """What waits for the caller's party (or the one named by `agency`), due first; with the ages of all of it."""
+    """What waits for the caller's party (or the one named by `agency`), due first;
+    with the ages of all of it.
+    """
     return await queues.worklist(read, filters, limit, cursor)
 
 
@@ -37,7 +39,9 @@ async def list_deadlines(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> DeadlineList:
-    """Every deadline the caller may see, the earliest first, each with its explanation: rule, source, start, days skipped, calendar."""
+    """Every deadline the caller may see, the earliest first, each with its explanation:
+    rule, source, start, days skipped, calendar.
+    """
     return await queues.list_deadlines(read, filters, limit, cursor)
 
 

@@ -1,4 +1,4 @@
-"""What goes over the wire of the worklist and of the list of deadlines."""
+"""Response models of the worklist and of the list of deadlines."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -39,7 +39,9 @@ class WorkItem(OfCase):
 
 
 class Bucket(BaseModel):
-    """How many stages of the filtered list have been open for so many days, and how many of them are overdue."""
+    """How many stages of the filtered list have been open for so many days,
+    and how many of them are overdue.
+    """
 
     bucket: str
     stages: int
@@ -53,7 +55,9 @@ class Worklist(BaseModel):
 
 
 class Deadline(OfCase):
-    """One term of one case. `days_late`: of a met one, by the day of the decision; of an overdue one, by today."""
+    """One term of one case.
+    `days_late`: of a met one, by the day of the decision; of an overdue one, by today.
+    """
 
     stage: str
     round: int

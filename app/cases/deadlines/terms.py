@@ -1,4 +1,4 @@
-"""Extend a term, pause a stage: what an owner may do about a due date, each by an entry."""
+"""Extend a term or pause a stage: what an owner may do about a due date, each by an entry."""
 
 from dataclasses import replace
 from datetime import date
@@ -9,7 +9,7 @@ from app.cases.entry import CaseEntry, Step, on_case
 from app.cases.locking import LockedCase
 from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
-from app.cases.turn import names_round, open_round
+from app.cases.turn import open_round, round_ref
 from app.procedure import rules
 from app.procedure.deadlines import ONE_DAY, Calendar, Span, clock_of
 from app.procedure.loading import rulebook
@@ -19,26 +19,26 @@ from app.procedure.state import CaseState, StageState
 
 @on_case
 async def extend(write: WriteContext, locked: LockedCase, stage: str, body: Reasoned) -> Written:
-    """Once, before it has run out, by the longer term that the procedure gives."""
+    """Extends a term once, before it has run out, by the longer term that the procedure gives."""
     state, running = open_round(write, locked.case, stage)
     why = why_no_extension(state, running.state, running.due_on, locked.today)
     if why is not None:
         raise ExtensionNotAllowed(why=why)
-    move = extension(state, running.state, write.caller.party)
-    return await CaseEntry(write, locked).reasoned(body, Step("stage.extended", names_round(running), move))
+    move = extension_move(state, running.state, write.caller.party)
+    return await CaseEntry(write, locked).reasoned(body, Step("stage.extended", round_ref(running), move))
 
 
-def extension(state: CaseState, running: StageState, party: str) -> Move:
+def extension_move(state: CaseState, running: StageState, party: str) -> Move:
     return rules.moved(rulebook(), state, (_touched(running, party, extended=running.extended + 1),), ())
 
 
 def _touched(running: StageState, party: str, **changes: Any) -> StageState:
-    """The file was in this party's hand."""
+    """Adds the party to those that have handled the stage."""
     return replace(running, handlers=tuple(sorted({*running.handlers, party})), **changes)
 
 
 def why_no_extension(state: CaseState, running: StageState, due_on: date | None, today: date) -> str | None:
-    """Why a term cannot be extended, as a code; None: it can."""
+    """The reason why a term cannot be extended, as a code; None: it can."""
     rule = clock_of(rulebook().procedures[state.procedure], state, running)
     if rule is None or rule.extension is None:
         return "no_extension_in_the_procedure"
@@ -49,23 +49,23 @@ def why_no_extension(state: CaseState, running: StageState, due_on: date | None,
 
 @on_case
 async def pause(write: WriteContext, locked: LockedCase, stage: str, body: PauseBody) -> Written:
-    """From today to `until`: these days do not count in the term."""
+    """Pauses the stage from today to `until`: these days do not count in the term."""
     state, running = open_round(write, locked.case, stage)
     span = (locked.today, body.until)
     why = why_no_pause(running.state, span, running.due_on, write.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)
-    says = {**names_round(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
-    step = Step("stage.paused", says, standstill(state, running.state, write.caller.party, span))
+    says = {**round_ref(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
+    step = Step("stage.paused", says, pause_move(state, running.state, write.caller.party, span))
     return await CaseEntry(write, locked).reasoned(body, step)
 
 
-def standstill(state: CaseState, running: StageState, party: str, span: Span) -> Move:
+def pause_move(state: CaseState, running: StageState, party: str, span: Span) -> Move:
     return rules.moved(rulebook(), state, (_touched(running, party, paused=span),), ())
 
 
 def why_no_pause(running: StageState, span: Span, due_on: date | None, calendar: Calendar) -> str | None:
-    """Why a stage cannot stand still for these days, as a code; None: it can."""
+    """The reason why a stage cannot be paused for these days, as a code; None: it can."""
     limits = rulebook().vocabulary.pause
     if running.stage not in limits.stages:
         return "no_pause_in_the_procedure"

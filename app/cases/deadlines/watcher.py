@@ -1,5 +1,7 @@
-"""The watcher: writes the entry when a deadline has passed, opens the control stage that the flow names, and counts anew when the
-calendar changes. Once each, over any number of processes and crashes: the case is locked, looked at again, and moved in one transaction.
+"""Background task: writes an entry when a deadline has passed, and recounts for a new calendar.
+When a deadline has passed, it also opens the control stage that the flow names.
+Each entry is written once, over any number of processes and crashes:
+one transaction locks the case, checks it again, and changes it.
 """
 
 import asyncio
@@ -14,8 +16,8 @@ from app.access.caller import Caller
 from app.access.registers.register_cache import RegisterCache, RegisterSnapshot
 from app.cases import projection
 from app.cases.case import Case, Round
-from app.cases.deadlines.recounting import redated
-from app.cases.entry import Step, follow
+from app.cases.deadlines.recounting import recount_move
+from app.cases.entry import Step, append_and_project
 from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
 from app.errors import DomainError
 from app.http import last_resort
@@ -28,7 +30,7 @@ from app.reference.calendar import Calendars
 log = logging.getLogger("sbt.watcher")
 EVERY_SECONDS = 2.0
 BATCH = 500
-TWICE = 2  # a post that began before a revision may end after the first look
+TWICE = 2  # a post that began before a revision may end after the first round
 OPERATOR = "operator"
 PASSED = Statement(
     "SELECT case_id, stage, round, due_on FROM stage WHERE status = 'open' AND due_on < :today AND passed_entry_id IS NULL"
@@ -40,7 +42,7 @@ OTHERWISE_COUNTED = Statement(
     "SELECT DISTINCT case_id FROM stage WHERE status = 'open' AND due_on IS NOT NULL AND due->>'calendar' <> :version"
     " AND case_id > :after ORDER BY case_id LIMIT :limit"
 )
-# a case that somebody writes to just now is left for the next round
+# a case that another transaction has locked is left for the next round
 LOCK = Statement("SELECT c.* FROM cases c WHERE c.id = :case_id FOR UPDATE SKIP LOCKED")
 STAGES = Statement(
     "SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = :case_id"
@@ -49,24 +51,24 @@ ZERO_UUID = UUID(int=0)
 
 
 class Watcher:
-    """One in every process; what two of them find at once, one does."""
+    """One runs in every process; if two find the same case, only one of them writes."""
 
     def __init__(self, database: Database, register_cache: RegisterCache, calendars: Calendars) -> None:
         self._database, self._register_cache, self._calendars = database, register_cache, calendars
-        self._counted: list[str] = []  # the versions of the last rounds that passed nobody over
+        self._counted: list[str] = []  # calendar versions of the last rounds that skipped no case
 
     async def run(self) -> None:
         while True:
             try:
                 await self.round()
-            except DomainError as error:  # quarantined, or the database is away: the next round tries again
+            except DomainError as error:  # quarantined, or no database: the next round tries again
                 log.warning("the watcher waits: %s", error.code)
-            except Exception as error:  # noqa: BLE001 - whatever it was: nobody else looks
+            except Exception as error:  # noqa: BLE001 - after any error it goes on: nothing else checks deadlines
                 last_resort.log_unforeseen(log, "the watcher stumbled, and goes on", error)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def round(self) -> int:
-        """How many entries it wrote."""
+        """Runs one round and returns how many entries it wrote."""
         async with self._database.reading(SERVICE) as session:
             await self._calendars.refresh(session)
         written, version = 0, self._calendars.current.version
@@ -76,7 +78,9 @@ class Watcher:
         return written + await self._pass()
 
     async def _pass(self) -> int:
-        """Every term that has run out, the earliest first; those that it opens may have run out as well."""
+        """Writes an entry for every term that has run out, the earliest first.
+        Stages that this opens may have run out as well.
+        """
         due, case_id, stage = BEGINNING
         written = again = 0
         while True:
@@ -95,12 +99,12 @@ class Watcher:
             due, case_id, stage = rows[-1].due_on, rows[-1].case_id, rows[-1].stage
 
     async def _guarded(self, work: Coroutine[Any, Any, int], case_id: UUID) -> int:
-        """What one case does to the watcher must not keep it from the others."""
+        """Keeps an error in one case from stopping the work on the others."""
         try:
             return await work
         except DomainError:
-            raise  # quarantined, or the database is away: that concerns all of them
-        except Exception as error:  # noqa: BLE001 - whatever it was: the other cases wait
+            raise  # quarantined, or no database: this concerns all cases
+        except Exception as error:  # noqa: BLE001 - after any error: the other cases wait
             last_resort.log_unforeseen(log, f"the watcher stumbled over case {case_id}", error)
             return 0
 
@@ -110,11 +114,13 @@ class Watcher:
             row = None if case is None else _still_passed(case, stage, number)
             if case is None or row is None:
                 return 0
-            await pass_deadline(session, author, self._calendars.current, case, row)
+            await expire_deadline(session, author, self._calendars.current, case, row)
             return 1
 
     async def _recount(self, version: str) -> tuple[int, bool]:
-        """Open stages whose due date another calendar counted; and whether none was passed over."""
+        """Recounts open stages whose due date another calendar counted.
+        Returns how many entries it wrote, and whether it skipped no case.
+        """
         after, written, whole = ZERO_UUID, 0, True
         while True:
             async with self._database.reading(SERVICE) as session:
@@ -128,19 +134,21 @@ class Watcher:
             after = rows[-1].case_id
 
     async def _recounted(self, author: Caller, case_id: UUID) -> int:
-        """-1: somebody writes to it just now; it is looked at again."""
+        """Returns -1 if another transaction has locked the case: a later round tries it again."""
         async with self._database.writing(SERVICE) as session:
             case = await locked(session, case_id)
             return -1 if case is None else await recount(session, author, self._calendars, case)
 
 
 def system(snapshot: RegisterSnapshot) -> Caller:
-    """The service itself, as its operator: it names no client."""
+    """The service itself as a caller, in the operator's name; it names no client."""
     return Caller(OPERATOR, OPERATOR, "", frozenset(), None, snapshot, None, None)
 
 
 async def locked(session: Session, case_id: UUID) -> Case | None:
-    """The case in its newest version, with its stages as they are now."""
+    """Locks the case and returns it in its newest version, with its stages as they are now.
+    None if another transaction has locked it.
+    """
     rows = await session.run(LOCK, case_id=case_id)
     if not rows:
         return None
@@ -153,35 +161,37 @@ def _still_passed(case: Case, stage: str, number: int) -> Round | None:
 
 
 def is_past(one: Round, today: date) -> bool:
-    """Its due date has passed, and no entry says so yet."""
+    """Whether the due date has passed and no entry says so yet."""
     return one.due_on is not None and one.due_on < today and one.passed_entry_id is None
 
 
-async def pass_deadline(session: Session, author: Caller, calendar: Calendar, case: Case, late: Round) -> None:
-    """The entry that a term has run out, and what the flow opens then."""
+async def expire_deadline(session: Session, author: Caller, calendar: Calendar, case: Case, late: Round) -> None:
+    """Writes the entry that a term has run out, and opens what the flow names."""
     assert late.due_on is not None, "is_past() says so"
     batch, says = StatementBatch(), {"stage": late.stage, "round": late.round, "due_on": late.due_on.isoformat()}
     move = rules.overdue(rulebook(), case.state, late.stage, late.due_on + timedelta(days=1))
-    entry = follow(batch, author, calendar, case, Step("deadline.passed", says, move, acts=False))
+    entry = append_and_project(batch, author, calendar, case, Step("deadline.passed", says, move, acts=False))
     where = {"b_case": case.id, "b_stage": late.stage, "b_round": late.round}
     batch.add(projection.PASSED, **where, passed_entry_id=entry.id)
     await batch.send(session)
 
 
 async def recount(session: Session, author: Caller, calendars: Calendars, case: Case) -> int:
-    """The entry that says which due dates a revised calendar moved; none, where it moved none."""
+    """Writes the entry that says which due dates a revised calendar moved.
+    Returns the number of entries: 0 if it moved none.
+    """
     calendar = calendars.current
-    move = redated(case.state, case.rounds, calendar, was=case.status)
+    move = recount_move(case.state, case.rounds, calendar, was=case.status)
     if not move.opened:
         return 0
     says, batch = {"was": dated_before(case.rounds, move)}, StatementBatch()
-    follow(batch, author, calendar, case, Step("deadline.recounted", says, move, acts=False))
+    append_and_project(batch, author, calendar, case, Step("deadline.recounted", says, move, acts=False))
     await batch.send(session)
     return 1
 
 
 def dated_before(rounds: Iterable[Round], move: Move) -> list[dict[str, Any]]:
-    """The due dates that a move replaces, and by which calendar they were counted."""
+    """The due dates that a move replaces, each with the calendar that counted it."""
     before = {one.key: one for one in rounds}
     return [_dated(before[stage.stage, stage.round]) for stage in move.opened]
 

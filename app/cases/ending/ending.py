@@ -1,4 +1,6 @@
-"""Take a case back, open a closed one again, hand over a role in it: entries of the case as a whole, each with its reason."""
+"""Withdraw a case, reopen a closed one, transfer a role in it.
+Each is an entry of the case as a whole, with its reason.
+"""
 
 from collections.abc import Mapping
 
@@ -22,7 +24,7 @@ from app.procedure.scopes import stage_scope
 
 @on_case
 async def withdraw(write: WriteContext, locked: LockedCase, body: Reasoned) -> Written:
-    """Who received the report takes it back, until the matter has reached a stage that ends this right."""
+    """The party that received the report withdraws it, until a stage is reached that ends this right."""
     case, rule = locked.case, rulebook().vocabulary.withdrawal
     policy.require_named(write.caller, rule.by, case.access_facts)
     require_version(case, write.if_match)
@@ -56,17 +58,19 @@ async def reopen(write: WriteContext, locked: LockedCase, body: ReopeningBody) -
 
 @on_case
 async def transfer(write: WriteContext, locked: LockedCase, body: TransferBody) -> Written:
-    """The party that fills a role by succession hands it to another possible successor, or settles that it keeps it."""
+    """The party that fills a role by succession hands it to another possible successor.
+    Or the entry records that this party keeps the role.
+    """
     case = locked.case
     if case.procedure not in procedures_of(body.role):
         raise UnknownReference(unknown_code("/role"))
     policy.require_holder(write.caller, body.role, case.access_facts)
     require_version(case, write.if_match)
     require_not_closed(case)
-    allowed = passing_on(write.caller.snapshot.holders, body.role)
+    allowed = possible_successors(write.caller.snapshot.holders, body.role)
     if body.to not in allowed or case.successors.get(body.role) == body.to:
         raise TransferNotAllowed(allowed=[p for p in allowed if p != case.successors.get(body.role)])
-    return await CaseEntry(write, locked).reasoned(body, handed_over(case, body.role, write.caller.party, body.to))
+    return await CaseEntry(write, locked).reasoned(body, transfer_step(case, body.role, write.caller.party, body.to))
 
 
 def no_such_stage() -> ValidationFailed:
@@ -78,18 +82,18 @@ def no_such_stage() -> ValidationFailed:
 
 
 def procedures_of(role: str) -> list[str]:
-    """Those in which the role owns or records a stage."""
+    """The procedures in which the role owns or records a stage."""
     found = rulebook().procedures.values()
     return [p.code for p in found if any(role in (s.owner, s.recorder) for s in p.stages.values())]
 
 
-def passing_on(holders: Mapping[str, str], role: str) -> list[str]:
-    """Who may take a role over today; nobody, while a mandate for it is in force."""
+def possible_successors(holders: Mapping[str, str], role: str) -> list[str]:
+    """The parties that may take over a role today; none while a mandate for it is in force."""
     return [] if role in holders else succeeding_parties(rulebook(), role, clock.today())
 
 
-def handed_over(case: Case, role: str, giver: str, to: str, *, acts: bool = True) -> Step:
-    """The entry that settles who fills a role in this case from now on."""
+def transfer_step(case: Case, role: str, giver: str, to: str, *, acts: bool = True) -> Step:
+    """The entry that records who fills a role in this case from now on."""
     move = rules.moved(rulebook(), case.state, (), (), was=case.status)
     changes = {"successors": Jsonb({**case.successors, role: to})}
     return Step("case.transferred", {"role": role, "from": giver, "to": to}, move, changes, acts)

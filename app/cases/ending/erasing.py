@@ -1,7 +1,8 @@
-"""Erase a person from a case, as two operators agreed: first the entry that orders it, then, by a function that demands it, key and index rows.
+"""Erase a person from a case, as two operators agreed.
+First comes the entry that orders it; then a database function, which requires that entry, deletes key and index rows.
 
-What names nobody stays: the summaries have a key of their own, so the case goes on counting. Old copies of the database still
-hold the wrapped key; they open nothing once `sbt keys rotate --destroy-old` has ended its epoch.
+What names nobody stays: the summaries have a key of their own, so statistics still count the case.
+Old copies of the database still hold the wrapped key; they open nothing once `sbt keys rotate --destroy-old` has ended its epoch.
 """
 
 import re
@@ -26,12 +27,13 @@ LOCK = Statement("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
 PERSONS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part IN ('subject', 'reporter')")
 KEYS = Statement("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
 ERASE = Statement("SELECT erase_person(:entry)")
-MOST_DIGITS = 14  # a NIK has 16, a NIP 18: neither fits in, however it is written
+MOST_DIGITS = 14  # a NIK has 16 digits, a NIP 18: neither fits, however it is written
 
 
 async def require_possible(session: Session, vault: VaultKeys, order: Mapping[str, Any]) -> tuple[Case, list[Any]]:
-    """The case, locked, and the keys that would go. 409 where there is nothing to erase, or the case is not over; 422 where the number of
-    the document, which stays in the log for ever, names the person.
+    """Locks the case and returns it with the keys that the erasure would delete.
+    409 if there is nothing to erase, or the case of the reported person is not closed.
+    422 if the number of the document, which stays in the log for ever, names the person.
     """
     _require_no_number(order["authority"])
     case_id, person = UUID(order["case_id"]), order["person"]
@@ -45,16 +47,18 @@ async def require_possible(session: Session, vault: VaultKeys, order: Mapping[st
         raise ErasureNotPossible(why="case_open")
     parts = [open_row(vault, row) for row in await session.run(PERSONS, case_id=case_id)]
     known = (
-        unsealed_texts.of_persons({n: opened.fields.get(n) for n in ("nip", "nik", "name")})
+        unsealed_texts.matcher_for_persons({n: opened.fields.get(n) for n in ("nip", "nik", "name")})
         for opened in parts
         if opened
     )
-    unsealed_texts.require_unnamed({"/authority": order["authority"]}, *known)
+    unsealed_texts.require_no_person({"/authority": order["authority"]}, *known)
     return case, keys
 
 
 async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by: Author) -> None:
-    """`order`: case_id, person, authority and document, as two operators agreed."""
+    """Appends the entry and erases the person.
+    `order`: case_id, person, authority and document, as two operators agreed.
+    """
     case, keys = await require_possible(session, vault, order)
     says = {"erases": {"person": order["person"], "keys": [str(key.id) for key in keys]}, "why": None}
     entry = await _append(session, case, says | {n: order[n] for n in ("person", "authority", "document")}, by)
@@ -62,7 +66,7 @@ async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by
 
 
 def _require_no_number(authority: str) -> None:
-    """The number of a document stays in the log for ever: it holds no NIP or NIK, however it is written."""
+    """422 if the number of the document could hold a NIP or NIK: it stays in the log for ever."""
     if len(re.sub(r"[^0-9]", "", authority)) > MOST_DIGITS:
         text_id = "Nomor dokumen, bukan NIP atau NIK (paling banyak 14 angka)."
         text_en = "The number of a document, no NIP or NIK (at most 14 digits)."

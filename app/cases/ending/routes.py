@@ -1,4 +1,4 @@
-"""Withdrawing a case, reopening a closed one, handing a role over."""
+"""The routes to withdraw a case, reopen a closed one, and transfer a role."""
 
 from fastapi import APIRouter
 

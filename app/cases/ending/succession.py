@@ -1,4 +1,6 @@
-"""Write down for every open case who succeeds to a role whose mandate has ended: an entry each, once, however often it is started."""
+"""Record for every open case who succeeds to a role whose mandate has ended.
+Each case gets one entry, once, however often the command is started.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -9,8 +11,8 @@ from app.access import policy
 from app.access.caller import Caller
 from app.cases.case import Case
 from app.cases.deadlines.watcher import ZERO_UUID, locked
-from app.cases.ending.ending import handed_over, passing_on, procedures_of
-from app.cases.entry import follow
+from app.cases.ending.ending import possible_successors, procedures_of, transfer_step
+from app.cases.entry import append_and_project
 from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
@@ -29,7 +31,9 @@ ONE = Statement("SELECT c.* FROM cases c WHERE c.id = :case_id")
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """A case and its successor. `rule`: the condition that decided; `entry`: None in a dry run."""
+    """A case and its successor.
+    `rule`: the condition that decided. `entry`: None in a dry run.
+    """
 
     case_id: UUID
     number: str
@@ -38,14 +42,14 @@ class HandedOver:
     entry: UUID | None
 
 
-class NotPassingError(Exception):
-    """The role does not pass on; the message says why."""
+class NoSuccessionError(Exception):
+    """The role does not pass to a successor; the message says why."""
 
 
-def require_passing(role: str, author: Caller) -> list[str]:
-    allowed = passing_on(author.snapshot.holders, role)
+def require_succession(role: str, author: Caller) -> list[str]:
+    allowed = possible_successors(author.snapshot.holders, role)
     if not allowed:
-        raise NotPassingError(f"the mandate for {role} is in force on {clock.today()}, or the data name no successor")
+        raise NoSuccessionError(f"the mandate for {role} is in force on {clock.today()}, or the data name no successor")
     return allowed
 
 
@@ -56,7 +60,9 @@ async def waiting(session: Session, role: str) -> int:
 async def hand_over(
     database: Database, author: Caller, calendar: Calendar, role: str, *, execute: bool
 ) -> AsyncIterator[HandedOver]:
-    """Case by case, each in its own transaction: stopped and started again, it goes on with what is left."""
+    """Transfers the role case by case, each in its own transaction.
+    After an interruption the next start continues with the remaining cases.
+    """
     after, procedures = ZERO_UUID, procedures_of(role)
     while True:
         async with database.reading(SERVICE) as session:
@@ -83,13 +89,13 @@ async def _one(
             return None
         plan = _planned(author, case, role)
         batch = StatementBatch()
-        entry = follow(batch, author, calendar, case, handed_over(case, role, role, plan.to, acts=False))
+        entry = append_and_project(batch, author, calendar, case, transfer_step(case, role, role, plan.to, acts=False))
         await batch.send(session)
         return replace(plan, entry=entry.id)
 
 
 def _planned(author: Caller, case: Case, role: str) -> HandedOver:
-    to = policy.holder(author, role, case.access_facts) or role
+    to = policy.role_holder(author, role, case.access_facts) or role
     fits = [s for s in rulebook().vocabulary.succession if (s.role, s.to) == (role, to)]
     rule = next((s.holds or f"not {s.fails}" for s in fits if s.holds or s.fails), "always")
     return HandedOver(case.id, case.number, to, rule, None)

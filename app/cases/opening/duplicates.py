@@ -1,4 +1,4 @@
-"""Is this case there already: the same person, election, day and form. Two that are opened at once are told apart by a lock."""
+"""Find cases of the same person, election, day and violation; locks order simultaneous openings."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,11 +13,11 @@ from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.vault.seal import digests
 
-MOST = 20  # cases of one person, election, day and form that are looked at
+MOST = 20  # cases of one person, election, day and violation that are checked
 HANDLING = "penanganan"
 NEWEST = Statement("SELECT max(epoch) FROM key_epoch")
 EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
-# under the newest epoch every opener of the moment makes the same digest of the same number
+# under the newest epoch, simultaneous openings compute the same digest of the same number
 LOCK = Statement(
     "SELECT pg_advisory_xact_lock(('x' || encode(substr(CAST(:digest AS bytea), 1, 8), 'hex'))::bit(64)::bigint)"
 )
@@ -30,7 +30,9 @@ SAME = Statement(
 
 
 async def lock(write: WriteContext, news: Iterable[NewCase]) -> None:
-    """The numbers of all of them, in one order: two reports of the same persons wait for each other, and neither for ever."""
+    """Locks the numbers of all persons in one order.
+    Two reports of the same persons wait for each other, without a deadlock.
+    """
     epoch = await write.session.value(NEWEST)
     numbers = [{"nip": new.subject.nip, "nik": new.subject.nik} for new in news]
     for digest in sorted({d for n in numbers for _, d in digests(write.vault, [epoch], n)}):
@@ -38,8 +40,10 @@ async def lock(write: WriteContext, news: Iterable[NewCase]) -> None:
 
 
 async def require_new(write: WriteContext, new: NewCase, epoch: int) -> None:
-    """409 with the cases in which the caller may know who it is; none where the reason for another is recorded. To anybody else an answer
-    would tell whose number it is: such a case is opened as any other (docs/decisions/0010). A name alone makes nobody the same.
+    """409 with the cases in which the caller may identify the person.
+    No refusal if the reason for another case is recorded (`duplicate_override`).
+    To any other caller a refusal would reveal whose number it is: the case is opened as usual (docs/decisions/0010).
+    The same name alone makes no duplicate.
     """
     numbers = {"nip": new.subject.nip, "nik": new.subject.nik}
     newest = sorted(digest for _, digest in digests(write.vault, [epoch], numbers))
@@ -58,9 +62,9 @@ async def require_new(write: WriteContext, new: NewCase, epoch: int) -> None:
 
 
 def _identifies(write: WriteContext, case: Case) -> bool:
-    """Whoever opens a case handles it: that is the purpose where none is named."""
+    """Whether the caller may identify the person; without a named purpose, opening counts as handling."""
     caller = replace(write.caller, purpose=write.caller.purpose or HANDLING)
-    return policy.identifies(caller, case.access_facts, parts_in(caller, case))
+    return policy.may_read_identity(caller, case.access_facts, parts_in(caller, case))
 
 
 def _link(case: Case) -> dict[str, str]:

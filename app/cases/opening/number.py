@@ -1,4 +1,4 @@
-"""The number people use: SBT-<year>-<six or more digits>-<check character>, ISO 7064 MOD 37,36."""
+"""Case numbers for people: SBT-<year>-<six or more digits>-<check character>, ISO 7064 MOD 37,36."""
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -9,7 +9,7 @@ def case_number(year: int, serial: int) -> str:
 
 
 def check_character(text: str) -> str:
-    """Catches every single wrong character and nearly every swap of two neighbours."""
+    """Detects every single wrong character and nearly every swap of two neighbours."""
     size = len(ALPHABET)
     rest = size
     for character in text:

@@ -1,4 +1,4 @@
-"""Open a case: the report decides the procedure, the first stage is posted with it, all in one transaction."""
+"""Open a case and post its first stage, in one transaction; the report decides the procedure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +14,11 @@ from app.cases import projection
 from app.cases.bodies import StageBody
 from app.cases.case import regime_of
 from app.cases.context import WriteContext
-from app.cases.entry import asked, finish, owners, replayed
+from app.cases.entry import idempotency_members, owners, replayed, write_entry
 from app.cases.locking import Replay, next_number
 from app.cases.opening import duplicates
 from app.cases.opening.number import case_number
-from app.cases.opening.preparing import Prepared, prepared
+from app.cases.opening.preparing import ValidatedCase, validate_new_case
 from app.cases.projection import Dated
 from app.cases.schemas import NewCase, Written
 from app.cases.sealing import EntryParts
@@ -34,8 +34,8 @@ from app.vault.seal import NO_PERSON, REPORTER, SUBJECT, OpenKey, new_key
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A case about to exist."""
+class CaseDraft:
+    """A case about to be created."""
 
     id: UUID
     number: str
@@ -49,12 +49,12 @@ class Draft:
 
 
 async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
-    """Register a case and post its first stage."""
-    return await register(write, prepared(new, stage, outcome, body))
+    """Registers a case and posts its first stage."""
+    return await register_case(write, validate_new_case(new, stage, outcome, body))
 
 
-async def register(write: WriteContext, case: Prepared) -> Written:
-    """May the caller, is it there already, do it."""
+async def register_case(write: WriteContext, case: ValidatedCase) -> Written:
+    """Checks permission, then duplicates, then records the case."""
     found = await next_number(write.session, write.vault, write.request, write.signed)
     if isinstance(found, Replay):
         return await replayed(write, found)
@@ -62,11 +62,13 @@ async def register(write: WriteContext, case: Prepared) -> Written:
     policy.require_may_open(write.caller, case.stage)
     await duplicates.require_new(write, case.new, found.epoch)
     number = case_number(clock.day_of(found.at).year, found.serial)
-    draft = Draft(uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, found.epoch, found.at)
+    draft = CaseDraft(
+        uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, found.epoch, found.at
+    )
     return await _record(write, draft)
 
 
-async def _record(write: WriteContext, draft: Draft) -> Written:
+async def _record(write: WriteContext, draft: CaseDraft) -> Written:
     facts = views.in_summary(rulebook().vocabulary, draft.body)
     move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, write.caller.party)
     opened, first = projection.dated(move, write.calendar, {}, clock.day_of(draft.at)), _in_time(write, draft, move)
@@ -80,19 +82,19 @@ async def _record(write: WriteContext, draft: Draft) -> Written:
     projection.project_stages(batch, draft.id, move, opened, entry)
     write.trail.shows(draft.id)
     write.trail.stage = draft.stage.code
-    return await finish(write, batch, entry, fingerprint)
+    return await write_entry(write, batch, entry, fingerprint)
 
 
-def _before(draft: Draft) -> CaseState:
-    """The case the instant before its first post: one open stage."""
+def _before(draft: CaseDraft) -> CaseState:
+    """The case immediately before its first post: one open stage."""
     regime = regime_of(draft.new.election)
     report, employer = draft.new.report, draft.new.subject.agency_code
     empty = CaseState(draft.procedure.code, regime, report.kind, report.received_on, employer, ())
     return rules.open_first(empty, draft.stage.code)
 
 
-def _keys(write: WriteContext, batch: StatementBatch, draft: Draft) -> dict[str, OpenKey]:
-    """A key for each person of the case, and one for what names nobody."""
+def _keys(write: WriteContext, batch: StatementBatch, draft: CaseDraft) -> dict[str, OpenKey]:
+    """A data key for each person of the case, and one for parts that name nobody."""
     persons = [SUBJECT, NO_PERSON, *([REPORTER] if draft.new.report.reporter else [])]
     return {person: new_key(batch, write.vault, draft.epoch, draft.id, person) for person in persons}
 
@@ -100,7 +102,7 @@ def _keys(write: WriteContext, batch: StatementBatch, draft: Draft) -> dict[str,
 def _seal(
     write: WriteContext,
     batch: StatementBatch,
-    draft: Draft,
+    draft: CaseDraft,
     facts: dict[str, Any],
     keys: dict[str, OpenKey],
     entry_id: UUID,
@@ -117,17 +119,19 @@ def _seal(
 
 
 def overrides(new: NewCase) -> list[str]:
-    """What the service would have refused: the leaf says that it was overridden, the sealed content why."""
+    """The checks that the caller overrode.
+    The leaf says which were overridden, the sealed content says why.
+    """
     return [n for n in ("phase_override", "duplicate_override") if getattr(new, n) is not None]
 
 
 def account(new: NewCase) -> dict[str, Any]:
-    """What happened, in words, and why it was opened all the same."""
+    """What happened, in words, and the reason for each override."""
     return {"account": new.incident.account, **{n: getattr(new, n) for n in overrides(new)}}
 
 
 def outline(new: NewCase) -> dict[str, Any]:
-    """What the case's row says of its opening, as the summary part commits to it."""
+    """What the case's row records of its opening; the summary part commits to it."""
     incident, subject = new.incident, new.subject
     return {
         "contest": new.contest,
@@ -149,7 +153,7 @@ def outline(new: NewCase) -> dict[str, Any]:
 def _append(
     write: WriteContext,
     batch: StatementBatch,
-    draft: Draft,
+    draft: CaseDraft,
     move: Move,
     due: Due,
     opened: Any,
@@ -169,7 +173,7 @@ def _append(
         "due_on": due.on.isoformat() if due.on else None,
         "overrides": overrides(draft.new),
         **projection.in_leaf(move, opened, {}, owners(write.caller, move, write.caller.party, {}), write.calendar),
-        **asked(write, fingerprint),
+        **idempotency_members(write, fingerprint),
     }
     return append(
         batch,
@@ -186,7 +190,7 @@ def _append(
     )
 
 
-def _row(write: WriteContext, draft: Draft, move: Move, entry: Appended) -> dict[str, Any]:
+def _row(write: WriteContext, draft: CaseDraft, move: Move, entry: Appended) -> dict[str, Any]:
     new, at = draft.new, entry.received_at
     return {
         "id": draft.id,
@@ -223,15 +227,15 @@ def _row(write: WriteContext, draft: Draft, move: Move, entry: Appended) -> dict
     }
 
 
-def _in_time(write: WriteContext, draft: Draft, move: Move) -> Dated:
-    """The due date of the first stage: it tells whether the report came in time."""
+def _in_time(write: WriteContext, draft: CaseDraft, move: Move) -> Dated:
+    """The first stage with its due date, which shows whether the report came in time."""
     state = next(s for s in move.case.stages if s.stage == draft.stage.code and s.round == 1)
     return Dated(state, projection.due_of(draft.procedure, move.case, state, write.calendar))
 
 
 def _first_stage(
-    write: WriteContext, draft: Draft, move: Move, first: Dated, facts: dict[str, Any], entry: Appended
+    write: WriteContext, draft: CaseDraft, move: Move, first: Dated, facts: dict[str, Any], entry: Appended
 ) -> dict[str, Any]:
-    """The first stage is opened and posted at once."""
+    """The row of the first stage, which is opened and posted at once."""
     opened = projection.opened_row(draft.id, move.case, first, entry)
     return opened | projection.posted_row(facts, draft.outcome, write.caller.party, 1, entry)

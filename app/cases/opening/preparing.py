@@ -1,4 +1,4 @@
-"""What can be said against opening a case before anybody looks at the database: codes, days, numbers, the procedure of the day."""
+"""Check a new case before any database access: codes, days, numbers, the procedure of the day."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from app.procedure.model import Procedure, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A case that could be opened, as far as it can be told without a look at the database."""
+class ValidatedCase:
+    """A case that may be opened, as far as checks without the database can say."""
 
     new: NewCase
     procedure: Procedure
@@ -24,8 +24,12 @@ class Prepared:
     body: dict[str, Any]
 
 
-def prepared(new: NewCase, stage: str, outcome: str, body: StageBody, *others: unsealed_texts.Known) -> Prepared:
-    """All that is wrong with what was sent is said before anybody is looked up. `others`: further persons of the same report."""
+def validate_new_case(
+    new: NewCase, stage: str, outcome: str, body: StageBody, *others: unsealed_texts.PersonMatcher
+) -> ValidatedCase:
+    """Checks everything that was sent, before any person is looked up.
+    `others`: further persons of the same report.
+    """
     stored = body.stored()
     procedure = governing(new)
     first = _first(procedure, stage)
@@ -37,22 +41,24 @@ def prepared(new: NewCase, stage: str, outcome: str, body: StageBody, *others: u
     require_identified(new, first, outcome)
     checks.require_sound(stored)
     checks.require_complete(first, outcome, stored)
-    require_unnamed(new, unsealed_texts.unsealed(stored), *others)
-    return Prepared(new, procedure, first, outcome, stored)
+    require_report_names_nobody(new, unsealed_texts.unsealed(stored), *others)
+    return ValidatedCase(new, procedure, first, outcome, stored)
 
 
-def require_unnamed(new: NewCase, texts: Mapping[str, str], *known: unsealed_texts.Known) -> None:
-    """Neither the report's number nor what the summary of a post shows names the person, the reporter, or whom a post names."""
+def require_report_names_nobody(new: NewCase, texts: Mapping[str, str], *known: unsealed_texts.PersonMatcher) -> None:
+    """422 if the report's number or the summary of a post names a person.
+    The persons are the reported person, the reporter, and those that a post names.
+    """
     number = {"/report/report_number": new.report.report_number}
     unsealed_texts.require_no_numbers(number)
-    reporter = unsealed_texts.of_persons({"name": new.report.reporter.name if new.report.reporter else None})
-    unsealed_texts.require_unnamed({**texts, **number}, of_subject(new), reporter, *known)
+    reporter = unsealed_texts.matcher_for_persons({"name": new.report.reporter.name if new.report.reporter else None})
+    unsealed_texts.require_no_person({**texts, **number}, of_subject(new), reporter, *known)
 
 
-def of_subject(*cases: NewCase) -> unsealed_texts.Known:
-    """The persons of these cases."""
+def of_subject(*cases: NewCase) -> unsealed_texts.PersonMatcher:
+    """Returns the check for the reported persons of these cases."""
     subjects = (new.subject for new in cases)
-    return unsealed_texts.of_persons(*({"nip": s.nip, "nik": s.nik, "name": s.name} for s in subjects))
+    return unsealed_texts.matcher_for_persons(*({"nip": s.nip, "nik": s.nik, "name": s.name} for s in subjects))
 
 
 def governing(new: NewCase) -> Procedure:
@@ -74,7 +80,7 @@ def governing(new: NewCase) -> Procedure:
 
 
 def _first(procedure: Procedure, stage: str) -> Stage:
-    """The body must be of a first stage of the governing procedure."""
+    """The stage that the body is of; 422 unless it is a first stage of the governing procedure."""
     if stage not in procedure.first_stages:
         first = ", ".join(procedure.first_stages)
         flaw = Flaw(
@@ -88,7 +94,7 @@ def _first(procedure: Procedure, stage: str) -> Stage:
 
 
 def require_known(new: NewCase) -> None:
-    """Every code exists, the days are in order, the numbers can be real."""
+    """422 unless every code exists, the days are in order, and the numbers can be real."""
     codes = rulebook().catalogue
     pairs = [
         ("/election", new.election, codes.codes("elections")),
@@ -111,7 +117,7 @@ def require_known(new: NewCase) -> None:
 
 
 def require_identified(new: NewCase, stage: Stage, outcome: str) -> None:
-    """Neither NIP nor NIK only while the person is not identified: such a report has an outcome of its own."""
+    """422 without NIP and NIK, unless the outcome is one for a person who is not identified."""
     if stage.outcomes[outcome].identified and not (new.subject.nip or new.subject.nik):
         others = ", ".join(o.code for o in stage.outcomes.values() if not o.identified)
         flaw = Flaw(

@@ -21,7 +21,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 
 
 def add_opening(router: APIRouter) -> None:
-    """POST /v1/cases: the day of receipt picks the procedure, and so the body of the first stage."""
+    """Adds POST /v1/cases: the day of receipt selects the procedure, and so the first stage's body."""
     models = {code: _open_model(found) for code, found in first_shared().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody(openapi_examples=_openings())]
 

@@ -1,4 +1,4 @@
-"""The auditor's questions: who looked at a case, and everything that was refused, issued or read."""
+"""Access records for auditors: who looked at a case, and all that was refused, issued or read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ async def accesses(read: ReadContext, case_id: UUID, limit: int, cursor: str | N
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class AccessFilters:
     """The filters of GET /v1/audit/events."""
 
     party: Annotated[str | None, Query(max_length=64)] = None
@@ -45,8 +45,8 @@ CLAUSES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 }
 
 
-async def events(read: ReadContext, filters: Filters, limit: int, cursor: str | None) -> AccessList:
-    """The whole trail, newest first."""
+async def events(read: ReadContext, filters: AccessFilters, limit: int, cursor: str | None) -> AccessList:
+    """The whole access trail, newest first."""
     given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
     query = select(Access.__table__).where(*(CLAUSES[name](value) for name, value in given.items()))
     return await _page(read, query, "/v1/audit/events", given, limit, cursor)

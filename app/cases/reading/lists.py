@@ -1,4 +1,4 @@
-"""Lists of cases: by filter, and by a person's number. Keyset order, fixed and unique."""
+"""List cases by filter, or by a person's number or name: keyset pages in a fixed, unique order."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from app import clock
-from app.access.policy import identifies
+from app.access.policy import may_read_identity
 from app.cases.bodies import Day, Instant
 from app.cases.case import Case
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
-from app.cases.showing import in_list, parts_in
+from app.cases.showing import list_view, parts_in
 from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
 from app.procedure.deadlines import ZONE
 from app.procedure.loading import rulebook
-from app.vault.keys import normal
-from app.vault.persons import BARE
+from app.vault.keys import normalize
+from app.vault.persons import NAME_FORM
 from app.vault.seal import digests
 
 Filter = Annotated[str | None, Query(max_length=64)]
@@ -35,7 +35,7 @@ PERSON = Statement(
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class CaseFilters:
     """The filters of GET /v1/cases; each narrows the list."""
 
     stage: Annotated[str | None, Query(max_length=64, description="An open stage.")] = None
@@ -72,8 +72,8 @@ CLAUSES = {
 KNOWN = {"election": "elections", "province": "provinces", "violation": "violations"}
 
 
-def chosen(filters: Filters) -> dict[str, Any]:
-    """The filters that were given; an unknown code is 422, not an empty list."""
+def chosen(filters: CaseFilters) -> dict[str, Any]:
+    """The filters that were given; 422 for an unknown code, not an empty list."""
     given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
     codes: dict[str, Collection[str]] = {name: rulebook().catalogue.codes(lst) for name, lst in KNOWN.items()}
     codes["status"] = rulebook().vocabulary.statuses.keys()
@@ -85,7 +85,7 @@ def chosen(filters: Filters) -> dict[str, Any]:
     return given
 
 
-async def list_cases(read: ReadContext, filters: Filters, limit: int, cursor: str | None) -> CaseList:
+async def list_cases(read: ReadContext, filters: CaseFilters, limit: int, cursor: str | None) -> CaseList:
     given = chosen(filters)
     clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
     values: dict[str, Any] = {**given, **seen_by(read.caller), "today": clock.today(), "limit": limit + 1}
@@ -95,15 +95,16 @@ async def list_cases(read: ReadContext, filters: Filters, limit: int, cursor: st
         values["before"] = before
     query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
     rows = await read.session.run(Statement(query), **values)
-    shown = [in_list(read.caller, Case.of(row), read.language) for row in rows[:limit]]
+    shown = [list_view(read.caller, Case.of(row), read.language) for row in rows[:limit]]
     read.trail.shows(*(case.id for case in shown))
     more = [shown[-1].id] if len(rows) > limit else None
     return CaseList(data=shown, page=paging.page(read.response, "/v1/cases", given, more, limit))
 
 
 async def search(read: ReadContext, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
-    """The cases of one person in which the caller may know who it is, newest first. Number or name is looked for by its
-    HMAC, under the index key of every epoch that is alive: it stands in no query and no log.
+    """The cases of one person in which the caller may identify the person, newest first.
+    Number or name is searched by its HMAC, under the index key of every live epoch.
+    So it stands in no query and no log.
     """
     if read.caller.purpose is None:
         raise PurposeRequired
@@ -111,19 +112,19 @@ async def search(read: ReadContext, body: SearchBody, limit: int, cursor: str | 
     if len(person) != 1:
         flaw = Flaw("", "ONE_OF", "Kirim nip, nik atau name, salah satu.", "Send nip, nik or name, one of them.")
         raise ValidationFailed(flaw)
-    if body.name is not None and not normal("name", body.name):
+    if body.name is not None and not normalize("name", body.name):
         flaw = Flaw("/name", "INVALID", "Nama harus memuat huruf atau angka.", "A name holds letters or digits.")
         raise ValidationFailed(flaw)
     epochs = [row.epoch for row in await read.session.run(EPOCHS)]
-    wanted = [digest for kind, digest in digests(read.vault, epochs, person) if kind != BARE]
+    wanted = [digest for kind, digest in digests(read.vault, epochs, person) if kind != NAME_FORM]
     given, path = {"person": wanted[-1].hex()}, "/v1/cases/search"
     before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
     rows = await read.session.run(
         PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(read.caller)
     )
     cases = map(Case.of, rows)
-    known = [c for c in cases if identifies(read.caller, c.access_facts, parts_in(read.caller, c))]
-    found: list[CaseHeader] = [in_list(read.caller, case, read.language) for case in known[:limit]]
+    known = [c for c in cases if may_read_identity(read.caller, c.access_facts, parts_in(read.caller, c))]
+    found: list[CaseHeader] = [list_view(read.caller, case, read.language) for case in known[:limit]]
     read.trail.shows(*(case.id for case in found))
-    more = [found[-1].id] if len(known) > limit else None  # of cases the caller may know alone
+    more = [found[-1].id] if len(known) > limit else None  # only of cases in which the caller may identify the person
     return CaseList(data=found, page=paging.page(read.response, path, given, more, limit, hidden=("person",)))

@@ -1,4 +1,6 @@
-"""Read one case, one of its stages, or its history. Every query selects through the one visibility predicate."""
+"""Read one case, one of its stages, or its history.
+Every query selects through the one visibility predicate.
+"""
 
 import base64
 from collections.abc import Collection, Mapping
@@ -47,12 +49,12 @@ HISTORY = Statement(
 )
 
 
-# What an entry says beside its stage and outcome, by the names of its leaf.
+# Members that an entry shows beside its stage and outcome, as its leaf names them.
 SAYS = ("letter", "pause", "changed", "flags", "role", "from", "to", "due_on", "was", "opens", "skips")
 
 
 async def find(read: ReadContext, case_id: UUID) -> Case:
-    """The case with its stages, or 404: also for what the caller may not see."""
+    """The case with its stages; 404 also for a case that the caller may not see."""
     rows = await read.session.run(ONE, case_id=case_id, **seen_by(read.caller))
     if not rows:
         raise NotFound
@@ -62,11 +64,11 @@ async def find(read: ReadContext, case_id: UUID) -> Case:
 
 async def show_case(read: ReadContext, case_id: UUID) -> CaseView:
     case = await find(read, case_id)
-    return showing.whole(read.caller, case, await _sealed(read, case), steps(read, case), read.language)
+    return showing.full_view(read.caller, case, await _sealed(read, case), steps(read, case), read.language)
 
 
 def steps(read: ReadContext, case: Case) -> list[NextStep]:
-    """What is open: whose turn, since when, until when and why, and what happens then."""
+    """The open stages: whose turn, since when, until when and why, and what happens then."""
     state, facts, stages = case.state, case.access_facts, case.its_procedure.stages
     order = list(stages)
     running = sorted(case.open_rounds(), key=lambda one: order.index(one.stage))
@@ -74,7 +76,7 @@ def steps(read: ReadContext, case: Case) -> list[NextStep]:
         NextStep(
             stage=one.stage,
             round=one.round,
-            owner=policy.poster(read.caller, stages[one.stage], facts),
+            owner=policy.posting_party(read.caller, stages[one.stage], facts),
             since=one.opened_on,
             opened_at=one.opened_at,
             due_on=one.due_on,
@@ -83,14 +85,16 @@ def steps(read: ReadContext, case: Case) -> list[NextStep]:
             when_overdue=when_overdue(read, state, one, facts),
             outcomes=rules.allowed_outcomes(rulebook(), state, one.stage),
             flags=flags(one),
-            yours=policy.has_turn(read.caller, stages[one.stage], facts),
+            yours=policy.may_post(read.caller, stages[one.stage], facts),
         )
         for one in running
     ]
 
 
 async def _sealed(read: ReadContext, case: Case) -> dict[str, Any]:
-    """The person, the reporter and what happened: selected where the caller sees them, not filtered after."""
+    """The person, the reporter and the account of the incident.
+    The query selects only what the caller may see; nothing is filtered afterwards.
+    """
     seen = {part: visible_fields(read.caller, case, case.first_stage, part) for part in (SUBJECT, REPORTER, CONTENT)}
     wanted = {"subject": bool(seen[SUBJECT]), "reporter": bool(seen[REPORTER]), "account": "account" in seen[CONTENT]}
     if not any(wanted.values()):
@@ -98,12 +102,12 @@ async def _sealed(read: ReadContext, case: Case) -> dict[str, Any]:
     rows = await read.session.run(SEALED, **wanted, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
     opened = {r.part: show_row(read.vault, r) for r in rows}
     fields = {part: found.fields for part, found in opened.items() if found is not None}
-    account = fields.pop("content", {}).get("account")  # of the content this view names nothing else
+    account = fields.pop("content", {}).get("account")  # this view names nothing else of the content
     return fields | ({"account": account} if account else {})
 
 
 async def show_stage(read: ReadContext, case_id: UUID, code: str) -> StageView:
-    """The caller's view of a stage. Contents are selected for the full view only."""
+    """The caller's view of a stage; whole contents are selected for the full view only."""
     case = await find(read, case_id)
     read.trail.stage = code
     stage = case.its_procedure.stages.get(code)
@@ -149,10 +153,13 @@ def _round(read: ReadContext, case: Case, state: CaseState, one: Round, body: di
 def _body(
     stage: Stage, one: Round, view: str, sealed: Mapping[str, Any], fields: Collection[str]
 ) -> dict[str, Any] | None:
-    """`sealed`: content or free text, as the view asks. In full every member of the stage is named; what the caller does not see is null."""
+    """The body of a post, as the view allows it.
+    `sealed`: content or free text, as the view requires.
+    The full view names every member of the stage; a member that the caller may not see is null.
+    """
     if view == STATUS:
         return None
-    # The projection knows the day of a receipt that was recorded after the post; of an erased person's case it alone is left.
+    # The projection has the day of a receipt that was recorded after the post; after an erasure only the projection is left.
     body = {**sealed, **one.facts}
     if view != FULL:
         return {name: value for name, value in body.items() if name in fields}
@@ -161,7 +168,9 @@ def _body(
 
 
 async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | None) -> History:
-    """Every entry of the case in order; why something was done, where the caller sees that stage in full."""
+    """Every entry of the case in order.
+    The reason of an act is shown if the caller sees that stage in full.
+    """
     case = await find(read, case_id)
     path = f"/v1/cases/{case_id}/history"
     after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
@@ -175,7 +184,10 @@ async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | No
 
 
 def _may_read_reason(read: ReadContext, case: Case, leaf: dict[str, Any]) -> bool:
-    """Who wrote it, who takes over by it, who sees the stage in full; of an entry of the case as a whole, who sees its first stage so."""
+    """Whether the caller may read the reason of this entry.
+    Its author may, so may the party that takes over a role by it, and a party that sees the stage in full.
+    For an entry of the case as a whole, the view of its first stage decides.
+    """
     if leaf["type"] not in ACTS or not ACTS[leaf["type"]].reasoned:
         return False
     if read.caller.party in (leaf["party"], leaf.get("to")):

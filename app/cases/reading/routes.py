@@ -1,4 +1,6 @@
-"""GET: a case, a stage, lists, history, who looked. A handler is its signature: who may call, what they get, how it refuses."""
+"""GET routes: a case, a stage, lists, history, accesses.
+The signature of a handler says who may call, what they get, and which refusals it has.
+"""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,7 +9,7 @@ from fastapi import APIRouter, Depends
 
 from app.cases.context import ReadContext, reads
 from app.cases.reading import accesses, lists, one_case
-from app.cases.reading.lists import Filters
+from app.cases.reading.lists import CaseFilters
 from app.cases.refusals import REFUSED_LIST, REFUSED_READ
 from app.cases.schemas import AccessList, CaseList, CaseView, History, SearchBody, StageView
 from app.errors import PurposeRequired
@@ -22,7 +24,9 @@ AuditRead = Annotated[ReadContext, reads("audit:read")]
 
 @router.get("/v1/cases/{case_id}", operation_id="read_case", response_model=CaseView, responses=problems(*REFUSED_READ))
 async def read_case(case_id: UUID, read: CaseRead) -> CaseView:
-    """One case: header, stages, whose turn it is and what may be decided. Identity needs its scope, X-Purpose and a part in the case."""
+    """One case: header, stages, whose turn it is and what may be decided.
+    Identity needs its scope, X-Purpose and a part in the case.
+    """
     case = await one_case.show_case(read, case_id)
     read.response.headers["ETag"] = f'"{case.version}"'
     return case
@@ -31,7 +35,7 @@ async def read_case(case_id: UUID, read: CaseRead) -> CaseView:
 @router.get("/v1/cases", operation_id="list_cases", response_model=CaseList, responses=problems(*REFUSED_LIST))
 async def list_cases(
     read: CaseRead,
-    filters: Annotated[Filters, Depends()],
+    filters: Annotated[CaseFilters, Depends()],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> CaseList:
@@ -51,7 +55,9 @@ async def search_cases(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> CaseList:
-    """The cases of one person, by NIP, NIK or name, exact. X-Purpose is required; what is looked for stands in no URL and no log."""
+    """The cases of one person, by NIP, NIK or name, exact.
+    X-Purpose is required; what is looked for stands in no URL and no log.
+    """
     return await lists.search(read, body, limit, cursor)
 
 
@@ -95,7 +101,7 @@ async def read_accesses(
 )
 async def read_audit_events(
     read: AuditRead,
-    filters: Annotated[accesses.Filters, Depends()],
+    filters: Annotated[accesses.AccessFilters, Depends()],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> AccessList:

@@ -1,7 +1,7 @@
-"""Who sees what: the one answer, for stage view, case view, history and bundle.
+"""Decide which fields a caller sees, for stage view, case view, history and bundle.
 
-Two more locks stand behind it: the SQL predicate that selects cases (visibility.py), and row-level security. The access matrix says the
-same from the procedures' data alone, and a test compares both, cell by cell.
+Two more guards stand behind it: the SQL predicate that selects cases (visibility.py), and row-level security.
+The access matrix derives the same from the procedures' data alone; a test compares both, cell by cell.
 """
 
 from app.access import policy
@@ -17,19 +17,19 @@ SUBJECT, REPORTER, SUMMARY, TEXT, CONTENT = "subject", "reporter", "summary", "t
 NOTHING = frozenset[str]()
 PERSON = frozenset({"nip", "nik", "name"})
 OUTLINE = frozenset({*Outline.model_fields, *EmployerFacts.model_fields})
-# Of a content, beside the fields of a post: what happened, and why something was done.
+# Members of a content beside the fields of a post: what happened, and why something was done.
 WORDS = frozenset({"account", "reason", "documents", "correction_reason", "phase_override", "duplicate_override"})
 
 
 def visible_fields(caller: Caller, case: Case, stage: str, part: str) -> frozenset[str]:
     """The fields that the caller sees of a sealed part of an entry of this stage; empty: nothing.
 
-    `stage`: of an act on the case as a whole, its first stage. `part`: one of the five above.
+    `stage`: for an act on the case as a whole, its first stage. `part`: one of the five above.
     """
     if part == SUBJECT:
         return PERSON if _identifies(caller, case) else NOTHING
     if part == REPORTER:
-        return frozenset(Reporter.model_fields) if policy.reads_reporter(caller, case.access_facts) else NOTHING
+        return frozenset(Reporter.model_fields) if policy.may_read_reporter(caller, case.access_facts) else NOTHING
     view, fields = stage_view(caller, case, stage), rulebook().vocabulary.fields
     if part == SUMMARY:
         return OUTLINE if view == STATUS else OUTLINE | set(fields)
@@ -42,9 +42,9 @@ def visible_fields(caller: Caller, case: Case, stage: str, part: str) -> frozens
 
 
 def stage_view(caller: Caller, case: Case, stage: str) -> str:
-    """full, summary or status, as the procedure's data decide."""
-    return view_of(case.its_procedure.stages[stage], policy.viewer(caller, case.access_facts))
+    """The caller's view of the stage: full, summary or status, as the procedure's data decide."""
+    return view_of(case.its_procedure.stages[stage], policy.view_names(caller, case.access_facts))
 
 
 def _identifies(caller: Caller, case: Case) -> bool:
-    return policy.identifies(caller, case.access_facts, parts_in(caller, case))
+    return policy.may_read_identity(caller, case.access_facts, parts_in(caller, case))

@@ -1,4 +1,6 @@
-"""Correct a post: a new entry with the whole content as it should have been, and why. The first stays; who relied on it is told."""
+"""Correct a post: a new entry holds the whole content as it should have been, and the reason.
+The first entry stays; the owners of stages that relied on it get a flag.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +17,13 @@ from app.cases.bodies import Body
 from app.cases.case import Case, Round
 from app.cases.contents import contents
 from app.cases.context import WriteContext
-from app.cases.deadlines.recounting import redated
+from app.cases.deadlines.recounting import recount_move
 from app.cases.entry import CaseEntry, Step, on_case
 from app.cases.locking import LockedCase, require_version
 from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
 from app.cases.showing import owner_now
-from app.cases.stages.posting import Post, effective_members, named, require_fit, require_unnamed
+from app.cases.stages.posting import Post, effective_members, person_of_post, require_fit, require_texts_name_nobody
 from app.database.sessions import StatementBatch
 from app.errors import Flaw, NotFound, ValidationFailed
 from app.ledger.append import Appended
@@ -37,7 +39,9 @@ IDENTITY = ("subject_nip", "subject_name")
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a corrected post says, and which of its members differ from before. `names_person`: the person is read from this post."""
+    """The content of a corrected post, and the members that differ from before.
+    `names_person`: the identity of the case's person is read from this post.
+    """
 
     stage: Stage
     was: Round
@@ -49,7 +53,9 @@ class Correction:
 async def correct(
     write: WriteContext, case_id: UUID, stage: str, number: int | None, body: Body, reason: str
 ) -> Written:
-    """The latest posted round of a stage, or the one named. Its outcome stays: what follows from it has followed."""
+    """Corrects the latest posted round of a stage, or round `number`.
+    The outcome stays: what follows from it has already happened.
+    """
     stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
     checks.require_sound(stored)
     return await _correct(write, case_id, stage, number, stored, reason)
@@ -64,7 +70,7 @@ async def _correct(
     was = _posted(case, stage, number)
     policy.require_author(write.caller, was.posted_by)
     require_fit(case, case.state.before(was.state), found, Post(stage, was.outcome or "", body))
-    require_unnamed(write, locked, body)
+    require_texts_name_nobody(write, locked, body)
     writing = CaseEntry(write, locked)
     correction = await _correction(write, case, found, was, body)
     require_order(case.state, was.state, body, correction.changed)
@@ -72,12 +78,16 @@ async def _correct(
 
 
 def names_person(case: Case, was: Round) -> bool:
-    """Whether the person is read from this post, which is none of an imported case's many."""
+    """Whether the identity of the case's person is read from this post.
+    False for every post of the entry that opened or imported the case.
+    """
     return was.content_entry_id == case.subject_entry_id != case.entry_id
 
 
 def _require_right(write: WriteContext, case: Case, stage: str) -> Stage:
-    """Whose stage it is; a first stage is the opener's. Then 428 and 412."""
+    """403 unless the stage is the caller's; a first stage is the opener's. Then 428 and 412 (If-Match).
+    404 if the procedure has no such stage.
+    """
     found = case.its_procedure.stages.get(stage)
     if found is None:
         raise NotFound
@@ -112,13 +122,15 @@ async def _correction(write: WriteContext, case: Case, stage: Stage, was: Round,
 
 
 def _moved_by(stage: Stage, was: Round, name: str, *, named: bool) -> bool:
-    """Whether the employer of the case came from this member: of a move, or of the post by which the person became known."""
+    """Whether the employer of the case came from this member.
+    It comes from a move, or from the post that identified the person.
+    """
     effective = {*stage.body.required, *stage.body.required_for.get(was.outcome or "", ())}
     return name in effective and (name == "new_agency_code" or named)
 
 
 def require_order(state: CaseState, was: StageState, body: Mapping[str, Any], changed: Collection[str]) -> None:
-    """A letter is not dated after the receipt that stays on record."""
+    """422 if the letter is dated after the receipt that stays on record."""
     facts = corrected(state, was, body, changed).rounds(was.stage)[was.round - 1].facts or {}
     letter, receipt = facts.get("letter_date"), facts.get(RECEIVED)
     if letter and receipt and str(receipt) < str(letter):
@@ -133,38 +145,41 @@ async def _record(writing: CaseEntry, correction: Correction, reason: str) -> Wr
     writing.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
     writing.parts.say(body)
     changes = _renames(writing, correction)
-    after, relying = corrected(state, was, facts, correction.changed), rules.relying(rulebook(), state, was)
-    move = redated(after, case.rounds, writing.write.calendar, was=case.status)
+    after, relying = corrected(state, was, facts, correction.changed), rules.dependent_rounds(rulebook(), state, was)
+    move = recount_move(after, case.rounds, writing.write.calendar, was=case.status)
     flags = flagged(writing.write.caller, case.procedure, case.access_facts, relying)
     says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
     entry = writing.enter(Step("stage.corrected", says, move, changes))
     answer = await writing.answer(entry)
-    second = StatementBatch()  # a row with a new clock may be flagged as well, and one statement changes a row once
+    # a row with a new clock may also get a flag, and one statement changes a row only once
+    second = StatementBatch()
     flag(second, case, was, relying, after, entry)
     await second.send(writing.write.session)
     return answer
 
 
 def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any], changed: Collection[str]) -> CaseState:
-    """The case with the corrected facts; a receipt that was confirmed meanwhile, and is no part of the post, stays."""
+    """The case with the corrected facts.
+    A receipt that was confirmed later is no part of the post, and stays.
+    """
     received = {n: v for n, v in (was.facts or {}).items() if n == RECEIVED and n not in changed}
-    return rules.restated(state, replace(was, facts={**received, **facts}))
+    return rules.with_round(state, replace(was, facts={**received, **facts}))
 
 
 def _renames(writing: CaseEntry, correction: Correction) -> dict[str, Any]:
-    """Where the person is read from this post, the corrected one takes its place."""
+    """If the person's identity is read from this post, seals the corrected identity in its place."""
     effective = effective_members(
         correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
     )
     if not correction.names_person or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
         writing.parts.mention(correction.body)
         return {}
-    writing.parts.name(named(effective))
+    writing.parts.name(person_of_post(effective))
     return {"subject_entry_id": writing.entry_id}
 
 
 def flagged(author: Caller, procedure: str, place: AccessFacts, relying: list[StageState]) -> list[dict[str, Any]]:
-    """What the entry says of the rounds that relied on the post: whom it tells."""
+    """What the entry says of the rounds that relied on the post, each with the owner it notifies."""
     stages = rulebook().procedures[procedure].stages
     return [{"stage": s.stage, "round": s.round, "owner": owner_now(author, stages[s.stage], place)} for s in relying]
 
@@ -172,7 +187,7 @@ def flagged(author: Caller, procedure: str, place: AccessFacts, relying: list[St
 def flag(
     batch: StatementBatch, case: Case, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
 ) -> None:
-    """The corrected row, and a flag on each that relied on it."""
+    """Writes the corrected row, and a flag on each row that relied on it."""
     facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
     where = {"b_case": case.id, "b_stage": was.stage, "b_round": was.round}
     batch.add(
@@ -185,7 +200,7 @@ def flag(
 
 
 def raise_flag(flags: Sequence[Mapping[str, Any]], new: dict[str, Any]) -> list[Mapping[str, Any]]:
-    """The newest correction of a round stands for those before it."""
+    """Adds the flag; the newest correction of a round replaces the flags of earlier ones."""
     return [f for f in flags if (f["stage"], f["round"]) != (new["stage"], new["round"])] + [new]
 
 

@@ -1,4 +1,6 @@
-"""Post a stage: see the case, may the caller, can the stage, do it. Two statements between BEGIN and COMMIT."""
+"""Post a stage: see the case, check the caller's permission, check the stage, record the post.
+There are two statements between BEGIN and COMMIT.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,7 +34,7 @@ class Post:
 
 
 async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
-    """Record what the owner of an open stage decided, and open what follows."""
+    """Records what the owner of an open stage decided, and opens what follows."""
     post = Post(stage, outcome, body.stored())
     checks.require_sound(post.body)
     return await _post(write, case_id, post)
@@ -47,13 +49,14 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     rules.require_open(state, post.stage)
     rules.require_outcome(rulebook(), state, post.stage, post.outcome)
     require_fit(case, state, stage, post)
-    require_unnamed(write, locked, post.body)
+    require_texts_name_nobody(write, locked, post.body)
     return await _record(write, locked, state, stage, post)
 
 
 def require_fit(case: Case, state: CaseState, stage: Stage, post: Post) -> None:
-    """What only the case can tell: members that this outcome needs in this procedure, a NIP that fits the kind of person,
-    charges that fit the incident, a sanction that fits the charges.
+    """Checks what only the case can decide.
+    The body has the members that this outcome needs in this procedure, and the NIP fits the kind of person.
+    The charges fit the incident, and the sanction fits the charges.
     """
     checks.require_complete(stage, post.outcome, post.body)
     nip = post.body.get("subject_nip")
@@ -62,12 +65,12 @@ def require_fit(case: Case, state: CaseState, stage: Stage, post: Post) -> None:
     charging.require_sanction(case, state, stage.outcomes[post.outcome], effective_members(stage, post))
 
 
-def require_unnamed(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
-    """What the summary shows names neither the case's person nor the one that this post names."""
-    unsealed_texts.require_unnamed(
+def require_texts_name_nobody(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
+    """422 if the summary names the case's person or the one that this post names."""
+    unsealed_texts.require_no_person(
         unsealed_texts.unsealed(body),
-        unsealed_texts.of_case(write.vault, locked.found_by),
-        unsealed_texts.of_post(body),
+        unsealed_texts.matcher_for_case(write.vault, locked.found_by),
+        unsealed_texts.matcher_for_post(body),
     )
 
 
@@ -75,7 +78,7 @@ async def _record(write: WriteContext, locked: LockedCase, state: CaseState, fou
     writing, case = CaseEntry(write, locked), locked.case
     facts, effective = views.in_summary(rulebook().vocabulary, post.body), effective_members(found, post)
     employer = new_employer(effective, identified=case.identified) or case.agency_code
-    identified = identifies(effective, identified=case.identified)
+    identified = identifies_person(effective, identified=case.identified)
     state = replace(state, agency_code=employer)
     move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, write.caller.party)
     writing.parts.seal("content", found.model, post.body)
@@ -84,8 +87,9 @@ async def _record(write: WriteContext, locked: LockedCase, state: CaseState, fou
     )
     writing.parts.say(post.body)
     changes: dict[str, Any] = {}
-    if identified:  # where the person is read from afterwards; the case becomes findable by it
-        writing.parts.name(named(effective))
+    # from now on the person is read from this entry, and the case is found by it
+    if identified:
+        writing.parts.name(person_of_post(effective))
         changes = {"identified": True, "subject_entry_id": writing.entry_id}
     else:
         writing.parts.mention(post.body)
@@ -104,38 +108,44 @@ async def _record(write: WriteContext, locked: LockedCase, state: CaseState, fou
 
 
 def _turn(case: Case, stage: str) -> dict[str, Any]:
-    """The open round that is about to be posted: since when, until when."""
+    """The open round that is about to be posted: its number, when it was opened, its due date."""
     running = next(one for one in case.open_rounds() if one.stage == stage)
     due_on = running.due_on.isoformat() if running.due_on else None
     return {"round": running.round, "opened_at": instant(running.opened_at), "due_on": due_on}
 
 
 def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
-    """The members that this outcome is about: one that belongs to another outcome is kept as sent, but moves nothing."""
+    """The members that this outcome is about.
+    A member that belongs to another outcome is kept as sent, but has no effect.
+    """
     names = {*stage.body.required, *stage.body.required_for.get(post.outcome, ())}
     return {name: value for name, value in post.body.items() if name in names}
 
 
 def new_employer(body: Mapping[str, Any], *, identified: bool) -> str | None:
-    """The employer that a post names: a move to another agency, or the identification of the person."""
-    named = body.get("subject_agency_code") if identifies(body, identified=identified) else None
+    """The employer that a post names: by a move to another agency, or by identifying the person."""
+    named = body.get("subject_agency_code") if identifies_person(body, identified=identified) else None
     employer = body.get("new_agency_code") or named
     return str(employer) if employer else None
 
 
-def identifies(body: Mapping[str, Any], *, identified: bool) -> bool:
-    """The first post with a NIP in a case without a number. A later letter that names another person changes nobody."""
+def identifies_person(body: Mapping[str, Any], *, identified: bool) -> bool:
+    """Whether this post identifies the person: the first with a NIP in a case without a number.
+    A later letter that names another person changes nothing.
+    """
     return not identified and body.get("subject_nip") is not None
 
 
-def named(effective: Mapping[str, Any]) -> dict[str, Any]:
-    """The person as a post names one."""
+def person_of_post(effective: Mapping[str, Any]) -> dict[str, Any]:
+    """The person that a post names."""
     return {"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")}
 
 
 @on_case
 async def refuse_first_stage(write: WriteContext, locked: LockedCase, stage: str) -> Written:
-    """A first stage has no operation of its own: it is posted once, by opening the case. So it is refused, in the usual order."""
+    """Refuses to post a first stage, in the usual order of refusals.
+    It has no operation of its own: it is posted once, by opening the case.
+    """
     require_turn(write, locked.case, stage)
     require_not_closed(locked.case)
     raise StageNotOpen(stage=stage, allowed=list(locked.case.open_stages))

@@ -1,4 +1,4 @@
-"""One typed operation per stage, made from the procedures: to post it, to correct a post, to confirm the receipt of a letter."""
+"""Operations per stage, typed from the procedures: post it, correct a post, confirm a receipt."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -57,7 +57,7 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
 
 
 def add_corrections(router: APIRouter) -> None:
-    """Every stage's post may be corrected, a first one's as well."""
+    """Adds a correction operation for every stage, first stages as well."""
     for code, stages in shared().items():
         add_correction(router, code, stages)
 
@@ -118,6 +118,8 @@ add_route(router, "stage.received", receipts.confirm_receipt)
 async def post_unknown_stage(
     case_id: UUID, stage: str, body: dict[str, Any], write: Annotated[WriteContext, writes("cases:read")]
 ) -> Written:
-    """A first stage, or one that no procedure has: never open. 404 where there is no such stage, else 409 with what is open."""
-    del body  # read and parsed like any other, and not looked at
+    """A first stage, or one that no procedure has: never open.
+    404 where there is no such stage, else 409 with what is open.
+    """
+    del body  # parsed like any other body, and not used
     return await posting.refuse_first_stage(write, case_id, stage)

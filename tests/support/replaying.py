@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.audit.compare import same
-from app.audit.database import ROWS, Walk
+from app.audit.database import ROWS, DatabaseVerification
 from app.audit.snapshot import snapshot
 from app.ledger.origin import CASES
 from app.verifier.report import VerificationReport
 from tests.audit.checking import url
-from tests.house import Case, House
+from tests.support.house import Case, House
 
 ORDERED = (
     "SELECT (row_number() OVER (ORDER BY s.leaf_index NULLS LAST, p.arrived) - 1) AS leaf_index, e.id AS entry_id"
@@ -20,10 +20,10 @@ ORDERED = (
 
 
 @contextmanager
-def replayed(api: House, case_id: str) -> Iterator[tuple[VerificationReport, Walk, Any]]:
+def replayed(api: House, case_id: str) -> Iterator[tuple[VerificationReport, DatabaseVerification, Any]]:
     with snapshot(url(api)) as seen:
         report = VerificationReport()
-        walk = Walk(report, seen, api.folder / "var" / "keys")
+        walk = DatabaseVerification(report, seen, api.folder / "var" / "keys")
         for row in seen.rows(ROWS.format(ORDERED.format(case_id)), CASES):
             walk._entry(CASES, row)
         yield report, walk, seen

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.procedure.loading import rulebook
-from tests.house import PPK_EMPLOYER, House, refusal
-from tests.walks import body_for, first_body
+from tests.support.house import PPK_EMPLOYER, House, refusal
+from tests.support.walks import body_for, first_body
 
 CANARIES: dict[str, Any] = {
     "subject__name": "Kenari Terlapor",
@@ -56,7 +56,7 @@ def test_the_account_goes_with_the_full_view_of_the_first_stage(api: House) -> N
 
 @pytest.mark.parametrize("procedure", ["skb_2022", "sbt_2024"])
 def test_every_stage_shows_each_agency_the_fields_the_data_give_it_and_no_other(api: House, procedure: str) -> None:
-    from tests.walks import ways
+    from tests.support.walks import ways
 
     vocabulary = rulebook().vocabulary
     for stage in rulebook().procedures[procedure].stages.values():

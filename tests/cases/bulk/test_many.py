@@ -8,10 +8,10 @@ from uuid import uuid4
 import psycopg
 
 from app.database import embedded, roles
-from tests.house import House, refusal
 from tests.http.test_limits import measures
-from tests.replaying import check_replay
-from tests.walks import body_for, first_body
+from tests.support.house import House, refusal
+from tests.support.replaying import check_replay
+from tests.support.walks import body_for, first_body
 
 
 def opening(**changes: Any) -> dict[str, Any]:

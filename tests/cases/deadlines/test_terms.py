@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app.procedure.loading import rulebook
-from tests.house import Case, House, refusal
-from tests.replaying import check_replay
-from tests.walks import body_for
+from tests.support.house import Case, House, refusal
+from tests.support.replaying import check_replay
+from tests.support.walks import body_for
 
 BECAUSE = {"reason": "Terlapor sakit; saksi Budi Contoh belum dapat didengar."}
 

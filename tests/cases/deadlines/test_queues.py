@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from app.access.caller import Caller
-from app.access.policy import AccessFacts, poster
+from app.access.policy import AccessFacts, posting_party
 from app.cases.deadlines.queues import turns
 from app.procedure.loading import rulebook
-from tests.cases.test_terms import BECAUSE, act
-from tests.house import House, refusal
+from tests.cases.deadlines.test_terms import BECAUSE, act
+from tests.support.house import House, refusal
 
 MINE = "5116"  # an employer of these tests alone
 
@@ -120,7 +120,7 @@ def test_the_queue_and_the_policy_agree_on_whose_turn_it_is(api: House, day: str
     wanted: dict[str, set[Any]] = {}
     for row in rows:
         place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
-        party = poster(caller, rulebook().procedures[row.procedure].stages[row.stage], place)
+        party = posting_party(caller, rulebook().procedures[row.procedure].stages[row.stage], place)
         wanted.setdefault(party, set()).add((row.case_id, row.stage))
     for party in ("bawaslu", "kasn", "bkn", "kemendagri", "kemenpanrb"):
         clause, values = turns(caller, party)

@@ -12,8 +12,8 @@ from app.access import expiry
 from app.database.sessions import Database
 from app.errors import Overloaded
 from tests.access.credentials import registered
-from tests.house import House
-from tests.walks import first_body
+from tests.support.house import House
+from tests.support.walks import first_body
 
 
 def forgotten(api: House) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from app import clock
 from demo.bodies import body_for
-from tests.cases.test_terms import act, steps
-from tests.house import Case, House, refusal
-from tests.replaying import check_replay
-from tests.walks import fresh_nip
+from tests.cases.deadlines.test_terms import act, steps
+from tests.support.house import Case, House, refusal
+from tests.support.replaying import check_replay
+from tests.support.walks import fresh_nip
 
 DAYS = (
     "2020-10-02",
@@ -324,7 +324,7 @@ def test_what_is_no_file_of_lines_is_refused(api: House) -> None:
 
 
 def test_no_case_is_opened_with_the_procedure_of_2020(api: House) -> None:
-    from tests.walks import first_body
+    from tests.support.walks import first_body
 
     body = first_body("skb_2022", report__received_on="2021-01-05", incident__occurred_on="2021-01-04")
     assert api.send("bawaslu", "/v1/cases", body).json()["errors"][0]["code"] == "NO_PROCEDURE"

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.cases.test_terms import act
-from tests.house import Case, House, refusal
-from tests.replaying import check_replay
-from tests.walks import body_for, first_body
+from tests.cases.deadlines.test_terms import act
+from tests.support.house import Case, House, refusal
+from tests.support.replaying import check_replay
+from tests.support.walks import body_for, first_body
 
 
 def open_with(api: House, **changes: Any) -> Any:

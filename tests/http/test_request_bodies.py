@@ -15,10 +15,10 @@ import pytest
 
 from app.http import request_bodies
 from app.service import health
-from tests.house import House
 from tests.http.test_gate import crowded, places_of
 from tests.http.test_limits import measures
-from tests.walks import first_body
+from tests.support.house import House
+from tests.support.walks import first_body
 
 PATIENT = "slow=100/1000"
 DOORS = [

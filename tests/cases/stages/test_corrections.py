@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tests.cases.test_terms import act, fresh, steps
-from tests.house import PPK_EMPLOYER, House, refusal
-from tests.replaying import check_replay
-from tests.walks import body_for
+from tests.cases.deadlines.test_terms import act, fresh, steps
+from tests.support.house import PPK_EMPLOYER, House, refusal
+from tests.support.replaying import check_replay
+from tests.support.walks import body_for
 
 WHY = "Nomor kajian salah ketik; pelapor Sari Contoh memberi tahu."
 

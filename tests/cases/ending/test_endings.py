@@ -1,9 +1,9 @@
 """Taken back, opened again, handed over: what happens to a case as a whole."""
 
-from app.cases.ending.ending import passing_on
-from tests.cases.test_terms import act, fresh, steps
-from tests.house import House, refusal
-from tests.replaying import check_replay
+from app.cases.ending.ending import possible_successors
+from tests.cases.deadlines.test_terms import act, fresh, steps
+from tests.support.house import House, refusal
+from tests.support.replaying import check_replay
 
 WHY = {"reason": "Pelapor mencabut laporannya."}
 
@@ -94,7 +94,10 @@ def test_a_role_is_handed_over_only_after_its_mandate_and_only_to_a_successor(ap
 
 def test_a_prolonged_mandate_does_not_pass_on(api: House) -> None:
     api.at("2024-10-10")
-    assert passing_on({"kasn": "kasn"}, "kasn") == [] and passing_on({}, "kasn") == ["bkn", "kemenpanrb"]
+    assert possible_successors({"kasn": "kasn"}, "kasn") == [] and possible_successors({}, "kasn") == [
+        "bkn",
+        "kemenpanrb",
+    ]
 
 
 def test_kasn_reads_the_cases_it_acted_in_and_posts_nothing_after_its_mandate(api: House) -> None:

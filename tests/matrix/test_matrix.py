@@ -27,8 +27,8 @@ from app.matrix.cells import (
 from app.matrix.situations import Situation, situations
 from app.procedure.loading import rulebook
 from tests.access.credentials import registered
-from tests.house import PPK_EMPLOYER, Case, House
-from tests.walks import body_for, first_body
+from tests.support.house import PPK_EMPLOYER, Case, House
+from tests.support.walks import body_for, first_body
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi" / "openapi.json").read_text())
 OPERATIONS = cells.operations(DOCUMENT)

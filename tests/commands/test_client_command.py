@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from app.access.tokens import jwks
 from app.commands import client
 from app.commands.credentials import OAuthClient, make_keys
-from tests.house import House
+from tests.support.house import House
 
 Sbt = Callable[..., Result]
 

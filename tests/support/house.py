@@ -33,8 +33,8 @@ from app.procedure.scopes import scopes_of
 from app.reference import calendar
 from app.settings import Settings
 from app.vault.keys import VaultKeys
-from tests.ledger_check import check_log
-from tests.walks import Body, body_for, first_body, walk_to
+from tests.support.ledger_check import check_log
+from tests.support.walks import Body, body_for, first_body, walk_to
 
 PPK_EMPLOYER = "5172"
 # The measures have tests of their own; the others are in a hurry.

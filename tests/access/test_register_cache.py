@@ -15,8 +15,8 @@ from app.access.registers.register_cache import FRESH_SECONDS, HASTE_SECONDS, Re
 from app.database.sessions import Database
 from app.errors import Overloaded
 from tests.access.credentials import jwk_of, new_key, registered
-from tests.house import FAKE, House, refusal
-from tests.walks import first_body
+from tests.support.house import FAKE, House, refusal
+from tests.support.walks import first_body
 
 EMPLOYER = "5175"  # its PPK is registered here, first without a client
 

@@ -1,0 +1,130 @@
+"""How the code measures: `python -m tests.architecture.measure [FOLDER]`. Lines, functions, import chains, knots, names that stand twice."""
+
+import ast
+import re
+import statistics
+import sys
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FIRST_LINE = 100
+Graph = dict[str, set[str]]
+
+
+def modules(root: Path) -> dict[str, ast.Module]:
+    """Name to tree of every file under `root`/app."""
+    found = {}
+    for path in sorted((root / "app").rglob("*.py")):
+        name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = ast.parse(path.read_text())
+    return found
+
+
+def imports(trees: dict[str, ast.Module]) -> Graph:
+    graph: Graph = {name: set() for name in trees}
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "app":
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                graph[name] |= {one if one in trees else str(node.module) for one in whole} - {name}
+    return graph
+
+
+def knots(graph: Graph) -> list[set[str]]:
+    """Files, or rooms, that import each other in a circle."""
+    reach = {name: _reach(graph, name) for name in graph}
+    found = {frozenset({other for other in reach[name] if name in reach[other]} | {name}) for name in graph}
+    return [set(one) for one in found if len(one) > 1]
+
+
+def _reach(graph: Graph, start: str) -> set[str]:
+    seen, todo = set[str](), [start]
+    while todo:
+        for other in graph.get(todo.pop(), ()):
+            if other not in seen:
+                seen.add(other)
+                todo.append(other)
+    return seen
+
+
+def longest_chain(graph: Graph) -> int:
+    """How many follow one another at most; only of a graph without knots."""
+
+    @cache
+    def depth(name: str) -> int:
+        return 1 + max((depth(other) for other in graph[name]), default=0)
+
+    return max(map(depth, graph))
+
+
+def rooms(graph: Graph) -> Graph:
+    """The same between the folders of app/."""
+    found: Graph = defaultdict(set)
+    for name, others in graph.items():
+        found[_room(name)] |= {_room(other) for other in others} - {_room(name)}
+    return {name: set(others) for name, others in found.items()}
+
+
+def _room(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
+def twice(trees: dict[str, ast.Module]) -> dict[str, set[str]]:
+    """Names of classes, functions and constants that stand in two modules or more."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for module, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found[node.name].add(module)
+            elif isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        found[target.id].add(module)
+    return {name: where for name, where in found.items() if len(where) > 1}
+
+
+def long_first_lines(trees: dict[str, ast.Module]) -> list[str]:
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = []
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
+            said = ast.get_docstring(node) if isinstance(node, holders) else None
+            if said and len(said.splitlines()[0]) > FIRST_LINE:
+                found.append(f"{name}: {getattr(node, 'name', 'the module')}")
+    return found
+
+
+def measured(root: Path) -> dict[str, Any]:
+    trees = modules(root)
+    graph = imports(trees)
+    texts = [path.read_text() for path in (root / "app").rglob("*.py")]
+    functions = sorted(
+        (node.end_lineno or 0) - node.lineno + 1
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    lines = [line for text in texts for line in text.splitlines() if not line.startswith(("from ", "import "))]
+    again = twice(trees)
+    return {
+        "lines": sum(text.count("\n") for text in texts),
+        "files": sum(bool(text.strip()) for text in texts),
+        "functions": len(functions),
+        "lines of a function: median, p90, max": (
+            statistics.median(functions), functions[int(len(functions) * 0.9)], functions[-1],
+        ),
+        "longest chain of files": longest_chain(graph) if not knots(graph) else "none: there are knots",
+        "longest chain of rooms": longest_chain(rooms(graph)) if not knots(rooms(graph)) else "none: there are knots",
+        "knots of files, of rooms": (len(knots(graph)), len(knots(rooms(graph)))),
+        "lines with Any": sum(bool(re.search(r"\bAny\b", line)) for line in lines),
+        "names in two modules or more, of them public": (len(again), sum(not n.startswith("_") for n in again)),
+        "type ignores": sum(text.count("type: ignore") for text in texts),
+        "docstrings whose first line is longer than 100": len(long_first_lines(trees)),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    for what, value in measured(Path(sys.argv[1] if len(sys.argv) > 1 else ".")).items():
+        print(f"{what:55} {value}")  # noqa: T201 - a command prints
