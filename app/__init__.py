@@ -1,3 +1,3 @@
-"""SBT: one shared, verifiable ledger of civil-servant neutrality cases. The folders are explained in README.md, "Rooms"."""
+"""SBT: one verifiable ledger of civil-servant neutrality cases. README.md explains the folders."""
 
 VERSION = "0.5.0"

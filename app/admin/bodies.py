@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from app.cases.bodies import AgencyCode, Body, Code, Day, Instant, Sha256, String
 from app.http.paging import Page
+from app.http.wire import AgencyCode, Body, Code, Day, Instant, Sha256, String
 
 PartyCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 ClientId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.\-]{1,62}$")]

@@ -16,11 +16,11 @@ from app.access.caller import Caller, needs
 from app.access.moves import ClockMove
 from app.access.registers.register_cache import ahead
 from app.access.trail import Trail, trail_errors
-from app.cases.bodies import Instant
 from app.database.sessions import Session, Statement, StatementBatch
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, NotTheOperator, ValidationFailed
 from app.http.problems import problems
 from app.http.route import GuardedRoute
+from app.http.wire import Instant
 from app.ledger.append import append
 from app.ledger.canonical import instant
 

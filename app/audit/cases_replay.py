@@ -82,55 +82,55 @@ class Replay:
         self.report.begin("projections")
         if members["case"] in self.doubtful:
             return
-        heard, type_ = ReplayedEntry(index, members, entry, parts), members["type"]
+        replayed, type_ = ReplayedEntry(index, members, entry, parts), members["type"]
         if type_ not in self.readers or (members["case"] in self.cases) == ACTS[type_].opens_case:
-            self._doubt(heard, f"a {type_} cannot stand here")
+            self._doubt(replayed, f"a {type_} cannot stand here")
         elif ACTS[type_].summarised and "summary" not in parts:
-            self._doubt(heard, "its summary does not open: it cannot be replayed")
+            self._doubt(replayed, "its summary does not open: it cannot be replayed")
         else:
             try:
-                self.readers[type_](self, heard)
+                self.readers[type_](self, replayed)
             except Exception as error:  # noqa: BLE001 - whatever was written becomes a finding, and never ends the verification
-                self._doubt(heard, f"the procedure refuses it: {type(error).__name__}")
+                self._doubt(replayed, f"the procedure refuses it: {type(error).__name__}")
 
-    def _doubt(self, heard: ReplayedEntry, says: str) -> None:
-        self.doubtful.add(heard.members["case"])
-        self.find("PROCEDURE_BROKEN", heard, says)
+    def _doubt(self, replayed: ReplayedEntry, says: str) -> None:
+        self.doubtful.add(replayed.members["case"])
+        self.find("PROCEDURE_BROKEN", replayed, says)
 
-    def find(self, code: str, heard: ReplayedEntry, says: str, step: str = "projections") -> None:
-        place = f"case {heard.members['case']} entry {heard.members['seq']}"
-        self.report.find(step, code, place, says, log="cases", index=heard.index)
+    def find(self, code: str, replayed: ReplayedEntry, says: str, step: str = "projections") -> None:
+        place = f"case {replayed.members['case']} entry {replayed.members['seq']}"
+        self.report.find(step, code, place, says, log="cases", index=replayed.index)
 
-    def case(self, heard: ReplayedEntry) -> ReplayedCase:
-        return self.cases[heard.members["case"]]
+    def case(self, replayed: ReplayedEntry) -> ReplayedCase:
+        return self.cases[replayed.members["case"]]
 
-    def calendar(self, heard: ReplayedEntry) -> Calendar:
+    def calendar(self, replayed: ReplayedEntry) -> Calendar:
         """The calendar by which the entry says that its days were counted.
         It is the newest that was loaded, or for FOLLOWED_WITHIN the one before it; LookupError for any other.
         """
-        named = heard.members.get("calendar") or self.registers.calendar
+        named = replayed.members.get("calendar") or self.registers.calendar
         before, at = self.registers.replaced
-        if named != self.registers.calendar and (named != before or heard.entry.received_at - at > FOLLOWED_WITHIN):
+        if named != self.registers.calendar and (named != before or replayed.entry.received_at - at > FOLLOWED_WITHIN):
             raise LookupError("another calendar had replaced it")
         if named not in self.registers.calendars:
             raise LookupError("no calendar of that name was loaded")
         return self.calendars[str(named)]
 
-    def said(self, heard: ReplayedEntry, says: Mapping[str, Any]) -> None:
+    def said(self, replayed: ReplayedEntry, says: Mapping[str, Any]) -> None:
         """Checks that these members of the leaf are what the procedure makes of the entry.
         The members of its chain and its parts are checked elsewhere.
         """
-        differing = sorted(name for name, value in says.items() if not same(heard.members.get(name), value))
+        differing = sorted(name for name, value in says.items() if not same(replayed.members.get(name), value))
         if differing:
-            self.find("PROCEDURE_BROKEN", heard, f"the procedure says otherwise of: {', '.join(differing)}")
+            self.find("PROCEDURE_BROKEN", replayed, f"the procedure says otherwise of: {', '.join(differing)}")
 
-    def shown(self, heard: ReplayedEntry) -> dict[str, Any]:
+    def shown(self, replayed: ReplayedEntry) -> dict[str, Any]:
         """The facts that the summary of a post shows."""
-        return self.facts(heard, heard.content, heard.summary, heard.parts.get("text", {}))
+        return self.facts(replayed, replayed.content, replayed.summary, replayed.parts.get("text", {}))
 
     def facts(
         self,
-        heard: ReplayedEntry,
+        replayed: ReplayedEntry,
         content: Mapping[str, Any] | None,
         summary: Mapping[str, Any],
         words: Mapping[str, Any],
@@ -146,33 +146,33 @@ class Replay:
             text = views.in_words(rulebook().vocabulary, body)
             old = views.in_words(rulebook().vocabulary, facts)
             if (views.in_summary(rulebook().vocabulary, body) | old, text) != (facts, old or dict(words)):
-                self.find("SUMMARY_DIFFERS", heard, "summary and content disagree")
+                self.find("SUMMARY_DIFFERS", replayed, "summary and content disagree")
         return facts
 
-    def caller(self, heard: ReplayedEntry, *, before: bool = False) -> Caller:
+    def caller(self, replayed: ReplayedEntry, *, before: bool = False) -> Caller:
         """Who acts, with the mandates of that day.
         `before`: as a process sees it that does not know of a suspension yet.
         """
-        rows, members = self.registers.rows, heard.members
+        rows, members = self.registers.rows, replayed.members
         parties = {
             r["code"]: KnownParty(r["code"], r["kind"], r["agency_code"], r["signatures"], suspended=False)
             for r in rows["party"].values()
         }
         clients: dict[str, KnownClient] = {}
-        with_client = {r["party"] for r in rows["client"].values() if self._stands(heard, r, before=before)}
+        with_client = {r["party"] for r in rows["client"].values() if self._stands(replayed, r, before=before)}
         employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client}
-        holders, nobody = self.registers.holders(heard.day), frozenset[str]()
-        known = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), heard.day, holders)
+        holders, nobody = self.registers.holders(replayed.day), frozenset[str]()
+        known = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), replayed.day, holders)
         party = parties[members["party"]]
         employer = party.agency_code if party.kind == "ppk" else None
         return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
 
-    def _stands(self, heard: ReplayedEntry, row: Mapping[str, Any], *, before: bool) -> bool:
+    def _stands(self, replayed: ReplayedEntry, row: Mapping[str, Any], *, before: bool) -> bool:
         """Whether a client could act.
         Every process learns of a suspension within five seconds, and not at once.
         """
         turned = self.registers.turned.get(("client", row["id"]))
-        fresh = turned is not None and abs(heard.entry.received_at - turned) <= HEARD_WITHIN
+        fresh = turned is not None and abs(replayed.entry.received_at - turned) <= HEARD_WITHIN
         return bool(row["suspended"]) == (before and fresh)
 
     @staticmethod
@@ -183,45 +183,45 @@ class Replay:
             return False
         return True
 
-    def may(self, heard: ReplayedEntry, says: str, ask: Callable[[Caller], object]) -> None:
+    def may(self, replayed: ReplayedEntry, says: str, ask: Callable[[Caller], object]) -> None:
         """Step 9: the party was allowed to do this on the day of the entry."""
         self.report.count("standing")
         try:
-            ask(self.caller(heard))
+            ask(self.caller(replayed))
         except DomainError:
-            if self._passes(lambda: ask(self.caller(heard, before=True))):
+            if self._passes(lambda: ask(self.caller(replayed, before=True))):
                 return
-            self.find("NO_MANDATE", heard, f"{heard.members['party']} {says}", "standing")
+            self.find("NO_MANDATE", replayed, f"{replayed.members['party']} {says}", "standing")
 
-    def mandated(self, heard: ReplayedEntry) -> None:
+    def mandated(self, replayed: ReplayedEntry) -> None:
         """On the day of the entry this party had the mandate for the stage."""
-        case, code = self.case(heard), heard.members["stage"]
+        case, code = self.case(replayed), replayed.members["stage"]
         stage = rulebook().procedures[case.row["procedure"]].stages[code]
         says = f"had no mandate for {code} on that day"
-        self.may(heard, says, lambda caller: policy.require_mandate(caller, stage, case.access_facts()))
+        self.may(replayed, says, lambda caller: policy.require_mandate(caller, stage, case.access_facts()))
 
     def follow(
-        self, heard: ReplayedEntry, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True
+        self, replayed: ReplayedEntry, move: Move, changes: Mapping[str, Any] | None = None, *, acts: bool = True
     ) -> None:
         """Applies a move: the stages that it opened, redated or dropped, and the row of the case.
         The leaf must say the same.
         """
-        case, entry = self.case(heard), heard.entry
+        case, entry = self.case(replayed), replayed.entry
         passed = {key: row["passed_entry_id"] for key, row in case.stages.items()}
-        opened = projection.dated(move, self.calendar(heard), passed, heard.day)
+        opened = projection.dated(move, self.calendar(replayed), passed, replayed.day)
         begun = {k: instant(s["opened_at"]) for k, s in case.stages.items() if s["status"] == "open"}
-        owners = self.owners(heard, case, move)
-        left = projection.in_leaf(move, opened, begun, owners, self.calendar(heard))
-        if "calendar" not in heard.members:  # older leaves do not name their calendar
+        owners = self.owners(replayed, case, move)
+        left = projection.in_leaf(move, opened, begun, owners, self.calendar(replayed))
+        if "calendar" not in replayed.members:  # older leaves do not name their calendar
             del left["calendar"]
-        self.said(heard, {**{n: case.row[n] for n in ("number", "procedure", "election")}, **left})
+        self.said(replayed, {**{n: case.row[n] for n in ("number", "procedure", "election")}, **left})
         for one in opened:
             self._opened(case, move, one, entry)
         for gone in move.dropped:
             case.stages[gone.stage, gone.round]["status"] = "skipped"
-        self._row(heard, case, move)
+        self._row(replayed, case, move)
         case.row |= changes or {}
-        self.touch(heard, acts=acts)
+        self.touch(replayed, acts=acts)
 
     def _opened(self, case: ReplayedCase, move: Move, one: projection.Dated, entry: Appended) -> None:
         row = plain(projection.opened_row(case.row["id"], move.case, one, entry))
@@ -231,7 +231,7 @@ class Replay:
         else:
             running.update({c: row[c] for c in projection.RECLOCKED})
 
-    def _row(self, heard: ReplayedEntry, case: ReplayedCase, move: Move) -> None:
+    def _row(self, replayed: ReplayedEntry, case: ReplayedCase, move: Move) -> None:
         stages, employer = rulebook().procedures[move.case.procedure].stages, move.case.agency_code
         reached = "ppk" in {stages[s.stage].owner for s in move.opened}
         case.row |= {
@@ -240,28 +240,28 @@ class Replay:
             "status": move.status,
             "conditions": rules.conditions(rulebook(), move.case),
             "open_stages": projection.open_codes(move.case),
-            "closed_at": projection.closed_at(move, case.row.get("closed_at"), heard.entry),
+            "closed_at": projection.closed_at(move, case.row.get("closed_at"), replayed.entry),
         }
 
-    def owners(self, heard: ReplayedEntry, case: ReplayedCase, move: Move) -> dict[str, str]:
+    def owners(self, replayed: ReplayedEntry, case: ReplayedCase, move: Move) -> dict[str, str]:
         """Who had to act on each opened stage on that day, in the case after the move."""
         place = replace(
             case.access_facts(),
             agency_code=move.case.agency_code,
             conditions=tuple(rules.conditions(rulebook(), move.case)),
         )
-        stages, caller = rulebook().procedures[move.case.procedure].stages, self.caller(heard)
+        stages, caller = rulebook().procedures[move.case.procedure].stages, self.caller(replayed)
         return {s.stage: showing.owner_now(caller, stages[s.stage], place) for s in move.opened}
 
-    def touch(self, heard: ReplayedEntry, *, acts: bool = True) -> None:
-        row, members = self.case(heard).row, heard.members
+    def touch(self, replayed: ReplayedEntry, *, acts: bool = True) -> None:
+        row, members = self.case(replayed).row, replayed.members
         if acts:
             row["acted"] = sorted({*row["acted"], members["party"]})
         row |= {
             "version": members["seq"],
-            "head_hash": heard.entry.leaf_hash,
-            "updated_at": heard.entry.received_at,
-            "last_entry_id": heard.entry.id,
+            "head_hash": replayed.entry.leaf_hash,
+            "updated_at": replayed.entry.received_at,
+            "last_entry_id": replayed.entry.id,
         }
 
     def rows(self) -> tuple[Expected, Expected]:

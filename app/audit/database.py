@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import Error
@@ -243,9 +242,16 @@ class DatabaseVerification:
         table(self.report, self.seen, "stage", key, rows, doubtful=lambda row: row.case_id in doubtful)
 
 
-def _payloads(row: Any) -> dict[str, Any]:
+class StoredPart(NamedTuple):
+    """A part as its row holds it."""
+
+    key_id: UUID
+    ciphertext: bytes
+
+
+def _payloads(row: Any) -> dict[str, StoredPart]:
     found = zip(row.parts or (), row.key_ids or (), row.ciphertexts or (), strict=True)
-    return {part: SimpleNamespace(key_id=key, ciphertext=data) for part, key, data in found}
+    return {part: StoredPart(key, data) for part, key, data in found}
 
 
 def _calendars(seen: Snapshot) -> dict[str, Calendar]:

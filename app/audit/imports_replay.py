@@ -18,70 +18,70 @@ from app.procedure.roles import Mandate
 from app.procedure.state import CaseState
 
 
-def imported(replay: Replay, heard: ReplayedEntry) -> None:
+def imported(replay: Replay, replayed: ReplayedEntry) -> None:
     """case.imported: by an agency with a mandate.
     Every round and due date is what the procedure makes of the posts.
     """
-    members, summary = heard.members, heard.summary
+    members, summary = replayed.members, replayed.summary
     procedure, received = rulebook().procedures[members["procedure"]], date.fromisoformat(members["received_on"])
     if not procedure.may_import(received):
-        replay.find("PROCEDURE_BROKEN", heard, "that procedure was not in force on that day")
-    replay.may(heard, "could import no case on that day", policy.require_may_import)
-    fits_phase(replay, heard)
-    posts = _posts(replay, heard, procedure)
+        replay.find("PROCEDURE_BROKEN", replayed, "that procedure was not in force on that day")
+    replay.may(replayed, "could import no case on that day", policy.require_may_import)
+    fits_phase(replay, replayed)
+    posts = _posts(replay, replayed, procedure)
     before = empty(procedure, members, {**summary, "agency_code": summary["first_agency_code"]})
-    done = walk_posts(before, posts, _deciders(replay, heard), replay.calendar(heard), _checker(heard))
-    row = case_row(members, summary, received, heard.entry) | done.case_columns()
-    row["closed_at"] = heard.entry.received_at if done.closed else None
+    done = walk_posts(before, posts, _deciders(replay, replayed), replay.calendar(replayed), _checker(replayed))
+    row = case_row(members, summary, received, replayed.entry) | done.case_columns()
+    row["closed_at"] = replayed.entry.received_at if done.closed else None
     replay.cases[members["case"]] = case = ReplayedCase(row)
-    for stage in done.stage_rows(row["id"], heard.entry):
+    for stage in done.stage_rows(row["id"], replayed.entry):
         case.stages[stage["stage"], stage["round"]] = stage
     if summary["agency_code"] != row["agency_code"] or [p["round"] for p in summary["posts"]] != done.rounds:
-        replay.find("SUMMARY_DIFFERS", heard, "its posts lead to another employer, or to other rounds")
-    owners = replay.owners(heard, case, done.move())
-    left = in_leaf(done.move(), done.opened(), {}, owners, replay.calendar(heard))
-    replay.said(heard, {"seq": 1, "prev": None, "posts": done.lines(posts), **left})
+        replay.find("SUMMARY_DIFFERS", replayed, "its posts lead to another employer, or to other rounds")
+    owners = replay.owners(replayed, case, done.move())
+    left = in_leaf(done.move(), done.opened(), {}, owners, replay.calendar(replayed))
+    replay.said(replayed, {"seq": 1, "prev": None, "posts": done.lines(posts), **left})
 
 
-def _posts(replay: Replay, heard: ReplayedEntry, procedure: Procedure) -> list[PastPost]:
+def _posts(replay: Replay, replayed: ReplayedEntry, procedure: Procedure) -> list[PastPost]:
     """The posts as the summary has them; contents that open must agree with the summary."""
-    content = heard.parts.get("content")
-    bodies = [p["body"] for p in content["posts"]] if content else [None] * len(heard.summary["posts"])
-    said = {(w["stage"], w["round"]): w["body"] for w in heard.parts.get("text", {}).get("posts", ())}
+    content = replayed.parts.get("content")
+    bodies = [p["body"] for p in content["posts"]] if content else [None] * len(replayed.summary["posts"])
+    said = {(w["stage"], w["round"]): w["body"] for w in replayed.parts.get("text", {}).get("posts", ())}
     found = []
-    for post, body in zip(heard.summary["posts"], bodies, strict=True):
-        facts = replay.facts(heard, body, post["body"], said.get((post["stage"], post["round"]), {}))
+    for post, body in zip(replayed.summary["posts"], bodies, strict=True):
+        facts = replay.facts(replayed, body, post["body"], said.get((post["stage"], post["round"]), {}))
         stage = procedure.stages[post["stage"]]
         needed = {*stage.body.required, *stage.body.required_for.get(post["outcome"], ())}
         named = facts.get("subject_agency_code") if post["names"] else None
         employer = (facts.get("new_agency_code") if "new_agency_code" in needed else None) or named
         found.append(PastPost(post["stage"], post["outcome"], facts, post["names"], employer))
-    _same_person(replay, heard, [body for post, body in zip(found, bodies, strict=True) if post.names and body])
+    _same_person(replay, replayed, [body for post, body in zip(found, bodies, strict=True) if post.names and body])
     return found
 
 
-def _same_person(replay: Replay, heard: ReplayedEntry, naming: list[Mapping[str, Any]]) -> None:
+def _same_person(replay: Replay, replayed: ReplayedEntry, naming: list[Mapping[str, Any]]) -> None:
     """The person of the case is the one that a post names, if a post names one."""
-    person = heard.parts.get("subject")
+    person = replayed.parts.get("subject")
     for body in naming:
         told = {"nip": body.get("subject_nip"), "name": body.get("subject_name") or (person or {}).get("name")}
         if person is not None and {name: person[name] for name in told} != told:
-            replay.find("SUMMARY_DIFFERS", heard, "another person is sealed than the one that a post names")
+            replay.find("SUMMARY_DIFFERS", replayed, "another person is sealed than the one that a post names")
 
 
-def _deciders(replay: Replay, heard: ReplayedEntry) -> Deciders:
+def _deciders(replay: Replay, replayed: ReplayedEntry) -> Deciders:
     rows = replay.registers.rows
     mandates = tuple(Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in rows["mandate"].values())
-    began = replay.registers.began or heard.day
-    return Deciders(mandates, [r["code"] for r in rows["party"].values()], heard.members["party"], began)
+    began = replay.registers.began or replayed.day
+    return Deciders(mandates, [r["code"] for r in rows["party"].values()], replayed.members["party"], began)
 
 
-def _checker(heard: ReplayedEntry) -> Check:
+def _checker(replayed: ReplayedEntry) -> Check:
     """A check that the sanction of each post fits its charges."""
-    summary = heard.summary
+    summary = replayed.summary
     occurred = date.fromisoformat(summary["occurred_on"])
     case = ChargedReport(
-        heard.members["election"], summary["contest"], occurred, summary["subject_kind"], summary["violations"]
+        replayed.members["election"], summary["contest"], occurred, summary["subject_kind"], summary["violations"]
     )
 
     def check(state: CaseState, stage: Stage, post: PastPost) -> None:

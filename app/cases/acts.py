@@ -11,7 +11,6 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from app.cases.bodies import Body
 from app.cases.context import WriteContext, writes
 from app.cases.refusals import (
     REFUSED_POST,
@@ -25,6 +24,7 @@ from app.cases.refusals import (
 from app.cases.schemas import PauseBody, Reasoned, ReceiptBody, ReopeningBody, TransferBody, Written
 from app.errors import DomainError, ReceiptNotExpected
 from app.http.problems import problems
+from app.http.wire import Body
 
 CASE, STAGE = "/v1/cases/{case_id}", "/v1/cases/{case_id}/stages/{stage}"
 POST_SCOPE = "stages.{stage}:post"

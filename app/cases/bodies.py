@@ -3,54 +3,15 @@ Start-up compares their members with the procedure files.
 Which members an outcome needs is data (`required_for`); a member required for every outcome is required here.
 """
 
-import re
-from datetime import date
 from typing import Annotated, Any
 
 from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
-    StringConstraints,
-)
-from pydantic_core import PydanticCustomError
-
-from app.http.days import day_text
-
-ISO_INSTANT = re.compile(
-    r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 
-
-def _instant_text(value: object) -> object:
-    if not isinstance(value, str) or not ISO_INSTANT.fullmatch(value):
-        raise PydanticCustomError("datetime_parsing", "not an instant")
-    return value
-
-
-String = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S")]
-Day = Annotated[date, BeforeValidator(day_text)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_instant_text)]
-Count = Annotated[StrictInt, Field(ge=0, le=100_000)]
-Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-AgencyCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
-Nip = Annotated[str, StringConstraints(pattern=r"^[0-9]{18}$")]
-Nik = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Codes = Annotated[list[Code], Field(min_length=1, max_length=20)]
-Strings = Annotated[list[String], Field(min_length=1, max_length=50)]
-
-
-class Body(BaseModel):
-    """What a caller sends: nothing unnamed gets in."""
-
-    model_config = ConfigDict(extra="forbid")
+from app.http.wire import AgencyCode, Body, Code, Codes, Count, Day, Nip, Reason, Sha256, String, Strings, Text
 
 
 class Evidence(Body):

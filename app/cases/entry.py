@@ -18,16 +18,16 @@ from app.access.signatures.signed_requests import consume_nonce
 from app.access.trail import trail_errors
 from app.cases import projection
 from app.cases.answers import render_answer
-from app.cases.bodies import Body
 from app.cases.case import Case, RoundKey
 from app.cases.context import WriteContext
-from app.cases.locking import LockedCase, Replay, etag, lock_case
+from app.cases.locking import EarlierLeaf, LockedCase, etag, lock_case
 from app.cases.refusals import SubjectErased
 from app.cases.schemas import Written
 from app.cases.sealing import EntryParts
 from app.cases.showing import owner_now
 from app.database.sessions import StatementBatch
 from app.errors import CaseClosed, Flaw, ValidationFailed
+from app.http.wire import Body
 from app.ledger.append import Appended, Link, append
 from app.ledger.canonical import LeafTooLargeError, instant
 from app.ledger.parts import b64u
@@ -67,7 +67,7 @@ def on_case(act: OnLocked[P]) -> ByCaseId[P]:
     @wraps(act)
     async def locked(write: WriteContext, case_id: UUID, /, *args: P.args, **named: P.kwargs) -> Written:
         found = await lock_case(write.session, write.vault, write.caller, case_id, write.request, write.signed)
-        if isinstance(found, Replay):
+        if isinstance(found, EarlierLeaf):
             return await replayed(write, found)
         write.trail.shows(case_id)
         return await act(await write.on(found.today), found, *args, **named)

@@ -87,7 +87,7 @@ class WriteIdentity:
         return expand(derive(subject.key, b"sbt/v1/fingerprint"), self.asked)
 
 
-class Replay(bytes):
+class EarlierLeaf(bytes):
     """The leaf of the entry that the same request created before."""
 
 
@@ -128,7 +128,7 @@ async def lock_case(
     case_id: UUID,
     request: WriteIdentity,
     signed: VerifiedSignature | None,
-) -> LockedCase | Replay:
+) -> LockedCase | EarlierLeaf:
     """Locks the case, or finds the replay; 404 if the caller sees no such case."""
     values = _asked(request, signed) | {"case_id": case_id}
     row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
@@ -146,7 +146,7 @@ async def lock_case(
 
 async def next_number(
     session: Session, vault: VaultKeys, request: WriteIdentity, signed: VerifiedSignature | None
-) -> NextNumber | Replay:
+) -> NextNumber | EarlierLeaf:
     values = _asked(request, signed)
     row = (await session.run(NEXT, **values))[0]
     leaf = _replay(row, request, _keys(row, vault))
@@ -178,14 +178,14 @@ def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
     return {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
 
 
-def _replay(row: Any, request: WriteIdentity, keys: Mapping[str, OpenKey]) -> Replay | None:
+def _replay(row: Any, request: WriteIdentity, keys: Mapping[str, OpenKey]) -> EarlierLeaf | None:
     """The leaf that this request created before; 422 if the key was used for another request."""
     if row.fingerprint is None:
         return None
     # after an erasure nothing can be compared: the key then counts as used for another request
     if SUBJECT not in keys or row.fingerprint != request.fingerprint(keys[SUBJECT]):
         raise IdempotencyKeyReused
-    return Replay(row.replay_leaf)
+    return EarlierLeaf(row.replay_leaf)
 
 
 def _lock_number(request: WriteIdentity) -> int:

@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.cases.bodies import MODELS, AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, StageBody, String, Text
+from app.cases.bodies import MODELS, Documents, StageBody
 from app.cases.models import PartSchema
 from app.cases.schemas import ProvinceCode, RegencyCode, Reporter
 from app.database.sessions import Session, Statement, StatementBatch
+from app.http.wire import AgencyCode, Body, Code, Codes, Day, Nik, Nip, String, Text
 from app.ledger.append import append
 from app.ledger.canonical import canonical
 from app.ledger.parts import Schema, b64u

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, StringConstraints
 
-from app.cases.bodies import AgencyCode, Body, Code, Codes, Day, Documents, Nik, Nip, Reason, String, Text
+from app.cases.bodies import Documents
 from app.cases.due_schemas import DueView, Flag, NextStep
 from app.http.paging import Page
+from app.http.wire import AgencyCode, Body, Code, Codes, Day, Nik, Nip, Reason, String, Text
 
 ProvinceCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
 RegencyCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.?[0-9]{2}$")]
@@ -273,7 +274,7 @@ class StageView(BaseModel):
 
 class HistoryEntry(BaseModel):
     """One fact of a case, in order. `says`: what this type of entry says beside it (pause, flags,
-    transfer, ...); `reason`: why, where the caller may read it. `index` is null until the sequencer has placed it; `signer` until posts are signed.
+    transfer, ...); `reason`: why, where the caller may read it. `index` is null until the sequencer has placed it; `signer`: the client that signed it.
     """
 
     seq: int
@@ -295,26 +296,4 @@ class HistoryEntry(BaseModel):
 
 class History(BaseModel):
     data: list[HistoryEntry]
-    page: Page
-
-
-class AccessEvent(BaseModel):
-    """One look, or attempt: by whom, why, with which answer. `actor`: an HMAC of X-Actor in hex."""
-
-    id: UUID
-    at: datetime
-    party: str
-    client_id: str
-    actor: str | None
-    operation: str
-    purpose: str | None
-    cases: list[UUID]
-    stage: str | None
-    status: int
-    code: str | None
-    request_id: UUID
-
-
-class AccessList(BaseModel):
-    data: list[AccessEvent]
     page: Page

@@ -17,7 +17,7 @@ from app.access.registers.consent import sign_consent
 from app.access.signatures.signing import SigningClient
 from app.access.tokens import jwks, jwts
 from app.access.tokens.client_authentication import ASSERTION, TYPE
-from app.commands.token import CONFIG, granted
+from app.commands.granted_tokens import CONFIG, granted
 from app.database import key_files
 
 ATTEMPT = "attempt.json"  # describes a registration that was not answered yet

@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 
 from app.commands.credentials import Config, NeverRegisteredError, OAuthClient
-from app.commands.token import sandbox_token
+from app.commands.granted_tokens import sandbox_token
 from app.ledger.terminal import printable
 from app.settings import Settings
 

@@ -51,7 +51,7 @@ Asked = bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class RateBucket:
     """A rate limit bucket.
     `rate`: requests per second in the long run; `burst`: how many at once after a rest.
     """
@@ -71,7 +71,7 @@ class Bucket:
         return self.burst / self.rate
 
 
-def read_buckets(text: str) -> dict[str, Bucket]:
+def read_buckets(text: str) -> dict[str, RateBucket]:
     """Read `class=rate/burst`, separated by commas; ValueError for anything else.
     A class that is not named has its default.
     """
@@ -80,7 +80,7 @@ def read_buckets(text: str) -> dict[str, Bucket]:
         said = SAID.fullmatch(part)
         if said is None or float(said[2]) <= 0 or int(said[3]) < 1:
             raise ValueError(f"SBT_RATE_LIMITS: {part!r} is not class=rate/burst, e.g. read=200/400")
-        found[said[1]] = Bucket(said[1], float(said[2]), int(said[3]))
+        found[said[1]] = RateBucket(said[1], float(said[2]), int(said[3]))
     unknown = set(found) - {said[1] for said in SAID.finditer(DEFAULTS)}
     if unknown:
         raise ValueError(f"SBT_RATE_LIMITS: there is no class {', '.join(sorted(unknown))}")
@@ -130,10 +130,10 @@ def _network(host: str) -> str:
 class RateLimiter:
     """The rate limit buckets of this service."""
 
-    def __init__(self, database: Database, buckets: Mapping[str, Bucket]) -> None:
+    def __init__(self, database: Database, buckets: Mapping[str, RateBucket]) -> None:
         self._database, self._buckets = database, buckets
         self._leases: dict[tuple[str, str], Lease] = {}
-        self._refused: dict[Asked, tuple[Bucket, Lease]] = {}
+        self._refused: dict[Asked, tuple[RateBucket, Lease]] = {}
 
     async def take(self, who: str, class_: str) -> dict[str, str]:
         """Take one request of a class; return the headers that say what is left.
@@ -197,7 +197,7 @@ class RateLimiter:
             self._leases.clear()  # leases that are dropped count as used: nobody gets more by it
         return self._leases.setdefault((who, class_), Lease())
 
-    async def _renew(self, lease: Lease, bucket: Bucket, who: str, now: float) -> None:
+    async def _renew(self, lease: Lease, bucket: RateBucket, who: str, now: float) -> None:
         """Take a new lease: a larger one if the last one was used up in time, else a lease of one request.
         What is not used is lost.
         """
@@ -209,7 +209,7 @@ class RateLimiter:
                 return
         raise self._refusal(bucket, lease, now)
 
-    async def _take(self, lease: Lease, bucket: Bucket, who: str, size: int) -> bool:
+    async def _take(self, lease: Lease, bucket: RateBucket, who: str, size: int) -> bool:
         cost = size * bucket.each
         async with self._database.autocommit() as session:
             values = {"who": who, "class": bucket.name, "cost": cost, "burst": bucket.window}
@@ -227,12 +227,12 @@ class RateLimiter:
         lease.left, lease.ends = size, now + LEASE_SECONDS
         return True
 
-    def _refusal(self, bucket: Bucket, lease: Lease, now: float, cost: int = 1) -> RateLimited:
+    def _refusal(self, bucket: RateBucket, lease: Lease, now: float, cost: int = 1) -> RateLimited:
         missing = (min(cost, bucket.burst) - lease.rest) * bucket.each
         after = max(1, math.ceil(lease.refused_until - now), math.ceil(missing))
         return RateLimited(headers={"Retry-After": str(after), **self._headers(bucket, lease, now)})
 
-    def _headers(self, bucket: Bucket, lease: Lease, now: float) -> dict[str, str]:
+    def _headers(self, bucket: RateBucket, lease: Lease, now: float) -> dict[str, str]:
         """Make the headers RateLimit-Policy and RateLimit; they never show more than there is."""
         rest = min(bucket.burst, lease.rest + (now - lease.seen) * bucket.rate)
         left = min(int(rest) + (lease.left if lease.ends > now else 0), bucket.burst)

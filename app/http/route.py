@@ -31,7 +31,7 @@ MAX_BODY = 64 * 1024
 JSON = "application/json"
 
 
-class BodyRule:
+class AcceptedBody:
     """A dependency by which an operation declares what body it takes.
     The body may be larger, of another media type, or go to disk (`request.state.upload`).
     """
@@ -76,7 +76,7 @@ class GuardedRoute(APIRoute):
         found = list(dependencies_of(self.dependant))
         # an operation that asks for no token takes from the bucket of the address
         guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))] or [limit_public]
-        takes = next((d.call for d in found if isinstance(d.call, BodyRule)), BodyRule(MAX_BODY))
+        takes = next((d.call for d in found if isinstance(d.call, AcceptedBody)), AcceptedBody(MAX_BODY))
         has_body = self.body_field is not None
         # an operation that writes names its request by a key; a guard that has `with_body` then checks what was sent
         signed = [guard for d in found if (guard := getattr(d.call, "with_body", None))]
@@ -109,7 +109,7 @@ class GuardedRoute(APIRoute):
         return handler
 
 
-async def _arrived(request: Request, takes: BodyRule) -> bytes:
+async def _arrived(request: Request, takes: AcceptedBody) -> bytes:
     """Read the whole body; a body that goes to disk gives no bytes."""
     if takes.spooled:
         request.state.upload = await spool(request, takes.most)
@@ -150,7 +150,7 @@ def _require_known(request: Request, known: set[str]) -> None:
         raise ValidationFailed(flaw)
 
 
-def _require_type(request: Request, takes: BodyRule) -> None:
+def _require_type(request: Request, takes: AcceptedBody) -> None:
     kinds = request.headers.getlist("content-type")
     if len(kinds) != 1 or kinds[0].split(";")[0].strip().lower() != takes.media_type:
         raise UnsupportedMediaType(media_type=takes.media_type)

@@ -20,7 +20,7 @@ from app.cases.case import regime_of
 from app.cases.charging import ChargedReport
 from app.cases.context import WriteContext
 from app.cases.entry import append_fitting, idempotency_members, owners
-from app.cases.locking import NextNumber, Replay, next_number
+from app.cases.locking import EarlierLeaf, NextNumber, next_number
 from app.cases.models import StageRow
 from app.cases.opening import duplicates, opening, preparing
 from app.cases.opening.number import case_number
@@ -66,7 +66,7 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
     found = await next_number(write.session, write.vault, write.request, write.signed)
-    if isinstance(found, Replay):
+    if isinstance(found, EarlierLeaf):
         leaf = read_leaf(found)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
     bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]

@@ -11,14 +11,14 @@ from app.cases.refusals import REFUSED_READ, REFUSED_WRITE
 from app.errors import InvalidCursor
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.problems import problems
-from app.http.route import BodyRule, GuardedRoute
+from app.http.route import AcceptedBody, GuardedRoute
 from app.imports import jobs, progress
 from app.imports.refusals import TooManyImports
 from app.imports.schemas import ImportedCase, JobView, LineList
 
 router = APIRouter(route_class=GuardedRoute, tags=["imports"])
 LINES = "application/x-ndjson"
-FILE = Depends(BodyRule(jobs.MOST_BYTES, LINES, spooled=True))
+FILE = Depends(AcceptedBody(jobs.MOST_BYTES, LINES, spooled=True))
 IMPORTING = "cases:import"
 ImportRead = Annotated[ReadContext, reads(IMPORTING)]
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from app.cases.bodies import Body, Code
 from app.cases.schemas import EntryRef, NewCase
 from app.http.paging import Page
+from app.http.wire import Body, Code
 
 
 class Past(Body):

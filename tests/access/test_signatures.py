@@ -45,6 +45,18 @@ def test_a_signed_post_is_accepted_and_its_leaf_says_so(api: House) -> None:
     assert all("signature" in {p["name"] for p in leaf["parts"]} for leaf in leaves)
 
 
+def test_the_history_names_the_client_that_signed(api: House) -> None:
+    bkn, case = registered(api, "bkn"), api.open()
+    posted = bkn.post(
+        f"{PATH}/{case.id}/stages/verifikasi_satgas",
+        body_for("sbt_2024", "verifikasi_satgas", "lolos"),
+        If_Match=case.etag,
+    )
+    assert posted.status_code == 201
+    signers = [entry["signer"] for entry in api.get("bkn", f"{PATH}/{case.id}/history").json()["data"]]
+    assert signers == [None, bkn.client_id]
+
+
 def test_what_was_signed_stands_in_no_leaf_and_in_no_row_in_clear(api: House) -> None:
     bkn = registered(api, "bkn")
     case = bkn.post(PATH, first_body("sbt_2024", subject__name="Kenari Tanda Tangan")).json()["id"]

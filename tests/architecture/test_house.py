@@ -2,10 +2,12 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 from app.procedure.loading import rulebook
 from app.settings import Settings
+from tests.architecture import measure
 
 APP = Path(__file__).parents[2] / "app"
 FILES = sorted(p for p in APP.rglob("*.py") if p.name != "__init__.py")
@@ -33,6 +35,27 @@ def test_only_append_inserts_entries_and_only_database_ends_transactions() -> No
             assert "insert(Entry)" not in text and "INSERT INTO entry" not in text, file
         if file.relative_to(APP).as_posix() not in {"database/sessions.py", "database/roles.py"}:
             assert not re.search(r"\b(COMMIT|ROLLBACK)\b\"|\.commit\(\)|\.rollback\(\)", text), file
+
+
+def test_rooms_and_files_are_without_knots_and_no_chain_grows_long() -> None:
+    graph = measure.imports(measure.modules(APP.parent))
+    assert measure.knots(graph) == [] and measure.knots(measure.rooms(graph)) == []
+    assert measure.longest_chain(graph) <= 25 and measure.longest_chain(measure.rooms(graph)) <= 9
+
+
+def test_no_class_stands_twice() -> None:
+    trees = measure.modules(APP.parent)
+    names = [node.name for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+def test_the_first_line_of_every_docstring_is_read_at_a_glance() -> None:
+    assert measure.long_first_lines(measure.modules(APP.parent)) == []
+
+
+def test_a_case_is_typed_wherever_it_goes() -> None:
+    for file in FILES:
+        assert not re.search(r"\b(case|round): Any\b|SimpleNamespace", file.read_text()), file
 
 
 def test_no_utils_no_helpers_no_managers() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from app.database.sessions import Database
 from app.errors import RateLimited
-from app.http.limits import Bucket, RateLimiter, address, read_buckets
+from app.http.limits import RateBucket, RateLimiter, address, read_buckets
 from app.main import create_app
 from tests.access.credentials import registered
 from tests.support.house import HTTP, House, free_port, refusal, serving
@@ -126,7 +126,7 @@ Process = tuple[asyncio.AbstractEventLoop, RateLimiter]
 
 
 @contextmanager
-def processes(api: House, count: int, measure: Bucket) -> Iterator[list[Process]]:
+def processes(api: House, count: int, measure: RateBucket) -> Iterator[list[Process]]:
     """As many processes as far as limits are concerned: each has a loop, connections and leases of its own."""
     loops = [asyncio.new_event_loop() for _ in range(count)]
     databases = [Database.connect(api.urls.app, size=2) for _ in loops]
@@ -143,7 +143,7 @@ def processes(api: House, count: int, measure: Bucket) -> Iterator[list[Process]
 @pytest.mark.parametrize("burst", [1, 7, 40, 200])
 def test_who_asks_for_all_of_its_measure_at_once_gets_all_of_it(api: House, burst: int) -> None:
     """However many wait for the same few: nothing is taken from the shared measure and then lost."""
-    who, measure = str(uuid4()), Bucket("read", 0.001, burst)
+    who, measure = str(uuid4()), RateBucket("read", 0.001, burst)
 
     async def at_once(limits: RateLimiter, count: int) -> int:
         found = await asyncio.gather(*(limits.take(who, "read") for _ in range(count)), return_exceptions=True)
@@ -157,7 +157,7 @@ def test_who_asks_for_all_of_its_measure_at_once_gets_all_of_it(api: House, burs
 
 @pytest.mark.parametrize("burst", [1, 7, 40, 200])
 def test_two_processes_together_give_no_more_than_one_measure(api: House, burst: int) -> None:
-    who, measure = str(uuid4()), Bucket("read", 0.001, burst)
+    who, measure = str(uuid4()), RateBucket("read", 0.001, burst)
 
     def ask(process: Process) -> int:
         loop, limits = process
@@ -183,7 +183,7 @@ def test_two_processes_together_give_no_more_than_one_measure(api: House, burst:
 def test_a_slow_client_loses_nothing_to_its_processes(api: House) -> None:
     """Who asks once in a while is given one at a time: nothing is held back for it in a process."""
     who, left = str(uuid4()), []
-    with processes(api, 1, Bucket("read", 0.001, 40)) as ((loop, limits),):
+    with processes(api, 1, RateBucket("read", 0.001, 40)) as ((loop, limits),):
         for _ in range(4):
             headers = loop.run_until_complete(limits.take(who, "read"))
             left.append(int(headers["RateLimit"].split("r=")[1].split(";")[0]))

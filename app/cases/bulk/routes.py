@@ -9,7 +9,7 @@ from fastapi import Body as FromBody
 from pydantic import BaseModel, Field, create_model
 
 from app.access.caller import needs
-from app.cases.bodies import MODELS, Body, Code, Codes, Reason
+from app.cases.bodies import MODELS
 from app.cases.bulk import reports, stage_posts
 from app.cases.bulk.keys import MOST
 from app.cases.bulk.schemas import Opened, StageResults
@@ -18,12 +18,13 @@ from app.cases.operations import camel, first_shared, first_stage_of, one_of, ou
 from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import Incident, NewCase, Report, Subject
 from app.http.problems import problems
-from app.http.route import BodyRule, GuardedRoute
+from app.http.route import AcceptedBody, GuardedRoute
+from app.http.wire import Body, Code, Codes, Reason
 from app.procedure.model import Procedure, Stage
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 ONE_MIB = 1024 * 1024
-LARGE = Depends(BodyRule(ONE_MIB))
+LARGE = Depends(AcceptedBody(ONE_MIB))
 
 
 def add_reports(router: APIRouter) -> None:

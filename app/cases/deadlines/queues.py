@@ -13,7 +13,6 @@ from app import clock
 from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import AccessFacts
-from app.cases.bodies import Day
 from app.cases.case import Round, regime_of
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
@@ -23,6 +22,7 @@ from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import UnknownReference
 from app.http import paging
+from app.http.wire import Day
 from app.procedure import deadlines
 from app.procedure.loading import rulebook, stage_codes
 from app.procedure.state import CaseState

@@ -15,7 +15,7 @@ from app.cases.bodies import StageBody
 from app.cases.case import regime_of
 from app.cases.context import WriteContext
 from app.cases.entry import idempotency_members, owners, replayed, write_entry
-from app.cases.locking import Replay, next_number
+from app.cases.locking import EarlierLeaf, next_number
 from app.cases.opening import duplicates
 from app.cases.opening.number import case_number
 from app.cases.opening.preparing import ValidatedCase, validate_new_case
@@ -56,7 +56,7 @@ async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str,
 async def register_case(write: WriteContext, case: ValidatedCase) -> Written:
     """Checks permission, then duplicates, then records the case."""
     found = await next_number(write.session, write.vault, write.request, write.signed)
-    if isinstance(found, Replay):
+    if isinstance(found, EarlierLeaf):
         return await replayed(write, found)
     write = await write.on(clock.day_of(found.at))
     policy.require_may_open(write.caller, case.stage)

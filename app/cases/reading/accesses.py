@@ -9,12 +9,12 @@ from fastapi import Query
 from sqlalchemy import ColumnElement, Select, select, tuple_
 
 from app.access.models import Access
-from app.cases.bodies import Instant
 from app.cases.context import ReadContext
 from app.cases.reading.one_case import find
-from app.cases.schemas import AccessEvent, AccessList
+from app.cases.reading.schemas import AccessEvent, AccessList
 from app.database.sessions import Statement
 from app.http import paging
+from app.http.wire import Instant
 
 A = Access.__table__.c
 FIRST_REFUSAL = 400

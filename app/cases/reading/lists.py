@@ -8,7 +8,6 @@ from fastapi import Query
 
 from app import clock
 from app.access.policy import may_read_identity
-from app.cases.bodies import Day, Instant
 from app.cases.case import Case
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
@@ -18,6 +17,7 @@ from app.cases.visibility import STAGES, VISIBLE, seen_by
 from app.database.sessions import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
+from app.http.wire import Day, Instant
 from app.procedure.deadlines import ZONE
 from app.procedure.loading import rulebook
 from app.vault.keys import normalize

@@ -211,5 +211,5 @@ def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEnt
         documents=reason.get("documents") if leaf["type"] != "stage.corrected" else None,
         leaf_hash=base64.b64encode(row.leaf_hash).decode(),
         prev=base64.b64encode(unb64u(leaf["prev"])).decode() if leaf["prev"] else None,
-        signer=None,
+        signer=leaf["client"] if leaf.get("sig") else None,
     )

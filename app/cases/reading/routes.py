@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends
 from app.cases.context import ReadContext, reads
 from app.cases.reading import accesses, lists, one_case
 from app.cases.reading.lists import CaseFilters
+from app.cases.reading.schemas import AccessList
 from app.cases.refusals import REFUSED_LIST, REFUSED_READ
-from app.cases.schemas import AccessList, CaseList, CaseView, History, SearchBody, StageView
+from app.cases.schemas import CaseList, CaseView, History, SearchBody, StageView
 from app.errors import PurposeRequired
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.problems import problems

@@ -13,7 +13,6 @@ from app.access import policy
 from app.access.caller import Caller
 from app.access.policy import AccessFacts
 from app.cases import checks, projection
-from app.cases.bodies import Body
 from app.cases.case import Case, Round
 from app.cases.contents import contents
 from app.cases.context import WriteContext
@@ -26,6 +25,7 @@ from app.cases.showing import owner_now
 from app.cases.stages.posting import Post, effective_members, person_of_post, require_fit, require_texts_name_nobody
 from app.database.sessions import StatementBatch
 from app.errors import Flaw, NotFound, ValidationFailed
+from app.http.wire import Body
 from app.ledger.append import Appended
 from app.procedure import rules, views
 from app.procedure.deadlines import RECEIVED

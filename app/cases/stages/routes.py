@@ -8,7 +8,7 @@ from fastapi import Body as FromBody
 from pydantic import BaseModel, Field, StrictInt, create_model
 
 from app.cases.acts import ACTS, STAGE, add_route
-from app.cases.bodies import MODELS, Body, Reason
+from app.cases.bodies import MODELS
 from app.cases.context import WriteContext, writes
 from app.cases.operations import camel, outcomes_of, shared, shared_later, when
 from app.cases.refusals import REFUSED_POST, ChargeNotInPhase, NothingToCorrect, SanctionOutside, SubjectErased
@@ -16,6 +16,7 @@ from app.cases.schemas import Written
 from app.cases.stages import correcting, posting, receipts
 from app.http.problems import problems
 from app.http.route import GuardedRoute
+from app.http.wire import Body, Reason
 from app.procedure.model import Procedure, Stage
 from app.procedure.scopes import stage_scope
 
