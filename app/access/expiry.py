@@ -6,7 +6,8 @@ An expired nonce or assertion cannot be sent again, so its row is not needed.
 import asyncio
 import logging
 
-from app.database.sessions import ANONYMOUS, Database, Statement
+from app.database.sessions import ANONYMOUS, Database
+from app.database.statements import Statement
 from app.errors import DomainError
 from app.http import last_resort
 

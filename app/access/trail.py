@@ -15,7 +15,8 @@ from sqlalchemy import bindparam, insert
 from app import clock
 from app.access.caller import Caller
 from app.access.models import Access
-from app.database.sessions import Statement, StatementBatch
+from app.database.sessions import StatementBatch
+from app.database.statements import Statement
 from app.errors import AccessNotRecorded, DomainError
 from app.http import last_resort
 from app.ledger.append import append

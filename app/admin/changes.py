@@ -30,7 +30,8 @@ from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, c
 from app.cases.context import KeyHeader, guesses_measured
 from app.cases.ending import erasing
 from app.cases.entry import append_fitting
-from app.database.sessions import SERVICE, Session, Statement, StatementBatch
+from app.database.sessions import SERVICE, Session, StatementBatch
+from app.database.statements import Statement
 from app.errors import ChangeDecided, Flaw, IdempotencyKeyReused, NotFound, SecondOperatorNeeded, ValidationFailed
 from app.ledger.append import Appended
 from app.reference import calendar

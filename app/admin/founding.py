@@ -19,7 +19,8 @@ from app.access.registers.registration import (
     grant_mandate,
     register_party,
 )
-from app.database.sessions import Session, Statement, StatementBatch
+from app.database.sessions import Session, StatementBatch
+from app.database.statements import Statement
 from app.ledger.append import append
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate

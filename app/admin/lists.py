@@ -13,7 +13,7 @@ from app.access.caller import Caller, needs
 from app.access.trail import recorded_access
 from app.admin.bodies import ChangeList, ChangeView, Register
 from app.admin.changes import STATUS, view
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, NotTheOperator, ValidationFailed
 from app.http import paging
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit

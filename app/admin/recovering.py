@@ -11,7 +11,8 @@ from app import clock
 from app.access.registers.consent import is_signed, recovery_text
 from app.access.registers.registration import SIGN, Author, apply_change
 from app.admin.founding import OPERATOR
-from app.database.sessions import Session, Statement, StatementBatch
+from app.database.sessions import Session, StatementBatch
+from app.database.statements import Statement
 from app.ledger.append import append
 from app.ledger.parts import unb64u
 

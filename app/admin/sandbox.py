@@ -13,7 +13,8 @@ from app.access.registers.register_cache import ahead
 from app.access.registers.registration import register_client
 from app.admin import founding, sandbox_clock
 from app.cases import part_schemas
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
 from app.reference import calendar, procedures

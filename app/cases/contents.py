@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from app.cases.case import Round, RoundKey
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.vault.keys import VaultKeys
 from app.vault.opening import COLUMNS, JOINED, show_row
 

@@ -14,7 +14,8 @@ from app.access.caller import Caller
 from app.access.signatures.signed import VerifiedSignature
 from app.cases.case import Case
 from app.cases.visibility import VISIBLE, seen_by
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.errors import (
     IdempotencyKeyReused,
     IfMatchRequired,

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, Date, DateTime, ForeignKey, Index, Large
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.sessions import Base
+from app.database.statements import Base
 
 NUMBERS = Sequence("case_number", metadata=Base.metadata)
 

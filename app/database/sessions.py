@@ -5,7 +5,6 @@ Tables and statements are SQLAlchemy's; they run on psycopg's own connections an
 SQLAlchemy's asyncio layer costs more per statement than PostgreSQL does (docs/decisions/0002).
 """
 
-import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,8 +17,6 @@ from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
-from sqlalchemy import ClauseElement, Dialect, MetaData, make_url
-from sqlalchemy.orm import DeclarativeBase
 
 from app import clock
 from app.database.connections import (
@@ -33,11 +30,9 @@ from app.database.connections import (
     settings_are_kept,
     taken,
 )
+from app.database.statements import Statement
 from app.errors import DomainError, LedgerQuarantined, Overloaded, RequestInProgress, SignatureInvalid
 
-DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
-NAMED = re.compile(r"%\((\w+)\)s")
-COLON = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 # A reader's session: one snapshot for each transaction, and PostgreSQL itself refuses a write in a GET.
 # Without a transaction each statement has its snapshot, unless snapshot() joins several.
 QUARANTINED = "SBT01"  # raised by the trigger on entry
@@ -57,45 +52,6 @@ ANONYMOUS = Identity("")  # sees what is public: no row of a case
 SERVICE = Identity("@service")  # the watcher, the operator's commands, the verifier: sees every row; never for a caller
 # ask_as sets the identity for this transaction alone (set_config with true): behind a pooler the next one may be another caller's.
 ACT_AS = "SELECT ask_as($1, $2, $3) IS NULL AS asked"
-
-
-class Base(DeclarativeBase):
-    """The base class of all tables; migrations are compared with it."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-            "uq": "%(table_name)s_%(column_0_N_name)s_key",
-            "ck": "%(table_name)s_%(constraint_name)s_check",
-            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-            "pk": "%(table_name)s_pkey",
-        }
-    )
-
-
-class Statement:
-    """SQL that is made once, from SQLAlchemy Core or from text with `:name`.
-    `names` are its parameters in the order of $1, $2, ...
-    """
-
-    def __init__(self, source: ClauseElement | str) -> None:
-        if isinstance(source, str):
-            named, self.fixed = COLON.sub(r"%(\1)s", source), dict[str, Any]()
-        else:
-            compiled = source.compile(dialect=DIALECT)
-            named = str(compiled)
-            self.fixed = {n: v for n, v in compiled.params.items() if v is not None}
-        self.template = named
-        self.names = tuple(dict.fromkeys(NAMED.findall(named)))
-        self.sql = self.numbered(0)
-
-    def numbered(self, start: int) -> str:
-        """Return the SQL with its parameters numbered from $start+1 on."""
-        place = {name: f"${start + n}" for n, name in enumerate(self.names, 1)}
-        return NAMED.sub(lambda found: place[found[1]], self.template).replace("%%", "%")
-
-    def values(self, given: Mapping[str, Any]) -> list[Any]:
-        return [given[name] if name in given else self.fixed[name] for name in self.names]
 
 
 class Session:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from app.cases.context import ReadContext
 from app.cases.visibility import VISIBLE, seen_by
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.ledger import published
 from app.ledger.canonical import read_leaf
 from app.ledger.origin import CASES

@@ -15,7 +15,8 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from starlette.requests import Request
 from starlette.types import Scope
 
-from app.database.sessions import Database, Statement
+from app.database.sessions import Database
+from app.database.statements import Statement
 from app.errors import RateLimited
 
 DEFAULTS = "read=200/400, write=100/200, bulk=5/20, admin=10/50, token=5/50, stranger=20/100, public=100/1000, identity=20/2000, slow=0.2/10"

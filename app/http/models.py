@@ -5,7 +5,7 @@ It is unlogged: after a crash every client begins with a full bucket.
 from sqlalchemy import Double
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.sessions import Base
+from app.database.statements import Base
 
 
 class RateLimit(Base):

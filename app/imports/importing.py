@@ -26,7 +26,8 @@ from app.cases.opening import duplicates, opening, preparing
 from app.cases.opening.number import case_number
 from app.cases.sealing import EntryParts
 from app.cases.stages import posting
-from app.database.sessions import Statement, StatementBatch
+from app.database.sessions import StatementBatch
+from app.database.statements import Statement
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.http.problems import flaw_of
 from app.imports.replay import Check, Deciders, PastPost, PastPostError, PastWalk, in_summary, walk_posts

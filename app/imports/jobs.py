@@ -27,7 +27,8 @@ from app.access.trail import Trail, record_access, trail_errors
 from app.cases.context import WriteContext
 from app.cases.locking import WriteIdentity as Asked
 from app.cases.models import ImportJob, ImportLine
-from app.database.sessions import Session, Statement, StatementBatch
+from app.database.sessions import Session, StatementBatch
+from app.database.statements import Statement
 from app.errors import (
     BodyTooLarge,
     DomainError,

@@ -13,7 +13,8 @@ from app.access.caller import Caller
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.schemas import EntryRef
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.errors import NotFound, UnknownReference
 from app.http import paging
 from app.imports.schemas import JobView, LineList, LineView

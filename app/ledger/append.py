@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, insert
 
-from app.database.sessions import Statement, StatementBatch
+from app.database.sessions import StatementBatch
+from app.database.statements import Statement
 from app.ledger import origin
 from app.ledger.canonical import instant, leaf_bytes
 from app.ledger.merkle import leaf_hash

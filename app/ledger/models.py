@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.sessions import Base
+from app.database.statements import Base
 
 
 class Log(Base):

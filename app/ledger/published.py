@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.ledger import proofs
 from app.ledger.merkle import HASH, ProofError
 from app.ledger.note import Checkpoint, Note, read_checkpoint, read_note

@@ -17,7 +17,8 @@ from app.cases.context import ReadContext
 from app.cases.part_schemas import Fields, fields_of
 from app.cases.reading.one_case import find
 from app.cases.reading.visible_fields import CONTENT, REPORTER, SUBJECT, SUMMARY, TEXT, visible_fields
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.errors import NotFound
 from app.ledger import proofs, published
 from app.ledger.append import Appended

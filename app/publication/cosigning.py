@@ -7,7 +7,8 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
-from app.database.sessions import ANONYMOUS, Statement
+from app.database.sessions import ANONYMOUS
+from app.database.statements import Statement
 from app.errors import DomainError, Flaw, NotFound, ValidationFailed
 from app.http.route import read_whole
 from app.ledger import published

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.database.sessions import SERVICE, Database, Session, Statement
+from app.database.sessions import SERVICE, Database, Session
+from app.database.statements import Statement
 from app.ledger import published
 from app.ledger.merkle import HASH
 from app.ledger.origin import CASES, LOGS

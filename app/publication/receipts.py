@@ -9,7 +9,8 @@ from fastapi import Request, Response
 from app.access import policy
 from app.access.caller import Caller
 from app.access.trail import recorded_access
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.errors import NotFound
 from app.ledger import proofs, published
 from app.ledger.append import Appended

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from app.access.caller import Caller, needs
 from app.cases.context import ReadContext, reads
-from app.database.sessions import PublicSession, Statement
+from app.database.sessions import PublicSession
+from app.database.statements import Statement
 from app.errors import AccessNotRecorded, BodyTooLarge, InsufficientScope, NotFound, ValidationFailed
 from app.http.problems import problems
 from app.http.route import GuardedRoute

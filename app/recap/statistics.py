@@ -11,7 +11,8 @@ from app import clock
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.visibility import VISIBLE, seen_by
-from app.database.sessions import Session, Statement
+from app.database.sessions import Session
+from app.database.statements import Statement
 from app.errors import UnknownReference
 from app.procedure.loading import rulebook
 from app.procedure.model import StatisticDefinition

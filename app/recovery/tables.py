@@ -3,7 +3,7 @@
 from app.access import models as access
 from app.access import moves
 from app.cases import models as cases
-from app.database.sessions import Base
+from app.database.statements import Base
 from app.http import models as http
 from app.ledger import models as ledger
 from app.reference import models as reference

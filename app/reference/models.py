@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Date, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.sessions import Base
+from app.database.statements import Base
 
 
 class CalendarVersion(Base):

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BeforeValidator
 
-from app.database.sessions import PublicSession, Statement
+from app.database.sessions import PublicSession
+from app.database.statements import Statement
 from app.errors import NotFound, catalogue
 from app.http.conditional import PublicDocument, cached
 from app.http.days import day_text

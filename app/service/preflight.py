@@ -8,7 +8,8 @@ from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 
-from app.database.sessions import SERVICE, Database, Session, Statement
+from app.database.sessions import SERVICE, Database, Session
+from app.database.statements import Statement
 from app.settings import DEFAULT_ORIGIN, Settings
 
 SANDBOX_MARK = "SANDBOX"  # a file beside the keys, if a sandbox made them

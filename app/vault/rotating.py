@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import bindparam, update
 
 from app import clock
-from app.database.sessions import SERVICE, Database, Session, Statement, StatementBatch
+from app.database.sessions import SERVICE, Database, Session, StatementBatch
+from app.database.statements import Statement
 from app.ledger.append import append
 from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.database.sessions import Statement, StatementBatch
+from app.database.sessions import StatementBatch
+from app.database.statements import Statement
 from app.ledger.canonical import canonical
 from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u
 from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys

@@ -9,7 +9,8 @@ from psycopg import errors as pg
 from psycopg.rows import namedtuple_row
 
 from app.database import roles
-from app.database.sessions import SERVICE, Database, Statement
+from app.database.sessions import SERVICE, Database
+from app.database.statements import Statement
 from app.ledger import sequencer
 from tests.support.house import House
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from app import clock
-from app.database.sessions import Database, Session, Statement
+from app.database.sessions import Database, Session
+from app.database.statements import Statement
 from app.procedure.roles import Mandate
 
 FRESH_SECONDS = 2.0

@@ -19,7 +19,7 @@ from app.access.registers.register_cache import KnownClient, RegisterSnapshot
 from app.access.registers.registration import AUTH, hash_secret
 from app.access.tokens import jwts, keys
 from app.access.tokens.jwts import BadJwtError
-from app.database.sessions import Statement
+from app.database.statements import Statement
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION = "client-authentication+jwt"  # RFC 7523 as updated by RFC 10070

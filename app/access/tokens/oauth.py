@@ -20,7 +20,8 @@ from app.access.tokens import client_authentication
 from app.access.tokens.access_tokens import LIFETIME
 from app.access.tokens.client_authentication import NO_STORE, UNAUTHORIZED, ClientAuthentication, OAuthError
 from app.access.trail import Trail, record_access
-from app.database.sessions import ANONYMOUS, Statement
+from app.database.sessions import ANONYMOUS
+from app.database.statements import Statement
 from app.errors import AccessNotRecorded, DomainError, RateLimited
 from app.http.limits import limit_public
 from app.procedure.loading import rulebook

@@ -16,7 +16,7 @@ from app.cases.bulk.keys import item_key
 from app.cases.bulk.schemas import StageResult, StageResults
 from app.cases.context import WriteContext
 from app.cases.stages import posting
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.errors import DomainError, IdempotencyKeyReused
 from app.http.limits import WRITE_BUCKET
 from app.http.problems import document

@@ -19,7 +19,7 @@ from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, soon, state_now
 from app.cases.deadlines.schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
 from app.cases.visibility import VISIBLE, seen_by
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.errors import UnknownReference
 from app.http import paging
 from app.http.wire import Day

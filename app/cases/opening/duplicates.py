@@ -10,7 +10,7 @@ from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
 from app.cases.showing import parts_in
 from app.cases.visibility import STAGES, VISIBLE, seen_by
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.vault.seal import digests
 
 MOST = 20  # cases of one person, election, day and violation that are checked

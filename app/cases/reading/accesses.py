@@ -12,7 +12,7 @@ from app.access.models import Access
 from app.cases.context import ReadContext
 from app.cases.reading.one_case import find
 from app.cases.reading.schemas import AccessEvent, AccessList
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.http import paging
 from app.http.wire import Instant
 

@@ -14,7 +14,7 @@ from app.cases.context import ReadContext
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
 from app.cases.showing import list_view, parts_in
 from app.cases.visibility import STAGES, VISIBLE, seen_by
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
 from app.http.wire import Day, Instant

@@ -19,7 +19,7 @@ from app.cases.due_schemas import NextStep
 from app.cases.reading.visible_fields import CONTENT, REPORTER, SUBJECT, TEXT, stage_view, visible_fields
 from app.cases.schemas import CaseView, EntryRef, History, HistoryEntry, RoundView, StageView
 from app.cases.visibility import STAGES, VISIBLE, seen_by
-from app.database.sessions import Statement
+from app.database.statements import Statement
 from app.errors import NotFound
 from app.http import paging
 from app.ledger.canonical import read_leaf
