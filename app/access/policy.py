@@ -125,7 +125,7 @@ def require_may_open(caller: Caller, stage: Stage) -> None:
         raise NoMandateForStage(owner=stage.owner, allowed=sorted(openers))
 
 
-def require_author(caller: Caller, posted_by: str | None) -> None:
+def require_may_correct(caller: Caller, posted_by: str | None) -> None:
     """For a post of a PPK, requires that the caller is that PPK.
     A post of an agency may be corrected by the party that fills its role now.
     """

@@ -16,7 +16,7 @@ from app.cases import charging
 from app.cases.deadlines import terms, watcher
 from app.cases.deadlines.recounting import recount_move
 from app.cases.ending.ending import procedures_of
-from app.cases.stages import correcting, posting, receipts
+from app.cases.stages import correcting, letters, posting
 from app.errors import NoMandateForStage
 from app.procedure import rules, views
 from app.procedure.deadlines import RECEIVED
@@ -30,7 +30,7 @@ def received(replay: Replay, replayed: ReplayedEntry) -> None:
     case, letter = replay.case(replayed), replayed.members["letter"]
     replay.mandated(replayed)
     before, stage = _running(case, replayed)
-    sent = receipts.letter_of(before, stage)
+    sent = letters.letter_awaited(before, stage)
     replay.said(replayed, {"letter": {**letter, "stage": sent.stage, "round": sent.round}, "round": stage.round})
     row = case.stages[sent.stage, sent.round]
     row["facts"] = {**row["facts"], RECEIVED: letter["received_on"]}
@@ -82,7 +82,7 @@ def corrected(replay: Replay, replayed: ReplayedEntry) -> None:
     facts = replay.shown(replayed)
     state = case.state()
     was = next(s for s in state.rounds(stage.code) if s.round == members["round"] and s.status == "posted")
-    replay.may(replayed, "did not post that round", lambda c: policy.require_author(c, was.posted_by))
+    replay.may(replayed, "did not post that round", lambda c: policy.require_may_correct(c, was.posted_by))
     charging.require_sanction(case.case(), state.before(was), stage.outcomes[was.outcome or ""], facts)
     if replayed.summary["agency_code"] != case.row["agency_code"]:
         replay.find("SUMMARY_DIFFERS", replayed, "a correction moves nobody to another employer")
@@ -90,7 +90,7 @@ def corrected(replay: Replay, replayed: ReplayedEntry) -> None:
     _renamed(replay, replayed, was)
     after = correcting.corrected(state, was, facts, members["changed"])
     relying = rules.dependent_rounds(rulebook(), state, was)
-    flagged = correcting.flagged(replay.caller(replayed), case.row["procedure"], case.access_facts(), relying)
+    flagged = correcting.flag_notices(replay.caller(replayed), case.row["procedure"], case.access_facts(), relying)
     replay.said(replayed, {"flags": flagged})
     _flag(case, replayed, was, relying, after)
     changes = {"subject_entry_id": replayed.entry.id} if names_person(members) else {}
@@ -114,7 +114,7 @@ def _renamed(replay: Replay, replayed: ReplayedEntry, was: StageState) -> None:
     if replayed.content is None:
         return
     stage = rulebook().procedures[case.row["procedure"]].stages[was.stage]
-    effective = posting.effective_members(stage, posting.Post(was.stage, was.outcome or "", {**replayed.content}))
+    effective = posting.members_of_outcome(stage, posting.Post(was.stage, was.outcome or "", {**replayed.content}))
     names = correcting.names_person(case.case(), case.round(was.stage, was.round))
     renames = names and {*correcting.IDENTITY} & {*members["changed"]} and effective.get("subject_nip") is not None
     same_person(replay, replayed, posting.person_of_post(effective) if renames else None)
@@ -128,7 +128,7 @@ def _flag(
     row |= {"facts": dict(facts or {}), "content_entry_id": replayed.entry.id, "flags": []}
     for one in relying:
         flagged = case.stages[one.stage, one.round]
-        flagged["flags"] = correcting.raise_flag(flagged["flags"], correcting.flag_of(was, replayed.entry))
+        flagged["flags"] = correcting.merge_flag(flagged["flags"], correcting.new_flag(was, replayed.entry))
 
 
 def withdrawn(replay: Replay, replayed: ReplayedEntry) -> None:

@@ -90,7 +90,7 @@ def posted(replay: Replay, replayed: ReplayedEntry) -> None:
         _identified(
             replay,
             replayed,
-            posting.effective_members(stage, posting.Post(stage.code, members["outcome"], {**replayed.content})),
+            posting.members_of_outcome(stage, posting.Post(stage.code, members["outcome"], {**replayed.content})),
         )
     replay.follow(replayed, move, changes)
 

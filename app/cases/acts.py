@@ -28,7 +28,9 @@ from app.http.wire import Body
 
 CASE, STAGE = "/v1/cases/{case_id}", "/v1/cases/{case_id}/stages/{stage}"
 POST_SCOPE = "stages.{stage}:post"
-Who = Literal["opener", "turn", "author", "recipient", "turn_reopened", "holder", "importer", "service", "operator"]
+Who = Literal[
+    "opener", "turn", "owner_or_author", "recipient", "turn_reopened", "holder", "importer", "service", "operator"
+]
 Service = Callable[..., Coroutine[Any, Any, Written]]
 
 
@@ -69,7 +71,7 @@ ROWS = (
     Act("stage.posted", "turn", "post_{stage}", STAGE, POST_SCOPE, summarised=True),
     Act(
         "stage.corrected",
-        "author",
+        "owner_or_author",
         "correct_{stage}",
         f"{STAGE}/corrections",
         POST_SCOPE,

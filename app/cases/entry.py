@@ -58,7 +58,7 @@ OnLocked = Callable[Concatenate[WriteContext, LockedCase, P], Coroutine[Any, Any
 ByCaseId = Callable[Concatenate[WriteContext, UUID, P], Coroutine[Any, Any, Written]]
 
 
-def on_case(act: OnLocked[P]) -> ByCaseId[P]:
+def with_locked_case(act: OnLocked[P]) -> ByCaseId[P]:
     """Decorator of an act on one case: locks the case and passes it to the act.
     A replayed request gets its first answer.
     404 if the caller does not see the case.

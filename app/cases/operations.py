@@ -14,7 +14,7 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 
 
-def shared() -> dict[str, list[tuple[Procedure, Stage]]]:
+def stages_by_code() -> dict[str, list[tuple[Procedure, Stage]]]:
     """Maps each stage code to its stages in all procedures that a case may be opened with."""
     found: dict[str, list[tuple[Procedure, Stage]]] = {}
     for procedure in rulebook().current():
@@ -23,9 +23,9 @@ def shared() -> dict[str, list[tuple[Procedure, Stage]]]:
     return found
 
 
-def shared_later() -> dict[str, list[tuple[Procedure, Stage]]]:
+def later_stages_by_code() -> dict[str, list[tuple[Procedure, Stage]]]:
     """The same without first stages: those are posted by opening the case."""
-    return {code: stages for code, stages in shared().items() if not any(s.opened_by_case for _, s in stages)}
+    return {code: stages for code, stages in stages_by_code().items() if not any(s.opened_by_case for _, s in stages)}
 
 
 def camel(code: str) -> str:
@@ -42,7 +42,7 @@ def first_stages() -> Iterator[tuple[Procedure, Stage]]:
             yield procedure, procedure.stages[code]
 
 
-def first_shared() -> dict[str, list[tuple[Procedure, Stage]]]:
+def first_stages_by_code() -> dict[str, list[tuple[Procedure, Stage]]]:
     """Maps each first stage's code to the procedures that begin with it.
     These share a body, and the union of their outcomes.
     """
@@ -76,7 +76,7 @@ def one_of(models: Mapping[str, type[BaseModel]], tag_of: Callable[[Any], str]) 
     return Annotated[reduce(or_, members), Discriminator(tag_of)]
 
 
-def when(stages: list[tuple[Procedure, Stage]]) -> str:
+def post_description(stages: list[tuple[Procedure, Stage]]) -> str:
     """For the OpenAPI document: when a stage may be posted, by whom, and what each outcome needs.
     All of it comes from the data.
     """

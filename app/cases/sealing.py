@@ -44,7 +44,7 @@ class EntryParts:
         }
         self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
 
-    def say(self, body: Mapping[str, Any]) -> None:
+    def seal_summary_text(self, body: Mapping[str, Any]) -> None:
         """Seals the free text that the summary shows, with the key of the person it is about."""
         words = views.in_words(rulebook().vocabulary, body)
         if words:
@@ -75,14 +75,14 @@ class EntryParts:
         self.seal("request", None, {"body": b64u(_mixed(body, mask)), "masked": True})
         self.seal("mask", None, {"mask": b64u(mask)})
 
-    def mention(self, body: Mapping[str, Any]) -> None:
+    def index_named_person(self, body: Mapping[str, Any]) -> None:
         """Indexes a name that a post gives without making it the case's person.
         No later text may hold this name either.
         """
         found = named_person_forms(body)
         index_forms(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, found)
 
-    def name(self, person: Mapping[str, str | None]) -> None:
+    def seal_identity(self, person: Mapping[str, str | None]) -> None:
         """Seals the identity of the case's person and adds it to the blind index."""
         self.seal("subject", None, person)
         index_person(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, person)

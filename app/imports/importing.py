@@ -143,7 +143,7 @@ def _past(procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]
     identified, found = bool(line.subject.nip or line.subject.nik), []
     for past, body in zip(line.posts, bodies, strict=True):
         stage = procedure.stages[past.stage]
-        effective = posting.effective_members(stage, posting.Post(past.stage, past.outcome, body))
+        effective = posting.members_of_outcome(stage, posting.Post(past.stage, past.outcome, body))
         names = posting.identifies_person(effective, identified=identified)
         facts = views.in_summary(rulebook().vocabulary, body)
         found.append(
@@ -222,7 +222,7 @@ def _seal(
     named = next((b for p, b in zip(posts, bodies, strict=True) if p.names), None)
     if named is not None:
         person |= {"nip": named["subject_nip"], "name": named.get("subject_name", subject.name)}
-    parts.name(person)
+    parts.seal_identity(person)
     shown = in_summary(posts, done.rounds)
     whole = [{**s, "body": b} for s, b in zip(shown, bodies, strict=True)]
     outline = {**opening.outline(line), "agency_code": done.state.agency_code, "identified": _identified(line, posts)}

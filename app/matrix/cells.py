@@ -255,7 +255,7 @@ def _bulk(_operation: Operation, party: str, case: Situation) -> Cell:
 BY_WHO: dict[str, Any] = {
     "opener": _open,
     "turn": _post,
-    "author": _correct,
+    "owner_or_author": _correct,
     "recipient": _withdraw,
     "turn_reopened": _reopen,
     "holder": _transfer,

@@ -105,7 +105,7 @@ def test_a_correction_that_tells_of_other_members_than_it_changed_is_told(home: 
 
 
 def test_another_person_than_the_one_a_post_of_an_older_case_names_is_told(home: House) -> None:
-    known = EntryParts.name
+    known = EntryParts.seal_identity
 
     def other(parts: EntryParts, _: Any) -> None:
         known(parts, OTHER)
@@ -116,7 +116,7 @@ def test_another_person_than_the_one_a_post_of_an_older_case_names_is_told(home:
         {"stage": "identifikasi", **past_body("sbt_2024", "identifikasi", "teridentifikasi", day)},
     ]
     older = line(1, procedure=None, subject__nip=None, violations=["ds_13"], **OF_2024) | {"posts": posts}
-    with patch.object(EntryParts, "name", other):
+    with patch.object(EntryParts, "seal_identity", other):
         (row,) = imported(home, [older])
     assert row["status"] == "imported", row
     assert told(home, row["case_id"]) >= {"SUMMARY_DIFFERS"}

@@ -14,7 +14,7 @@ from app.cases.bulk import reports, stage_posts
 from app.cases.bulk.keys import MOST
 from app.cases.bulk.schemas import Opened, StageResults
 from app.cases.context import KeyHeader, WriteContext, opens, writing
-from app.cases.operations import camel, first_shared, first_stage_of, one_of, outcomes_of, shared_later
+from app.cases.operations import camel, first_stage_of, first_stages_by_code, later_stages_by_code, one_of, outcomes_of
 from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import Incident, NewCase, Report, Subject
 from app.http.problems import problems
@@ -29,7 +29,7 @@ LARGE = Depends(AcceptedBody(ONE_MIB))
 
 def add_reports(router: APIRouter) -> None:
     """Adds POST /v1/reports: the day of receipt selects the procedure, and so the first stage's body."""
-    models = {code: _report_model(found) for code, found in first_shared().items()}
+    models = {code: _report_model(found) for code, found in first_stages_by_code().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody()]
 
     async def post(body: body_type, write: Annotated[WriteContext, opens("cases:open")]) -> Opened:
@@ -96,7 +96,7 @@ def _person(report: Any, person: Any) -> reports.Person:
 
 def add_stage_posts(router: APIRouter) -> None:
     """Adds POST /v1/stage-posts: the stage selects the body."""
-    models = {code: _bulk_model(code, stages) for code, stages in shared_later().items()}
+    models = {code: _bulk_model(code, stages) for code, stages in later_stages_by_code().items()}
     body_type: Any = Annotated[one_of(models, _stage_of), FromBody()]
 
     async def post(
@@ -132,7 +132,7 @@ def _stage_of(value: Any) -> str:
     For an unknown stage it is any model: the error then lists the stages.
     """
     named = value.get("stage") if isinstance(value, dict) else getattr(value, "stage", None)
-    known = list(shared_later())
+    known = list(later_stages_by_code())
     return f"~{named if named in known else known[0]}"
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from app.cases.context import WriteContext
-from app.cases.entry import CaseEntry, Step, on_case
+from app.cases.entry import CaseEntry, Step, with_locked_case
 from app.cases.locking import LockedCase
 from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
@@ -17,7 +17,7 @@ from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
 
 
-@on_case
+@with_locked_case
 async def extend(write: WriteContext, locked: LockedCase, stage: str, body: Reasoned) -> Written:
     """Extends a term once, before it has run out, by the longer term that the procedure gives."""
     state, running = open_round(write, locked.case, stage)
@@ -47,7 +47,7 @@ def why_no_extension(state: CaseState, running: StageState, due_on: date | None,
     return "run_out" if due_on is not None and due_on < today else None
 
 
-@on_case
+@with_locked_case
 async def pause(write: WriteContext, locked: LockedCase, stage: str, body: PauseBody) -> Written:
     """Pauses the stage from today to `until`: these days do not count in the term."""
     state, running = open_round(write, locked.case, stage)

@@ -11,7 +11,7 @@ from app.access import policy
 from app.cases.case import Case
 from app.cases.checks import unknown_code
 from app.cases.context import WriteContext
-from app.cases.entry import CaseEntry, Step, on_case, require_not_closed
+from app.cases.entry import CaseEntry, Step, require_not_closed, with_locked_case
 from app.cases.locking import LockedCase, require_version
 from app.cases.refusals import CaseNotClosed, TransferNotAllowed, WithdrawalNotAllowed
 from app.cases.schemas import Reasoned, ReopeningBody, TransferBody, Written
@@ -22,7 +22,7 @@ from app.procedure.roles import succeeding_parties
 from app.procedure.scopes import stage_scope
 
 
-@on_case
+@with_locked_case
 async def withdraw(write: WriteContext, locked: LockedCase, body: Reasoned) -> Written:
     """The party that received the report withdraws it, until a stage is reached that ends this right."""
     case, rule = locked.case, rulebook().vocabulary.withdrawal
@@ -36,7 +36,7 @@ async def withdraw(write: WriteContext, locked: LockedCase, body: Reasoned) -> W
     return await CaseEntry(write, locked).reasoned(body, step)
 
 
-@on_case
+@with_locked_case
 async def reopen(write: WriteContext, locked: LockedCase, body: ReopeningBody) -> Written:
     """The owner of a stage opens a new round of it in a closed case."""
     case = locked.case
@@ -56,7 +56,7 @@ async def reopen(write: WriteContext, locked: LockedCase, body: ReopeningBody) -
     )
 
 
-@on_case
+@with_locked_case
 async def transfer(write: WriteContext, locked: LockedCase, body: TransferBody) -> Written:
     """The party that fills a role by succession hands it to another possible successor.
     Or the entry records that this party keeps the role.

@@ -109,10 +109,10 @@ def _seal(
 ) -> EntryParts:
     subject, report, model = draft.new.subject, draft.new.report, draft.stage.model
     parts = EntryParts(batch, write, draft.id, entry_id, keys, draft.epoch)
-    parts.name({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
+    parts.seal_identity({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
     parts.seal("content", model, {**draft.body, **account(draft.new)}, of="opening_")
     parts.seal("summary", model, {**facts, **outline(draft.new)}, of="opening_")
-    parts.say(draft.body)
+    parts.seal_summary_text(draft.body)
     if report.reporter is not None:
         parts.seal("reporter", None, report.reporter.model_dump(mode="json", exclude_none=True))
     return parts

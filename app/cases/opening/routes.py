@@ -10,7 +10,7 @@ from app.cases.acts import ACTS
 from app.cases.bodies import MODELS
 from app.cases.context import WriteContext, opens
 from app.cases.opening import opening
-from app.cases.operations import camel, first_shared, first_stage_of, first_stages, one_of, outcomes_of, when_of
+from app.cases.operations import camel, first_stage_of, first_stages, first_stages_by_code, one_of, outcomes_of, when_of
 from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import NewCase, Written
 from app.http.problems import problems
@@ -22,7 +22,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 
 def add_opening(router: APIRouter) -> None:
     """Adds POST /v1/cases: the day of receipt selects the procedure, and so the first stage's body."""
-    models = {code: _open_model(found) for code, found in first_shared().items()}
+    models = {code: _open_model(found) for code, found in first_stages_by_code().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody(openapi_examples=_openings())]
 
     async def post(body: body_type, write: Annotated[WriteContext, opens("cases:open")]) -> Written:

@@ -11,7 +11,7 @@ from app.cases import charging, checks, projection, unsealed_texts
 from app.cases.bodies import StageBody
 from app.cases.case import Case
 from app.cases.context import WriteContext
-from app.cases.entry import CaseEntry, Step, on_case, require_not_closed
+from app.cases.entry import CaseEntry, Step, require_not_closed, with_locked_case
 from app.cases.locking import LockedCase
 from app.cases.schemas import Written
 from app.cases.showing import owner_now
@@ -40,7 +40,7 @@ async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: st
     return await _post(write, case_id, post)
 
 
-@on_case
+@with_locked_case
 async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     case = locked.case
     stage = require_turn(write, case, post.stage)
@@ -48,13 +48,13 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     state = case.state
     rules.require_open(state, post.stage)
     rules.require_outcome(rulebook(), state, post.stage, post.outcome)
-    require_fit(case, state, stage, post)
-    require_texts_name_nobody(write, locked, post.body)
+    require_consistent_with_case(case, state, stage, post)
+    require_no_person_in_unsealed_texts(write, locked, post.body)
     return await _record(write, locked, state, stage, post)
 
 
-def require_fit(case: Case, state: CaseState, stage: Stage, post: Post) -> None:
-    """Checks what only the case can decide.
+def require_consistent_with_case(case: Case, state: CaseState, stage: Stage, post: Post) -> None:
+    """Checks that need the stored case.
     The body has the members that this outcome needs in this procedure, and the NIP fits the kind of person.
     The charges fit the incident, and the sanction fits the charges.
     """
@@ -62,11 +62,13 @@ def require_fit(case: Case, state: CaseState, stage: Stage, post: Post) -> None:
     nip = post.body.get("subject_nip")
     checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
     charging.require_phase_of_post(case, state, post.body)
-    charging.require_sanction(case, state, stage.outcomes[post.outcome], effective_members(stage, post))
+    charging.require_sanction(case, state, stage.outcomes[post.outcome], members_of_outcome(stage, post))
 
 
-def require_texts_name_nobody(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
-    """422 if the summary names the case's person or the one that this post names."""
+def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
+    """422 if an unsealed text names somebody.
+    Looks for name, NIP and NIK of the case's person, and of the person in this post.
+    """
     unsealed_texts.require_no_person(
         unsealed_texts.unsealed(body),
         unsealed_texts.matcher_for_case(write.vault, locked.found_by),
@@ -74,47 +76,47 @@ def require_texts_name_nobody(write: WriteContext, locked: LockedCase, body: Map
     )
 
 
-async def _record(write: WriteContext, locked: LockedCase, state: CaseState, found: Stage, post: Post) -> Written:
-    writing, case = CaseEntry(write, locked), locked.case
-    facts, effective = views.in_summary(rulebook().vocabulary, post.body), effective_members(found, post)
+async def _record(write: WriteContext, locked: LockedCase, state: CaseState, stage: Stage, post: Post) -> Written:
+    entry, case = CaseEntry(write, locked), locked.case
+    facts, effective = views.in_summary(rulebook().vocabulary, post.body), members_of_outcome(stage, post)
     employer = new_employer(effective, identified=case.identified) or case.agency_code
     identified = identifies_person(effective, identified=case.identified)
     state = replace(state, agency_code=employer)
     move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, write.caller.party)
-    writing.parts.seal("content", found.model, post.body)
-    writing.parts.seal(
-        "summary", found.model, {**facts, "agency_code": employer, "identified": case.identified or identified}
+    entry.parts.seal("content", stage.model, post.body)
+    entry.parts.seal(
+        "summary", stage.model, {**facts, "agency_code": employer, "identified": case.identified or identified}
     )
-    writing.parts.say(post.body)
+    entry.parts.seal_summary_text(post.body)
     changes: dict[str, Any] = {}
     # from now on the person is read from this entry, and the case is found by it
     if identified:
-        writing.parts.name(person_of_post(effective))
-        changes = {"identified": True, "subject_entry_id": writing.entry_id}
+        entry.parts.seal_identity(person_of_post(effective))
+        changes = {"identified": True, "subject_entry_id": entry.entry_id}
     else:
-        writing.parts.mention(post.body)
-    turn = _turn(case, post.stage)
+        entry.parts.index_named_person(post.body)
+    turn = _open_round_members(case, post.stage)
     says = {
         "stage": post.stage,
         **turn,
         "outcome": post.outcome,
-        "owner": owner_now(write.caller, found, case.access_facts),
+        "owner": owner_now(write.caller, stage, case.access_facts),
     }
-    entry = writing.enter(Step("stage.posted", says, move, changes))
-    row = projection.posted_row(facts, post.outcome, write.caller.party, case.version + 1, entry)
-    writing.batch.add(projection.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=turn["round"], **row)
+    appended = entry.enter(Step("stage.posted", says, move, changes))
+    row = projection.posted_row(facts, post.outcome, write.caller.party, case.version + 1, appended)
+    entry.batch.add(projection.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=turn["round"], **row)
     write.trail.stage = post.stage
-    return await writing.answer(entry)
+    return await entry.answer(appended)
 
 
-def _turn(case: Case, stage: str) -> dict[str, Any]:
+def _open_round_members(case: Case, stage: str) -> dict[str, Any]:
     """The open round that is about to be posted: its number, when it was opened, its due date."""
     running = next(one for one in case.open_rounds() if one.stage == stage)
     due_on = running.due_on.isoformat() if running.due_on else None
     return {"round": running.round, "opened_at": instant(running.opened_at), "due_on": due_on}
 
 
-def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
+def members_of_outcome(stage: Stage, post: Post) -> dict[str, Any]:
     """The members that this outcome is about.
     A member that belongs to another outcome is kept as sent, but has no effect.
     """
@@ -122,26 +124,26 @@ def effective_members(stage: Stage, post: Post) -> dict[str, Any]:
     return {name: value for name, value in post.body.items() if name in names}
 
 
-def new_employer(body: Mapping[str, Any], *, identified: bool) -> str | None:
+def new_employer(members: Mapping[str, Any], *, identified: bool) -> str | None:
     """The employer that a post names: by a move to another agency, or by identifying the person."""
-    named = body.get("subject_agency_code") if identifies_person(body, identified=identified) else None
-    employer = body.get("new_agency_code") or named
+    named = members.get("subject_agency_code") if identifies_person(members, identified=identified) else None
+    employer = members.get("new_agency_code") or named
     return str(employer) if employer else None
 
 
-def identifies_person(body: Mapping[str, Any], *, identified: bool) -> bool:
+def identifies_person(members: Mapping[str, Any], *, identified: bool) -> bool:
     """Whether this post identifies the person: the first with a NIP in a case without a number.
     A later letter that names another person changes nothing.
     """
-    return not identified and body.get("subject_nip") is not None
+    return not identified and members.get("subject_nip") is not None
 
 
-def person_of_post(effective: Mapping[str, Any]) -> dict[str, Any]:
+def person_of_post(members: Mapping[str, Any]) -> dict[str, Any]:
     """The person that a post names."""
-    return {"nip": effective["subject_nip"], "nik": None, "name": effective.get("subject_name")}
+    return {"nip": members["subject_nip"], "nik": None, "name": members.get("subject_name")}
 
 
-@on_case
+@with_locked_case
 async def refuse_first_stage(write: WriteContext, locked: LockedCase, stage: str) -> Written:
     """Refuses to post a first stage, in the usual order of refusals.
     It has no operation of its own: it is posted once, by opening the case.

@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field, StrictInt, create_model
 from app.cases.acts import ACTS, STAGE, add_route
 from app.cases.bodies import MODELS
 from app.cases.context import WriteContext, writes
-from app.cases.operations import camel, outcomes_of, shared, shared_later, when
+from app.cases.operations import camel, later_stages_by_code, outcomes_of, post_description, stages_by_code
 from app.cases.refusals import REFUSED_POST, ChargeNotInPhase, NothingToCorrect, SanctionOutside, SubjectErased
 from app.cases.schemas import Written
-from app.cases.stages import correcting, posting, receipts
+from app.cases.stages import correcting, letters, posting
 from app.http.problems import problems
 from app.http.route import GuardedRoute
 from app.http.wire import Body, Reason
@@ -30,7 +30,7 @@ def post_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseMod
 
 
 def add_stage_routes(router: APIRouter) -> None:
-    for code, stages in shared_later().items():
+    for code, stages in later_stages_by_code().items():
         add_stage_route(router, code, stages)
 
 
@@ -50,7 +50,7 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
         methods=["POST"],
         operation_id=f"post_{code}",
         summary=f"{label['en']} ({label['id']})",
-        description=when(stages),
+        description=post_description(stages),
         status_code=201,
         response_model=Written,
         responses=problems(*REFUSED_POST, ChargeNotInPhase, SanctionOutside, SubjectErased),
@@ -59,7 +59,7 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
 
 def add_corrections(router: APIRouter) -> None:
     """Adds a correction operation for every stage, first stages as well."""
-    for code, stages in shared().items():
+    for code, stages in stages_by_code().items():
         add_correction(router, code, stages)
 
 
@@ -87,8 +87,8 @@ def add_correction(router: APIRouter, code: str, stages: list[tuple[Procedure, S
         operation_id=f"correct_{code}",
         summary=f"Correct: {stages[0][1].label['en']} (Koreksi)",
         description="A new entry with the whole content and the reason; the first stays in the log, and the outcome stays. "
-        "Due dates that follow from the content are counted anew; stages that relied on it are flagged to their owners. "
-        "`round`: the latest posted one unless named.",
+        "Due dates that follow from the content are recomputed; later stages that relied on it are flagged for their owners. "
+        "`round`: the latest posted round unless named.",
         status_code=201,
         response_model=Written,
         responses=problems(*REFUSED_POST, ChargeNotInPhase, SanctionOutside, SubjectErased, NothingToCorrect),
@@ -106,7 +106,7 @@ def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
 
 add_stage_routes(router)
 add_corrections(router)
-add_route(router, "stage.received", receipts.confirm_receipt)
+add_route(router, "stage.received", letters.confirm_letter_received)
 
 
 @router.post(
