@@ -91,7 +91,8 @@ def names_person(case: Case, was: Round) -> bool:
 
 
 def _require_may_correct_stage(write: WriteContext, case: Case, stage: str) -> Stage:
-    """404 if the procedure has no such stage. 403 unless the stage is the caller's; a first stage is the opener's.
+    """404 if the procedure has no such stage; 403 unless the stage is the caller's.
+    A first stage is the opener's.
     Then 428 and 412 (If-Match).
     """
     found = case.its_procedure.stages.get(stage)
