@@ -9,7 +9,7 @@ from app.ledger import note
 from app.ledger.note import Checkpoint, Note
 from app.verifier.leaves import LeafCheck
 from app.verifier.report import VerificationReport
-from app.verifier.verify import Witnessed, check_note, check_times
+from app.verifier.verify import Witnessed, check_note, check_order, check_times
 
 ORIGIN = "sbt.example/log/cases"
 LOG_KEY = Ed25519PrivateKey.generate()
@@ -180,3 +180,33 @@ def test_each_leaf_is_bound_by_the_checkpoint_before_it_and_the_one_after(index:
         before = hours[index - 1] - LATEST_PROMISE
         assert found(times(*seen, received={index: before})) == []
         assert [f.code for f in times(*seen, received={index: before - MOMENT}).findings] == ["BACKDATED"]
+
+
+def ordered(*received: datetime, now: datetime = NOON) -> list[tuple[str, int | None]]:
+    report, leaves = VerificationReport(), LeafCheck(VerificationReport(), ORIGIN, "cases")
+    leaves.instants = list(enumerate(received))
+    check_order(report, leaves, now)
+    assert report.statuses["times"] == ("failed" if report.findings else "passed")
+    return [(finding.code, finding.index) for finding in report.findings]
+
+
+def test_without_a_witness_an_entry_may_lag_as_far_as_a_promise_allows() -> None:
+    earliest = NOON - LATEST_PROMISE
+    assert ordered(NOON, earliest, NOON) == []
+    assert ordered(NOON, earliest - MOMENT, NOON) == [("BACKDATED", 1)]
+    assert ordered(NOON, NOON, earliest - MOMENT, earliest - MOMENT) == [("BACKDATED", 2), ("BACKDATED", 3)]
+    assert ordered(earliest - MOMENT, NOON) == [], "what was there before may be as old as it likes"
+
+
+def test_without_a_witness_no_entry_is_of_the_future_and_none_makes_others_late() -> None:
+    soon = NOON + BETWEEN_CLOCKS
+    assert ordered(soon, now=NOON) == []
+    assert ordered(soon + MOMENT, now=NOON) == [("FUTURE_DATED", 0)]
+    assert ordered(NOON + timedelta(days=1), NOON, now=NOON) == [("FUTURE_DATED", 0)]
+
+
+def test_a_time_that_no_calendar_has_is_told_and_the_next_is_looked_at() -> None:
+    received = {0: datetime.min.replace(tzinfo=UTC), 1: NOON}
+    report = times(seen_at(2, NOON), received=received, clock=[(0, timedelta(days=1))])
+    assert report.counts["times"] == 2
+    assert ("times", "OUT_OF_TIME", "received_at", "cases", 0) in found(report)
