@@ -15,7 +15,7 @@ COMMANDS = {
     "worker": ("service", "worker", "Only the background work."),
     "token": ("token", "token", "A token on standard output."),
     "send": ("send", "send", "Send a request, signed where it writes."),
-    "import": ("import_cases", "bring", "Import older cases over the API, with progress."),
+    "import": ("import_cases", "import_file", "Import older cases over the API, with progress."),
     "verify": ("verify", "verify", "Was history kept? Over HTTP, from a bundle, or inside the database."),
     "witness": ("witness", "witness", "Cosign checkpoints, as a party that does not run the service."),
     "client": ("client", "app", "Clients and keys: registration, approval, rotation."),

@@ -49,12 +49,33 @@ class Round:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Builds a round from a row of the table, as JSON or as Python values."""
-        values = {name: row[name] for name in ROUND_FIELDS}
-        values |= {name: _day(row[name]) for name in DAYS}
-        values |= {name: _instant(row[name]) for name in INSTANTS}
-        values |= {name: _id(row[name]) for name in IDS}
-        return cls(**values | {"handlers": tuple(row["handlers"])})
+        """Makes a round from a row of the table, as JSON or as Python values."""
+        return cls(
+            row["stage"],
+            row["round"],
+            row["status"],
+            row["owner"],
+            row["recorder"],
+            row["after"],
+            _day(row["opened_on"]),
+            _instant(row["opened_at"]),
+            _optional_day(row["due_on"]),
+            row["due"],
+            row["extended"],
+            _optional_day(row["paused_from"]),
+            _optional_day(row["paused_until"]),
+            tuple(row["handlers"]),
+            _optional_id(row["passed_entry_id"]),
+            row["outcome"],
+            row["facts"],
+            _optional_instant(row["posted_at"]),
+            row["posted_by"],
+            row["posted_seq"],
+            _optional_id(row["posted_entry_id"]),
+            _optional_id(row["content_entry_id"]),
+            row["flags"],
+            _id(row["entry_id"]),
+        )
 
     @property
     def key(self) -> RoundKey:
@@ -83,9 +104,6 @@ class Round:
         )
 
 
-DAYS = ("opened_on", "due_on", "paused_from", "paused_until")
-INSTANTS = ("opened_at", "posted_at")
-IDS = ("passed_entry_id", "posted_entry_id", "content_entry_id", "entry_id")
 ROUND_FIELDS = tuple(field.name for field in fields(Round))
 
 
@@ -177,13 +195,25 @@ def regime_of(election: str) -> str:
     return str(rulebook().catalogue.codes("elections")[election]["regime"])
 
 
-def _day(value: str | date | None) -> date | None:
+def _day(value: str | date) -> date:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _instant(value: str | datetime | None) -> datetime | None:
+def _optional_day(value: str | date | None) -> date | None:
+    return None if value is None else _day(value)
+
+
+def _instant(value: str | datetime) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _id(value: str | UUID | None) -> UUID | None:
+def _optional_instant(value: str | datetime | None) -> datetime | None:
+    return None if value is None else _instant(value)
+
+
+def _id(value: str | UUID) -> UUID:
     return UUID(value) if isinstance(value, str) else value
+
+
+def _optional_id(value: str | UUID | None) -> UUID | None:
+    return None if value is None else _id(value)

@@ -31,22 +31,22 @@ def lines(caller: Caller, case: Case) -> list[StageLine]:
     known: dict[str, list[Round]] = {}
     for one in case.rounds:
         known.setdefault(one.stage, []).append(one)
-    seen = list[StageLine]()
+    lines_, facts = list[StageLine](), case.access_facts
     for stage in case.its_procedure.stages.values():
         if stage.code in known:
-            seen += [_line(caller, stage, case.access_facts, one) for one in known[stage.code]]
+            lines_ += [_line(caller, stage, facts, one) for one in known[stage.code]]
         elif stage.only_if is None or stage.only_if in case.conditions:
-            seen.append(_unopened(caller, stage, case))
-    return seen
+            lines_.append(_unopened(caller, stage, case, facts))
+    return lines_
 
 
-def _unopened(caller: Caller, stage: Stage, case: Case) -> StageLine:
+def _unopened(caller: Caller, stage: Stage, case: Case, facts: AccessFacts) -> StageLine:
     return StageLine(
         stage=stage.code,
         round=1,
         status="skipped" if case.closed_at is not None else "waiting",
-        owner=owner_now(caller, stage, case.access_facts),
-        recorder=recorder_now(caller, stage, case.access_facts),
+        owner=owner_now(caller, stage, facts),
+        recorder=recorder_now(caller, stage, facts),
         **dict.fromkeys(("opened_at", "due_on", "outcome", "posted_at", "posted_by")),
     )
 

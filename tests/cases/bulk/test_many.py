@@ -20,7 +20,7 @@ def opening(**changes: Any) -> dict[str, Any]:
 
 def again(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Another report of the same matter."""
-    copy = {**body, "report": {**body["report"], "report_number": f"UJI-{uuid4()}"}}
+    copy = {**body, "report": {**body["report"], "report_number": f"UJI-{uuid4().int % 10**9:09}"}}
     return copy | changes
 
 
