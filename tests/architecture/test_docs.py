@@ -20,5 +20,5 @@ def test_every_attack_in_the_security_page_has_its_test() -> None:
 
 def test_the_release_notes_and_the_service_name_the_verifier_of_this_release(api: House) -> None:
     digest = hashlib.sha256(verifier().encode()).hexdigest()
-    assert digest in (ROOT / "CHANGELOG.md").read_text().partition("## 0.4.0")[0]
+    assert digest in (ROOT / "CHANGELOG.md").read_text().partition("## 0.4.0")[0], f"the verifier is now {digest}"
     assert api.http.get("/.well-known/ledger").json()["verifier_sha256"] == digest

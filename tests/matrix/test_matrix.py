@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.cases.acts import ROWS
 from app.matrix import cells
 from app.matrix import situations as lives
 from app.matrix.cells import (
@@ -154,9 +155,8 @@ def body_of(operation: Operation, made: Made) -> Any:
         "open_case": {**made.opening, "report": {**made.opening["report"], "report_number": "UJI-LAGI"}},
         "bulk_post_stage": {"stage": code, "posts": [item]},
         "confirm_receipt": {"received_on": "2025-06-30"},
-        "extend_term": {"reason": "Contoh."},
+        **{str(act.operation): {"reason": "Contoh."} for act in ROWS if act.reasoned},
         "pause_stage": {"reason": "Contoh.", "until": "2025-07-03"},
-        "withdraw_case": {"reason": "Contoh."},
         "reopen_case": {"reason": "Contoh.", "stage": code},
         "transfer_role": {"reason": "Contoh.", "role": role, "to": "bkn"},
         "search_cases": {"nip": made.opening["subject"]["nip"]},
