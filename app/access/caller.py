@@ -88,27 +88,28 @@ async def authenticate(request: Request) -> Caller:
 
 
 async def still_in_force(request: Request) -> Caller:
-    """Returns the caller by the newest registers, or raises 401 or 403 if it has lost access since.
-    The client, party, token or key can end while the body arrives, or between two items of a batch.
-    Called when the body is complete, and again when a transaction begins.
+    """Checks the caller again against the current registers.
+    401 or 403 if client, party, token, key or scope ended since the token was checked.
+    Called when the body is complete, and when a transaction begins.
     """
     caller: Caller = request.state.caller
     newest = await request.app.state.register_cache.current()
-    if newest is not caller.snapshot:
-        caller = _caller(request, request.state.claims, newest)
-        signed = getattr(request.state, "signed", None)
-        if signed is not None:
-            require_key_in_force(newest, signed)
+    return caller if newest is caller.snapshot else in_force(request, newest)
+
+
+def in_force(request: Request, registers: RegisterSnapshot) -> Caller:
+    """The caller as these registers have it; 401 or 403 if it may not act by them."""
+    caller = _caller(request, request.state.claims, registers)
+    needed: str | None = getattr(request.state, "scope", None)
+    if needed is not None and needed not in caller.scopes:
+        raise InsufficientScope(needed)
+    signed: VerifiedSignature | None = getattr(request.state, "signed", None)
+    if signed is not None:
+        key = registers.keys.get(signed.kid)
+        # Whether the key had expired when it signed was checked before.
+        if key is None or key.suspended:
+            raise SignatureInvalid
     return caller
-
-
-def require_key_in_force(registers: RegisterSnapshot, signed: VerifiedSignature) -> None:
-    """Raises 401 if the signing key was suspended after it signed.
-    That the key had not expired when it signed was checked then.
-    """
-    key = registers.keys.get(signed.kid)
-    if key is None or key.suspended:
-        raise SignatureInvalid
 
 
 def _caller(request: Request, claims: Claims, snapshot: RegisterSnapshot) -> Caller:
@@ -167,7 +168,7 @@ class Needs:
         if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
             raise NotFound
         if self.scope is not None:
-            scope = self.scope.format_map(request.path_params)
+            scope = request.state.scope = self.scope.format_map(request.path_params)
             if scope not in caller.scopes:
                 raise InsufficientScope(scope)
             if scope == IDENTIFYING:

@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, insert, update
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller, needs, still_in_force
+from app.access.caller import Caller, in_force, needs, still_in_force
 from app.access.models import Change
 from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
 from app.access.registers.registration import CALENDAR_REVISED, Author, apply_change, entries_of
@@ -33,6 +33,7 @@ from app.cases.entry import append_fitting
 from app.database.sessions import SERVICE, Session, StatementBatch
 from app.database.statements import Statement
 from app.errors import ChangeDecided, Flaw, IdempotencyKeyReused, NotFound, SecondOperatorNeeded, ValidationFailed
+from app.http.limits import IDENTITY_BUCKET, RateLimiter
 from app.ledger.append import Appended
 from app.reference import calendar
 from app.reference.calendar import Revision
@@ -76,6 +77,7 @@ class AdminContext:
     sandbox: bool
     signed: VerifiedSignature | None
     vault: VaultKeys
+    limits: RateLimiter
 
     def by(self) -> Author:
         """The operator, with the signature of this request."""
@@ -100,8 +102,10 @@ async def _admin(
         await session.run(ALONE, lock=LOCK)
         await consume_nonce_now(session, request.state.signed)
         _, known = await read_registers(session)
-        sandbox, signed = request.app.state.settings.sandbox, request.state.signed
-        yield AdminContext(session, caller, Trail(request), known, response, sandbox, signed, request.app.state.vault)
+        in_force(request, known)  # it may have waited for the lock while another operator suspended it
+        state, signed = request.app.state, request.state.signed
+        sandbox = state.settings.sandbox
+        yield AdminContext(session, caller, Trail(request), known, response, sandbox, signed, state.vault, state.limits)
     request.app.state.after_commit()
     request.app.state.register_cache.forget()
 
@@ -122,6 +126,8 @@ async def propose(
     known = await admin.session.run(ONE, id=change)
     if known:
         return await _again(admin, known[0], kind, facts)
+    if kind == ERASURE:  # its texts are compared with the person: right or wrong, a guess counts
+        await admin.limits.charge(admin.caller.client_id, IDENTITY_BUCKET)
     facts = checks.limit_overlap(kind, facts, admin.known)
     await _require_possible(admin, kind, facts)
     said = {"change": str(change), "kind": kind, "facts": facts}

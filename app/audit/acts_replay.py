@@ -200,8 +200,8 @@ def recounted(replay: Replay, replayed: ReplayedEntry) -> None:
     """deadline.recounted: a revised calendar moves due dates."""
     case, calendar = replay.case(replayed), replay.calendar(replayed)
     move = recount_move(case.state(), case.case().rounds, calendar, was=case.row["status"])
-    if not move.opened or calendar.version != replay.registers.calendar:
-        replay.find("PROCEDURE_BROKEN", replayed, "there was nothing to count anew, or by another calendar")
+    if not move.opened:
+        replay.find("PROCEDURE_BROKEN", replayed, "there was nothing to recount")
     replay.said(replayed, {"was": watcher.dated_before(case.case().rounds, move)})
     replay.follow(replayed, move, acts=False)
 

@@ -3,7 +3,8 @@
 The result is the rows that the database must hold.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
@@ -109,8 +110,8 @@ class Replay:
         It is the newest that was loaded, or for FOLLOWED_WITHIN the one before it; LookupError for any other.
         """
         named = replayed.members.get("calendar") or self.registers.calendar
-        before, at = self.registers.replaced
-        if named != self.registers.calendar and (named != before or replayed.entry.received_at - at > FOLLOWED_WITHIN):
+        at = self.registers.replaced.get(str(named))
+        if named != self.registers.calendar and (at is None or replayed.entry.received_at - at > FOLLOWED_WITHIN):
             raise LookupError("another calendar had replaced it")
         if named not in self.registers.calendars:
             raise LookupError("no calendar of that name was loaded")
@@ -149,11 +150,11 @@ class Replay:
                 self.find("SUMMARY_DIFFERS", replayed, "summary and content disagree")
         return facts
 
-    def caller(self, replayed: ReplayedEntry, *, before: bool = False) -> Caller:
+    def caller(self, replayed: ReplayedEntry, *, before: bool = False, day: date | None = None) -> Caller:
         """Who acts, with the mandates of that day.
         `before`: as a process sees it that does not know of a suspension yet.
         """
-        rows, members = self.registers.rows, replayed.members
+        rows, members, day = self.registers.rows, replayed.members, day or replayed.day
         parties = {
             r["code"]: KnownParty(r["code"], r["kind"], r["agency_code"], r["signatures"], suspended=False)
             for r in rows["party"].values()
@@ -161,8 +162,8 @@ class Replay:
         clients: dict[str, KnownClient] = {}
         with_client = {r["party"] for r in rows["client"].values() if self._stands(replayed, r, before=before)}
         employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client}
-        holders, nobody = self.registers.holders(replayed.day), frozenset[str]()
-        known = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), replayed.day, holders)
+        holders, nobody = self.registers.holders(day), frozenset[str]()
+        known = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), day, holders)
         party = parties[members["party"]]
         employer = party.agency_code if party.kind == "ppk" else None
         return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
@@ -175,23 +176,23 @@ class Replay:
         fresh = turned is not None and abs(replayed.entry.received_at - turned) <= HEARD_WITHIN
         return bool(row["suspended"]) == (before and fresh)
 
-    @staticmethod
-    def _passes(ask: Callable[[], object]) -> bool:
-        try:
-            ask()
-        except DomainError:
-            return False
-        return True
+    def callers(self, replayed: ReplayedEntry) -> Iterator[Caller]:
+        """The views of the registers by which the entry may have been made.
+        As they are; as a process saw them that had not learned of a change; before 0.5.0 also as on the day before.
+        """
+        yield self.caller(replayed)
+        yield self.caller(replayed, before=True)
+        if replayed.asked_on != replayed.day:
+            yield self.caller(replayed, day=replayed.asked_on)
 
     def may(self, replayed: ReplayedEntry, says: str, ask: Callable[[Caller], object]) -> None:
-        """Step 9: the party was allowed to do this on the day of the entry."""
+        """Step 9: on the day of the entry its party was allowed to do this."""
         self.report.count("standing")
-        try:
-            ask(self.caller(replayed))
-        except DomainError:
-            if self._passes(lambda: ask(self.caller(replayed, before=True))):
+        for caller in self.callers(replayed):
+            with suppress(DomainError):
+                ask(caller)
                 return
-            self.find("NO_MANDATE", replayed, f"{replayed.members['party']} {says}", "standing")
+        self.find("NO_MANDATE", replayed, f"{replayed.members['party']} {says}", "standing")
 
     def mandated(self, replayed: ReplayedEntry) -> None:
         """On the day of the entry this party had the mandate for the stage."""

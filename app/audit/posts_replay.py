@@ -127,7 +127,8 @@ def running(replay: Replay, replayed: ReplayedEntry) -> None:
     case = replay.case(replayed)
     stage = rulebook().procedures[case.row["procedure"]].stages[replayed.members["stage"]]
     row = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")
-    owner = showing.owner_now(replay.caller(replayed), stage, case.access_facts())
+    owners = [showing.owner_now(caller, stage, case.access_facts()) for caller in replay.callers(replayed)]
+    owner = next((one for one in owners if one == replayed.members["owner"]), owners[0])
     due = row["due_on"].isoformat() if row["due_on"] else None
     said = {"round": row["round"], "opened_at": instant(row["opened_at"]), "due_on": due, "owner": owner}
     replay.said(replayed, said)

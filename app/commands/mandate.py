@@ -50,13 +50,13 @@ def transfer(
 
 async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> list[HandedOver]:
     async with open_database(url) as database:
-        author = system(await RegisterCache(database, sandbox=Settings().sandbox).current())
-        succession.require_succession(role, author)
+        registers = RegisterCache(database, sandbox=Settings().sandbox)
+        succession.require_succession(role, system(await registers.current()))
         async with database.reading(SERVICE) as session:
             calendars, count = await calendar.load(session), await succession.waiting(session, role)
         done = []
         with typer.progressbar(length=count, label="cases") as bar:
-            async for one in succession.hand_over(database, author, calendars.current, role, execute=execute):
+            async for one in succession.hand_over(database, registers, calendars, role, execute=execute):
                 done.append(one)
                 _write(report, one)
                 bar.update(1)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller, require_key_in_force
+from app.access.caller import Caller, still_in_force
 from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_base import IMPORT_DELAY
 from app.access.signatures.signed_requests import consume_nonce
@@ -34,10 +34,12 @@ from app.errors import (
     DomainError,
     Flaw,
     IdempotencyKeyReused,
+    InsufficientScope,
     InvalidJson,
     PartySuspended,
     RateLimited,
     SignatureInvalid,
+    TokenInvalid,
     ValidationFailed,
 )
 from app.http import last_resort, strict_json
@@ -58,7 +60,7 @@ MOST_WAITING = 3  # waiting jobs of a client, besides the one that runs
 AT_ONCE = 4
 TURN_SECONDS = 0.5
 CREATED, SERVER_ERROR = 201, 500
-ENDS_THE_JOB = (PartySuspended, SignatureInvalid, RateLimited)
+ENDS_THE_JOB = (PartySuspended, TokenInvalid, InsufficientScope, SignatureInvalid, RateLimited)
 NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a11")
 INSERT_JOB = Statement(
     upsert(ImportJob).values({c.name: bindparam(c.name) for c in ImportJob.__table__.columns}).on_conflict_do_nothing()
@@ -236,7 +238,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
     """Imports one line in one transaction: case, access record and result are all there, or none is."""
     state, trail = request.app.state, Trail(request)
     try:
-        line, caller = _read(raw), await _still_in_force(state, job)
+        line, caller = _read(raw), await _still_in_force(request)
         await state.limits.charge(caller.client_id, IDENTITY_BUCKET)
         async with state.database.writing(caller.identity) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
@@ -252,7 +254,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
                 calendar,
                 Response(),
                 job.signed,
-                partial(_still_in_force, state, job),
+                partial(_still_in_force, request),
             )
             batch = StatementBatch()
             done = await import_case(write, line, batch, await session.value(BEGAN))
@@ -284,19 +286,11 @@ async def _refused(request: Request, job: Job, number: int, went: dict[str, Any]
         await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
 
 
-async def _still_in_force(state: Any, job: Job) -> Caller:
-    """The caller as it is now.
-    A mandate may end, or a client or its key may be suspended, while the file is read.
-    """
-    snapshot = await state.register_cache.current()
-    client = snapshot.clients.get(job.caller.client_id)
-    if client is None or client.suspended or snapshot.parties[job.caller.party].suspended:
-        raise PartySuspended
-    if job.signed is not None:
-        require_key_in_force(snapshot, job.signed)
-    now = replace(job.caller, snapshot=snapshot)
-    policy.require_may_import(now)
-    return now
+async def _still_in_force(request: Request) -> Caller:
+    """The caller as it is now: a mandate may end, a client, its key or its scope, while its file is read."""
+    caller = await still_in_force(request)
+    policy.require_may_import(caller)
+    return caller
 
 
 def _read(raw: bytes | None) -> ImportedCase:

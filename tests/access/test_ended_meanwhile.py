@@ -17,6 +17,7 @@ import pytest
 from app import clock
 from app.access.registers import registration
 from app.access.registers.registration import Author, Organisation
+from app.admin import changes
 from app.database import embedded, roles
 from app.database.sessions import SERVICE, Database, Session
 from app.imports import jobs
@@ -88,6 +89,39 @@ def test_of_many_posts_none_is_made_by_whoever_is_suspended_meanwhile(home: Hous
     assert home.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", None).status_code == 201
     assert sending.finish() in (401, 403)
     assert [home.get("bkn", f"/v1/cases/{c.id}").headers["ETag"] for c in cases] == [c.etag for c in cases]
+
+
+def test_a_scope_that_is_taken_away_before_the_body_is_whole_is_none(home: House) -> None:
+    mine, case = registered(home, "bkn"), home.open()
+    path = f"/v1/cases/{case.id}/stages/verifikasi_satgas"
+    sending = Sending(mine, path, body_for("sbt_2024", "verifikasi_satgas", "lolos"), If_Match=case.etag)
+    taken = {"client_id": mine.client_id, "scopes": ["cases:read"]}
+    assert home.send("operator", "/v1/admin/grants", taken).status_code == 201
+    assert sending.finish() == 403
+
+
+def test_an_operator_that_is_suspended_while_it_waits_for_its_turn_registers_nobody(home: House) -> None:
+    mine, answers = registered(home, "operator"), list[int]()
+    keys = [{"purpose": purpose, "jwk": jwk_of(new_key())} for purpose in ("auth", "sign")]
+    body = {"client_id": "waiting-operator", "party": "operator", "scopes": ["admin:write"], "keys": keys}
+    url = home.server.url(embedded.SUPERUSER, home.server.password, roles.DATABASE)
+    with psycopg.connect(roles.plain(url)) as session:
+        session.execute(
+            "SELECT pg_advisory_xact_lock(%s)", [changes.LOCK]
+        )  # another operator's change, in another process
+        waiting = threading.Thread(target=lambda: answers.append(mine.post("/v1/admin/clients", body).status_code))
+        waiting.start()
+        while not home.superuser("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            time.sleep(0.02)
+        session.execute("SELECT set_config('session_replication_role', 'replica', true)")
+        session.execute("UPDATE client SET suspended = true WHERE id = %s", [mine.client_id])
+        session.commit()
+        waiting.join()
+    assert answers == [403]
+    assert not home.superuser("SELECT 1 FROM client WHERE id = 'waiting-operator'")
+    with psycopg.connect(roles.plain(url)) as session:
+        session.execute("SELECT set_config('session_replication_role', 'replica', true)")
+        session.execute("UPDATE client SET suspended = false WHERE id = %s", [mine.client_id])
 
 
 def test_an_operator_that_is_suspended_meanwhile_registers_nobody(home: House) -> None:

@@ -286,3 +286,30 @@ def test_a_report_of_long_texts_lets_others_be_served_between_its_persons(api: H
     with patch.object(persons, "forms", counted):
         assert api.send("bkn", "/v1/reports", many).status_code == 201
     assert len(calls) <= 30 * 6, "of each person once, not of each for each other"
+
+
+def test_what_is_refused_for_another_reason_says_nothing_of_a_name(api: House) -> None:
+    """Else a correction that cannot be made would compare names, and leave nothing on record."""
+    case, outcome = api.walked("tindak_lanjut_ppk", subject__name="Rahasia Sekali"), "pindah_instansi"
+    post = body_for("sbt_2024", "tindak_lanjut_ppk", outcome)
+    api.post("bkn", case, "tindak_lanjut_ppk", outcome, post)
+
+    def ask(text: str, **more: Any) -> list[str]:
+        sent = {"body": {**post["body"], "summary_text": text, **more}, "reason": "Contoh."}
+        path = f"/v1/cases/{case.id}/stages/tindak_lanjut_ppk/corrections"
+        answer = api.send("bkn", path, sent, If_Match=case.etag)
+        assert answer.status_code == 422
+        return [error["code"] for error in answer.json()["errors"]]
+
+    assert ask("Laporan tentang Rahasia Sekali.") == ["PERSONAL_DATA"]
+    other = {"new_agency_code": "4011" if post["body"]["new_agency_code"] != "4011" else "7600"}
+    for text in ("Laporan tentang Rahasia Sekali.", "Laporan tentang Siapa Saja."):
+        assert ask(text, **other) == ["NOT_CORRECTABLE"]
+
+
+def test_an_erasure_counts_as_a_look_at_the_person_right_or_wrong(api: House) -> None:
+    case = api.open()
+    order = {"case_id": case.id, "person": "subject", "authority": "PPID-1/2025", "document": "0" * 64}
+    with measures(api, "identity=0.001/2"):
+        answers = [api.send("operator", "/v1/admin/erasures", order).status_code for _ in range(4)]
+    assert answers[2:] == [429, 429]

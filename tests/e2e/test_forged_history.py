@@ -990,3 +990,22 @@ def test_leaves_alone_tell_of_a_ledger_that_was_founded_twice_and_of_a_policy_th
         assert outside(forger) == {"FOUNDED_TWICE"}
         forger.entry("party.policy_set", "operator", None, facts={"party": "bkn", "signatures": "off"})
         assert outside(forger) == {"FOUNDED_TWICE", "POLICY_WEAKENED"}
+
+
+def test_a_calendar_that_somebody_loaded_before_the_founding_is_not_called_sound(tmp_path: Path) -> None:
+    with production(tmp_path) as found:
+        found.good("keys", "init")
+        found.good("db", "migrate")
+        url = roles.plain(found.server.url(embedded.SUPERUSER, found.server.password, roles.DATABASE))
+        facts = {"version": "kalender-lain", "known_until": "2060-12-31", "days": 0, "sha256": calendar.days_hash([])}
+        with psycopg.connect(url) as session:
+            forger = Forger(session, "nobody")
+            entry = forger.entry("calendar.loaded", "operator", None, facts=facts)
+            put = "INSERT INTO calendar_version (version, known_until, entry_id) VALUES ('kalender-lain', '2060-12-31', %s)"
+            session.execute(put, [entry])
+        found.good("found", str(tmp_path))
+        found.start()
+        found.stop()
+        told = found.sbt("verify", "--db", "local", "--json")
+        assert told.returncode == 2, told.stdout
+        assert "kalender-lain" in told.stdout

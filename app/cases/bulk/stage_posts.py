@@ -43,7 +43,8 @@ Acts = Callable[[UUID, bytes, str | None], AbstractAsyncContextManager[WriteCont
 
 async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items: Sequence[StagePost]) -> StageResults:
     """Posts each item in its own transaction, in order; a refused item does not affect the others."""
-    policy.require_scope(request.state.caller, stage_scope(stage))
+    request.state.scope = stage_scope(stage)  # checked again for each item
+    policy.require_scope(request.state.caller, request.state.scope)
     await request.app.state.limits.charge(request.state.caller.client_id, WRITE_BUCKET, len(items) - 1)
     if request.state.signed is not None:
         async with request.app.state.database.writing(request.state.caller.identity) as session:

@@ -9,14 +9,16 @@ from uuid import UUID
 from app import clock
 from app.access import policy
 from app.access.caller import Caller
+from app.access.registers.register_cache import RegisterCache
 from app.cases.case import Case
-from app.cases.deadlines.watcher import ZERO_UUID, locked
+from app.cases.deadlines.watcher import ZERO_UUID, locked, system
 from app.cases.ending.ending import possible_successors, procedures_of, transfer_step
 from app.cases.entry import append_and_project
 from app.database.sessions import SERVICE, Database, Session, StatementBatch
 from app.database.statements import Statement
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
+from app.reference.calendar import Calendars
 
 BATCH = 500
 OPEN = Statement(
@@ -59,10 +61,11 @@ async def waiting(session: Session, role: str) -> int:
 
 
 async def hand_over(
-    database: Database, author: Caller, calendar: Calendar, role: str, *, execute: bool
+    database: Database, registers: RegisterCache, calendars: Calendars, role: str, *, execute: bool
 ) -> AsyncIterator[HandedOver]:
     """Transfers the role case by case, each in its own transaction.
     After an interruption the next start continues with the remaining cases.
+    Registers and calendar are refreshed for each case: a long run may pass midnight, or a revision.
     """
     after, procedures = ZERO_UUID, procedures_of(role)
     while True:
@@ -71,7 +74,11 @@ async def hand_over(
         if not rows:
             return
         for row in rows:
-            found = await _one(database, author, calendar, role, row.id, execute=execute)
+            author = system(await registers.current())
+            require_succession(role, author)
+            async with database.reading(SERVICE) as session:
+                await calendars.refresh(session)
+            found = await _one(database, author, calendars.current, role, row.id, execute=execute)
             if found is not None:
                 yield found
         after = rows[-1].id

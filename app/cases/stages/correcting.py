@@ -76,10 +76,11 @@ async def _correct(
     was = _posted(case, stage, number)
     policy.require_may_correct(write.caller, was.posted_by)
     require_consistent_with_case(case, case.state.before(was.state), checked, Post(stage, was.outcome or "", body))
-    require_no_person_in_unsealed_texts(write, locked, body)
     entry = CaseEntry(write, locked)
     correction = await _correction(write, case, checked, was, body)
     require_letter_before_delivery(case.state, was.state, body, correction.changed)
+    # last: a refusal after it would let a caller compare names and leave nothing on record
+    require_no_person_in_unsealed_texts(write, locked, body)
     return await _record(entry, correction, reason)
 
 

@@ -49,6 +49,7 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     rules.require_open(state, post.stage)
     rules.require_outcome(rulebook(), state, post.stage, post.outcome)
     require_consistent_with_case(case, state, stage, post)
+    # last: a refusal after it would let a caller compare names and leave nothing on record
     require_no_person_in_unsealed_texts(write, locked, post.body)
     return await _record(write, locked, state, stage, post)
 
