@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -18,6 +18,7 @@ from app import clock
 from app.access.registers import registration
 from app.access.registers.registration import Author, Organisation
 from app.admin import changes
+from app.cases.context import WriteContext
 from app.database import embedded, roles
 from app.database.sessions import SERVICE, Database, Session
 from app.imports import jobs
@@ -204,9 +205,19 @@ def test_a_party_that_had_not_heard_that_it_signs_broke_no_rule(home: House) -> 
         home.send("operator", "/v1/admin/parties/bkn/policies", {"signatures": "optional"})
 
 
-def test_a_mandate_that_ended_while_an_act_waited_over_midnight_is_none(
+async def _as_before(write: WriteContext, _: date) -> WriteContext:
+    """Before 0.5.0 an act was judged by the day on which it was asked for."""
+    return write
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_mandate_that_ended_while_an_act_waited_over_midnight_is_none_but_was_one_before(
     tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    older: bool,  # noqa: FBT001 - which behaviour
 ) -> None:
+    if older:
+        monkeypatch.setattr(WriteContext, "on", _as_before)
     fake = FAKE["ahead"]
     with running_house(tmp_path_factory.mktemp("midnight"), "2025-07-01T09:00:00+07:00") as home:
         home.at("2025-07-01")
@@ -233,7 +244,7 @@ def test_a_mandate_that_ended_while_an_act_waited_over_midnight_is_none(
             time.sleep(1.6)
             session.rollback()
             waiting.join()
-        assert answers == [403]
+        assert answers == [201 if older else 403]
         assert audit(home).findings == []
     FAKE["ahead"] = fake
     clock.shift(fake)

@@ -207,6 +207,20 @@ def test_a_calendar_that_was_replaced_counts_nothing_any_more(signing: House) ->
         assert "PROCEDURE_BROKEN" in told(signing, case.id)
 
 
+def test_of_two_revisions_at_once_a_process_that_has_heard_of_neither_breaks_no_rule(signing: House) -> None:
+    case, calendars = signing.open(), signing.app.state.calendars
+    old = calendars.current
+    for n in (1, 2):
+        day = (clock.today() + timedelta(days=n)).isoformat()
+        leave = {"day": day, "category": "government", "name_id": "Cuti", "name_en": "Leave"}
+        revised = {"version": f"skb-{n}", "known_until": old.known_until.isoformat(), "add": [leave], "remove": []}
+        assert signing.send("operator", "/v1/admin/calendars", revised).status_code == 201
+    with patch.object(calendars, "current", old), patch.object(calendars, "refresh", _nothing):
+        body = past_body("sbt_2024", "verifikasi_satgas", "lolos", clock.today())
+        signing.post("bkn", case, "verifikasi_satgas", "lolos", body)
+    assert told(signing, case.id) == set()
+
+
 async def _unchanged(write: WriteContext, _: date) -> WriteContext:
     """In place of the look for the mandates of another day."""
     return write
