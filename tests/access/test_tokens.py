@@ -17,6 +17,7 @@ from jose import jwt
 from app.access.tokens import keys
 from app.access.tokens.access_tokens import LIFETIME, Tokens
 from app.errors import TokenInvalid
+from tests.access.credentials import registered
 from tests.support.house import House, refusal
 
 
@@ -336,3 +337,10 @@ def test_every_route_asks_who_is_calling(api: House) -> None:
         headers = {"Content-Type": next(iter(takes))}
         answer = api.http.request(verb, concrete, headers=headers)
         assert refusal(answer) == (401, "TOKEN_MISSING"), f"{verb} {path} answers a stranger"
+
+
+def test_me_lists_every_client_of_the_party_with_its_keys_and_of_nobody_else(api: House) -> None:
+    mine, other = registered(api, "bkn"), registered(api, "bawaslu")
+    clients = {c["client_id"]: [k["key"] for k in c["keys"]] for c in api.get("bkn", "/v1/me").json()["clients"]}
+    assert sorted(clients[mine.client_id]) == sorted((mine.auth_kid, mine.sign_kid))
+    assert api.clients["bkn"]["client_id"] in clients and other.client_id not in clients

@@ -238,3 +238,16 @@ def test_a_listed_proxy_is_believed_and_each_stranger_behind_it_has_its_own_meas
 )
 def test_a_stranger_has_one_measure_for_all_addresses_of_its_network(one: str, other: str, same: bool) -> None:  # noqa: FBT001 - a column of the table
     assert (address({"client": (one, 1)}) == address({"client": (other, 2)})) == same
+
+
+def test_a_long_page_costs_what_its_rows_would_in_pages_of_fifty(api: House) -> None:
+    with measures(api, "read=0.001/8"):
+        lengths = ["200", "51", "50", "1"]  # four, two, one and one
+        assert [api.get("kemenpanrb", f"/v1/cases?limit={n}").status_code for n in lengths] == [200] * 4
+        assert api.get("kemenpanrb", "/v1/cases?limit=1").status_code == 429
+    with measures(api, "read=0.001/5"):
+        assert api.get("kemenpanrb", "/v1/cases?limit=99999").status_code == 422, (
+            "it costs no more than the longest page"
+        )
+        assert api.get("kemenpanrb", "/v1/cases?limit=1").status_code == 200
+        assert api.get("kemenpanrb", "/v1/cases?limit=1").status_code == 429
