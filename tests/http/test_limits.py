@@ -251,3 +251,12 @@ def test_a_long_page_costs_what_its_rows_would_in_pages_of_fifty(api: House) -> 
         )
         assert api.get("kemenpanrb", "/v1/cases?limit=1").status_code == 200
         assert api.get("kemenpanrb", "/v1/cases?limit=1").status_code == 429
+
+
+def test_each_search_for_a_person_counts_as_an_identity_that_is_looked_up(api: House) -> None:
+    with measures(api, "identity=0.001/2"):
+        body = {"nip": "198001012005011001"}
+        answers = [api.send("bkn", "/v1/cases/search", body, X_Purpose="penanganan").status_code for _ in range(3)]
+    assert answers == [200, 200, 429]
+    with measures(api, "identity=0.001/1"):
+        assert [api.get("bkn", "/v1/cases").status_code for _ in range(3)] == [200] * 3, "a list is no look at a person"
