@@ -261,7 +261,7 @@ async def _answer(admin: AdminContext, change: UUID) -> ChangeView:
     (row,) = await admin.session.run(ONE, id=change)
     admin.response.status_code = ACCEPTED if row.decision is None else CREATED
     await _on_record(admin, admin.response.status_code)
-    return view(row)
+    return change_view(row)
 
 
 async def _on_record(admin: AdminContext, status: int) -> None:
@@ -271,7 +271,7 @@ async def _on_record(admin: AdminContext, status: int) -> None:
         await batch.send(admin.session)
 
 
-def view(row: Any) -> ChangeView:
+def change_view(row: Any) -> ChangeView:
     status: Any = STATUS[row.decision]
     return ChangeView(
         id=row.id,

@@ -12,7 +12,7 @@ from app.access import policy
 from app.access.caller import Caller, needs
 from app.access.trail import recorded_access
 from app.admin.bodies import ChangeList, ChangeView, Register
-from app.admin.changes import STATUS, view
+from app.admin.changes import STATUS, change_view
 from app.database.statements import Statement
 from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, NotTheOperator, ValidationFailed
 from app.http import paging
@@ -81,7 +81,7 @@ async def list_changes(
     at, before = paging.decode(cursor, path, given, paging.an_instant, paging.an_id) if cursor else (None, None)
     wanted = {"all": status is None, "decision": DECISIONS.get(status) if status else None}
     rows = await _rows(request, response, CHANGES, **wanted, at=at, before=before, limit=limit + 1)
-    shown = [view(row) for row in rows[:limit]]
+    shown = [change_view(row) for row in rows[:limit]]
     more = [rows[limit - 1].received_at, shown[-1].id] if len(rows) > limit else None
     return ChangeList(data=shown, page=paging.page(response, path, given, more, limit))
 
@@ -98,7 +98,7 @@ async def read_change(change: UUID, request: Request, response: Response, caller
     rows = await _rows(request, response, ONE, id=change)
     if not rows:
         raise NotFound
-    return view(rows[0])
+    return change_view(rows[0])
 
 
 async def _rows(request: Request, response: Response, statement: Statement, **values: Any) -> list[Any]:

@@ -29,7 +29,7 @@ async def prepare(session: Session, vault: VaultKeys, folder: Path, *, clock_sta
     """Brings an empty or older sandbox to the state where every party can ask for a token."""
     known = {row.code for row in await session.run(PARTIES)}
     if clock_start and not known:
-        await sandbox_clock.start(session, datetime.fromisoformat(clock_start), by=founding.OPERATOR)
+        await sandbox_clock.start_clock(session, datetime.fromisoformat(clock_start), by=founding.OPERATOR)
     clock.shift(await ahead(session))
     await load_references(session, vault)
     if not known:
@@ -41,10 +41,10 @@ async def load_references(session: Session, vault: VaultKeys) -> None:
     """Loads what every environment needs before the first case, each by an entry.
     Calendar, procedures, schemas of parts, and a key epoch.
     """
-    await calendar.ensure(session, by=founding.OPERATOR)
-    await procedures.ensure(session, by=founding.OPERATOR)
-    await part_schemas.ensure(session, by=founding.OPERATOR)
-    await epochs.ensure(session, vault, by=founding.OPERATOR)
+    await calendar.ensure_calendar(session, by=founding.OPERATOR)
+    await procedures.ensure_procedures(session, by=founding.OPERATOR)
+    await part_schemas.ensure_part_schemas(session, by=founding.OPERATOR)
+    await epochs.ensure_epoch(session, vault, by=founding.OPERATOR)
 
 
 async def _clients(session: Session, folder: Path) -> None:

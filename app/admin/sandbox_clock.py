@@ -47,7 +47,7 @@ class ClockView(BaseModel):
     now: datetime
 
 
-async def start(session: Session, at: datetime, *, by: str) -> None:
+async def start_clock(session: Session, at: datetime, *, by: str) -> None:
     """Starts the clock on an empty log only: entries that were received keep their time."""
     if await session.value(ANY_ENTRY):
         raise RuntimeError("the log is not empty: `sbt sandbox reset` first, then start the clock")

@@ -89,7 +89,7 @@ def _check_schema(report: VerificationReport, seen: Snapshot) -> None:
         report.find(
             "projections", "SCHEMA_VERSION", "alembic_version", f"it is {version}, this program knows {HEAD_MIGRATION}"
         )
-    guards.check(report, seen)
+    guards.check_guards(report, seen)
     (number,) = seen.rows("SELECT last_value FROM case_number")
     given = seen.value("SELECT max(split_part(number, '-', 3)::bigint) FROM cases")
     if given is not None and number.last_value < given:

@@ -104,14 +104,14 @@ OUTSIDE = """
 """
 
 
-def lines(seen: Snapshot) -> list[str]:
+def guard_lines(seen: Snapshot) -> list[str]:
     found = [*seen.rows(LINES), *seen.rows(OUTSIDE)]
     return sorted(" ".join(row.line.split()) for row in found)
 
 
-def check(report: VerificationReport, seen: Snapshot) -> None:
+def check_guards(report: VerificationReport, seen: Snapshot) -> None:
     """Step 13: no guard of facts was removed, weakened or added."""
-    wanted, found = set(FILE.read_text().splitlines()), set(lines(seen))
+    wanted, found = set(FILE.read_text().splitlines()), set(guard_lines(seen))
     report.count("projections", len(wanted))
     for line in sorted(wanted - found):
         report.find("projections", "GUARD_MISSING", line[:200], "it guards facts, and is not as the migrations made it")

@@ -244,7 +244,7 @@ async def fields_of(session: Session, refs: Iterable[Mapping[str, Any]]) -> Fiel
     return found
 
 
-async def ensure(session: Session, *, by: str) -> None:
+async def ensure_part_schemas(session: Session, *, by: str) -> None:
     """Registers the text of every schema version once in the log, where a verifier reads it."""
     known = {(r.name, r.version) for r in await session.run(KNOWN)}
     for name, text in texts().items():

@@ -47,8 +47,8 @@ from app.http.limits import IDENTITY_BUCKET
 from app.http.problems import flaw_of
 from app.http.spool import Upload
 from app.imports.importing import import_case
-from app.imports.lines import LONGEST_LINE, MOST_LINES, TooManyLinesError, count_lines, lines
-from app.imports.progress import STALE, state_of, view
+from app.imports.lines import LONGEST_LINE, MOST_LINES, TooManyLinesError, count_lines, numbered_lines
+from app.imports.progress import STALE, job_view, state_of
 from app.imports.refusals import TooManyImports
 from app.imports.schemas import ImportedCase, JobView
 from app.ledger.canonical import canonical
@@ -102,7 +102,7 @@ class Job:
     signed: VerifiedSignature | None
 
 
-async def start(request: Request, response: Response, key: UUID, upload: Upload) -> JobView:
+async def start_job(request: Request, response: Response, key: UUID, upload: Upload) -> JobView:
     """202: the job runs in this process, or waits for the other jobs of its client.
     The same key and file again return the job as it is; a stopped job continues.
     """
@@ -126,7 +126,7 @@ async def start(request: Request, response: Response, key: UUID, upload: Upload)
         upload.file.close()
     async with database.reading(caller.identity) as session:
         response.headers.update({"Location": f"/v1/imports/{job.id}", "Cache-Control": "no-store"})
-        return await view(session, job.id, caller)
+        return await job_view(session, job.id, caller)
 
 
 async def _counted(upload: Upload) -> int:
@@ -171,7 +171,7 @@ async def _run(request: Request, job: Job) -> None:
     beating = asyncio.create_task(_beat(request, job))
     try:
         await _turn(request, job)
-        left = lines(job.file)
+        left = numbered_lines(job.file)
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(_some(request, job, left))

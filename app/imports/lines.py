@@ -25,10 +25,10 @@ def count_lines(file: BinaryIO) -> int:
         breaks += chunk.count(b"\n")
         if breaks > MOST_LINES:
             raise TooManyLinesError
-    return sum(1 for _ in lines(file))
+    return sum(1 for _ in numbered_lines(file))
 
 
-def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+def numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """Number and bytes of each line that is not empty; None for a line that is too long."""
     file.seek(0)
     if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:

@@ -37,7 +37,7 @@ def state_of(row: Any) -> str:
     return "stopped" if gone else str(row.status)
 
 
-async def view(session: Session, job_id: UUID, caller: Caller) -> JobView:
+async def job_view(session: Session, job_id: UUID, caller: Caller) -> JobView:
     rows = await session.run(JOB, id=job_id, party=caller.party)
     if not rows:
         raise NotFound
@@ -54,17 +54,17 @@ async def view(session: Session, job_id: UUID, caller: Caller) -> JobView:
 
 async def show(read: ReadContext, job_id: UUID) -> JobView:
     read.response.headers["Cache-Control"] = "no-store"
-    return await view(read.session, job_id, read.caller)
+    return await job_view(read.session, job_id, read.caller)
 
 
 LineStatus = Annotated[str | None, Query(max_length=64, description="imported, known or refused.")]
 
 
-async def lines(read: ReadContext, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
+async def line_results(read: ReadContext, job_id: UUID, status: str | None, limit: int, cursor: str | None) -> LineList:
     """The result of each line, in the order of the file."""
     if status not in (None, "imported", "known", "refused"):
         raise UnknownReference(unknown_code("/query/status"))
-    await view(read.session, job_id, read.caller)
+    await job_view(read.session, job_id, read.caller)
     path, given = f"/v1/imports/{job_id}/lines", {"status": status}
     after = paging.decode(cursor, path, given, paging.a_number)[0] if cursor else 0
     values = {"id": job_id, "party": read.caller.party, "after": after, "status": status, "limit": limit + 1}

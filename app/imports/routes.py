@@ -46,7 +46,7 @@ async def start_import(request: Request, response: Response, key: KeyHeader) -> 
     time is now. Sent again with the same Idempotency-Key, a stopped job goes on, and lines that are there stay as they are.
     One job of a client runs, three may wait.
     """
-    return await jobs.start(request, response, key, request.state.upload)
+    return await jobs.start_job(request, response, key, request.state.upload)
 
 
 @router.get("/v1/imports/{job}", operation_id="read_import", response_model=JobView, responses=problems(*REFUSED_READ))
@@ -69,4 +69,4 @@ async def read_import_lines(
     cursor: Cursor = None,
 ) -> LineList:
     """How each line went: the case it became, or why it was refused."""
-    return await progress.lines(read, job, status, limit, cursor)
+    return await progress.line_results(read, job, status, limit, cursor)

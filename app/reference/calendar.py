@@ -73,7 +73,7 @@ def days_hash(days: Iterable[Mapping[str, Any]]) -> str:
     return sha256(canonical(rows))
 
 
-async def ensure(session: Session, *, by: str) -> None:
+async def ensure_calendar(session: Session, *, by: str) -> None:
     """Stores the snapshot of this package version, once, with its entry.
     A revised calendar stays in force until the package knows joint leave for longer.
     """

@@ -13,7 +13,7 @@ LOADED = Statement("SELECT code, sha256 FROM loaded_procedure")
 INSERT_LOADED = Statement(insert(LoadedProcedure).values({c: bindparam(c) for c in ("code", "sha256", "entry_id")}))
 
 
-async def ensure(session: Session, *, by: str) -> None:
+async def ensure_procedures(session: Session, *, by: str) -> None:
     known = {(row.code, row.sha256) for row in await session.run(LOADED)}
     for procedure in rulebook().procedures.values():
         if (procedure.code, procedure.sha256) in known:

@@ -17,7 +17,7 @@ EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
 INSERT_EPOCH = Statement(insert(KeyEpoch).values({c: bindparam(c) for c in ("epoch", "entry_id")}))
 
 
-async def ensure(session: Session, vault: VaultKeys, *, by: str) -> None:
+async def ensure_epoch(session: Session, vault: VaultKeys, *, by: str) -> None:
     """Opens the first epoch, if there is none."""
     if not await session.run(EPOCHS):
         await open_next(session, vault, by=by)

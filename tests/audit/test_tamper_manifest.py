@@ -137,7 +137,7 @@ def behind(lived: Lived) -> Iterator[psycopg.Connection[Any]]:
 
 def told(lived: Lived, session: psycopg.Connection[Any], trust: Trust | None = None) -> VerificationReport:
     """Without the look at the guards: behind() took them off itself, and they have a test of their own."""
-    with patch("app.audit.database.guards.check"):
+    with patch("app.audit.database.guards.check_guards"):
         return verify_snapshot(Snapshot(session), trust or lived.trust, lived.keys)
 
 

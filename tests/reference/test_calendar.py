@@ -89,6 +89,6 @@ def test_a_package_that_knows_no_more_does_not_undo_a_decree(api: House, monkeyp
     """An upgrade of `holidays` while a revision is in force: the revision stays, until the package knows more years."""
     monkeypatch.setattr(calendar, "VERSION", "holidays-999")
     found = tried(
-        api, revise(Revision("decree-2", FAR, [], [])), lambda session: calendar.ensure(session, by="operator")
+        api, revise(Revision("decree-2", FAR, [], [])), lambda session: calendar.ensure_calendar(session, by="operator")
     )
     assert found.version == "decree-2"
