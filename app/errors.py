@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class DomainError(Exception):
     def __init__(self, *flaws: Flaw, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(self.code)
         self.flaws = flaws
-        self.shows: list[Any] = []  # ids of cases that the refusal reveals: they are recorded as shown
+        self.shows: list[UUID] = []  # ids of cases that the refusal reveals: they are recorded as shown
         self.headers = dict(headers or {})
         self.members = {name: value for name, value in members.items() if value is not None}
 

@@ -7,7 +7,7 @@ Each step is an entry, and the row of the register follows from the last one.
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID, uuid5
 
 from fastapi import Depends, Request, Response
@@ -52,8 +52,11 @@ DECIDE = Statement(
 # One change at a time over all processes: what was checked still holds when it is written.
 ALONE = Statement("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
 LOCK = 0x5342_5404
-ONE = Statement("SELECT * FROM change WHERE id = :id")
-STATUS = {None: "pending", "approved": "in_force", "refused": "refused"}
+STATUS: Mapping[str | None, Literal["pending", "in_force", "refused"]] = {
+    None: "pending",
+    "approved": "in_force",
+    "refused": "refused",
+}
 ACCEPTED, CREATED = 202, 201
 ERASURE = "subject.erased"
 Facts = Mapping[str, Any]
@@ -63,6 +66,20 @@ OTHER = Flaw(
     "Ini bukan perubahan yang tercatat: bacalah `kind` dan `facts`-nya lagi, lalu kirim SHA-256 dari keduanya.",
     "This is not the change on record: read its `kind` and `facts` again, and send the SHA-256 of both.",
 )
+
+
+class ChangeRow(Protocol):
+    """A proposed change, decided or not."""
+
+    id: UUID
+    kind: str
+    facts: dict[str, Any]
+    proposed_by: str
+    decision: str | None
+    decided_by: str | None
+
+
+CHANGE = Statement[ChangeRow]("SELECT * FROM change WHERE id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +140,7 @@ async def propose(
     named = {name.rstrip("_"): value for name, value in params.items()}
     facts = PROPOSED[kind].facts(body, named, clock.real())
     change = uuid5(NAMES, f"{admin.caller.client_id} {key}")
-    known = await admin.session.run(ONE, id=change)
+    known = await admin.session.run(CHANGE, id=change)
     if known:
         return await _again(admin, known[0], kind, facts)
     if kind == ERASURE:  # its texts are compared with the person: right or wrong, a guess counts
@@ -181,7 +198,7 @@ def _same(kept: Any, asked: Any) -> bool:
     return isinstance(asked, Chosen) or bool(kept == asked)
 
 
-async def _again(admin: AdminContext, row: Any, kind: str, facts: Facts) -> ChangeView:
+async def _again(admin: AdminContext, row: ChangeRow, kind: str, facts: Facts) -> ChangeView:
     if row.kind != kind or not _same(row.facts, facts):
         raise IdempotencyKeyReused
     return await _replayed(admin, row.id)
@@ -198,7 +215,7 @@ async def decide(admin: AdminContext, change: UUID, approval: Approval | None) -
     A change that has become impossible since is refused.
     An operator who repeats its own decision gets the same answer.
     """
-    rows = await admin.session.run(ONE, id=change)
+    rows = await admin.session.run(CHANGE, id=change)
     if not rows:
         raise NotFound
     row, decision = rows[0], APPROVED if approval else REFUSED
@@ -258,7 +275,7 @@ async def suspend(
 
 
 async def _answer(admin: AdminContext, change: UUID) -> ChangeView:
-    (row,) = await admin.session.run(ONE, id=change)
+    (row,) = await admin.session.run(CHANGE, id=change)
     admin.response.status_code = ACCEPTED if row.decision is None else CREATED
     await _on_record(admin, admin.response.status_code)
     return change_view(row)
@@ -271,13 +288,12 @@ async def _on_record(admin: AdminContext, status: int) -> None:
         await batch.send(admin.session)
 
 
-def change_view(row: Any) -> ChangeView:
-    status: Any = STATUS[row.decision]
+def change_view(row: ChangeRow) -> ChangeView:
     return ChangeView(
         id=row.id,
         kind=row.kind,
         facts=row.facts,
-        status=status,
+        status=STATUS[row.decision],
         proposed_by=row.proposed_by,
         decided_by=row.decided_by,
     )

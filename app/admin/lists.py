@@ -3,7 +3,8 @@
 They show no secret and no private key.
 """
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,8 +13,8 @@ from app.access import policy
 from app.access.caller import Caller, needs
 from app.access.trail import recorded_access
 from app.admin.bodies import ChangeList, ChangeView, Register
-from app.admin.changes import STATUS, change_view
-from app.database.statements import Statement
+from app.admin.changes import CHANGE, STATUS, ChangeRow, change_view
+from app.database.statements import Row, RowT, Statement
 from app.errors import AccessNotRecorded, InsufficientScope, InvalidCursor, NotFound, NotTheOperator, ValidationFailed
 from app.http import paging
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
@@ -30,14 +31,21 @@ REGISTERS = {
     "mandates": "SELECT role, party, valid_from, valid_to, standing_entry_id FROM mandate ORDER BY role, valid_from",
     "grants": "SELECT id AS client_id, party, scopes, standing_entry_id FROM client ORDER BY id",
 }
-STATEMENTS = {name: Statement(sql) for name, sql in REGISTERS.items()}
-CHANGES = Statement(
+STATEMENTS = {name: Statement[Row](sql) for name, sql in REGISTERS.items()}
+
+
+class ListedChangeRow(ChangeRow, Protocol):
+    """A proposed change with the instant of its proposal."""
+
+    received_at: datetime
+
+
+CHANGES = Statement[ListedChangeRow](
     "SELECT c.*, e.received_at FROM change c JOIN entry e ON e.id = c.entry_id WHERE (CAST(:all AS boolean) OR c.decision IS NOT DISTINCT FROM :decision)"
     " AND (CAST(:at AS timestamptz) IS NULL OR (e.received_at, c.id) < (CAST(:at AS timestamptz), CAST(:before AS uuid)))"
     " ORDER BY e.received_at DESC, c.id DESC LIMIT :limit"
 )
-ONE = Statement("SELECT * FROM change WHERE id = :id")
-DECISIONS = {status: decision for decision, status in STATUS.items()}
+DECISIONS: dict[str, str | None] = {status: decision for decision, status in STATUS.items()}
 
 
 def add_register(name: str) -> None:
@@ -95,15 +103,15 @@ async def list_changes(
 async def read_change(change: UUID, request: Request, response: Response, caller: Operator) -> ChangeView:
     """One change: what it would put on record, and how it stands."""
     policy.require_operator(caller)
-    rows = await _rows(request, response, ONE, id=change)
+    rows = await _rows(request, response, CHANGE, id=change)
     if not rows:
         raise NotFound
     return change_view(rows[0])
 
 
-async def _rows(request: Request, response: Response, statement: Statement, **values: Any) -> list[Any]:
+async def _rows(request: Request, response: Response, statement: Statement[RowT], **values: Any) -> list[RowT]:
     """Runs a query of an operator. The access is recorded."""
     response.headers["Cache-Control"] = "no-store"
     async with recorded_access(request), request.app.state.database.reading(request.state.caller.identity) as session:
-        rows: list[Any] = await session.run(statement, **values)
+        rows: list[RowT] = await session.run(statement, **values)
     return rows

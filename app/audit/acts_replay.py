@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from app.access import policy
+from app.access.caller import Caller
 from app.audit import imports_replay
 from app.audit.case_rows import ReplayedCase
 from app.audit.cases_replay import Replay, ReplayedEntry
@@ -176,7 +177,7 @@ def transferred(replay: Replay, replayed: ReplayedEntry) -> None:
     replay.follow(replayed, move, changes, acts=members["client"] is not None)
 
 
-def _may_hand_over(caller: Any, case: ReplayedCase, members: Any) -> None:
+def _may_hand_over(caller: Caller, case: ReplayedCase, members: Mapping[str, Any]) -> None:
     if members["client"] is not None:
         policy.require_holder(caller, members["role"], case.access_facts())
     elif policy.role_holder(caller, members["role"], case.access_facts()) != members["to"]:

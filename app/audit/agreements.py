@@ -258,7 +258,7 @@ class Agreements:
             return
         self.recovered += [(type_, said) for type_, said in facts["entries"]]
 
-    def _of_operators(self, entries: Sequence[Any]) -> bool:
+    def _of_operators(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
         """Whether a recovery gives keys and clients only to parties of operators."""
         fresh = {said["client"]: said["party"] for type_, said in entries if type_ == "client.registered"}
         for type_, said in entries:

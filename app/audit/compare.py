@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import Error
 
 from app.audit.snapshot import Snapshot
+from app.database.statements import Row
 from app.verifier.report import VerificationReport
 
 Expected = dict[tuple[Any, ...], dict[str, Any]]
@@ -40,7 +41,7 @@ def table(
         report.find("projections", "ROW_MISSING", _said(name, place), "an entry says so, but the row is not there")
 
 
-def _readable(report: VerificationReport, seen: Snapshot, name: str) -> Iterator[Any]:
+def _readable(report: VerificationReport, seen: Snapshot, name: str) -> Iterator[Row]:
     """The rows of a table; a value that this program never writes becomes a finding.
     Examples: a date before year 1, an infinite instant.
     """
@@ -51,7 +52,7 @@ def _readable(report: VerificationReport, seen: Snapshot, name: str) -> Iterator
 
 
 def _columns(
-    report: VerificationReport, name: str, place: tuple[Any, ...], row: Any, wanted: Mapping[str, Any]
+    report: VerificationReport, name: str, place: tuple[Any, ...], row: Row, wanted: Mapping[str, Any]
 ) -> None:
     for column in row._fields:
         if column not in wanted:

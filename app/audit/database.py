@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 from uuid import UUID
 
 from psycopg import Error
@@ -15,7 +15,7 @@ from app.audit.cases_replay import Replay
 from app.audit.compare import table
 from app.audit.log_rows import Trust
 from app.audit.registers import Registers
-from app.audit.sealed import Sealed
+from app.audit.sealed import Sealed, StoredPart
 from app.audit.signatures import Signatures
 from app.audit.snapshot import Snapshot, snapshot
 from app.ledger import origin
@@ -45,6 +45,24 @@ WAITING = """
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
 """
 HEAD_MIGRATION = "0009"
+
+
+class EntryWithParts(Protocol):
+    """A row of ROWS; the three lists have the parts in one order, and are None where there is none."""
+
+    leaf_index: int
+    id: UUID
+    log: str
+    type: str
+    case_id: UUID | None
+    seq: int | None
+    party: str
+    leaf: bytes
+    leaf_hash: bytes
+    received_at: str
+    parts: list[str] | None
+    key_ids: list[UUID] | None
+    ciphertexts: list[bytes] | None
 
 
 def verify_database(
@@ -162,7 +180,7 @@ class DatabaseVerification:
         self.report.says["signed_without_words"] = self.signatures.without_words
         self._sealed_tables()
 
-    def _entry(self, log: str, row: Any) -> None:
+    def _entry(self, log: str, row: EntryWithParts) -> None:
         check = self.checks[log]
         members = check.add(row.leaf_index, row.leaf)
         if members is None:
@@ -177,7 +195,7 @@ class DatabaseVerification:
             says = f"what it says cannot be read: {type(error).__name__}"
             self.report.find("bytes", "LEAF_MALFORMED", "leaf", says, log=log, index=row.leaf_index)
 
-    def _content(self, log: str, row: Any, members: dict[str, Any]) -> None:
+    def _content(self, log: str, row: EntryWithParts, members: dict[str, Any]) -> None:
         """Steps 12 and 13 for one entry: its parts, and what it does to its case."""
         if log != CASES or "case" not in members:
             if row.parts:
@@ -196,7 +214,7 @@ class DatabaseVerification:
         entry = Appended(row.id, row.leaf, leaf_hash(row.leaf), datetime.fromisoformat(members["received_at"]))
         self.replay.entry(row.leaf_index, members, entry, parts)
 
-    def _columns(self, log: str, row: Any, members: dict[str, Any]) -> None:
+    def _columns(self, log: str, row: EntryWithParts, members: dict[str, Any]) -> None:
         """Step 11: the columns of an entry say the same as its leaf."""
         self.report.count("rows")
         case = str(row.case_id) if row.case_id else None
@@ -242,14 +260,7 @@ class DatabaseVerification:
         table(self.report, self.seen, "stage", key, rows, doubtful=lambda row: row.case_id in doubtful)
 
 
-class StoredPart(NamedTuple):
-    """A part as its row holds it."""
-
-    key_id: UUID
-    ciphertext: bytes
-
-
-def _payloads(row: Any) -> dict[str, StoredPart]:
+def _payloads(row: EntryWithParts) -> dict[str, StoredPart]:
     found = zip(row.parts or (), row.key_ids or (), row.ciphertexts or (), strict=True)
     return {part: StoredPart(key, data) for part, key, data in found}
 

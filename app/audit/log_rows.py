@@ -6,7 +6,8 @@ Checkpoints and notes, tiles and leaves, head, queue and order.
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
+from uuid import UUID
 
 from app.audit.snapshot import Snapshot
 from app.ledger.merkle import EMPTY_ROOT, leaf_hash
@@ -55,6 +56,25 @@ class Trust:
     signed: Mapping[str, LastSigned] = field(default_factory=dict)
 
 
+class HeadRow(Protocol):
+    """The row of a log (table log)."""
+
+    id: UUID
+    origin: str
+    vkey: str
+    size: int
+    root: bytes
+    quarantined: str | None
+
+
+class CosignatureRow(Protocol):
+    """A stored cosignature."""
+
+    size: int
+    witness: str
+    line: str
+
+
 def check_log(report: VerificationReport, seen: Snapshot, trust: Trust, log: str, tick: Tick) -> list[Witnessed]:
     """Steps 1 to 4 for one log. Returns the checkpoints that are good."""
     rows = seen.rows("SELECT * FROM log WHERE name = %s", log)
@@ -74,7 +94,7 @@ def check_log(report: VerificationReport, seen: Snapshot, trust: Trust, log: str
     return notes
 
 
-def _head_fits(report: VerificationReport, head: Any, trust: Trust, log: str) -> None:
+def _head_fits(report: VerificationReport, head: HeadRow, trust: Trust, log: str) -> None:
     report.count("rows")
     key = trust.keys[log]
     if (head.vkey, head.origin) != (str(key), key.name):
@@ -90,7 +110,7 @@ def _head_fits(report: VerificationReport, head: Any, trust: Trust, log: str) ->
 def _notes(report: VerificationReport, seen: Snapshot, trust: Trust, log: str) -> Iterator[Witnessed]:
     """Every published note with its cosignatures, compared with its row."""
     roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}
-    lines: dict[int, list[Any]] = {}
+    lines: dict[int, list[CosignatureRow]] = {}
     for row in seen.rows(COSIGNED, log):
         lines.setdefault(row.size, []).append(row)
     previous = None
@@ -132,7 +152,9 @@ def _newest_cosigned(report: VerificationReport, seen: Snapshot, trust: Trust, l
             report.find("witnesses", "COSIGNATURE_UNKNOWN", place, "no witness said so at that time", log=log)
 
 
-def _cosigned(report: VerificationReport, trust: Trust, good: Witnessed, lines: list[Any], log: str) -> Witnessed:
+def _cosigned(
+    report: VerificationReport, trust: Trust, good: Witnessed, lines: list[CosignatureRow], log: str
+) -> Witnessed:
     """Step 2: each stored cosignature is by the witness it is stored for.
     A cosignature by an unknown witness proves nothing.
     """
@@ -154,7 +176,7 @@ def _cosigned(report: VerificationReport, trust: Trust, good: Witnessed, lines: 
     return Witnessed(good.note, good.checkpoint, found)
 
 
-def _signed_at(text: str, row: Any, key: VerifierKey | None) -> int | None:
+def _signed_at(text: str, row: CosignatureRow, key: VerifierKey | None) -> int | None:
     """When the witness signed; None where its key is not known here."""
     (line,) = read_note(f"{text}\n{row.line}".encode()).lines
     if line.name != row.witness:
@@ -162,7 +184,7 @@ def _signed_at(text: str, row: Any, key: VerifierKey | None) -> int | None:
     return signed_at(text, line, key) if key else None
 
 
-def _published(report: VerificationReport, seen: Snapshot, head: Any, log: str) -> None:
+def _published(report: VerificationReport, seen: Snapshot, head: HeadRow, log: str) -> None:
     """Each checkpoint row follows the one before, so none was removed. The head is the last one."""
     previous, root = 0, EMPTY_ROOT
     for row in seen.rows("SELECT size, root, previous FROM checkpoint WHERE log = %s ORDER BY size", log):
@@ -232,7 +254,7 @@ def _hashed(report: VerificationReport, log: str, index: int, row: tuple[int, by
     return found
 
 
-def _sizes(report: VerificationReport, tree: TreeCheck, head: Any, roots: Mapping[int, bytes], log: str) -> None:
+def _sizes(report: VerificationReport, tree: TreeCheck, head: HeadRow, roots: Mapping[int, bytes], log: str) -> None:
     if tree.size != head.size:
         code = "TAIL_CUT" if tree.size < head.size else "BEYOND_HEAD"
         says = f"{tree.size} entries have an index, the head says {head.size}"

@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
@@ -21,6 +22,13 @@ Form = tuple[str, str, str]  # case, kind and plain value of a name or number
 MENTIONING = {"stage.posted", "stage.corrected"}
 # This version of the signature part is sealed under the subject's key, together with the signed body.
 OLD_SIGNATURE = 1
+
+
+class StoredPart(NamedTuple):
+    """A part as its row holds it."""
+
+    key_id: UUID
+    ciphertext: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,9 @@ class Sealed:
         report.begin("payloads")
         return cls(report, vault, schemas, keys)
 
-    def entry(self, index: int, members: Mapping[str, Any], payloads: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def entry(
+        self, index: int, members: Mapping[str, Any], payloads: Mapping[str, StoredPart]
+    ) -> dict[str, dict[str, Any]]:
         """The fields of the parts that open, by part. `payloads`: the rows of the entry by part."""
         found = {}
         for part in members["parts"]:
@@ -81,7 +91,9 @@ class Sealed:
         self._person(members, found)
         return found
 
-    def _part(self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: Any) -> dict[str, Any] | None:
+    def _part(
+        self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: StoredPart | None
+    ) -> dict[str, Any] | None:
         self.report.count("payloads")
         name = part["name"]
         if row is None:
@@ -103,7 +115,7 @@ class Sealed:
         return self._open(index, members, part, row, key)
 
     def _open(
-        self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: Any, key: OpenKey
+        self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: StoredPart, key: OpenKey
     ) -> dict[str, Any] | None:
         name, ref = part["name"], part["schema"]
         try:

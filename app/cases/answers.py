@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from app.cases.schemas import Entered, StageLine, Written
+from app.cases.schemas import Entered, StageLine, StageStatus, Written
 from app.ledger.append import Appended
 from app.ledger.canonical import read_leaf
 from app.ledger.merkle import leaf_hash
@@ -41,7 +41,7 @@ def _entered(entry: Appended, receipts: PromiseSigner) -> Entered:
     return Entered(id=entry.id, leaf_hash=hashed, promise=receipts.promise(entry))
 
 
-def _line(stage: Stage, row: dict[str, Any], status: Any, at: datetime | None) -> StageLine:
+def _line(stage: Stage, row: dict[str, Any], status: StageStatus, at: datetime | None) -> StageLine:
     return StageLine(
         stage=stage.code,
         round=row["round"],

@@ -9,6 +9,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from app.access.policy import AccessFacts
+from app.database.statements import Row
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure
 from app.procedure.state import CaseState, StageState
@@ -147,12 +148,13 @@ class Case:
     rounds: tuple[Round, ...]
 
     @classmethod
-    def of(cls, row: Any, rounds: Iterable[Mapping[str, Any]] | None = None) -> Self:
+    def of(cls, row: Row, rounds: Iterable[Mapping[str, Any]] | None = None) -> Self:
         """Builds a case from a row of `cases.*`.
         The rounds come from `rounds`; if it is None, from the row's JSON column `stages`.
         """
-        found = (row.stages or ()) if rounds is None else rounds
-        return cls(**{name: getattr(row, name) for name in COLUMNS}, rounds=tuple(map(Round.of, found)))
+        values = row._asdict()
+        listed = (values["stages"] or ()) if rounds is None else rounds
+        return cls(**{name: values[name] for name in COLUMNS}, rounds=tuple(map(Round.of, listed)))
 
     @property
     def state(self) -> CaseState:

@@ -10,9 +10,9 @@ from app.cases.case import Round, RoundKey
 from app.database.sessions import Session
 from app.database.statements import Statement
 from app.vault.keys import VaultKeys
-from app.vault.opening import COLUMNS, JOINED, show_row
+from app.vault.opening import COLUMNS, JOINED, SealedRow, show_row
 
-CONTENTS = Statement(
+CONTENTS = Statement[SealedRow](
     f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = :part AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
 )
 # CONTENT: the whole of a post. TEXT: the free text of its summary, which has more readers.

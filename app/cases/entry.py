@@ -160,12 +160,12 @@ def append_and_project(
     return entry
 
 
-def append_fitting(batch: StatementBatch, **entry: Any) -> Appended:
+def append_fitting(batch: StatementBatch, **members: Any) -> Appended:
     """Appends an entry of at most 16 KiB.
     422 for a longer one: the request concerns too many rounds at once.
     """
     try:
-        return append(batch, **entry)
+        return append(batch, **members)
     except LeafTooLargeError:
         text_id, text_en = "Catatan ini terlalu panjang untuk satu entri.", "This would be too long for one entry."
         raise ValidationFailed(Flaw("", "ENTRY_TOO_LARGE", text_id, text_en)) from None

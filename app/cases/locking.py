@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from app import clock
@@ -15,7 +15,7 @@ from app.access.signatures.signed import VerifiedSignature
 from app.cases.case import Case
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session
-from app.database.statements import Statement
+from app.database.statements import Row, Statement
 from app.errors import (
     IdempotencyKeyReused,
     IfMatchRequired,
@@ -46,7 +46,42 @@ EPOCH = (
 # pg_try_advisory_xact_lock comes first, so that a duplicate of this request does not wait for the lock of the case.
 # The case row comes in its newest version (FOR UPDATE waits), everything else from the statement's snapshot.
 # `snapshot_version` shows whether the snapshot is older than the row.
-LOCK = Statement(
+
+
+class EarlierRow(Protocol):
+    """What both statements read besides the case.
+    `epoch`, `keys`: the newest key epoch, and the wrapped data keys of the case.
+    `got`: this transaction holds the lock of the key.
+    `fingerprint`, `replay_leaf`: of the earlier request, if there was one.
+    """
+
+    got: bool
+    fingerprint: bytes | None
+    replay_leaf: bytes
+    keys: list[dict[str, Any]] | None
+    epoch: int
+    quarantined: bool
+    nonce_used: bool
+
+
+class CaseToLock(EarlierRow, Row, Protocol):
+    """The row of LOCK; it has all columns of `cases` too.
+    They are null where the caller sees no such case.
+    """
+
+    id: UUID | None
+    version: int
+    snapshot_version: int
+    found_by: Sequence[Mapping[str, Any]] | None
+
+
+class NumberRow(EarlierRow, Protocol):
+    """The row of NEXT."""
+
+    serial: int
+
+
+LOCK = Statement[CaseToLock](
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, c.*,
@@ -61,7 +96,7 @@ LOCK = Statement(
         ) c ON true
         """
 )
-NEXT = Statement(
+NEXT = Statement[NumberRow](
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, nextval('case_number') AS serial,
@@ -163,7 +198,7 @@ def _asked(request: WriteIdentity, signed: VerifiedSignature | None) -> dict[str
     return {"lock": _lock_number(request), "client": request.client, "key": request.key, **nonce}
 
 
-def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
+def _keys(row: EarlierRow, vault: VaultKeys) -> dict[str, OpenKey]:
     """The data keys of the case's persons, without the reporter's.
     Nothing is sealed for a reporter after the opening.
     """
@@ -179,7 +214,7 @@ def _keys(row: Any, vault: VaultKeys) -> dict[str, OpenKey]:
     return {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
 
 
-def _replay(row: Any, request: WriteIdentity, keys: Mapping[str, OpenKey]) -> EarlierLeaf | None:
+def _replay(row: EarlierRow, request: WriteIdentity, keys: Mapping[str, OpenKey]) -> EarlierLeaf | None:
     """The leaf that this request created before; 422 if the key was used for another request."""
     if row.fingerprint is None:
         return None

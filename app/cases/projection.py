@@ -106,10 +106,10 @@ class Dated:
 
     stage: StageState
     due: Due
-    passed: Any = None
+    passed: UUID | None = None
 
 
-def dated(move: Move, calendar: Calendar, passed: Mapping[tuple[str, int], Any], today: date) -> list[Dated]:
+def dated(move: Move, calendar: Calendar, passed: Mapping[tuple[str, int], UUID | None], today: date) -> list[Dated]:
     """The due date of every stage that a move opened or whose clock it set.
     `passed`: the entry that says that the due date of a round has passed, by stage and round number.
     """

@@ -126,12 +126,15 @@ class Entered(EntryRef):
     promise: str
 
 
+StageStatus = Literal["waiting", "open", "posted", "skipped"]
+
+
 class StageLine(BaseModel):
     """One stage of a case: whose turn, since when, until when, and what was decided."""
 
     stage: str
     round: int
-    status: Literal["waiting", "open", "posted", "skipped"]
+    status: StageStatus
     owner: str
     recorder: str | None
     opened_at: datetime | None

@@ -30,7 +30,7 @@ from app.database.connections import (
     settings_are_kept,
     taken,
 )
-from app.database.statements import Statement
+from app.database.statements import RowT, Statement
 from app.errors import DomainError, LedgerQuarantined, Overloaded, RequestInProgress, SignatureInvalid
 
 # A reader's session: one snapshot for each transaction, and PostgreSQL itself refuses a write in a GET.
@@ -66,7 +66,7 @@ class Session:
         """Set the identity; this must be the first statement of a transaction."""
         await self.execute(ACT_AS, [identity.party, identity.purpose, clock.today()])
 
-    async def run(self, statement: Statement, **values: Any) -> list[Any]:
+    async def run(self, statement: Statement[RowT], **values: Any) -> list[RowT]:
         """Run a statement; return its rows, whose members are named by the columns."""
         return await self.execute(statement.sql, statement.values(values))
 

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, Protocol
 
 from sqlalchemy import ClauseElement, Dialect, MetaData, make_url
 from sqlalchemy.orm import DeclarativeBase
+from typing_extensions import TypeVar
 
 DIALECT: Dialect = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
@@ -26,8 +27,21 @@ class Base(DeclarativeBase):
     )
 
 
-class Statement:
+class Row(Protocol):
+    """A row as the database returns it: a named tuple whose fields are the columns."""
+
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+RowT = TypeVar("RowT", default=Any)
+
+
+class Statement(Generic[RowT]):
     """SQL that is made once, from SQLAlchemy Core or from text with `:name`.
+    `Statement[ChangeRow](...)`: its rows have the members of ChangeRow (tests/database/test_rows.py compares them).
     `names` are its parameters in the order of $1, $2, ...
     """
 

@@ -3,7 +3,7 @@ It has no personal data, because leaves have none.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -18,7 +18,21 @@ from app.ledger.origin import CASES
 COLUMNS = "s.leaf_index, e.id, e.type, e.case_id, e.party, e.received_at, e.leaf"
 WITHIN = "s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :size"
 # Besides the entries of cases: the entries of the registers that made the caller's party, clients, keys and mandates what they are.
-EVENTS = Statement(
+
+
+class EventRow(Protocol):
+    """A row of COLUMNS."""
+
+    leaf_index: int
+    id: UUID
+    type: str
+    case_id: UUID | None
+    party: str
+    received_at: datetime
+    leaf: bytes
+
+
+EVENTS = Statement[EventRow](
     f"""
     (SELECT {COLUMNS} FROM sequenced s JOIN entry e ON e.id = s.entry_id JOIN cases c ON c.id = e.case_id
     WHERE {WITHIN} AND {VISIBLE} ORDER BY s.leaf_index LIMIT :limit)
@@ -83,7 +97,7 @@ async def events(read: ReadContext, after: int, limit: int) -> EventList:
     )
 
 
-def _event(row: Any) -> Event:
+def _event(row: EventRow) -> Event:
     leaf = read_leaf(row.leaf)
     return Event(
         index=row.leaf_index,

@@ -48,7 +48,7 @@ from app.http.problems import flaw_of
 from app.http.spool import Upload
 from app.imports.importing import import_case
 from app.imports.lines import LONGEST_LINE, MOST_LINES, TooManyLinesError, count_lines, numbered_lines
-from app.imports.progress import STALE, job_view, state_of
+from app.imports.progress import STALE, JobRow, job_view, state_of
 from app.imports.refusals import TooManyImports
 from app.imports.schemas import ImportedCase, JobView
 from app.ledger.canonical import canonical
@@ -65,7 +65,7 @@ NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a11")
 INSERT_JOB = Statement(
     upsert(ImportJob).values({c.name: bindparam(c.name) for c in ImportJob.__table__.columns}).on_conflict_do_nothing()
 )
-TAKE_JOB = Statement("SELECT * FROM import_job WHERE id = :id FOR UPDATE")
+TAKE_JOB = Statement[JobRow]("SELECT * FROM import_job WHERE id = :id FOR UPDATE")
 BEAT = Statement("UPDATE import_job SET status = :status, beat_at = :at WHERE id = :id")
 ALIVE = Statement("UPDATE import_job SET beat_at = :at WHERE id = :id AND status IN ('waiting', 'running')")
 ONE_AT_A_TIME = Statement("SELECT pg_advisory_xact_lock(hashtextextended('import ' || CAST(:client AS text), 0))")
@@ -151,10 +151,10 @@ async def _begin(session: Session, job: Job, sha256: bytes) -> bool:
     times = {"started_at": clock.now(), "beat_at": clock.real() - 2 * STALE}
     await session.run(ONE_AT_A_TIME, client=job.caller.client_id)
     await session.run(INSERT_JOB, **row, **times, lines=job.count, status="waiting")
-    (found,) = await session.run(TAKE_JOB, id=job.id)
-    if found.sha256 != sha256:
+    (stored,) = await session.run(TAKE_JOB, id=job.id)
+    if stored.sha256 != sha256:
         raise IdempotencyKeyReused
-    state = state_of(found)
+    state = state_of(stored)
     if state in ("waiting", "running") or (state == "done" and not await session.value(REFUSED, id=job.id)):
         return False
     alive = await session.value(UNFINISHED, client=job.caller.client_id, id=job.id, fresh=clock.real() - STALE)

@@ -2,8 +2,8 @@
 Only the sender's party sees them.
 """
 
-from datetime import timedelta
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 from fastapi import Query
@@ -20,21 +20,54 @@ from app.http import paging
 from app.imports.schemas import JobView, LineList, LineView
 
 STALE = timedelta(seconds=30)
-JOB = Statement(
+JobStatus = Literal["waiting", "running", "done", "stopped"]
+
+
+class JobRow(Protocol):
+    """A job as its process last wrote it (table import_job)."""
+
+    id: UUID
+    status: JobStatus
+    sha256: bytes
+    lines: int
+    started_at: datetime
+    beat_at: datetime
+
+
+class CountedJobRow(JobRow, Protocol):
+    """A job with the number of its lines by result."""
+
+    imported: int
+    known: int
+    refused: int
+
+
+class LineRow(Protocol):
+    """The result of one line (table import_line)."""
+
+    line: int
+    status: Literal["imported", "known", "refused"]
+    case_id: UUID | None
+    entry_id: UUID | None
+    code: str | None
+    errors: list[dict[str, str]]
+
+
+JOB = Statement[CountedJobRow](
     "SELECT j.*, count(l.*) FILTER (WHERE l.status = 'imported') AS imported,"
     " count(l.*) FILTER (WHERE l.status = 'known') AS known, count(l.*) FILTER (WHERE l.status = 'refused') AS refused"
     " FROM import_job j LEFT JOIN import_line l ON l.job_id = j.id WHERE j.id = :id AND j.party = :party GROUP BY j.id"
 )
-LINES = Statement(
+LINES = Statement[LineRow](
     "SELECT l.* FROM import_line l JOIN import_job j ON j.id = l.job_id WHERE l.job_id = :id AND j.party = :party"
     " AND l.line > :after AND (CAST(:status AS text) IS NULL OR l.status = :status) ORDER BY l.line LIMIT :limit"
 )
 
 
-def state_of(row: Any) -> str:
+def state_of(row: JobRow) -> JobStatus:
     """The status of a job; a job without a recent heartbeat has stopped with its process."""
     gone = row.status in ("waiting", "running") and clock.real() - row.beat_at > STALE
-    return "stopped" if gone else str(row.status)
+    return "stopped" if gone else row.status
 
 
 async def job_view(session: Session, job_id: UUID, caller: Caller) -> JobView:
@@ -42,13 +75,15 @@ async def job_view(session: Session, job_id: UUID, caller: Caller) -> JobView:
     if not rows:
         raise NotFound
     row = rows[0]
-    counts = {n: getattr(row, n) for n in ("lines", "imported", "known", "refused")}
     return JobView(
         id=row.id,
         status=state_of(row),
         sha256=row.sha256.hex(),
         started_at=row.started_at,
-        **counts,
+        lines=row.lines,
+        imported=row.imported,
+        known=row.known,
+        refused=row.refused,
     )
 
 
@@ -75,7 +110,7 @@ async def line_results(read: ReadContext, job_id: UUID, status: str | None, limi
     return LineList(data=shown, page=paging.page(read.response, path, given, more, limit))
 
 
-def _shown(row: Any) -> LineView:
+def _shown(row: LineRow) -> LineView:
     entry = EntryRef(id=row.entry_id) if row.entry_id else None
     return LineView(
         line=row.line, status=row.status, case_id=row.case_id, entry=entry, code=row.code, errors=row.errors

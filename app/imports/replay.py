@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 from app.cases import projection
 from app.cases.projection import Dated
@@ -17,7 +18,7 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.roles import Mandate, filled_by, succeeding_parties
 from app.procedure.rules import Move
-from app.procedure.state import CaseState
+from app.procedure.state import CaseState, StageState
 
 WITHOUT_POST = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
 
@@ -143,7 +144,7 @@ class PastWalk:
             next_day = first.due.on + timedelta(days=1)
             self._moved(rules.overdue(rulebook(), self.state, first.stage.stage, next_day), self.state.agency_code)
 
-    def _late(self, stage: Any, day: date) -> bool:
+    def _late(self, stage: StageState, day: date) -> bool:
         one = self.dues.get((stage.stage, stage.round))
         known = one is not None and one.due.on is not None and one.due.on < day
         return known and (stage.stage, stage.round) not in self.passed
@@ -156,7 +157,7 @@ class PastWalk:
             self.dues[stage.stage, stage.round] = self._dated(stage)
             self.passed.discard((stage.stage, stage.round))
 
-    def _dated(self, stage: Any) -> Dated:
+    def _dated(self, stage: StageState) -> Dated:
         return Dated(stage, projection.due_of(self.procedure, self.state, stage, self.calendar))
 
     def move(self) -> Move:
@@ -169,7 +170,7 @@ class PastWalk:
     def opened(self) -> list[Dated]:
         return [self.dues[s.stage, s.round] for s in self.state.stages if s.status == "open"]
 
-    def stage_rows(self, case_id: Any, entry: Appended) -> list[dict[str, Any]]:
+    def stage_rows(self, case_id: UUID, entry: Appended) -> list[dict[str, Any]]:
         """Every round as its row; the one entry opened, posted or skipped it."""
         rows = []
         for stage in self.state.stages:

@@ -3,7 +3,6 @@ The service stops rather than guesses (rule R8).
 """
 
 import logging
-from typing import Any
 
 from app.ledger import origin, storage
 from app.ledger.merkle import EMPTY_ROOT
@@ -67,7 +66,8 @@ async def _fault(session: Connection, name: str, head: Head, signer: Signer) -> 
 
 async def _beyond(session: Connection, name: str, head: Head) -> str | None:
     """Return the fault if a published or cosigned checkpoint is larger than the log; else None."""
-    found: Any = await (await session.execute(NEWEST, [name])).fetchone()
+    found = await (await session.execute(NEWEST, [name])).fetchone()
+    assert found is not None, "an aggregate always has a row"
     for size, what in ((found[0], "published"), (found[1], "cosigned")):
         if size is not None and size > head.size:
             return f"{name}: the database has {head.size} entries, a checkpoint of {size} was {what}"

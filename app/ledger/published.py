@@ -4,7 +4,8 @@ The bytes are in the formats of C2SP.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
+from uuid import UUID
 
 from app.database.sessions import Session
 from app.database.statements import Statement
@@ -20,11 +21,23 @@ COSIGNED = (
     "(SELECT array_agg(n.line ORDER BY n.witness) FROM newest_cosignature n WHERE n.log = p.log AND n.size = p.size) AS newest,"
     " (SELECT array_agg(c.line ORDER BY c.witness) FROM cosignature c WHERE c.log = p.log AND c.size = p.size) AS lines"
 )
-NEWEST = Statement(
+
+
+class NoteRow(Protocol):
+    """A published checkpoint with the newest and the first cosignature lines of each witness, if any."""
+
+    note: str
+    newest: list[str] | None
+    lines: list[str] | None
+
+
+NEWEST = Statement[NoteRow](
     f"SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log ORDER BY p.size DESC LIMIT 1"
 )
-OF_SIZE = Statement(f"SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log AND p.size = :size")
-WITNESSED = Statement(
+OF_SIZE = Statement[NoteRow](
+    f"SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log AND p.size = :size"
+)
+WITNESSED = Statement[NoteRow](
     f"""
     SELECT p.size, p.note, {COSIGNED} FROM published p WHERE p.log = :log AND p.size > :above AND (
         SELECT count(*) FROM cosignature c WHERE c.log = p.log AND c.size = p.size AND c.witness = ANY(:witnesses)
@@ -38,7 +51,19 @@ TILES = Statement(
     WHERE t.log = :log
     """
 )
-LEAVES = Statement(
+
+
+class LeafRow(Protocol):
+    """An entry in the log."""
+
+    leaf_index: int
+    id: UUID
+    case_id: UUID | None
+    leaf: bytes
+    leaf_hash: bytes
+
+
+LEAVES = Statement[LeafRow](
     """
     SELECT s.leaf_index, e.id, e.case_id, e.leaf, e.leaf_hash FROM sequenced s JOIN entry e ON e.id = s.entry_id
     WHERE s.log = :log AND s.leaf_index >= :start AND s.leaf_index < :end ORDER BY s.leaf_index
@@ -57,7 +82,7 @@ class SignedCheckpoint:
         return str(self.note)
 
 
-def _signed(row: Any) -> SignedCheckpoint:
+def _signed(row: NoteRow) -> SignedCheckpoint:
     cosigned = dict.fromkeys([*(row.newest or ()), *(row.lines or ())])
     note = read_note((row.note + "".join(cosigned)).encode())
     return SignedCheckpoint(read_checkpoint(note.text), note)
@@ -102,7 +127,7 @@ async def read_tiles(session: Session, log: str, wanted: Iterable[Tile]) -> dict
     return {Tile(r.level, r.number): r.hashes for r in rows}
 
 
-async def entry_bundle_rows(session: Session, log: str, number: int, width: int) -> list[Any] | None:
+async def entry_bundle_rows(session: Session, log: str, number: int, width: int) -> list[LeafRow] | None:
     """Read the rows of an entry bundle: the entries under one tile of level 0."""
     signed = await newest_checkpoint(session, log)
     if signed is None or not covered(signed.checkpoint.size, Tile(0, number), width):

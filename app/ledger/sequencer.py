@@ -4,9 +4,10 @@ It wakes up after a commit in its process, and every 100 ms.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from psycopg import AsyncConnection, Error
 
@@ -18,6 +19,7 @@ from app.ledger.signer import ForkError, Signer
 from app.ledger.storage import BY_INDEX, Connection
 
 log_ = logging.getLogger("sbt.ledger")
+T = TypeVar("T")
 LOCK = 0x5342_5401  # "SBT" 01: the advisory lock; only one session can hold it
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
@@ -127,8 +129,7 @@ class Sequencer:
         return {name: Signer(self._keys, name, make=self._make) for name in LOGS}
 
     async def _batch(self, writer: Connection, one: Integrator) -> int:
-        placed: int = await _or_quarantine(writer, one.batch())
-        return placed
+        return await _or_quarantine(writer, one.batch())
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -138,7 +139,7 @@ class Sequencer:
                 await asyncio.sleep(GATHER_SECONDS)
 
 
-async def _or_quarantine(session: Connection, step: Any) -> Any:
+async def _or_quarantine(session: Connection, step: Awaitable[T]) -> T:
     """Run a step, and quarantine the ledger on ForkError.
     What does not follow from what was signed is never signed, and nothing is built upon it.
     """

@@ -105,7 +105,7 @@ async def read_leaves(session: Connection, log: str, start: int, end: int) -> li
 
 
 def placing(
-    log: str, head: Head, size: int, root: bytes, batch: list[Any], tiles: Mapping[Tile, bytes]
+    log: str, head: Head, size: int, root: bytes, batch: list[tuple[int, bytes]], tiles: Mapping[Tile, bytes]
 ) -> dict[str, Any]:
     """The parameters of PLACE."""
     return {

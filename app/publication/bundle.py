@@ -7,7 +7,8 @@ import json
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 from uuid import UUID
 
 from fastapi import Response
@@ -32,18 +33,38 @@ from app.ledger.tiles import Tile
 from app.ledger.tlog_proof import make_proof
 from app.ledger.witnesses import Policy
 from app.publication.receipts import covering
-from app.vault.opening import COLUMNS, JOINED, show_row
+from app.vault.opening import COLUMNS, JOINED, SealedRow, show_row
 from app.vault.seal import OpenedPart
 from app.verifier.one_file import verifier
 
-ENTRIES = Statement(
+
+class EntryRow(Protocol):
+    """An entry of the case; `leaf_index` is None until it is in the log."""
+
+    id: UUID
+    seq: int
+    leaf: bytes
+    leaf_hash: bytes
+    received_at: datetime
+    leaf_index: int | None
+
+
+class GroundRow(Protocol):
+    """An entry in the log that entries of the case depend on."""
+
+    type: str
+    leaf: bytes
+    leaf_index: int
+
+
+ENTRIES = Statement[EntryRow](
     """
     SELECT e.id, e.seq, e.leaf, e.leaf_hash, e.received_at, s.leaf_index
     FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id WHERE e.case_id = :case_id ORDER BY e.seq
     """
 )
 # what the entries depend on: the schemas of their parts, the registration of their clients, the moves of a sandbox's clock
-GROUNDS = Statement(
+GROUNDS = Statement[GroundRow](
     """
     SELECT e.id, e.type, e.leaf, s.leaf_index FROM entry e JOIN sequenced s ON s.entry_id = e.id
     WHERE s.leaf_index < :size AND (
@@ -52,7 +73,9 @@ GROUNDS = Statement(
       OR e.id IN (SELECT entry_id FROM clock_move)) ORDER BY s.leaf_index
     """
 )
-PARTS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))")
+PARTS = Statement[SealedRow](
+    f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))"
+)
 FOLDERS = {"schema.registered": "schemas"}
 README = """One case of an SBT ledger, as evidence.
 
@@ -84,11 +107,12 @@ async def case_bundle(read: ReadContext, case_id: UUID, receipts: PromiseSigner,
         case = await find(read, case_id)
         entries = await read.session.run(ENTRIES, case_id=case_id)
         signed = await _checkpoint(read.session, entries, witnesses)
-        placed = [row for row in entries if row.leaf_index is not None and row.leaf_index < signed.checkpoint.size]
+        size = signed.checkpoint.size
+        placed = [(row.leaf_index, row) for row in entries if row.leaf_index is not None and row.leaf_index < size]
         made = Archive({"README.txt": README, "checkpoint": str(signed), "verify.py": verifier()})
         await _leaves(read.session, made, signed, placed)
         shown = await _shown(read, case)
-    for row in placed:
+    for _, row in placed:
         made.files[f"entries/{row.seq:04}.fields.json"] = json.dumps(shown.get(row.id, {}), indent=1)
     for row in entries[len(placed) :]:
         entry = Appended(row.id, row.leaf, row.leaf_hash, row.received_at)
@@ -100,7 +124,7 @@ async def case_bundle(read: ReadContext, case_id: UUID, receipts: PromiseSigner,
     return Response(made.zipped(), media_type="application/zip", headers=headers)
 
 
-async def _checkpoint(session: Session, entries: list[Any], witnesses: Policy) -> SignedCheckpoint:
+async def _checkpoint(session: Session, entries: list[EntryRow], witnesses: Policy) -> SignedCheckpoint:
     """Return a checkpoint over all entries of the case; if there is none, the newest one."""
     last = max((row.leaf_index for row in entries if row.leaf_index is not None), default=None)
     found = await covering(session, CASES, last, witnesses)
@@ -124,22 +148,26 @@ async def _policy(
     }
 
 
-async def _leaves(session: Session, made: Archive, signed: SignedCheckpoint, placed: list[Any]) -> None:
+async def _leaves(
+    session: Session, made: Archive, signed: SignedCheckpoint, placed: list[tuple[int, EntryRow]]
+) -> None:
     """Add each leaf with its proof to the one checkpoint."""
-    members = [read_leaf(row.leaf) for row in placed]
+    members = [read_leaf(row.leaf) for _, row in placed]
     used = {(part["schema"]["name"], part["schema"]["version"]) for m in members for part in m["parts"]}
     schemas = sorted(f"{name} {version}" for name, version in used)
     clients = sorted({m["client"] for m in members if m["client"]})
     grounds = await session.run(GROUNDS, schemas=schemas, clients=clients, size=signed.checkpoint.size)
-    named = [(f"{FOLDERS.get(row.type, 'registers')}/{n:04}", row) for n, row in enumerate(grounds)]
-    named += [(f"entries/{row.seq:04}", row) for row in placed]
+    named = [
+        (f"{FOLDERS.get(row.type, 'registers')}/{n:04}", row.leaf_index, row.leaf) for n, row in enumerate(grounds)
+    ]
+    named += [(f"entries/{row.seq:04}", index, row.leaf) for index, row in placed]
     size = signed.checkpoint.size
-    spans = {name: proofs.inclusion(row.leaf_index, size) for name, row in named}
+    spans = {name: proofs.inclusion(index, size) for name, index, _ in named}
     wanted: set[Tile] = proofs.tiles_for(span for found in spans.values() for span in found)
     stored = await published.read_tiles(session, CASES, wanted)
-    for name, row in named:
-        made.files[f"{name}.leaf"] = row.leaf
-        made.files[f"{name}.proof"] = make_proof(row.leaf_index, proofs.make(spans[name], stored), str(signed))
+    for name, index, leaf in named:
+        made.files[f"{name}.leaf"] = leaf
+        made.files[f"{name}.proof"] = make_proof(index, proofs.make(spans[name], stored), str(signed))
 
 
 async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:

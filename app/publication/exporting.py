@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.database.sessions import SERVICE, Database, Session
-from app.database.statements import Statement
+from app.database.statements import Row, Statement
 from app.ledger import published
 from app.ledger.merkle import HASH
 from app.ledger.origin import CASES, LOGS
@@ -17,14 +17,14 @@ from app.ledger.tiles import WIDTH, Tile, number_path
 from app.verifier.tree import tiles_of
 
 Tick = Callable[[int], None]
-SEALED = Statement(
+SEALED = Statement[Row](
     """
     SELECT p.entry_id, p.part, p.key_id, p.ciphertext FROM payload p JOIN sequenced s ON s.entry_id = p.entry_id
     WHERE s.log = 'cases' AND s.leaf_index >= :start AND s.leaf_index < :end ORDER BY s.leaf_index, p.part
     """
 )
-KEYS = Statement("SELECT id, case_id, person, epoch, wrapped FROM data_key ORDER BY id")
-HEADS = Statement("SELECT name AS log, origin, vkey FROM log ORDER BY name")
+KEYS = Statement[Row]("SELECT id, case_id, person, epoch, wrapped FROM data_key ORDER BY id")
+HEADS = Statement[Row]("SELECT name AS log, origin, vkey FROM log ORDER BY name")
 
 
 async def export(database: Database, folder: Path, *, sealed: bool, tick: Tick) -> dict[str, int]:
@@ -84,7 +84,7 @@ async def _sealed(session: Session, folder: Path, number: int, width: int) -> No
     _write(path, "".join(json.dumps(_hex(row)) + "\n" for row in rows).encode())
 
 
-def _hex(row: Any) -> dict[str, Any]:
+def _hex(row: Row) -> dict[str, Any]:
     return {k: base64.b64encode(v).decode() if isinstance(v, bytes) else str(v) for k, v in row._asdict().items()}
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from app.ledger.canonical import read_leaf
 from app.ledger.merkle import ProofError
 from app.ledger.origin import ACCESS, LOGS
 from app.ledger.proofs import Span
+from app.ledger.published import LeafRow
 from app.ledger.tiles import Tile, read_path
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -71,7 +73,7 @@ async def entries(request: Request, caller: Caller, log: str, path: str) -> Resp
     return Response(body, media_type=BYTES, headers={"Cache-Control": PRIVATE})
 
 
-def _cases(log: str, row: Any) -> list[UUID]:
+def _cases(log: str, row: LeafRow) -> list[UUID]:
     """Return the cases that a leaf names: its own case, or the cases that were read."""
     if log == ACCESS:
         return [UUID(case) for case in read_leaf(row.leaf)["cases"]]
@@ -90,15 +92,14 @@ async def consistency(request: Request, log: str, old: int, new: int) -> Respons
     return await _proof(request, log, spans, new, {"log": log, "from": old, "to": new})
 
 
-def _spans(make: Any) -> list[Span]:
+def _spans(make: Callable[[], list[Span]]) -> list[Span]:
     try:
-        spans: list[Span] = make()
+        return make()
     except ProofError:
         flaw = Flaw(
             "/query", "OUT_OF_RANGE", "Urutannya: 0 <= index < size, from <= to.", "0 <= index < size, from <= to."
         )
         raise ValidationFailed(flaw) from None
-    return spans
 
 
 async def _proof(request: Request, log: str, spans: list[Span], size: int, said: dict[str, Any]) -> Response:

@@ -7,7 +7,7 @@ It restores only what the signer signed: the entries must lead from the tree of 
 import base64
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,7 +238,7 @@ def _upsert(key: tuple[str, ...], row: dict[str, Any]) -> str:
     return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
 
 
-def _put(session: Connection, name: str, rows: Any, conflict: str) -> None:
+def _put(session: Connection, name: str, rows: Iterable[Mapping[str, Any]], conflict: str) -> None:
     for row in rows:
         columns = ", ".join(f'"{column}"' for column in row)
         kinds = METADATA.tables[name].columns

@@ -6,7 +6,7 @@ The answer has the same bytes until the data change.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from pydantic import BeforeValidator
 
 from app.database.sessions import PublicSession
 from app.database.statements import Statement
-from app.errors import NotFound, catalogue
+from app.errors import DomainError, NotFound, catalogue
 from app.http.conditional import PublicDocument, cached
 from app.http.days import day_text
 from app.http.problems import problems, slug
@@ -72,11 +72,11 @@ def _rows(name: str) -> list[dict[str, Any]]:
     return MADE[name]()
 
 
-def _named(label: Any) -> dict[str, str]:
+def _named(label: Mapping[str, str]) -> dict[str, str]:
     return {"name_id": label["id"], "name_en": label["en"]}
 
 
-def _problem(error: Any) -> dict[str, Any]:
+def _problem(error: type[DomainError]) -> dict[str, Any]:
     return {
         "code": error.code,
         "type": f"/problems/{slug(error.code)}",

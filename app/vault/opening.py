@@ -5,7 +5,8 @@ It takes rows with ciphertext and wrapped key, and returns fields, or None if th
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 from app.errors import Overloaded
 from app.ledger.canonical import read_leaf
@@ -18,7 +19,23 @@ COLUMNS = "p.entry_id, p.part, p.ciphertext, e.leaf, d.id AS key_id, d.case_id, 
 JOINED = "payload p JOIN entry e ON e.id = p.entry_id LEFT JOIN data_key d ON d.id = p.key_id"
 
 
-def open_row(keys: VaultKeys, row: Any) -> OpenedPart | None:
+class SealedRow(Protocol):
+    """A row of COLUMNS.
+    `key_id` is None once the person is erased, and so are `person`, `epoch` and `wrapped`.
+    """
+
+    entry_id: UUID
+    part: str
+    ciphertext: bytes
+    leaf: bytes
+    key_id: UUID | None
+    case_id: UUID | None
+    person: str
+    epoch: int
+    wrapped: bytes
+
+
+def open_row(keys: VaultKeys, row: SealedRow) -> OpenedPart | None:
     if row.key_id is None:
         return None
     leaf = read_leaf(row.leaf)
@@ -27,7 +44,7 @@ def open_row(keys: VaultKeys, row: Any) -> OpenedPart | None:
     return unseal(leaf, part_of(leaf, row.part), row.ciphertext, key)
 
 
-def show_row(keys: VaultKeys, row: Any) -> OpenedPart | None:
+def show_row(keys: VaultKeys, row: SealedRow) -> OpenedPart | None:
     """Decrypts a row for a reader; raises Overloaded if it does not open now.
     A rotation may have wrapped the key again a moment ago: then the next try succeeds.
     If not, the log shows it.

@@ -1,28 +1,50 @@
 """Ends a key epoch: rewraps its data keys, rebuilds the blind index, destroys the old keys."""
 
-from typing import Any
+from typing import Protocol
+from uuid import UUID
 
 from sqlalchemy import bindparam, update
 
 from app import clock
 from app.database.sessions import SERVICE, Database, Session, StatementBatch
-from app.database.statements import Statement
+from app.database.statements import Row, Statement
 from app.ledger.append import append
 from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
 from app.vault.models import DataKey
-from app.vault.opening import COLUMNS, JOINED, open_row
+from app.vault.opening import COLUMNS, JOINED, SealedRow, open_row
 from app.vault.persons import forms, named_person_forms
 from app.vault.seal import open_key, place_of
 
 D = DataKey.__table__.c
 BATCH = 500
-KEYS = Statement(f"SELECT id, case_id, person, epoch, wrapped FROM data_key WHERE epoch < :epoch LIMIT {BATCH}")
+
+
+class KeyRow(Row, Protocol):
+    """A wrapped data key."""
+
+    id: UUID
+    case_id: UUID
+    person: str
+    epoch: int
+    wrapped: bytes
+
+
+KEYS = Statement[KeyRow](f"SELECT id, case_id, person, epoch, wrapped FROM data_key WHERE epoch < :epoch LIMIT {BATCH}")
 REWRAP = Statement(
     update(DataKey).where(D.id == bindparam("b_id")).values(epoch=bindparam("epoch"), wrapped=bindparam("wrapped"))
 )
+
+
+class IndexedRow(SealedRow, Protocol):
+    """A row of the blind index, with the part that it follows from."""
+
+    of_case: UUID
+    kind: str
+
+
 # index rows of an older epoch whose person is not yet indexed under the new epoch
-INDEXED = Statement(
+INDEXED = Statement[IndexedRow](
     f"""
     SELECT b.case_id AS of_case, b.kind, {COLUMNS} FROM blind_index b, {JOINED}
     WHERE b.epoch < :epoch AND p.entry_id = b.entry_id AND p.part = CASE WHEN EXISTS (
@@ -107,13 +129,13 @@ async def _move(session: Session, vault: VaultKeys, epoch: int) -> int:
         key = open_key(vault, row._asdict())
         wrapped = vault.wrap(epoch, key.key, place_of(key.id, row.case_id, row.person))
         await session.run(REWRAP, b_id=row.id, epoch=epoch, wrapped=wrapped)
-    rows = await session.run(INDEXED, epoch=epoch)
-    for row in rows:
-        await _index(session, vault, epoch, row)
-    return len(keys) + len(rows)
+    indexed = await session.run(INDEXED, epoch=epoch)
+    for person in indexed:
+        await _index(session, vault, epoch, person)
+    return len(keys) + len(indexed)
 
 
-async def _index(session: Session, vault: VaultKeys, epoch: int, row: Any) -> None:
+async def _index(session: Session, vault: VaultKeys, epoch: int, row: IndexedRow) -> None:
     person = open_row(vault, row)
     if person is None:  # erased since the row was read; its index rows were deleted with the key
         return

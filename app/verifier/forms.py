@@ -180,11 +180,11 @@ def _of_parts(members: Mapping[str, Any]) -> str | None:
     return None if whole and names == kinds else "parts"
 
 
-def _fits(row: Any, form: Mapping[str, str], where: str) -> str | None:
+def _fits(value: Any, form: Mapping[str, str], where: str) -> str | None:
     needed = {name for name, kind in form.items() if not kind.endswith("*")}
-    if not isinstance(row, dict) or not needed <= set(row) <= set(form):
+    if not isinstance(value, dict) or not needed <= set(value) <= set(form):
         return f"{where} has other members than its form"
-    return next((f"{where}.{name}" for name in form if name in row and not _is(row[name], form[name])), None)
+    return next((f"{where}.{name}" for name in form if name in value and not _is(value[name], form[name])), None)
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -3,7 +3,7 @@
 The first consent is signed by the key whose fingerprint the party gave out of band.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -25,7 +25,7 @@ def consent_text(client_id: str, kids: Iterable[str]) -> bytes:
     return canonical({"consent": "sbt/v1", "client": client_id, "keys": sorted(kids)})
 
 
-def recovery_text(entries: Sequence[Any]) -> bytes:
+def recovery_text(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
     """Returns the text that founding operators sign to give the registers back to their own operators.
     It contains the entries, each as its type and facts.
     """

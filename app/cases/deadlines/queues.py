@@ -5,7 +5,8 @@ Keyset pages, in a fixed and unique order.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
+from uuid import UUID
 
 from fastapi import Query
 
@@ -41,6 +42,27 @@ COLUMNS = (
     "c.id, c.number, c.procedure, c.election, c.report_kind, c.received_on, c.agency_code, c.province, c.status,"
     " c.version, c.conditions, c.opened_by, c.successors, to_jsonb(s) AS stage"
 )
+
+
+class QueuedRow(Protocol):
+    """A row of COLUMNS: one round, and what of its case both lists show or decide by."""
+
+    id: UUID
+    number: str
+    procedure: str
+    election: str
+    report_kind: str
+    received_on: date
+    agency_code: str
+    province: str
+    status: str
+    version: int
+    conditions: list[str]
+    opened_by: str
+    successors: dict[str, str]
+    stage: dict[str, Any]
+
+
 AGE = "(CAST(:today AS date) - s.opened_on)"
 
 
@@ -155,9 +177,11 @@ def _page(
     return paging.page(read.response, path, given, place, limit)
 
 
-async def _rows(read: ReadContext, clauses: list[str], values: dict[str, Any], order: str, limit: int) -> list[Any]:
+async def _rows(
+    read: ReadContext, clauses: list[str], values: dict[str, Any], order: str, limit: int
+) -> list[QueuedRow]:
     query = f"SELECT {COLUMNS} FROM stage s JOIN cases c ON c.id = s.case_id WHERE {' AND '.join(clauses)} ORDER BY {order} LIMIT :limit"
-    return await read.session.run(Statement(query), **values, limit=limit + 1)
+    return await read.session.run(Statement[QueuedRow](query), **values, limit=limit + 1)
 
 
 async def _buckets(read: ReadContext, clauses: list[str], values: dict[str, Any]) -> list[Bucket]:
@@ -177,7 +201,7 @@ async def _buckets(read: ReadContext, clauses: list[str], values: dict[str, Any]
     ]
 
 
-def _item(read: ReadContext, row: Any) -> WorkItem:
+def _item(read: ReadContext, row: QueuedRow) -> WorkItem:
     stage = Round.of(row.stage)
     state, age = state_now(read, stage), max((clock.today() - stage.opened_on).days, 0)
     return WorkItem(
@@ -198,12 +222,12 @@ def _item(read: ReadContext, row: Any) -> WorkItem:
     )
 
 
-def _owner(read: ReadContext, row: Any, one: Round) -> str:
+def _owner(read: ReadContext, row: QueuedRow, one: Round) -> str:
     """The party whose turn an open stage is, or that posted a posted stage."""
     return one.posted_by or _turn(read, row, one)
 
 
-def _turn(read: ReadContext, row: Any, one: Round) -> str:
+def _turn(read: ReadContext, row: QueuedRow, one: Round) -> str:
     stage = rulebook().procedures[row.procedure].stages[one.stage]
     place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
     return policy.posting_party(read.caller, stage, place)
@@ -229,7 +253,7 @@ async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int
     return DeadlineList(data=shown, page=page)
 
 
-def _deadline(read: ReadContext, row: Any) -> Deadline:
+def _deadline(read: ReadContext, row: QueuedRow) -> Deadline:
     stage = Round.of(row.stage)
     state, decided = state_now(read, stage), stage.facts.get("decided_on")
     case = CaseState(row.procedure, regime_of(row.election), row.report_kind, row.received_on, row.agency_code, ())

@@ -7,7 +7,7 @@ Old copies of the database still hold the wrapped key; they open nothing once `s
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from app import clock
@@ -17,21 +17,33 @@ from app.cases.case import Case
 from app.cases.projection import TOUCH_CASE
 from app.cases.refusals import ErasureNotPossible
 from app.database.sessions import Session, StatementBatch
-from app.database.statements import Statement
+from app.database.statements import Row, Statement
 from app.errors import Flaw, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.vault.keys import VaultKeys
-from app.vault.opening import COLUMNS, JOINED, open_row
+from app.vault.opening import COLUMNS, JOINED, SealedRow, open_row
 from app.vault.seal import SUBJECT
 
-LOCK = Statement("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
-PERSONS = Statement(f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part IN ('subject', 'reporter')")
-KEYS = Statement("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
+
+class ErasableKeyRow(Protocol):
+    """A data key that an erasure deletes."""
+
+    id: UUID
+    epoch: int
+
+
+LOCK = Statement[Row]("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
+PERSONS = Statement[SealedRow](
+    f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part IN ('subject', 'reporter')"
+)
+KEYS = Statement[ErasableKeyRow]("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
 ERASE = Statement("SELECT erase_person(:entry)")
 MOST_DIGITS = 14  # a NIK has 16 digits, a NIP 18: neither fits, however it is written
 
 
-async def require_possible(session: Session, vault: VaultKeys, order: Mapping[str, Any]) -> tuple[Case, list[Any]]:
+async def require_possible(
+    session: Session, vault: VaultKeys, order: Mapping[str, Any]
+) -> tuple[Case, list[ErasableKeyRow]]:
     """Locks the case and returns it with the keys that the erasure would delete.
     409 if there is nothing to erase, or the case of the reported person is not closed.
     422 if the number of the document, which stays in the log for ever, names the person.

@@ -156,7 +156,7 @@ def _append(
     draft: CaseDraft,
     move: Move,
     due: Due,
-    opened: Any,
+    opened: list[Dated],
     fingerprint: bytes,
     parts: EntryParts,
     entry_id: UUID,

@@ -130,8 +130,8 @@ def require_identified(new: NewCase, stage: Stage, outcome: str) -> None:
 
 
 def contests(election: str) -> set[str]:
-    rows: Any = rulebook().catalogue.codes("elections")[election].get("designation", [])
-    return {row["contest"] for row in rows}
+    designated: Any = rulebook().catalogue.codes("elections")[election].get("designation", [])
+    return {each["contest"] for each in designated}
 
 
 def _after_report() -> Flaw:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 from fastapi import Query
@@ -58,13 +59,31 @@ async def _page(
     if cursor is not None:
         at, entry = paging.decode(cursor, path, given, paging.an_instant, paging.an_id)
         query = query.where(tuple_(A.at, A.entry_id) < tuple_(at, entry))
-    rows = await read.session.run(Statement(query.order_by(A.at.desc(), A.entry_id.desc()).limit(limit + 1)))
+    newest_first = query.order_by(A.at.desc(), A.entry_id.desc()).limit(limit + 1)
+    rows = await read.session.run(Statement[AccessRow](newest_first))
     shown = [_event(row) for row in rows[:limit]]
     more = [shown[-1].at, shown[-1].id] if len(rows) > limit else None
     return AccessList(data=shown, page=paging.page(read.response, path, given, more, limit))
 
 
-def _event(row: Any) -> AccessEvent:
+class AccessRow(Protocol):
+    """A row of the access trail (table access)."""
+
+    entry_id: UUID
+    at: datetime
+    request_id: UUID
+    party: str
+    client_id: str
+    actor: bytes | None
+    operation: str
+    purpose: str | None
+    case_ids: list[UUID]
+    stage: str | None
+    status: int
+    code: str | None
+
+
+def _event(row: AccessRow) -> AccessEvent:
     return AccessEvent(
         id=row.entry_id,
         at=row.at,

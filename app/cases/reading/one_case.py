@@ -4,7 +4,8 @@ Every query selects through the one visibility predicate.
 
 import base64
 from collections.abc import Collection, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 from uuid import UUID
 
 from app.access import policy
@@ -19,7 +20,7 @@ from app.cases.due_schemas import NextStep
 from app.cases.reading.visible_fields import CONTENT, REPORTER, SUBJECT, TEXT, stage_view, visible_fields
 from app.cases.schemas import CaseView, EntryRef, History, HistoryEntry, RoundView, StageView
 from app.cases.visibility import STAGES, VISIBLE, seen_by
-from app.database.statements import Statement
+from app.database.statements import Row, Statement
 from app.errors import NotFound
 from app.http import paging
 from app.ledger.canonical import read_leaf
@@ -29,10 +30,10 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.state import CaseState
 from app.procedure.views import FULL, STATUS
-from app.vault.opening import COLUMNS, JOINED, show_row
+from app.vault.opening import COLUMNS, JOINED, SealedRow, show_row
 
-ONE = Statement(f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
-SEALED = Statement(
+CASE = Statement[Row](f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
+SEALED = Statement[SealedRow](
     f"""
         SELECT {COLUMNS} FROM {JOINED}
         WHERE (CAST(:subject AS boolean) AND p.part = 'subject' AND p.entry_id = :subject_entry)
@@ -40,7 +41,22 @@ SEALED = Statement(
            OR (CAST(:account AS boolean) AND p.part = 'content' AND p.entry_id = :first_entry)
         """
 )
-HISTORY = Statement(
+
+
+class HistoryRow(Protocol):
+    """One entry of a case; `leaf_index` is None until the entry is in the log."""
+
+    id: UUID
+    leaf: bytes
+    leaf_hash: bytes
+    seq: int
+    type: str
+    party: str
+    received_at: datetime
+    leaf_index: int | None
+
+
+HISTORY = Statement[HistoryRow](
     f"""
         SELECT e.id, e.leaf, e.leaf_hash, e.seq, e.type, e.party, e.received_at, s.leaf_index
         FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id JOIN cases c ON c.id = e.case_id
@@ -55,7 +71,7 @@ SAYS = ("letter", "pause", "changed", "flags", "role", "from", "to", "due_on", "
 
 async def find(read: ReadContext, case_id: UUID) -> Case:
     """The case with its stages; 404 also for a case that the caller may not see."""
-    rows = await read.session.run(ONE, case_id=case_id, **seen_by(read.caller))
+    rows = await read.session.run(CASE, case_id=case_id, **seen_by(read.caller))
     if not rows:
         raise NotFound
     read.trail.shows(case_id)
@@ -195,7 +211,7 @@ def _may_read_reason(read: ReadContext, case: Case, leaf: dict[str, Any]) -> boo
     return "reason" in visible_fields(read.caller, case, leaf.get("stage") or case.first_stage, CONTENT)
 
 
-def _entry(row: Any, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEntry:
+def _entry(row: HistoryRow, leaf: dict[str, Any], reason: dict[str, Any]) -> HistoryEntry:
     return HistoryEntry(
         seq=row.seq,
         entry=EntryRef(id=row.id),
