@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from app import clock
-from app.access.caller import Caller, needs
+from app.access.authentication import needs
+from app.access.caller import Caller
 from app.access.policy import AccessFacts, role_holder
 from app.access.registers.register_cache import KnownKey
 from app.http.language import language

@@ -8,7 +8,7 @@ Each step is an entry, and the row of the register follows from the last one.
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from fastapi import Depends, Request, Response
 from psycopg.types.json import Jsonb
@@ -17,7 +17,8 @@ from sqlalchemy import bindparam, insert, update
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller, in_force, needs, still_in_force
+from app.access.authentication import in_force, needs, still_in_force
+from app.access.caller import Caller
 from app.access.models import Change
 from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
 from app.access.registers.registration import CALENDAR_REVISED, Author, apply_change, entries_of
@@ -26,7 +27,7 @@ from app.access.signatures.signed_requests import consume_nonce_now
 from app.access.trail import Trail, trail_errors
 from app.admin import checks
 from app.admin.bodies import Approval, ChangeView, StandingView
-from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, change_hash
+from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, change_hash, change_id
 from app.cases.context import KeyHeader, guesses_measured
 from app.cases.ending import erasing
 from app.cases.entry import append_fitting
@@ -39,7 +40,6 @@ from app.reference import calendar
 from app.reference.calendar import Revision
 from app.vault.keys import VaultKeys
 
-NAMES = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")
 C = Change.__table__.c
 INSERT_CHANGE = Statement(
     insert(Change).values({c: bindparam(c) for c in ("id", "kind", "facts", "proposed_by", "entry_id")})
@@ -139,7 +139,7 @@ async def propose(
     """
     named = {name.rstrip("_"): value for name, value in params.items()}
     facts = PROPOSED[kind].facts(body, named, clock.real())
-    change = uuid5(NAMES, f"{admin.caller.client_id} {key}")
+    change = change_id(admin.caller.client_id, key)
     known = await admin.session.run(CHANGE, id=change)
     if known:
         return await _again(admin, known[0], kind, facts)

@@ -10,7 +10,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.access import policy
-from app.access.caller import Caller, needs
+from app.access.authentication import needs
+from app.access.caller import Caller
 from app.access.trail import recorded_access
 from app.admin.bodies import ChangeList, ChangeView, Register
 from app.admin.changes import CHANGE, STATUS, ChangeRow, change_view

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
@@ -30,6 +31,7 @@ from app.admin.bodies import (
 from app.ledger.canonical import canonical, instant
 
 APPROVED, REFUSED = "approved", "refused"
+CHANGE_IDS = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")  # the namespace of change ids (RFC 9562 section 5.5)
 LIFE = timedelta(days=365)  # lifetime of a key whose request names no end
 Facts = dict[str, Any]
 Params = Mapping[str, str]
@@ -122,6 +124,13 @@ IMMEDIATE: dict[str, AdminRequest] = {
     "key.suspended": AdminRequest("/v1/admin/keys/{key}/suspensions", None, _named("key")),
 }
 DECIDED = {APPROVED: "/v1/admin/changes/{change}/approvals", REFUSED: "/v1/admin/changes/{change}/refusals"}
+
+
+def change_id(client_id: str, key: UUID | str) -> UUID:
+    """Returns the id of the change that a client proposes with this idempotency key.
+    A repetition has the same id.
+    """
+    return uuid5(CHANGE_IDS, f"{client_id} {key}")
 
 
 def change_hash(kind: str, facts: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ from sqlalchemy import bindparam, insert
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller, needs
+from app.access.authentication import needs
+from app.access.caller import Caller
 from app.access.moves import ClockMove
 from app.access.registers.register_cache import ahead
 from app.access.trail import Trail, trail_errors

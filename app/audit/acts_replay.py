@@ -12,12 +12,13 @@ from app.access.caller import Caller
 from app.audit import imports_replay
 from app.audit.case_rows import ReplayedCase
 from app.audit.cases_replay import Replay, ReplayedEntry
-from app.audit.posts_replay import names_person, opened, posted, same_person
+from app.audit.openings_replay import opened
+from app.audit.posts_replay import names_person, posted, same_person
 from app.cases import charging
 from app.cases.deadlines import terms, watcher
 from app.cases.deadlines.recounting import recount_move
 from app.cases.ending.ending import procedures_of
-from app.cases.stages import correcting, letters, posting
+from app.cases.stages import correcting, letters, post
 from app.errors import NoMandateForStage
 from app.procedure import rules, views
 from app.procedure.deadlines import RECEIVED
@@ -115,10 +116,10 @@ def _renamed(replay: Replay, replayed: ReplayedEntry, was: StageState) -> None:
     if replayed.content is None:
         return
     stage = rulebook().procedures[case.row["procedure"]].stages[was.stage]
-    effective = posting.members_of_outcome(stage, posting.Post(was.stage, was.outcome or "", {**replayed.content}))
+    effective = post.members_of_outcome(stage, post.Post(was.stage, was.outcome or "", {**replayed.content}))
     names = correcting.names_person(case.case(), case.round(was.stage, was.round))
     renames = names and {*correcting.IDENTITY} & {*members["changed"]} and effective.get("subject_nip") is not None
-    same_person(replay, replayed, posting.person_of_post(effective) if renames else None)
+    same_person(replay, replayed, post.person_of_post(effective) if renames else None)
 
 
 def _flag(

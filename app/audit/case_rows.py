@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from app.access.policy import AccessFacts
-from app.cases.case import COLUMNS, ROUND_FIELDS, Case, Round, RoundKey
+from app.cases.case import COLUMNS, ROUND_FIELDS, Case, Round, RoundKey, regime_of
 from app.cases.part_schemas import Outline
 from app.clock import JAKARTA
 from app.ledger.append import Appended
 from app.procedure import charges
 from app.procedure.loading import rulebook
+from app.procedure.model import Procedure
 from app.procedure.state import CaseState
 
 Members = Mapping[str, Any]
@@ -41,6 +42,13 @@ class ReplayedCase:
     def access_facts(self) -> AccessFacts:
         row = self.row
         return AccessFacts(row["agency_code"], tuple(row["conditions"]), row["opened_by"], row["successors"])
+
+
+def empty_case(procedure: Procedure, members: Members, summary: Mapping[str, Any]) -> CaseState:
+    """The case before its first stage."""
+    received = date.fromisoformat(members["received_on"])
+    regime = regime_of(members["election"])
+    return CaseState(procedure.code, regime, summary["report_kind"], received, summary["agency_code"], ())
 
 
 def case_row(members: Members, summary: Mapping[str, Any], received: date, entry: Appended) -> dict[str, Any]:

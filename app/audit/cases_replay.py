@@ -16,7 +16,7 @@ from app.access.registers.register_cache import RegisterSnapshot as Known
 from app.audit.case_rows import ReplayedCase, day_of, plain
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
-from app.cases import projection, showing
+from app.cases import charging, projection, showing
 from app.cases.acts import ACTS
 from app.errors import DomainError
 from app.ledger.append import Appended
@@ -193,6 +193,16 @@ class Replay:
                 ask(caller)
                 return
         self.find("NO_MANDATE", replayed, f"{replayed.members['party']} {says}", "standing")
+
+    def fits_phase(self, replayed: ReplayedEntry) -> None:
+        """A charge of the other phase is valid only with a recorded reason."""
+        summary, members = replayed.summary, replayed.members
+        why = "a reason is on record" if "phase_override" in members.get("overrides", ()) else None
+        day = date.fromisoformat(summary["occurred_on"])
+        try:
+            charging.require_phase(members["election"], summary["contest"], day, summary["violations"], "", why)
+        except DomainError:
+            self.find("PROCEDURE_BROKEN", replayed, "the charge does not fit the phase of the incident")
 
     def mandated(self, replayed: ReplayedEntry) -> None:
         """On the day of the entry this party had the mandate for the stage."""

@@ -5,9 +5,8 @@ from datetime import date
 from typing import Any
 
 from app.access import policy
-from app.audit.case_rows import ReplayedCase, case_row
+from app.audit.case_rows import ReplayedCase, case_row, empty_case
 from app.audit.cases_replay import Replay, ReplayedEntry
-from app.audit.posts_replay import empty, fits_phase
 from app.cases import charging
 from app.cases.charging import ChargedReport
 from app.cases.projection import in_leaf
@@ -27,9 +26,9 @@ def imported(replay: Replay, replayed: ReplayedEntry) -> None:
     if not procedure.may_import(received):
         replay.find("PROCEDURE_BROKEN", replayed, "that procedure was not in force on that day")
     replay.may(replayed, "could import no case on that day", policy.require_may_import)
-    fits_phase(replay, replayed)
+    replay.fits_phase(replayed)
     posts = _posts(replay, replayed, procedure)
-    before = empty(procedure, members, {**summary, "agency_code": summary["first_agency_code"]})
+    before = empty_case(procedure, members, {**summary, "agency_code": summary["first_agency_code"]})
     done = walk_posts(before, posts, _deciders(replay, replayed), replay.calendar(replayed), _checker(replayed))
     row = case_row(members, summary, received, replayed.entry) | done.case_columns()
     row["closed_at"] = replayed.entry.received_at if done.closed else None

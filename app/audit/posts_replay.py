@@ -1,71 +1,19 @@
-"""Replays openings and posts: whose turn it was, and what follows from the outcome.
+"""Replays posts: whose turn it was, and what follows from the outcome.
 
 Person and employer are those that the post names.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
-from app.access import policy
-from app.audit.case_rows import ReplayedCase, case_row, plain
+from app.audit.case_rows import plain
 from app.audit.cases_replay import Members, Replay, ReplayedEntry
 from app.cases import charging, projection, showing
-from app.cases.stages import posting
-from app.errors import DomainError
+from app.cases.stages import post
 from app.ledger.canonical import instant
 from app.procedure import rules
 from app.procedure.loading import rulebook
-from app.procedure.model import Procedure
-from app.procedure.state import CaseState
-
-
-def opened(replay: Replay, replayed: ReplayedEntry) -> None:
-    """case.opened: the procedure of the day, the right to open, the fitting charge.
-    The first stage is posted at once.
-    """
-    members, summary = replayed.members, replayed.summary
-    procedure = rulebook().procedures[members["procedure"]]
-    facts = replay.shown(replayed)
-    received = date.fromisoformat(members["received_on"])
-    if procedure.import_only or not procedure.in_force_on(received):
-        replay.find("PROCEDURE_BROKEN", replayed, "another procedure was in force on that day")
-    replay.may(
-        replayed,
-        "could open no case on that day",
-        lambda caller: policy.require_may_open(caller, procedure.stages[members["stage"]]),
-    )
-    fits_phase(replay, replayed)
-    before = rules.open_first(empty(procedure, members, summary), members["stage"])
-    move = rules.post(rulebook(), before, members["stage"], members["outcome"], facts, 1, members["party"])
-    replay.cases[members["case"]] = case = ReplayedCase(case_row(members, summary, received, replayed.entry))
-    first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
-    due = projection.due_of(procedure, move.case, first, replay.calendar(replayed))
-    said = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
-    replay.said(replayed, said)
-    row = projection.opened_row(case.row["id"], move.case, projection.Dated(first, due), replayed.entry)
-    posted_ = projection.posted_row(dict(facts), members["outcome"], members["party"], 1, replayed.entry)
-    case.stages[members["stage"], 1] = plain(row | posted_)
-    replay.follow(replayed, move)
-
-
-def fits_phase(replay: Replay, replayed: ReplayedEntry) -> None:
-    """A charge of the other phase is valid only with a recorded reason."""
-    summary, overridden = replayed.summary, "phase_override" in replayed.members.get("overrides", ())
-    day = date.fromisoformat(summary["occurred_on"])
-    why = "a reason is on record" if overridden else None
-    try:
-        charging.require_phase(replayed.members["election"], summary["contest"], day, summary["violations"], "", why)
-    except DomainError:
-        replay.find("PROCEDURE_BROKEN", replayed, "the charge does not fit the phase of the incident")
-
-
-def empty(procedure: Procedure, members: Members, summary: Mapping[str, Any]) -> CaseState:
-    """The case before its first stage."""
-    regime = str(rulebook().catalogue.codes("elections")[members["election"]]["regime"])
-    received = date.fromisoformat(members["received_on"])
-    return CaseState(procedure.code, regime, summary["report_kind"], received, summary["agency_code"], ())
 
 
 def posted(replay: Replay, replayed: ReplayedEntry) -> None:
@@ -90,7 +38,7 @@ def posted(replay: Replay, replayed: ReplayedEntry) -> None:
         _identified(
             replay,
             replayed,
-            posting.members_of_outcome(stage, posting.Post(stage.code, members["outcome"], {**replayed.content})),
+            post.members_of_outcome(stage, post.Post(stage.code, members["outcome"], {**replayed.content})),
         )
     replay.follow(replayed, move, changes)
 
@@ -99,13 +47,13 @@ def _identified(replay: Replay, replayed: ReplayedEntry, effective: Mapping[str,
     """The person and the person's employer are what the post says, and nothing else."""
     case = replay.case(replayed)
     identified = case.row["identified"]
-    employer = posting.new_employer(effective, identified=identified) or case.row["agency_code"]
+    employer = post.new_employer(effective, identified=identified) or case.row["agency_code"]
     if replayed.summary["agency_code"] != employer:
         replay.find("SUMMARY_DIFFERS", replayed, "the post names another employer")
     same_person(
         replay,
         replayed,
-        posting.person_of_post(effective) if posting.identifies_person(effective, identified=identified) else None,
+        post.person_of_post(effective) if post.identifies_person(effective, identified=identified) else None,
     )
 
 

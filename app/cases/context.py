@@ -14,7 +14,8 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 
-from app.access.caller import Caller, needs, still_in_force
+from app.access.authentication import needs, still_in_force
+from app.access.caller import Caller
 from app.access.signatures.signed import VerifiedSignature
 from app.access.trail import Trail, recorded_access
 from app.cases import locking, unsealed_texts

@@ -90,7 +90,16 @@ class CaseEntry:
         self.batch, self.entry_id = StatementBatch(), uuid4()
         self.at = locked.at  # one instant: the rules use the day of the entry
         self.fingerprint = write.request.fingerprint(locked.keys[SUBJECT])
-        self.parts = EntryParts(self.batch, write, self.case.id, self.entry_id, locked.keys, locked.epoch)
+        self.parts = EntryParts(
+            batch=self.batch,
+            vault=write.vault,
+            party=write.caller.party,
+            signed=write.signed,
+            case_id=self.case.id,
+            entry_id=self.entry_id,
+            keys=locked.keys,
+            epoch=locked.epoch,
+        )
 
     def enter(self, step: Step) -> Appended:
         step = replace(step, says={**step.says, **idempotency_members(self.write, self.fingerprint)})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from app.cases.context import WriteContext
+from app.access.signatures.signed import VerifiedSignature
 from app.cases.part_schemas import schemas
 from app.database.sessions import StatementBatch
 from app.ledger import origin
@@ -14,16 +14,21 @@ from app.ledger.origin import CASES
 from app.ledger.parts import b64u, unb64u
 from app.procedure import views
 from app.procedure.loading import rulebook
+from app.vault.keys import VaultKeys
 from app.vault.persons import named_person_forms
 from app.vault.seal import KEY_OF, SIGNATURE, OpenKey, index_forms, index_person, new_key, seal
 
 
 @dataclass(slots=True)
 class EntryParts:
-    """Collects what the leaf records of each part; the ciphertexts go into the batch."""
+    """Collects what the leaf records of each part; the ciphertexts go into the batch.
+    `party`: whose entry it is. `signed`: what it signed, if it did.
+    """
 
     batch: StatementBatch
-    write: WriteContext
+    vault: VaultKeys
+    party: str
+    signed: VerifiedSignature | None
     case_id: UUID
     entry_id: UUID
     keys: dict[str, OpenKey]
@@ -40,7 +45,7 @@ class EntryParts:
             "log": origin.of(CASES),
             "id": str(self.entry_id),
             "case": str(self.case_id),
-            "party": self.write.caller.party,
+            "party": self.party,
         }
         self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
 
@@ -56,12 +61,12 @@ class EntryParts:
 
         The signed body names persons and is sealed with their keys; base and signature are not.
         """
-        signed = self.write.signed
+        signed = self.signed
         if signed is None:
             return None
         signed.require_in_time()
         if SIGNATURE not in self.keys:
-            self.keys[SIGNATURE] = new_key(self.batch, self.write.vault, self.epoch, self.case_id, SIGNATURE)
+            self.keys[SIGNATURE] = new_key(self.batch, self.vault, self.epoch, self.case_id, SIGNATURE)
         self.seal("signature", None, {"base": signed.base, "signature": b64u(signed.signature)})
         if signed.body:
             self._seal_request(signed.body)
@@ -80,12 +85,12 @@ class EntryParts:
         No later text may hold this name either.
         """
         found = named_person_forms(body)
-        index_forms(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, found)
+        index_forms(self.batch, self.vault, self.epoch, self.case_id, self.entry_id, found)
 
     def seal_identity(self, person: Mapping[str, str | None]) -> None:
         """Seals the identity of the case's person and adds it to the blind index."""
         self.seal("subject", None, person)
-        index_person(self.batch, self.write.vault, self.epoch, self.case_id, self.entry_id, person)
+        index_person(self.batch, self.vault, self.epoch, self.case_id, self.entry_id, person)
 
 
 def _mixed(one: bytes, other: bytes) -> bytes:

@@ -25,7 +25,7 @@ from app.cases.models import StageRow
 from app.cases.opening import duplicates, opening, preparing
 from app.cases.opening.number import case_number
 from app.cases.sealing import EntryParts
-from app.cases.stages import posting
+from app.cases.stages import post
 from app.database.sessions import StatementBatch
 from app.database.statements import Statement
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
@@ -143,11 +143,11 @@ def _past(procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]
     identified, found = bool(line.subject.nip or line.subject.nik), []
     for past, body in zip(line.posts, bodies, strict=True):
         stage = procedure.stages[past.stage]
-        effective = posting.members_of_outcome(stage, posting.Post(past.stage, past.outcome, body))
-        names = posting.identifies_person(effective, identified=identified)
+        effective = post.members_of_outcome(stage, post.Post(past.stage, past.outcome, body))
+        names = post.identifies_person(effective, identified=identified)
         facts = views.in_summary(rulebook().vocabulary, body)
         found.append(
-            PastPost(past.stage, past.outcome, facts, names, posting.new_employer(effective, identified=identified))
+            PastPost(past.stage, past.outcome, facts, names, post.new_employer(effective, identified=identified))
         )
         identified = identified or names
     return found
@@ -183,7 +183,16 @@ async def _record(
     number = case_number(clock.day_of(next_.at).year, next_.serial)
     persons = [SUBJECT, NO_PERSON, *([REPORTER] if line.report.reporter else [])]
     keys = {person: new_key(batch, write.vault, epoch, case_id, person) for person in persons}
-    parts = EntryParts(batch, write, case_id, entry_id, keys, epoch)
+    parts = EntryParts(
+        batch=batch,
+        vault=write.vault,
+        party=write.caller.party,
+        signed=write.signed,
+        case_id=case_id,
+        entry_id=entry_id,
+        keys=keys,
+        epoch=epoch,
+    )
     _seal(parts, line, bodies, posts, done)
     sig = parts.sign()
     fingerprint = write.request.fingerprint(keys[SUBJECT])

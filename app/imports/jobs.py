@@ -19,7 +19,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller, still_in_force
+from app.access.authentication import still_in_force
+from app.access.caller import Caller
 from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_base import IMPORT_DELAY
 from app.access.signatures.signed_requests import consume_nonce

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.access.caller import needs
+from app.access.authentication import needs
 from app.cases.context import KeyHeader, ReadContext, reads
 from app.cases.refusals import REFUSED_READ, REFUSED_WRITE
 from app.errors import InvalidCursor

@@ -9,7 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from app.access.caller import Caller, needs
+from app.access.authentication import needs
+from app.access.caller import Caller
 from app.cases.context import ReadContext, reads
 from app.database.sessions import PublicSession
 from app.database.statements import Statement

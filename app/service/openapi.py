@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from app import errors
-from app.access.caller import Needs
+from app.access.authentication import Needs
 from app.errors import DomainError
 from app.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA
 from app.http.refusals import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong

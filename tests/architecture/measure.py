@@ -60,11 +60,13 @@ def longest_chain(graph: Graph) -> int:
 
 
 def rooms(graph: Graph) -> Graph:
-    """The same between the folders of app/."""
-    found: Graph = defaultdict(set)
-    for name, others in graph.items():
-        found[_room(name)] |= {_room(other) for other in others} - {_room(name)}
-    return {name: set(others) for name, others in found.items()}
+    """The same between the folders of app/; the five files beside them are no rooms."""
+    folders = {_room(name) for name in graph if name.count(".") > 1}
+    found: Graph = {name: set() for name in folders}
+    for name in graph:
+        if _room(name) in folders:
+            found[_room(name)] |= {_room(other) for other in graph[name]} & folders - {_room(name)}
+    return found
 
 
 def _room(name: str) -> str:

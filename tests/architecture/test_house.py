@@ -40,7 +40,7 @@ def test_only_append_inserts_entries_and_only_database_ends_transactions() -> No
 def test_rooms_and_files_are_without_knots_and_no_chain_grows_long() -> None:
     graph = measure.imports(measure.modules(APP.parent))
     assert measure.knots(graph) == [] and measure.knots(measure.rooms(graph)) == []
-    assert measure.longest_chain(graph) <= 25 and measure.longest_chain(measure.rooms(graph)) <= 9
+    assert measure.longest_chain(graph) <= 15 and measure.longest_chain(measure.rooms(graph)) <= 8
 
 
 def test_no_class_stands_twice() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -21,8 +21,7 @@ from app.access.registers.registration import key_facts
 from app.access.signatures.signed_requests import SignatureMessage
 from app.access.signatures.signing import SigningClient
 from app.access.tokens import jwks
-from app.admin.changes import NAMES
-from app.admin.requests import change_hash
+from app.admin.requests import change_hash, change_id
 from app.audit.database import verify_snapshot
 from app.audit.log_rows import Trust
 from app.audit.signatures import _body
@@ -315,7 +314,7 @@ def agreed(
 ) -> None:
     """Proposed by operator-1, approved by operator-2, and put on record. `proposal`, `approval`: change id to what was signed."""
     key = uuid4()
-    change = str(uuid5(NAMES, f"operator-1 {key}"))
+    change = str(change_id("operator-1", key))
     act(forger, "change.proposed", "operator-1", {"change": change, "kind": kind, "facts": facts}, proposal(key))
     act(
         forger,
@@ -604,7 +603,7 @@ def test_what_two_operators_agreed_on_is_put_on_record_whole(ledger: Ledger) -> 
     with forging(ledger) as forger:
         agreed(forger, facts | {"keys": facts["keys"][:0]}, nobody, nobody)
         key = uuid4()
-        change = str(uuid5(NAMES, f"operator-1 {key}"))
+        change = str(change_id("operator-1", key))
         said = {"change": change, "kind": "client.registered", "facts": facts}
         act(forger, "change.proposed", "operator-1", said, proposal(key))
         approved = approval(change, hashed("client.registered", facts))
@@ -773,7 +772,7 @@ def test_the_days_off_that_two_operators_agreed_on_are_those_of_the_calendar(led
         assert found(verdict(ledger, forger)) >= {"NOT_AGREED", "SAID_TWICE"}
     body = {"version": "skb-2061", "known_until": "2060-12-31", "add": [], "remove": []}
     key = uuid4()
-    change = str(uuid5(NAMES, f"operator-1 {key}"))
+    change = str(change_id("operator-1", key))
     proposal, approval = both(ledger, "/v1/admin/calendars", body)
     with forging(ledger) as forger:
         act(
@@ -880,7 +879,7 @@ def test_a_suspension_that_is_said_again_revives_nobody(ledger: Ledger) -> None:
 def test_an_erasure_that_two_operators_agreed_on_is_not_refused_by_a_row(ledger: Ledger) -> None:
     order = {"case_id": ledger.case, "person": "subject", "authority": "PPID-18/2026", "document": "0" * 64}
     key = uuid4()
-    change = str(uuid5(NAMES, f"operator-1 {key}"))
+    change = str(change_id("operator-1", key))
     proposal, approval = both(ledger, "/v1/admin/erasures", order)
     with forging(ledger) as forger:
         said = {"change": change, "kind": "subject.erased", "facts": order}
@@ -900,7 +899,7 @@ def test_what_follows_from_a_change_shows_no_person_and_no_signature(ledger: Led
     for more in ({"actor": "AAAA"}, {"sig": sha256(b"x"), "signed": shown}):
         with forging(ledger) as forger:
             key = uuid4()
-            change = str(uuid5(NAMES, f"operator-1 {key}"))
+            change = str(change_id("operator-1", key))
             proposal, approval = both(ledger, "/v1/admin/mandates", facts)
             said = {"change": change, "kind": "mandate.granted", "facts": facts}
             act(forger, "change.proposed", "operator-1", said, proposal(key))

@@ -15,7 +15,8 @@ from http_sf.compat import Dictionary, InnerList
 from pydantic import BaseModel
 
 from app import clock
-from app.access.caller import Caller, needs
+from app.access.authentication import needs
+from app.access.caller import Caller
 from app.access.registers.registration import SIGN
 from app.access.signatures.signed_base import LONGEST_NONCE, MAX_AGE, SHORTEST_NONCE, UnacceptableError
 from app.access.signatures.signed_requests import (

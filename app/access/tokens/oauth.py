@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from starlette.requests import ClientDisconnect
 
 from app import clock
-from app.access.caller import STRANGER, Caller, address
+from app.access.authentication import STRANGER, address
+from app.access.caller import Caller
 from app.access.models import RevokedToken
 from app.access.registers.register_cache import KnownClient
 from app.access.tokens import client_authentication

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Body as FromBody
 from pydantic import BaseModel, Field, create_model
 
-from app.access.caller import needs
+from app.access.authentication import needs
 from app.cases.bodies import MODELS
 from app.cases.bulk import reports, stage_posts
 from app.cases.bulk.keys import MOST

@@ -108,7 +108,16 @@ def _seal(
     entry_id: UUID,
 ) -> EntryParts:
     subject, report, model = draft.new.subject, draft.new.report, draft.stage.model
-    parts = EntryParts(batch, write, draft.id, entry_id, keys, draft.epoch)
+    parts = EntryParts(
+        batch=batch,
+        vault=write.vault,
+        party=write.caller.party,
+        signed=write.signed,
+        case_id=draft.id,
+        entry_id=entry_id,
+        keys=keys,
+        epoch=draft.epoch,
+    )
     parts.seal_identity({"nip": subject.nip, "nik": subject.nik, "name": subject.name})
     parts.seal("content", model, {**draft.body, **account(draft.new)}, of="opening_")
     parts.seal("summary", model, {**facts, **outline(draft.new)}, of="opening_")

@@ -22,7 +22,7 @@ from app.cases.locking import LockedCase, require_version
 from app.cases.refusals import NothingToCorrect
 from app.cases.schemas import Written
 from app.cases.showing import owner_now
-from app.cases.stages.posting import (
+from app.cases.stages.post import (
     Post,
     members_of_outcome,
     person_of_post,

@@ -2,12 +2,11 @@
 There are two statements between BEGIN and COMMIT.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from app.cases import charging, checks, projection, unsealed_texts
+from app.cases import checks, projection
 from app.cases.bodies import StageBody
 from app.cases.case import Case
 from app.cases.context import WriteContext
@@ -15,6 +14,15 @@ from app.cases.entry import CaseEntry, Step, require_not_closed, with_locked_cas
 from app.cases.locking import LockedCase
 from app.cases.schemas import Written
 from app.cases.showing import owner_now
+from app.cases.stages.post import (
+    Post,
+    identifies_person,
+    members_of_outcome,
+    new_employer,
+    person_of_post,
+    require_consistent_with_case,
+    require_no_person_in_unsealed_texts,
+)
 from app.cases.turn import require_turn
 from app.errors import StageNotOpen
 from app.ledger.canonical import instant
@@ -22,15 +30,6 @@ from app.procedure import rules, views
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.state import CaseState
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A decision about to be recorded."""
-
-    stage: str
-    outcome: str
-    body: dict[str, Any]
 
 
 async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
@@ -52,29 +51,6 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     # last: a refusal after it would let a caller compare names and leave nothing on record
     require_no_person_in_unsealed_texts(write, locked, post.body)
     return await _record(write, locked, state, stage, post)
-
-
-def require_consistent_with_case(case: Case, state: CaseState, stage: Stage, post: Post) -> None:
-    """Checks that need the stored case.
-    The body has the members that this outcome needs in this procedure, and the NIP fits the kind of person.
-    The charges fit the incident, and the sanction fits the charges.
-    """
-    checks.require_complete(stage, post.outcome, post.body)
-    nip = post.body.get("subject_nip")
-    checks.require_numbers({"/body/subject_nip": (nip, "nip")}, case.subject_kind)
-    charging.require_phase_of_post(case, state, post.body)
-    charging.require_sanction(case, state, stage.outcomes[post.outcome], members_of_outcome(stage, post))
-
-
-def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
-    """422 if an unsealed text names somebody.
-    Looks for name, NIP and NIK of the case's person, and of the person in this post.
-    """
-    unsealed_texts.require_no_person(
-        unsealed_texts.unsealed(body),
-        unsealed_texts.matcher_for_case(write.vault, locked.found_by),
-        unsealed_texts.matcher_for_post(body),
-    )
 
 
 async def _record(write: WriteContext, locked: LockedCase, state: CaseState, stage: Stage, post: Post) -> Written:
@@ -115,33 +91,6 @@ def _open_round_members(case: Case, stage: str) -> dict[str, Any]:
     running = next(one for one in case.open_rounds() if one.stage == stage)
     due_on = running.due_on.isoformat() if running.due_on else None
     return {"round": running.round, "opened_at": instant(running.opened_at), "due_on": due_on}
-
-
-def members_of_outcome(stage: Stage, post: Post) -> dict[str, Any]:
-    """The members that this outcome is about.
-    A member that belongs to another outcome is kept as sent, but has no effect.
-    """
-    names = {*stage.body.required, *stage.body.required_for.get(post.outcome, ())}
-    return {name: value for name, value in post.body.items() if name in names}
-
-
-def new_employer(members: Mapping[str, Any], *, identified: bool) -> str | None:
-    """The employer that a post names: by a move to another agency, or by identifying the person."""
-    named = members.get("subject_agency_code") if identifies_person(members, identified=identified) else None
-    employer = members.get("new_agency_code") or named
-    return str(employer) if employer else None
-
-
-def identifies_person(members: Mapping[str, Any], *, identified: bool) -> bool:
-    """Whether this post identifies the person: the first with a NIP in a case without a number.
-    A later letter that names another person changes nothing.
-    """
-    return not identified and members.get("subject_nip") is not None
-
-
-def person_of_post(members: Mapping[str, Any]) -> dict[str, Any]:
-    """The person that a post names."""
-    return {"nip": members["subject_nip"], "nik": None, "name": members.get("subject_name")}
 
 
 @with_locked_case
