@@ -95,7 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.jobs = set()  # imports that run in this process
     for router in ROUTERS:
         app.router.routes.extend(_flat(router))  # flat, because an included router is matched twice
-    problems.install(app)
+    problems.install_problem_handlers(app)
     app.add_exception_handler(client_authentication.OAuthError, oauth.answer_oauth)
     if settings.origins:
         app.add_middleware(
@@ -104,7 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
         )  # fmt: skip
     app.add_middleware(Gate, answer=problems.answer_early, places=RequestSlots(settings.most_in_flight))
     app.add_middleware(RequestId, answer_500=problems.answer_500)
-    openapi.install(app)
+    openapi.install_document(app)
     return app
 
 
@@ -131,12 +131,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.vault = VaultKeys(settings.keys, make=settings.sandbox)
     app.state.witnesses = read_policy(settings.witnesses, settings.witness_quorum)
     app.state.receipts = PromiseSigner(settings.keys, make=settings.sandbox)
-    app.state.tokens = Tokens(keys.load(settings.keys / "token"), settings.issuer_url, settings.environment)
+    app.state.tokens = Tokens(keys.load_token_keys(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.register_cache = RegisterCache(app.state.database, sandbox=settings.sandbox)
     await app.state.register_cache.current()
     app.state.limits = RateLimiter(app.state.database, read_buckets(settings.rate_limits))
     async with app.state.database.reading(SERVICE) as session:
-        app.state.calendars = await calendar.load(session)
+        app.state.calendars = await calendar.load_calendars(session)
         await procedures.require_loaded(session)
         await part_schemas.require_registered(session)
         await epochs.require_keys(session, app.state.vault)
@@ -154,13 +154,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _following(app: FastAPI) -> AbstractAsyncContextManager[None]:
     """Follow the calendar: every process takes over one that another process loaded."""
-    return background.running(app.state.calendars.follow(app.state.database))
+    return background.run_in_background(app.state.calendars.follow(app.state.database))
 
 
 def _background(app: FastAPI, settings: Settings) -> AbstractAsyncContextManager[None]:
     state, ordered = app.state, background.sequencer(settings)
     state.after_commit = ordered.wake
-    return background.running(*background.loops(state.database, state.register_cache, state.calendars), ordered=ordered)
+    return background.run_in_background(
+        *background.loops(state.database, state.register_cache, state.calendars), ordered=ordered
+    )
 
 
 def app_from_environment() -> FastAPI:

@@ -43,7 +43,7 @@ def measure(data: Path, openings: Openings, cases: int, turns: int, seconds: flo
 def _token_check(data: Path) -> dict[str, Any]:
     """Warm: the same token again, as a client sends it for ten minutes."""
     folder = data / "bench-token"
-    tokens = Tokens(keys.load(folder), "https://sbt.example", "sandbox")
+    tokens = Tokens(keys.load_token_keys(folder), "https://sbt.example", "sandbox")
     token = tokens.issue("bkn-sandbox", "bkn", ["cases:read"] * 30)
     tokens.check(token)
     rounds, begun = 20_000, time.perf_counter()

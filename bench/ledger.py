@@ -12,7 +12,7 @@ import psycopg
 import uvloop
 
 from app.audit.log_rows import check_tree
-from app.audit.snapshot import snapshot
+from app.audit.snapshot import open_snapshot
 from app.database import embedded, migrating, roles
 from app.ledger.integrating import BATCH
 from app.ledger.sequencer import Sequencer
@@ -26,9 +26,9 @@ LEAF = 600  # bytes: what a posted stage comes to
 @contextmanager
 def database(data: Path) -> Iterator[tuple[str, str]]:
     """A server of its own with fsync on: URLs of the worker and of a superuser."""
-    with embedded.locked(data):
+    with embedded.hold_data_folder(data):
         embedded.clear(data)
-    with embedded.running(data) as server:
+    with embedded.running_server(data) as server:
         urls = roles.init_embedded(server)
         migrating.migrate(urls.owner)
         yield urls.worker, roles.plain(server.url(embedded.SUPERUSER, server.password, roles.DATABASE))
@@ -74,7 +74,7 @@ def measure(data: Path, leaves: int, seconds: float) -> list[dict[str, Any]]:
 
 def tree(url: str) -> dict[str, Any]:
     begun, report = time.perf_counter(), VerificationReport()
-    with snapshot(url) as seen:
+    with open_snapshot(url) as seen:
         head = seen.rows("SELECT size, root FROM log WHERE name = 'cases'")[0]
         roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = 'cases'")}
         found = check_tree(report, seen, "cases", roots, lambda _: None)

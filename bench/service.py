@@ -54,7 +54,7 @@ def free_port() -> int:
 @contextmanager
 def running(data: Path, workers: int, root: Path | None = None, limits: str | None = None) -> Iterator[Service]:
     """`root`: the checkout whose service is started; this one where none is named."""
-    with embedded.locked(data):
+    with embedded.hold_data_folder(data):
         embedded.clear(data)
     port = free_port()
     mine = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(port), "SBT_DATA_DIR": str(data.resolve())}

@@ -51,7 +51,7 @@ def main() -> int:
 @contextmanager
 def service(data: Path) -> Iterator[str]:
     """A fresh service; what a former demo left is removed."""
-    with embedded.locked(data):
+    with embedded.hold_data_folder(data):
         embedded.clear(data)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -133,7 +133,7 @@ class Needs:
         try:
             caller = await authenticate(request)
         except (TokenMissing, TokenInvalid):  # over its rate limit a stranger gets 429 instead
-            request.state.headers = await _within_limit(request, address(request), STRANGER)
+            request.state.headers = await _within_limit(request, caller_address(request), STRANGER)
             raise
         except PartySuspended:  # limited too: each such refusal writes an access record
             known = request.state.caller.client_id
@@ -154,12 +154,12 @@ class Needs:
         """Verifies the signature of a write, as the signature policy of the caller's party requires."""
         caller = await still_in_force(request)
         try:
-            request.state.signed = signed_requests.check(request, caller.snapshot, caller.client_id, body)
+            request.state.signed = signed_requests.check_signature(request, caller.snapshot, caller.client_id, body)
         except SignatureInvalid:  # another process may have registered the key just now
             newer = await request.app.state.register_cache.newer(caller.snapshot)
             if newer is caller.snapshot:
                 raise
-            request.state.signed = signed_requests.check(request, newer, caller.client_id, body)
+            request.state.signed = signed_requests.check_signature(request, newer, caller.client_id, body)
 
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.state.caller
@@ -192,7 +192,7 @@ async def _within_limit(request: Request, who: str, class_: str) -> dict[str, st
     return found
 
 
-def address(request: Request) -> str:
+def caller_address(request: Request) -> str:
     """Returns the address that stands for a request without a client.
     It is the address of the connection, or the one that a listed proxy forwards.
     """

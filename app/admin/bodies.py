@@ -12,7 +12,7 @@ PartyCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 ClientId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.\-]{1,62}$")]
 Kid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{43}$")]
 Coordinate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{43}$")]
-Policy = Literal["off", "optional", "required"]
+SignaturePolicy = Literal["off", "optional", "required"]
 Scopes = Annotated[list[Annotated[str, StringConstraints(max_length=80)]], Field(min_length=1, max_length=100)]
 
 
@@ -24,13 +24,13 @@ class NewParty(Body):
     name_id: String
     name_en: String
     agency_code: AgencyCode | None = None
-    signatures: Policy = "required"
+    signatures: SignaturePolicy = "required"
 
 
 class PolicyBody(Body):
     """Whether a party's writes are signed."""
 
-    signatures: Policy
+    signatures: SignaturePolicy
 
 
 class Jwk(Body):

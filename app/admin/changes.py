@@ -21,7 +21,7 @@ from app.access.authentication import in_force, needs, still_in_force
 from app.access.caller import Caller
 from app.access.models import Change
 from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
-from app.access.registers.registration import CALENDAR_REVISED, Author, apply_change, entries_of
+from app.access.registers.registration import CALENDAR_REVISED, Author, Facts, apply_change, entries_of
 from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_requests import consume_nonce_now
 from app.access.trail import Trail, trail_errors
@@ -59,7 +59,6 @@ STATUS: Mapping[str | None, Literal["pending", "in_force", "refused"]] = {
 }
 ACCEPTED, CREATED = 202, 201
 ERASURE = "subject.erased"
-Facts = Mapping[str, Any]
 OTHER = Flaw(
     "/sha256",
     "ANOTHER_CHANGE",
@@ -163,12 +162,12 @@ async def _require_possible(admin: AdminContext, kind: str, facts: Facts) -> Non
     A change can become impossible in between.
     """
     if kind == ERASURE:
-        await admin.as_service(erasing.require_possible(admin.session, admin.vault, facts))
+        await admin.as_service(erasing.require_erasable(admin.session, admin.vault, facts))
         return
     if kind == CALENDAR_REVISED:
         await calendar.require_revisable(admin.session, Revision.of(facts))
         return
-    checks.require_possible(kind, facts, admin.known, sandbox=admin.sandbox)
+    checks.require_change_possible(kind, facts, admin.known, sandbox=admin.sandbox)
 
 
 def _append(batch: StatementBatch, type_: str, facts: Facts, by: Author) -> Appended:

@@ -11,7 +11,7 @@ from typing import Any
 from app import clock
 from app.access.registers.consent import is_consented
 from app.access.registers.register_cache import KnownParty, RegisterSnapshot
-from app.access.registers.registration import AUTH, REQUIRED, SIGN
+from app.access.registers.registration import AUTH, OPERATOR, REQUIRED, SIGN, Facts
 from app.access.tokens import jwks
 from app.access.tokens.jwks import BadKeyError
 from app.admin.refusals import LastOperators
@@ -24,12 +24,10 @@ from app.procedure.scopes import scopes_of
 
 LONGEST = timedelta(days=730)  # lifetime of a key
 LEAST_OPERATORS = 2
-OPERATOR = "operator"
-Facts = Mapping[str, Any]
-Check = Callable[[Facts, RegisterSnapshot], None]
+ChangeCheck = Callable[[Facts, RegisterSnapshot], None]
 
 
-def require_possible(kind: str, facts: Facts, known: RegisterSnapshot, *, sandbox: bool) -> None:
+def require_change_possible(kind: str, facts: Facts, known: RegisterSnapshot, *, sandbox: bool) -> None:
     """Raises 422 with the member and the remedy where the change is not possible."""
     CHECKS[kind](facts, known)
     if kind in ("party.registered", "party.policy_set") and not sandbox:
@@ -40,7 +38,7 @@ def require_possible(kind: str, facts: Facts, known: RegisterSnapshot, *, sandbo
         require_operators_left(known, kind, facts, sandbox=sandbox)
 
 
-def limit_overlap(kind: str, facts: dict[str, Any], known: RegisterSnapshot) -> dict[str, Any]:
+def limit_overlap(kind: str, facts: Facts, known: RegisterSnapshot) -> Facts:
     """Ends a replaced key after the overlap, and never later than it would have ended."""
     older = facts.get("replaces")
     found = known.keys.get(older["key"]) if kind == "key.registered" and older else None
@@ -273,7 +271,7 @@ def _taken(pointer: str) -> ValidationFailed:
     return ValidationFailed(Flaw(pointer, "TAKEN", "Sudah terdaftar.", "It is registered already."))
 
 
-def _resumable(exists: Check, name: str, rows: Callable[[RegisterSnapshot], Mapping[str, Any]]) -> Check:
+def _resumable(exists: ChangeCheck, name: str, rows: Callable[[RegisterSnapshot], Mapping[str, Any]]) -> ChangeCheck:
     """A check that refuses to resume what is not suspended: a second resumption, or a mistake."""
 
     def check(facts: Facts, known: RegisterSnapshot) -> None:

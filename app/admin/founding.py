@@ -11,6 +11,7 @@ from typing import Any
 from app import clock
 from app.access.registers.registration import (
     OFF,
+    OPERATOR,
     OPTIONAL,
     REQUIRED,
     Author,
@@ -25,7 +26,6 @@ from app.ledger.append import append
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
 
-OPERATOR = "operator"
 PRODUCTION, SANDBOX = "production", "sandbox"
 SIGNS = {"agency", "ppk", "operator"}  # kinds of parties that post stages or keep the registers
 # Version 2: operators sign their acts, and parties consent to their keys. The verifier requires it from the first entry on.

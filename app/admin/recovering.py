@@ -9,8 +9,7 @@ from typing import Any
 
 from app import clock
 from app.access.registers.consent import is_signed, recovery_text
-from app.access.registers.registration import SIGN, Author, apply_change
-from app.admin.founding import OPERATOR
+from app.access.registers.registration import OPERATOR, SIGN, Author, apply_change
 from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
 from app.ledger.append import append

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
-from app.access.registers.registration import CALENDAR_REVISED, key_facts
+from app.access.registers.registration import CALENDAR_REVISED, Facts, key_facts
 from app.access.tokens import jwks
 from app.admin.bodies import (
     Anchor,
@@ -33,7 +33,6 @@ from app.ledger.canonical import canonical, instant
 APPROVED, REFUSED = "approved", "refused"
 CHANGE_IDS = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")  # the namespace of change ids (RFC 9562 section 5.5)
 LIFE = timedelta(days=365)  # lifetime of a key whose request names no end
-Facts = dict[str, Any]
 Params = Mapping[str, str]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app import clock
 from app.access.registers.register_cache import ahead
-from app.access.registers.registration import register_client
+from app.access.registers.registration import OPERATOR, register_client
 from app.admin import founding, sandbox_clock
 from app.cases import part_schemas
 from app.database.sessions import Session
@@ -29,7 +29,7 @@ async def prepare(session: Session, vault: VaultKeys, folder: Path, *, clock_sta
     """Brings an empty or older sandbox to the state where every party can ask for a token."""
     known = {row.code for row in await session.run(PARTIES)}
     if clock_start and not known:
-        await sandbox_clock.start_clock(session, datetime.fromisoformat(clock_start), by=founding.OPERATOR)
+        await sandbox_clock.start_clock(session, datetime.fromisoformat(clock_start), by=OPERATOR)
     clock.shift(await ahead(session))
     await load_references(session, vault)
     if not known:
@@ -41,10 +41,10 @@ async def load_references(session: Session, vault: VaultKeys) -> None:
     """Loads what every environment needs before the first case, each by an entry.
     Calendar, procedures, schemas of parts, and a key epoch.
     """
-    await calendar.ensure_calendar(session, by=founding.OPERATOR)
-    await procedures.ensure_procedures(session, by=founding.OPERATOR)
-    await part_schemas.ensure_part_schemas(session, by=founding.OPERATOR)
-    await epochs.ensure_epoch(session, vault, by=founding.OPERATOR)
+    await calendar.ensure_calendar(session, by=OPERATOR)
+    await procedures.ensure_procedures(session, by=OPERATOR)
+    await part_schemas.ensure_part_schemas(session, by=OPERATOR)
+    await epochs.ensure_epoch(session, vault, by=OPERATOR)
 
 
 async def _clients(session: Session, folder: Path) -> None:
@@ -59,7 +59,7 @@ async def _clients(session: Session, folder: Path) -> None:
             continue
         scopes = scopes_of(rulebook(), kind)
         client_id = f"{code}-sandbox"
-        secret = await register_client(session, client_id, code, scopes, by=founding.OPERATOR)
+        secret = await register_client(session, client_id, code, scopes, by=OPERATOR)
         made.append({"party": code, "client_id": client_id, "client_secret": secret, "scopes": scopes})
     if made:
         _tell(folder / "clients.json", made)

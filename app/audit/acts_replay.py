@@ -13,7 +13,7 @@ from app.audit import imports_replay
 from app.audit.case_rows import ReplayedCase
 from app.audit.cases_replay import Replay, ReplayedEntry
 from app.audit.openings_replay import opened
-from app.audit.posts_replay import names_person, posted, same_person
+from app.audit.posts_replay import has_subject_part, posted, same_person
 from app.cases import charging
 from app.cases.deadlines import terms, watcher
 from app.cases.deadlines.recounting import recount_move
@@ -95,7 +95,7 @@ def corrected(replay: Replay, replayed: ReplayedEntry) -> None:
     flagged = correcting.flag_notices(replay.caller(replayed), case.row["procedure"], case.access_facts(), relying)
     replay.said(replayed, {"flags": flagged})
     _flag(case, replayed, was, relying, after)
-    changes = {"subject_entry_id": replayed.entry.id} if names_person(members) else {}
+    changes = {"subject_entry_id": replayed.entry.id} if has_subject_part(members) else {}
     calendar = replay.calendar(replayed)
     replay.follow(replayed, recount_move(after, case.case().rounds, calendar, was=case.row["status"]), changes)
 
@@ -117,7 +117,7 @@ def _renamed(replay: Replay, replayed: ReplayedEntry, was: StageState) -> None:
         return
     stage = rulebook().procedures[case.row["procedure"]].stages[was.stage]
     effective = post.members_of_outcome(stage, post.Post(was.stage, was.outcome or "", {**replayed.content}))
-    names = correcting.names_person(case.case(), case.round(was.stage, was.round))
+    names = correcting.holds_identity(case.case(), case.round(was.stage, was.round))
     renames = names and {*correcting.IDENTITY} & {*members["changed"]} and effective.get("subject_nip") is not None
     same_person(replay, replayed, post.person_of_post(effective) if renames else None)
 

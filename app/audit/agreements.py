@@ -11,14 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from app.access.registers.consent import is_consented, is_signed, recovery_text
-from app.access.registers.registration import AUTH, REQUIRED, SIGN, TWO_OPERATOR_KINDS, entries_of
+from app.access.registers.registration import AUTH, OPERATOR, REQUIRED, SIGN, TWO_OPERATOR_KINDS, Facts, entries_of
 from app.audit.operator_acts import SIGNED, require_operator_signed
 from app.audit.signed_entries import KnownRegisters, SignedEntries
+from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 from app.verifier.leaves import BOUND, ERASURES, PRODUCTION, SIGNED_RULES
 from app.verifier.report import NOT_CHECKED, VerificationReport
 
-OPERATOR = "operator"
 TWO_OPERATORS = 2
 ADMIN = "admin:write"
 RECOVERABLE = {"client.registered", "key.registered", "party.resumed"}
@@ -27,8 +27,6 @@ PROGRAM = {  # the operator's program writes these, in nobody's name
     "calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened", "key.epoch_ended", "log.restored",
     "operators.recovered",
 }  # fmt: skip
-Members = Mapping[str, Any]
-Facts = Mapping[str, Any]
 
 
 @dataclass

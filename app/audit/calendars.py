@@ -10,7 +10,7 @@ from app.reference.calendar import days_hash
 @cache
 def released(version: str) -> str | None:
     """The hash of the days off of a package release; None for a release unknown to this program."""
-    return days_hash(calendar.snapshot()[1]) if version == calendar.VERSION else calendar.RELEASES.get(version)
+    return days_hash(calendar.days_off()[1]) if version == calendar.CALENDAR_VERSION else calendar.RELEASES.get(version)
 
 
 def bare_days(days: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,16 +7,16 @@ from typing import Any
 from uuid import UUID
 
 from app.access.policy import AccessFacts
-from app.cases.case import COLUMNS, ROUND_FIELDS, Case, Round, RoundKey, regime_of
+from app.cases.case import CASE_COLUMNS, ROUND_FIELDS, Case, Round, RoundKey, regime_of
 from app.cases.part_schemas import Outline
 from app.clock import JAKARTA
 from app.ledger.append import Appended
+from app.ledger.canonical import Members
 from app.procedure import charges
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure
 from app.procedure.state import CaseState
 
-Members = Mapping[str, Any]
 OUTLINE = [name for name in Outline.model_fields if name != "occurred_on"]  # occurred_on is a date
 
 
@@ -30,7 +30,7 @@ class ReplayedCase:
     stages: dict[RoundKey, dict[str, Any]] = field(default_factory=dict)
 
     def case(self) -> Case:
-        values: dict[str, Any] = {name: self.row.get(name) for name in COLUMNS}
+        values: dict[str, Any] = {name: self.row.get(name) for name in CASE_COLUMNS}
         return Case(**values, rounds=tuple(self.round(*key) for key in self.stages))
 
     def round(self, stage: str, number: int) -> Round:
@@ -78,11 +78,11 @@ def case_row(members: Members, summary: Mapping[str, Any], received: date, entry
     }
 
 
-def day_of(entry: Appended) -> date:
+def entry_day(entry: Appended) -> date:
     """The legal day of an entry: its date in Jakarta."""
     return entry.received_at.astimezone(JAKARTA).date()
 
 
-def plain(row: dict[str, Any]) -> dict[str, Any]:
+def without_wrappers(row: dict[str, Any]) -> dict[str, Any]:
     """The row without the wrappers that psycopg needs to write JSON."""
     return {name: getattr(value, "obj", value) for name, value in row.items()}

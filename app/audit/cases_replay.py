@@ -13,14 +13,15 @@ from app.access import policy
 from app.access.caller import Caller
 from app.access.registers.register_cache import KnownClient, KnownParty
 from app.access.registers.register_cache import RegisterSnapshot as Known
-from app.audit.case_rows import ReplayedCase, day_of, plain
+from app.audit.case_rows import ReplayedCase, entry_day, without_wrappers
 from app.audit.compare import Expected, same
 from app.audit.registers import Registers
+from app.audit.sealed import Parts
 from app.cases import charging, projection, showing
 from app.cases.acts import ACTS
 from app.errors import DomainError
 from app.ledger.append import Appended
-from app.ledger.canonical import instant
+from app.ledger.canonical import Members, instant
 from app.procedure import rules, views
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
@@ -28,8 +29,6 @@ from app.procedure.rules import Move
 from app.verifier.leaves import HEARD_WITHIN
 from app.verifier.report import VerificationReport
 
-Members = Mapping[str, Any]
-Parts = Mapping[str, Mapping[str, Any]]
 UNPOSTED = ("outcome", "posted_at", "posted_by", "posted_seq", "posted_entry_id")
 ASKED_BEFORE = timedelta(minutes=3)
 FOLLOWED_WITHIN = timedelta(seconds=30)  # within this time every process uses a calendar that another one loaded
@@ -46,14 +45,14 @@ class ReplayedEntry:
 
     @property
     def day(self) -> date:
-        return day_of(self.entry)
+        return entry_day(self.entry)
 
     @property
     def asked_on(self) -> date:
         """The day before, for an entry of the first minutes of a day.
         Before 0.5.0 an act was judged by the day on which it was asked for.
         """
-        return day_of(replace(self.entry, received_at=self.entry.received_at - ASKED_BEFORE))
+        return entry_day(replace(self.entry, received_at=self.entry.received_at - ASKED_BEFORE))
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -235,7 +234,7 @@ class Replay:
         self.touch(replayed, acts=acts)
 
     def _opened(self, case: ReplayedCase, move: Move, one: projection.Dated, entry: Appended) -> None:
-        row = plain(projection.opened_row(case.row["id"], move.case, one, entry))
+        row = without_wrappers(projection.opened_row(case.row["id"], move.case, one, entry))
         running = case.stages.get((row["stage"], row["round"]))
         if running is None:
             case.stages[row["stage"], row["round"]] = row | dict.fromkeys(UNPOSTED)

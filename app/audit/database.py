@@ -17,7 +17,7 @@ from app.audit.log_rows import Trust
 from app.audit.registers import Registers
 from app.audit.sealed import Sealed, StoredPart
 from app.audit.signatures import Signatures
-from app.audit.snapshot import Snapshot, snapshot
+from app.audit.snapshot import Snapshot, open_snapshot
 from app.ledger import origin
 from app.ledger.append import Appended
 from app.ledger.merkle import leaf_hash
@@ -29,7 +29,7 @@ from app.verifier.leaves import NOBODY_SIGNS, LeafCheck, check_registration, che
 from app.verifier.report import NOT_CHECKED, NOT_YET, VerificationReport
 from app.verifier.verify import Witnessed, check_order, check_times
 
-Tick = Callable[[str, int], None]
+StepTick = Callable[[str, int], None]
 ROWS = """
     SELECT o.leaf_index, e.id, e.log, e.type, e.case_id, e.seq, e.party, e.leaf, e.leaf_hash,
       to_char(e.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS received_at,
@@ -66,18 +66,18 @@ class EntryWithParts(Protocol):
 
 
 def verify_database(
-    url: str, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None, party: str | None = None
+    url: str, trust: Trust, keys: Path | None, tick: StepTick = lambda _step, _n: None, party: str | None = None
 ) -> VerificationReport:
     """Verifies a database and returns the report.
     `keys`: the vault's key folder; None: sealed parts stay closed, and steps 10, 12 and 13 are not fully checked.
     `party`: the posts of this party must be signed, whatever its policy was.
     """
-    with snapshot(url) as seen:
+    with open_snapshot(url) as seen:
         return verify_snapshot(seen, trust, keys, tick, party)
 
 
 def verify_snapshot(
-    seen: Snapshot, trust: Trust, keys: Path | None, tick: Tick = lambda _step, _n: None, party: str | None = None
+    seen: Snapshot, trust: Trust, keys: Path | None, tick: StepTick = lambda _step, _n: None, party: str | None = None
 ) -> VerificationReport:
     report = VerificationReport()
     try:
@@ -96,7 +96,7 @@ def verify_snapshot(
     return report
 
 
-def entries(seen: Snapshot) -> int:
+def count_entries(seen: Snapshot) -> int:
     return int(seen.value("SELECT count(*) FROM entry"))
 
 
@@ -136,7 +136,7 @@ class DatabaseVerification:
         report: VerificationReport,
         seen: Snapshot,
         keys: Path | None,
-        tick: Tick = lambda _step, _n: None,
+        tick: StepTick = lambda _step, _n: None,
         quorum: int = 1,
     ) -> None:
         self.report, self.seen, self.tick, self.quorum = report, seen, tick, quorum

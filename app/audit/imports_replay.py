@@ -10,7 +10,7 @@ from app.audit.cases_replay import Replay, ReplayedEntry
 from app.cases import charging
 from app.cases.charging import ChargedReport
 from app.cases.projection import in_leaf
-from app.imports.replay import Check, Deciders, PastPost, walk_posts
+from app.imports.replay import Deciders, PastPost, PostCheck, walk_posts
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.roles import Mandate
@@ -75,7 +75,7 @@ def _deciders(replay: Replay, replayed: ReplayedEntry) -> Deciders:
     return Deciders(mandates, [r["code"] for r in rows["party"].values()], replayed.members["party"], began)
 
 
-def _checker(replayed: ReplayedEntry) -> Check:
+def _checker(replayed: ReplayedEntry) -> PostCheck:
     """A check that the sanction of each post fits its charges."""
     summary = replayed.summary
     occurred = date.fromisoformat(summary["occurred_on"])

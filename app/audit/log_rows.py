@@ -4,7 +4,7 @@ Checkpoints and notes, tiles and leaves, head, queue and order.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -14,11 +14,10 @@ from app.ledger.merkle import EMPTY_ROOT, leaf_hash
 from app.ledger.note import Checkpoint, NoteError, VerifierKey, read_note, signed_at
 from app.ledger.signer import LastSigned
 from app.ledger.tiles import WIDTH, Tile
-from app.verifier.report import VerificationReport
+from app.verifier.report import Tick, VerificationReport
 from app.verifier.tree import TreeCheck
 from app.verifier.verify import Witnessed, check_note
 
-Tick = Callable[[int], None]
 NOTES = "SELECT size, note, previous FROM published WHERE log = %s ORDER BY size"
 COSIGNED = "SELECT size, witness, line FROM cosignature WHERE log = %s ORDER BY size, witness"
 NEWEST_COSIGNED = """

@@ -3,7 +3,7 @@
 from datetime import date
 
 from app.access import policy
-from app.audit.case_rows import ReplayedCase, case_row, empty_case, plain
+from app.audit.case_rows import ReplayedCase, case_row, empty_case, without_wrappers
 from app.audit.cases_replay import Replay, ReplayedEntry
 from app.cases import projection
 from app.procedure import rules
@@ -35,5 +35,5 @@ def opened(replay: Replay, replayed: ReplayedEntry) -> None:
     replay.said(replayed, said)
     row = projection.opened_row(case.row["id"], move.case, projection.Dated(first, due), replayed.entry)
     posted_ = projection.posted_row(dict(facts), members["outcome"], members["party"], 1, replayed.entry)
-    case.stages[members["stage"], 1] = plain(row | posted_)
+    case.stages[members["stage"], 1] = without_wrappers(row | posted_)
     replay.follow(replayed, move)

@@ -10,7 +10,8 @@ from uuid import UUID
 from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
 from app.admin.requests import APPROVED, DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen, change_hash, change_id
-from app.audit.signed_entries import Members, SignedEntries
+from app.audit.signed_entries import SignedEntries
+from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 
 CLOCKS = timedelta(minutes=5)  # between the signed time and the time at which the service chose a value

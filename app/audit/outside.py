@@ -16,11 +16,10 @@ from app.ledger.note import NoteError, VerifierKey, read_checkpoint, read_note, 
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path, split
 from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_registration, check_signed, read_entry_bundle
-from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, VerificationReport
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, Tick, VerificationReport
 from app.verifier.tree import TreeCheck, tiles_of
 from app.verifier.verify import Witnessed, check_note, check_times
 
-Tick = Callable[[int], None]
 LARGEST_LOG = 10**10
 
 

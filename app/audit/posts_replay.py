@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.audit.case_rows import plain
-from app.audit.cases_replay import Members, Replay, ReplayedEntry
+from app.audit.case_rows import without_wrappers
+from app.audit.cases_replay import Replay, ReplayedEntry
 from app.cases import charging, projection, showing
 from app.cases.stages import post
-from app.ledger.canonical import instant
+from app.ledger.canonical import Members, instant
 from app.procedure import rules
 from app.procedure.loading import rulebook
 
@@ -30,8 +30,8 @@ def posted(replay: Replay, replayed: ReplayedEntry) -> None:
     state = replace(state, agency_code=summary["agency_code"])
     move = rules.post(rulebook(), state, stage.code, members["outcome"], facts, members["seq"], members["party"])
     row = projection.posted_row(facts, members["outcome"], members["party"], members["seq"], replayed.entry)
-    case.stages[members["stage"], members["round"]].update(plain(row))
-    changes = {"subject_entry_id": replayed.entry.id, "identified": True} if names_person(members) else {}
+    case.stages[members["stage"], members["round"]].update(without_wrappers(row))
+    changes = {"subject_entry_id": replayed.entry.id, "identified": True} if has_subject_part(members) else {}
     if summary["identified"] != (case.row["identified"] or bool(changes)):
         replay.find("SUMMARY_DIFFERS", replayed, "it says otherwise whether the person is known")
     if replayed.content is not None:
@@ -62,11 +62,11 @@ def same_person(replay: Replay, replayed: ReplayedEntry, named: Mapping[str, Any
     `named`: whom the content names as the person of the case; None: nobody.
     """
     person = replayed.parts.get("subject")
-    if names_person(replayed.members) != (named is not None) or (person is not None and dict(person) != named):
+    if has_subject_part(replayed.members) != (named is not None) or (person is not None and dict(person) != named):
         replay.find("SUMMARY_DIFFERS", replayed, "another person is sealed than the one that the post names")
 
 
-def names_person(members: Members) -> bool:
+def has_subject_part(members: Members) -> bool:
     return any(part["name"] == "subject" for part in members["parts"])
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.access.registers.registration import Facts
 from app.audit.agreements import Agreements
 from app.audit.calendars import bare_days, released
 from app.audit.compare import Expected, table
@@ -24,7 +25,6 @@ from app.reference.calendar import Revision, days_hash
 from app.verifier.leaves import PRODUCTION
 from app.verifier.report import NOT_CHECKED, VerificationReport
 
-Facts = Mapping[str, Any]
 START = datetime.min.replace(tzinfo=UTC)
 STANDING = {"party", "client", "client_key", "mandate"}  # tables whose rows later entries change
 KEYS: dict[str, tuple[str, ...]] = {

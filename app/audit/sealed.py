@@ -18,6 +18,7 @@ from app.vault.persons import NAME_FORM, forms, named_person_forms
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 from app.verifier.report import NOT_CHECKED, VerificationReport
 
+Parts = Mapping[str, Mapping[str, Any]]  # the fields of the opened parts of an entry, by part
 Form = tuple[str, str, str]  # case, kind and plain value of a name or number
 MENTIONING = {"stage.posted", "stage.corrected"}
 # This version of the signature part is sealed under the subject's key, together with the signed body.

@@ -4,7 +4,6 @@ The key was in force then, and the entry is what was signed.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,17 +11,16 @@ from uuid import UUID
 from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
 from app.audit.registers import Registers
+from app.audit.sealed import Parts
 from app.audit.signed_entries import SignedEntries
 from app.audit.signed_words import require_signed_content
 from app.cases.acts import ROWS
 from app.cases.bulk.keys import MOST, item_key
 from app.cases.sealing import unmasked
+from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 from app.verifier.leaves import PRODUCTION, SIGNED_RULES
 from app.verifier.report import NOT_CHECKED, VerificationReport
-
-Members = Mapping[str, Any]
-Parts = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass

@@ -13,10 +13,9 @@ from app.access.registers.registration import SIGN
 from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
 from app.audit.compare import Expected
+from app.ledger.canonical import Members
 from app.ledger.parts import sha256
 from app.verifier.leaves import HEARD_WITHIN
-
-Members = Mapping[str, Any]
 
 
 class KnownRegisters(Protocol):

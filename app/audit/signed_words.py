@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.audit.sealed import Parts
 from app.cases.acts import ACTS, ROWS
 from app.cases.bodies import MODELS
 from app.cases.opening.opening import account, outline, overrides
 from app.cases.part_schemas import Account
 from app.cases.schemas import NewCase, Reasoned
+from app.ledger.canonical import Members
 from app.procedure.loading import rulebook
 
-Members = Mapping[str, Any]
-Parts = Mapping[str, Mapping[str, Any]]
 DERIVED = ("laws",)  # members that the service itself adds to an outline
 
 

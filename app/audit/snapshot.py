@@ -38,7 +38,7 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(url: str) -> Iterator[Snapshot]:
+def open_snapshot(url: str) -> Iterator[Snapshot]:
     with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1)) as session:
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.read_only = True

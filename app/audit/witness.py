@@ -53,7 +53,7 @@ class Witness:
         It first reads what another process has remembered since.
         """
         assert self.memory.path is not None
-        with key_files.locked(self.memory.path):
+        with key_files.hold_path(self.memory.path):
             self.memory.reread()
             return self._look(log)
 
@@ -134,7 +134,7 @@ def witness_key(state: Path, party: str) -> NoteKey:
     """
     if not NAME.fullmatch(party):
         raise NoteError("the name of a witness has no spaces and no +")
-    return logkeys.read(state.with_name(state.name + ".key"), party, make=True, kind=COSIGNATURE)
+    return logkeys.read_note_key(state.with_name(state.name + ".key"), party, make=True, kind=COSIGNATURE)
 
 
 def begin(client: httpx.Client, party: str, state: Path) -> Witness:

@@ -154,7 +154,7 @@ class Case:
         """
         values = row._asdict()
         listed = (values["stages"] or ()) if rounds is None else rounds
-        return cls(**{name: values[name] for name in COLUMNS}, rounds=tuple(map(Round.of, listed)))
+        return cls(**{name: values[name] for name in CASE_COLUMNS}, rounds=tuple(map(Round.of, listed)))
 
     @property
     def state(self) -> CaseState:
@@ -189,7 +189,7 @@ class Case:
         return [one for one in self.rounds if one.status == "open"]
 
 
-COLUMNS = tuple(field.name for field in fields(Case) if field.name != "rounds")
+CASE_COLUMNS = tuple(field.name for field in fields(Case) if field.name != "rounds")
 
 
 def regime_of(election: str) -> str:

@@ -46,7 +46,7 @@ def require_complete(stage: Stage, outcome: str, body: Mapping[str, Any], where:
         raise ValidationFailed(*(Flaw(f"{where}/{n}", code, text_id, text_en) for n in missing))
 
 
-def require_outcome(stage: Stage, outcome: str) -> None:
+def require_outcome_of_procedure(stage: Stage, outcome: str) -> None:
     """422 for an outcome that this procedure does not have.
     Several procedures share a first stage; this procedure may have fewer outcomes.
     """
@@ -54,7 +54,7 @@ def require_outcome(stage: Stage, outcome: str) -> None:
         raise OutcomeNotAllowed(pointer="/outcome", allowed=list(stage.outcomes))
 
 
-def require_sound(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
+def require_valid_values(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
     """422 unless codes are known, days are plausible, and unsealed texts hold no person's number.
     No day lies after today, except in fields that the data allow to lie in the future.
     No letter is received before its date.

@@ -10,17 +10,17 @@ from app.cases.case import Round, RoundKey
 from app.database.sessions import Session
 from app.database.statements import Statement
 from app.vault.keys import VaultKeys
-from app.vault.opening import COLUMNS, JOINED, SealedRow, show_row
+from app.vault.opening import JOINED, SEALED_COLUMNS, SealedRow, show_row
 
 CONTENTS = Statement[SealedRow](
-    f"SELECT {COLUMNS} FROM {JOINED} WHERE p.part = :part AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
+    f"SELECT {SEALED_COLUMNS} FROM {JOINED} WHERE p.part = :part AND p.entry_id = ANY(CAST(:entries AS uuid[]))"
 )
 # CONTENT: the whole of a post. TEXT: the free text of its summary, which has more readers.
 CONTENT, TEXT = "content", "text"
 Fields = dict[str, Any]
 
 
-async def opened(
+async def open_contents(
     session: Session, vault: VaultKeys, entries: Iterable[str | UUID], part: str = CONTENT
 ) -> dict[str, Fields]:
     """Maps each entry to the fields of its content; an erased content is missing."""
@@ -35,7 +35,7 @@ async def contents(
 ) -> dict[RoundKey, Fields]:
     """Maps each posted round to its content."""
     posted = [(one, one.content_entry_id) for one in rounds if one.content_entry_id]
-    found = await opened(session, vault, (entry for _, entry in posted), part)
+    found = await open_contents(session, vault, (entry for _, entry in posted), part)
     return {
         one.key: body
         for one, entry in posted

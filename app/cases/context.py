@@ -130,6 +130,9 @@ async def guesses_measured(request: Request) -> AsyncIterator[None]:
         raise
 
 
+CaseRead = Annotated[ReadContext, reads("cases:read")]
+
+
 def writes(scope: str | None) -> Any:
     """The dependency that gives a handler the context of a write; it opens no session without the scope.
     `scope` None: the service function requires a scope itself.
@@ -145,7 +148,7 @@ def writes(scope: str | None) -> Any:
         key: KeyHeader,
         if_match: MatchHeader = None,
     ) -> AsyncIterator[WriteContext]:
-        async with writing(request, response, key, canonical(await request.json()), if_match) as write:
+        async with write_transaction(request, response, key, canonical(await request.json()), if_match) as write:
             yield write
 
     return Depends(context, scope="function")
@@ -160,7 +163,7 @@ def opens(scope: str) -> Any:
         request: Request, response: Response, _: Annotated[Caller, needs(scope)], key: KeyHeader
     ) -> AsyncIterator[WriteContext]:
         await _charge_persons(request)
-        async with writing(request, response, key, canonical(await request.json()), None) as write:
+        async with write_transaction(request, response, key, canonical(await request.json()), None) as write:
             yield write
 
     return Depends(context, scope="function")
@@ -179,7 +182,7 @@ async def _charge_persons(request: Request) -> None:
 
 
 @asynccontextmanager
-async def writing(
+async def write_transaction(
     request: Request, response: Response, key: UUID, asked: bytes, if_match: str | None
 ) -> AsyncIterator[WriteContext]:
     """Runs one write in its own transaction.

@@ -229,14 +229,14 @@ def schemas() -> dict[str, Schema]:
     }
 
 
-Fields = dict[tuple[str, int], tuple[str, ...]]
+SchemaFields = dict[tuple[str, int], tuple[str, ...]]
 
 
-async def fields_of(session: Session, refs: Iterable[Mapping[str, Any]]) -> Fields:
+async def fields_of(session: Session, refs: Iterable[Mapping[str, Any]]) -> SchemaFields:
     """The fields of every schema that `refs` name, in the named version.
     An older version is read from the log.
     """
-    found: Fields = {(s.name, s.version): s.fields for s in schemas().values()}
+    found: SchemaFields = {(s.name, s.version): s.fields for s in schemas().values()}
     for name, version in {(ref["name"], ref["version"]) for ref in refs} - set(found):
         leaf = await session.value(OLDER, name=name, version=version)
         text = json.loads(leaf)["facts"]["text"]

@@ -14,8 +14,6 @@ from app.ledger import origin
 from app.settings import Settings
 from app.vault.keys import VaultKeys
 
-OPERATOR = "operator"
-
 
 @contextmanager
 def with_settings_and_database() -> Iterator[tuple[Settings, ConnectedDatabase]]:
@@ -46,7 +44,7 @@ def vault(settings: Settings) -> VaultKeys:
 
 
 @asynccontextmanager
-async def writing(url: str) -> AsyncIterator[Session]:
+async def service_transaction(url: str) -> AsyncIterator[Session]:
     """Run one transaction as the service, on a connection of its own."""
     database = Database.connect(url, size=1)
     await database.open()

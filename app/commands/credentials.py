@@ -67,10 +67,10 @@ class OAuthClient:
         return granted(self.config.url, form | ({"scope": scope} if scope else {}))
 
     def assertion(self) -> str:
-        pem, me = key_files.read(self.key("auth")), self.config.client_id
+        pem, me = key_files.read_key(self.key("auth")), self.config.client_id
         claims: dict[str, Any] = {"iss": me, "sub": me, "aud": self.config.issuer, "jti": uuid4().hex}
         claims |= {"exp": int(clock.real().timestamp()) + LIVES}
-        return jwts.sign(claims, ASSERTION, self.config.kids["auth"], pem.decode())
+        return jwts.sign_jwt(claims, ASSERTION, self.config.kids["auth"], pem.decode())
 
     def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
         """Send a request with a token.
@@ -148,7 +148,7 @@ def write_config(folder: Path, config: Config) -> None:
 
 def consent_of(folder: Path, client_id: str, kids: list[str]) -> dict[str, str]:
     """Sign the consent of the party whose signing key is in the folder."""
-    return sign_consent(jwks.read_pem(key_files.read(folder / "sign.pem")), client_id, kids)
+    return sign_consent(jwks.read_pem(key_files.read_key(folder / "sign.pem")), client_id, kids)
 
 
 def jwk_body(public: dict[str, str]) -> dict[str, Any]:

@@ -43,13 +43,13 @@ def db_migrate() -> None:
 
 async def _load_references(settings: Settings) -> None:
     from app.admin import sandbox as sandboxes  # loads the service, which psql does not need
-    from app.commands.command_context import writing
+    from app.commands.command_context import service_transaction
     from app.ledger import origin
     from app.vault.keys import VaultKeys
 
     assert settings.database_url is not None
     origin.set_origin(settings.log_origin)
-    async with writing(settings.database_url.get_secret_value()) as session:
+    async with service_transaction(settings.database_url.get_secret_value()) as session:
         await sandboxes.load_references(session, VaultKeys(settings.keys, make=settings.sandbox))
 
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from app import clock
-from app.access.registers.registration import key_facts
+from app.access.registers.registration import OPERATOR, key_facts
 from app.admin import founding
 from app.admin.founding import FoundedError
-from app.commands.command_context import OPERATOR, open_database, with_settings_and_database
+from app.commands.command_context import open_database, with_settings_and_database
 from app.commands.credentials import Config, make_keys, write_config
 from app.database.sessions import SERVICE
 from app.ledger.terminal import printable

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from app.access.registers.registration import OPERATOR
 from app.access.tokens import keys as token_keys
-from app.commands.command_context import OPERATOR, open_database, vault, with_settings_and_database
+from app.commands.command_context import open_database, vault, with_settings_and_database
 from app.database.sessions import Database
 from app.ledger import origin
 from app.ledger.origin import LOGS
@@ -25,7 +26,7 @@ def init() -> None:
     """Make the keys of a new ledger: tokens, log, receipts, vault. Those that are there stay."""
     settings = Settings()
     origin.set_origin(settings.log_origin)
-    token_keys.load(settings.keys / "token")
+    token_keys.load_token_keys(settings.keys / "token")
     VaultKeys(settings.keys, make=True).make_epoch(1)
     receipts = PromiseSigner(settings.keys, make=True)
     signers = [Signer(settings.keys, log, make=True) for log in LOGS]

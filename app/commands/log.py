@@ -8,7 +8,8 @@ import psycopg
 import typer
 
 from app import clock
-from app.commands.command_context import OPERATOR, open_database, with_settings_and_database
+from app.access.registers.registration import OPERATOR
+from app.commands.command_context import open_database, with_settings_and_database
 from app.database import roles
 from app.database.key_files import KeyFolderError
 from app.database.sessions import SERVICE, StatementBatch

@@ -53,7 +53,7 @@ async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> l
         registers = RegisterCache(database, sandbox=Settings().sandbox)
         succession.require_succession(role, system(await registers.current()))
         async with database.reading(SERVICE) as session:
-            calendars, count = await calendar.load(session), await succession.waiting(session, role)
+            calendars, count = await calendar.load_calendars(session), await succession.waiting(session, role)
         done = []
         with typer.progressbar(length=count, label="cases") as bar:
             async for one in succession.hand_over(database, registers, calendars, role, execute=execute):

@@ -15,5 +15,5 @@ def openapi(path: Path = Path("openapi/openapi.json"), matrix_path: Path = Path(
     document = create_app(Settings(environment="sandbox")).openapi()
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    matrix_path.write_text(publishing.page(document))
+    matrix_path.write_text(publishing.matrix_page(document))
     typer.echo(f"wrote {path} and {matrix_path}")

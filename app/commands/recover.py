@@ -11,11 +11,11 @@ import typer
 
 from app import clock
 from app.access.registers.consent import recovery_text, signed_text
-from app.access.registers.registration import key_facts
+from app.access.registers.registration import OPERATOR, key_facts
 from app.access.tokens import jwks
 from app.admin import recovering
 from app.admin.recovering import NotRecoveredError
-from app.commands.command_context import OPERATOR, open_database, with_settings_and_database
+from app.commands.command_context import open_database, with_settings_and_database
 from app.commands.credentials import Config, OAuthClient, make_keys, write_config
 from app.database.sessions import SERVICE
 from app.settings import Settings

@@ -22,7 +22,7 @@ def sandbox_reset() -> None:
     if not settings.sandbox:
         raise SystemExit("Only for SBT_ENVIRONMENT=sandbox.")
     try:
-        with embedded.locked(settings.data_dir):
+        with embedded.hold_data_folder(settings.data_dir):
             embedded.clear(settings.data_dir)
             shutil.rmtree(settings.keys, ignore_errors=True)
     except embedded.EmbeddedServerError as error:

@@ -12,14 +12,14 @@ from psycopg_pool import PoolTimeout
 
 from app.access.registers.register_cache import RegisterCache
 from app.admin import sandbox as sandboxes
-from app.commands.command_context import writing
+from app.commands.command_context import service_transaction
 from app.database import embedded, migrating, roles
 from app.database.sessions import SERVICE, Database
 from app.errors import DomainError
 from app.http.protocol import options
 from app.ledger import origin
 from app.procedure.loading import rulebook
-from app.reference.calendar import load as load_calendars
+from app.reference.calendar import load_calendars
 from app.service import background, preflight
 from app.service.preflight import UnsafeError
 from app.settings import Settings
@@ -36,7 +36,7 @@ def run() -> None:
         _prepare_and_serve()
         return
     try:
-        with embedded.running(settings.data_dir) as server:
+        with embedded.running_server(settings.data_dir) as server:
             roles.init_embedded(server).into_environment()
             _prepare_and_serve()
     except embedded.EmbeddedServerError as error:
@@ -77,7 +77,7 @@ async def _prepare(settings: Settings) -> None:
     """Prepare the sandbox as sbt_app: its data is written by the same functions as all other data."""
     assert settings.database_url is not None
     origin.set_origin(settings.log_origin)
-    async with writing(settings.database_url.get_secret_value()) as session:
+    async with service_transaction(settings.database_url.get_secret_value()) as session:
         preflight.mark_sandbox(settings.keys)
         folder, vault = settings.data_dir / "sandbox", VaultKeys(settings.keys, make=True)
         await sandboxes.prepare(session, vault, folder, clock_start=settings.sandbox_clock_start)

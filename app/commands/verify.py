@@ -20,7 +20,7 @@ from app.audit import database as inside
 from app.audit.fetching import CannotCheckError
 from app.audit.log_rows import Trust
 from app.audit.outside import RemoteVerification
-from app.audit.snapshot import snapshot
+from app.audit.snapshot import open_snapshot
 from app.audit.trust_store import TrustStore, recall
 from app.database import connect
 from app.database.key_files import KeyFolderError
@@ -32,7 +32,7 @@ from app.ledger.terminal import printable
 from app.ledger.witnesses import Policy, read_policy
 from app.settings import Settings
 from app.verifier import bundle as bundles
-from app.verifier.report import COULD_NOT, NOT_CHECKED, VerificationReport, lines
+from app.verifier.report import COULD_NOT, NOT_CHECKED, Tick, VerificationReport, lines
 
 SETTLED = 0.5
 Vkeys = Annotated[
@@ -129,8 +129,8 @@ def _inside(db: str, memory: TrustStore, policy: Policy, settings: Settings, par
         url = found.reader if db == "local" else db
         trust, doubt = _trust(memory, policy, settings, url)
         vault = settings.keys if (settings.keys / "vault").is_dir() else None
-        with snapshot(url) as seen:
-            total = inside.entries(seen)
+        with open_snapshot(url) as seen:
+            total = inside.count_entries(seen)
         time.sleep(SETTLED)  # what the signer remembers is published a moment later
         with _bar("entries", 2 * total) as advance:
             report = inside.verify_database(url, trust, vault, lambda _step, n: advance(n), party)
@@ -150,14 +150,14 @@ def _trust(memory: TrustStore, policy: Policy, settings: Settings, url: str) -> 
     keys = {log: signer.verifier for log, signer in signers.items()} | memory.keys
     doubt = not keys.keys() >= set(LOGS)
     if doubt:
-        with snapshot(url) as seen:
+        with open_snapshot(url) as seen:
             keys = {row.name: read_vkey(row.vkey) for row in seen.rows("SELECT name, vkey FROM log")} | keys
     signed = {log: signer.last for log, signer in signers.items()}
     return Trust(keys, policy.keys, policy.quorum, memory.checkpoints, signed), doubt
 
 
 @contextmanager
-def _bar(what: str, total: int | None) -> Iterator[bundles.Tick]:
+def _bar(what: str, total: int | None) -> Iterator[Tick]:
     """Show the progress of long work, on a terminal only."""
     console = Console(stderr=True, quiet=not os.isatty(2))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -37,7 +37,7 @@ def database(settings: Settings) -> Iterator[ConnectedDatabase]:
         yield _of(var, embedded.socket_folder(var))
         return
     try:
-        with embedded.running(var) as server:
+        with embedded.running_server(var) as server:
             yield _of(var, server.socket)
     except embedded.EmbeddedServerError as error:
         raise SystemExit(str(error)) from None

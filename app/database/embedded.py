@@ -62,7 +62,7 @@ def url(socket: Path, user: str, password: str, database: str) -> str:
 def in_use(var: Path) -> bool:
     """Check whether an sbt process holds this data folder."""
     try:
-        with locked(var):
+        with hold_data_folder(var):
             return False
     except EmbeddedServerError:
         return True
@@ -76,11 +76,11 @@ def binaries() -> Path:
 
 
 @contextmanager
-def running(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
+def running_server(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
     """Run the server of `var/pg` for as long as the block runs; make it on first use.
     Only one process can hold `var`.
     """
-    with locked(var):
+    with hold_data_folder(var):
         server = start(var.resolve(), fsync=fsync)
         stopping = threading.Event()
         threading.Thread(target=_watch, args=(server, stopping), daemon=True).start()
@@ -92,7 +92,7 @@ def running(var: Path, *, fsync: bool = True) -> Iterator[EmbeddedServer]:
 
 
 @contextmanager
-def locked(var: Path) -> Iterator[None]:
+def hold_data_folder(var: Path) -> Iterator[None]:
     """Hold the lock on a data folder for as long as the block runs.
     If this process is killed, the kernel releases the lock.
     """

@@ -33,10 +33,10 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
         finally:
             fresh.unlink()
         sync_folder(path.parent)
-    return read(path)
+    return read_key(path)
 
 
-def read(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
     """Read the secret in `path`; FileNotFoundError if there is none."""
     if path.stat().st_mode & 0o077:
         raise KeyFolderError(f"{path} can be read by others: chmod 600 {path}")
@@ -79,7 +79,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_path(path: Path) -> Iterator[None]:
     """Let one process at a time work on `path`; the others wait.
     When the holder of the lock dies, the kernel releases the lock.
     """

@@ -82,7 +82,7 @@ class EventList(BaseModel):
     page: EventPage
 
 
-async def events(read: ReadContext, after: int, limit: int) -> EventList:
+async def list_events(read: ReadContext, after: int, limit: int) -> EventList:
     """Return only events that a signed checkpoint covers: each can be proven when it is shown."""
     async with read.session.snapshot():
         signed = await published.newest_checkpoint(read.session, CASES)

@@ -28,4 +28,4 @@ async def read_events(
     """What happened since: every entry of the cases your party sees, and of its own clients,
     keys and mandates, in the order of the log.
     """
-    return await events.events(read, after, limit)
+    return await events.list_events(read, after, limit)

@@ -130,7 +130,7 @@ class _Known(dict[str, Any]):
         return "?"
 
 
-def install(app: FastAPI) -> None:
+def install_problem_handlers(app: FastAPI) -> None:
     """Turn every 4xx and 5xx into a problem document, also those of the framework."""
 
     async def refused(request: Request, error: Exception) -> JSONResponse:

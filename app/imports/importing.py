@@ -30,7 +30,7 @@ from app.database.sessions import StatementBatch
 from app.database.statements import Statement
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.http.problems import flaw_of
-from app.imports.replay import Check, Deciders, PastPost, PastPostError, PastWalk, in_summary, walk_posts
+from app.imports.replay import Deciders, PastPost, PastPostError, PastWalk, PostCheck, posts_in_summary, walk_posts
 from app.imports.schemas import ImportedCase, Past
 from app.ledger.append import Appended, Link
 from app.ledger.canonical import read_leaf
@@ -113,7 +113,7 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
     except ValidationError as error:
         flaws = [flaw_of({**e, "loc": ("body", *e["loc"])}) for e in error.errors()]
         raise ValidationFailed(*(Flaw(f"{where}/body{f.pointer}", f.code, f.id, f.en) for f in flaws)) from None
-    checks.require_sound(found, known_of=f"{where}/body")
+    checks.require_valid_values(found, known_of=f"{where}/body")
     if past.outcome not in stage.outcomes:
         raise UnknownReference(checks.unknown_code(f"{where}/outcome"))
     checks.require_complete(stage, past.outcome, found, f"{where}/body")
@@ -121,7 +121,7 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
     return found
 
 
-def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> Check:
+def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> PostCheck:
     """The check that charges and sanctions of each post fit, as in a post of today."""
     case = ChargedReport(
         violations=line.violations,
@@ -232,7 +232,7 @@ def _seal(
     if named is not None:
         person |= {"nip": named["subject_nip"], "name": named.get("subject_name", subject.name)}
     parts.seal_identity(person)
-    shown = in_summary(posts, done.rounds)
+    shown = posts_in_summary(posts, done.rounds)
     whole = [{**s, "body": b} for s, b in zip(shown, bodies, strict=True)]
     outline = {**opening.outline(line), "agency_code": done.state.agency_code, "identified": _identified(line, posts)}
     parts.seal("content", "Import", {**opening.account(line), "posts": whole}, of="import_")

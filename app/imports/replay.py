@@ -80,7 +80,7 @@ def _earlier() -> Flaw:
     return Flaw("/body/decided_on", "DATE_ORDER", text_id, text_en)
 
 
-Check = Callable[[CaseState, Stage, PastPost], None]
+PostCheck = Callable[[CaseState, Stage, PastPost], None]
 
 
 class PastWalk:
@@ -88,7 +88,7 @@ class PastWalk:
     `empty`: the case before its first stage.
     """
 
-    def __init__(self, empty: CaseState, first: str, deciders: Deciders, calendar: Calendar, check: Check) -> None:
+    def __init__(self, empty: CaseState, first: str, deciders: Deciders, calendar: Calendar, check: PostCheck) -> None:
         self.procedure = rulebook().procedures[empty.procedure]
         if first not in self.procedure.first_stages:
             raise PastPostError(0, StageNotOpen(stage=first, allowed=list(self.procedure.first_stages)))
@@ -202,14 +202,14 @@ class PastWalk:
 
 
 def walk_posts(
-    empty: CaseState, posts: list[PastPost], deciders: Deciders, calendar: Calendar, check: Check
+    empty: CaseState, posts: list[PastPost], deciders: Deciders, calendar: Calendar, check: PostCheck
 ) -> PastWalk:
     made = PastWalk(empty, posts[0].stage, deciders, calendar, check)
     made.run(posts)
     return made
 
 
-def in_summary(posts: Iterable[PastPost], rounds: Iterable[int]) -> list[Mapping[str, Any]]:
+def posts_in_summary(posts: Iterable[PastPost], rounds: Iterable[int]) -> list[Mapping[str, Any]]:
     """The posts as the summary part holds them.
     No person is in it; it only says by which post the person became known.
     """

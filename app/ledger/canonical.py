@@ -19,6 +19,9 @@ class LeafTooLargeError(Exception):
     """
 
 
+Members = Mapping[str, Any]  # of a leaf, by name
+
+
 def canonical(value: Any) -> bytes:
     """Serialise a value by RFC 8785, for what this project writes: no floats, member names in ASCII.
     For such values JCS is JSON that is sorted, compact and in UTF-8.

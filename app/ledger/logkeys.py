@@ -17,11 +17,11 @@ class NoteKey:
     verifier: VerifierKey
 
 
-def read(path: Path, name: str, *, make: bool, kind: int = ED25519) -> NoteKey:
+def read_note_key(path: Path, name: str, *, make: bool, kind: int = ED25519) -> NoteKey:
     """Read a key file.
     `make`: an absent file is made (in a sandbox, by `sbt keys init`); otherwise an absent file raises FileNotFoundError.
     """
-    raw = key_files.read_or_make(path, key_files.random_key) if make else key_files.read(path)
+    raw = key_files.read_or_make(path, key_files.random_key) if make else key_files.read_key(path)
     if len(raw) != key_files.KEY_BYTES:
         raise key_files.KeyFolderError(f"{path} is no Ed25519 key")
     private = Ed25519PrivateKey.from_private_bytes(raw)

@@ -98,7 +98,7 @@ def key_of(private: Ed25519PrivateKey, name: str, kind: int = ED25519) -> Verifi
     return VerifierKey(name, kind, private.public_key().public_bytes_raw())
 
 
-def sign(text: str, private: Ed25519PrivateKey, key: VerifierKey) -> Line:
+def sign_note(text: str, private: Ed25519PrivateKey, key: VerifierKey) -> Line:
     """Sign a note with Ed25519; return the signature line."""
     return Line(key.name, key.id, private.sign(text.encode()))
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from app.ledger import logkeys, origin
 from app.ledger.append import Appended
 from app.ledger.canonical import instant
-from app.ledger.note import Note, VerifierKey, sign
+from app.ledger.note import Note, VerifierKey, sign_note
 
 WITHIN = timedelta(minutes=5)
 
@@ -21,7 +21,7 @@ class PromiseSigner:
     """
 
     def __init__(self, folder: Path, *, make: bool) -> None:
-        self._key = logkeys.read(folder / "receipt" / "receipt.key", origin.of("receipt"), make=make)
+        self._key = logkeys.read_note_key(folder / "receipt" / "receipt.key", origin.of("receipt"), make=make)
 
     @property
     def verifier(self) -> VerifierKey:
@@ -29,7 +29,7 @@ class PromiseSigner:
 
     def promise(self, entry: Appended) -> str:
         text = promise_text(entry.id, entry.leaf_hash, entry.received_at)
-        return str(Note(text, (sign(text, self._key.private, self._key.verifier),)))
+        return str(Note(text, (sign_note(text, self._key.private, self._key.verifier),)))
 
 
 def promise_text(entry: UUID, leaf_hash: bytes, received_at: datetime) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.ledger.merkle import HASH, ProofError, require_sizes, root_of
 from app.ledger.tiles import HEIGHT, WIDTH, Tile
 
-Span = tuple[int, int]  # leaf indexes: start (included) and end (excluded)
+LeafRange = tuple[int, int]  # leaf indexes: start (included) and end (excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Run:
     count: int
 
 
-def inclusion(index: int, size: int) -> list[Span]:
+def inclusion(index: int, size: int) -> list[LeafRange]:
     """The subtrees of an inclusion proof (RFC 6962 section 2.1.1), from the leaf upwards."""
     require_sizes(index, size)
-    found: list[Span] = []
+    found: list[LeafRange] = []
     low, high = 0, size
     while high - low > 1:
         middle = low + _split(high - low)
@@ -36,7 +36,7 @@ def inclusion(index: int, size: int) -> list[Span]:
     return found[::-1]
 
 
-def consistency(old: int, new: int) -> list[Span]:
+def consistency(old: int, new: int) -> list[LeafRange]:
     """The subtrees of a consistency proof (RFC 6962 section 2.1.2).
     The proof from size 0, or to the same size, is empty.
     """
@@ -44,7 +44,7 @@ def consistency(old: int, new: int) -> list[Span]:
         raise ProofError(f"{old} is not a size before {new}")
     if old in (0, new):
         return []
-    found: list[Span] = []
+    found: list[LeafRange] = []
     low, high = 0, new
     while old != high:
         middle = low + _split(high - low)
@@ -64,7 +64,7 @@ def _split(count: int) -> int:
     return 1 << (count - 1).bit_length() - 1
 
 
-def runs(span: Span) -> Iterator[Run]:
+def runs(span: LeafRange) -> Iterator[Run]:
     """Split a span into whole subtrees, from left to right; each is a run of hashes of one tile."""
     low, high = span
     while low < high:
@@ -76,16 +76,16 @@ def runs(span: Span) -> Iterator[Run]:
         low += 1 << level
 
 
-def tiles_for(spans: Iterable[Span]) -> set[Tile]:
+def tiles_for(spans: Iterable[LeafRange]) -> set[Tile]:
     return {run.tile for span in spans for run in runs(span)}
 
 
-def make(spans: Iterable[Span], stored: Mapping[Tile, bytes]) -> list[bytes]:
+def make(spans: Iterable[LeafRange], stored: Mapping[Tile, bytes]) -> list[bytes]:
     """Compute the hash of each span."""
     return [span_root(span, stored) for span in spans]
 
 
-def span_root(span: Span, stored: Mapping[Tile, bytes]) -> bytes:
+def span_root(span: LeafRange, stored: Mapping[Tile, bytes]) -> bytes:
     found: bytes | None = None
     for part in reversed([_subtree(run, stored) for run in runs(span)]):
         found = part if found is None else root_of([part, found])

@@ -12,7 +12,7 @@ from app.database.statements import Statement
 from app.ledger import proofs
 from app.ledger.merkle import HASH, ProofError
 from app.ledger.note import Checkpoint, Note, read_checkpoint, read_note
-from app.ledger.proofs import Span
+from app.ledger.proofs import LeafRange
 from app.ledger.tiles import WIDTH, Tile, tiles_at
 
 # The newest line of a witness comes before its first line.
@@ -111,7 +111,7 @@ async def read_tile(session: Session, log: str, wanted: Tile, width: int) -> byt
     signed = await newest_checkpoint(session, log)
     if signed is None or not covered(signed.checkpoint.size, wanted, width):
         return None
-    stored = await read_tiles(session, log, [wanted])
+    stored = await read_stored_tiles(session, log, [wanted])
     return stored[wanted][: width * HASH] if wanted in stored else None
 
 
@@ -120,7 +120,7 @@ def covered(size: int, wanted: Tile, width: int) -> bool:
     return wanted.number < full or (wanted.number == full and 0 < width <= partial)
 
 
-async def read_tiles(session: Session, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
+async def read_stored_tiles(session: Session, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
     listed = sorted(wanted)
     values = {"levels": [t.level for t in listed], "numbers": [t.number for t in listed]}
     rows = await session.run(TILES, log=log, **values) if listed else []
@@ -141,11 +141,11 @@ def in_bundle(leaves: Iterable[bytes]) -> bytes:
     return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
 
 
-async def prove(session: Session, log: str, spans: list[Span], size: int) -> list[bytes]:
+async def prove(session: Session, log: str, spans: list[LeafRange], size: int) -> list[bytes]:
     """Read the hashes of a proof in a tree of `size`.
     ProofError if no published checkpoint is that large.
     """
     signed = await newest_checkpoint(session, log)
     if signed is None or size > signed.checkpoint.size:
         raise ProofError("no published checkpoint is that large")
-    return proofs.make(spans, await read_tiles(session, log, proofs.tiles_for(spans)))
+    return proofs.make(spans, await read_stored_tiles(session, log, proofs.tiles_for(spans)))

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from app.database import key_files
 from app.ledger import logkeys, origin
 from app.ledger.merkle import EMPTY_ROOT, ProofError, verify_consistency
-from app.ledger.note import Checkpoint, Note, VerifierKey, sign
+from app.ledger.note import Checkpoint, Note, VerifierKey, sign_note
 from app.ledger.parts import b64u, unb64u
 
 
@@ -34,7 +34,7 @@ class Signer:
 
     def __init__(self, folder: Path, log: str, *, make: bool) -> None:
         self._file = folder / "log" / f"{log}.json"
-        self._key = logkeys.read(folder / "log" / f"{log}.key", origin.of(log), make=make)
+        self._key = logkeys.read_note_key(folder / "log" / f"{log}.key", origin.of(log), make=make)
         if make:  # two processes that start together agree on the id: the file that is there first counts
             key_files.read_or_make(self._file, lambda: _text(LastSigned(uuid4(), 0, EMPTY_ROOT)))
         elif not self._file.exists():
@@ -46,7 +46,7 @@ class Signer:
         return self._key.verifier
 
     def _read(self) -> LastSigned:
-        said = json.loads(key_files.read(self._file))
+        said = json.loads(key_files.read_key(self._file))
         return LastSigned(UUID(said["log_id"]), said["size"], unb64u(said["root"]))
 
     def _remember(self, signed: LastSigned) -> None:
@@ -78,7 +78,7 @@ class Signer:
         if (checkpoint.size, checkpoint.root) != (self.last.size, self.last.root):
             raise ForkError(f"{checkpoint.origin}: size {checkpoint.size} was not remembered")
         text = str(checkpoint)
-        return str(Note(text, (sign(text, self._key.private, self._key.verifier),)))
+        return str(Note(text, (sign_note(text, self._key.private, self._key.verifier),)))
 
 
 def _text(signed: LastSigned) -> bytes:

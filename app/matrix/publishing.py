@@ -36,7 +36,7 @@ def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                     }
 
 
-def page(document: Mapping[str, Any]) -> str:
+def matrix_page(document: Mapping[str, Any]) -> str:
     """Make docs/access-matrix.md.
     For each operation and party it has every status, over the cases in every state.
     """

@@ -117,10 +117,10 @@ def situations() -> list[Situation]:
     """Return a case for each state, from each side; the rules compute them from situations.yaml.
     The test suite makes every one of them.
     """
-    return [_lived(row) for row in read()]
+    return [_lived(row) for row in read_situations()]
 
 
-def read() -> list[dict[str, Any]]:
+def read_situations() -> list[dict[str, Any]]:
     """The rows of situations.yaml."""
     rows: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("situations.yaml").read_text())["situations"]
     return rows

@@ -18,7 +18,7 @@ ZONE = "Asia/Jakarta"
 RECEIVED = "letter_received_on"  # the member of a post that says when its letter arrived
 # a closed case was opened again: its stage takes the first clock that otherwise fits, from that day on
 REOPENED = "reopened"
-Span = tuple[date, date]
+DayRange = tuple[date, date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Calendar:
     known_until: date
     days_off: Mapping[date, tuple[str, str]]
 
-    def why_skipped(self, day: date, unit: str, pause: Span | None = None) -> tuple[str, str] | None:
+    def why_skipped(self, day: date, unit: str, pause: DayRange | None = None) -> tuple[str, str] | None:
         """Return why a day does not count in a term, in both languages; None if it counts."""
         if pause and pause[0] <= day <= pause[1]:
             return PAUSED
@@ -39,7 +39,7 @@ class Calendar:
             return None
         return self.days_off.get(day) or WEEKEND.get(day.weekday())
 
-    def count(self, start: date, value: int, unit: str, pause: Span | None = None) -> date:
+    def count(self, start: date, value: int, unit: str, pause: DayRange | None = None) -> date:
         """Return the last day of a term of `value` days; day 1 is the day after `start`."""
         day = start
         while value:
@@ -47,7 +47,7 @@ class Calendar:
             value -= 0 if self.why_skipped(day, unit, pause) else 1
         return day
 
-    def skipped(self, start: date, end: date, unit: str, pause: Span | None) -> list[tuple[date, tuple[str, str]]]:
+    def skipped(self, start: date, end: date, unit: str, pause: DayRange | None) -> list[tuple[date, tuple[str, str]]]:
         """Return the days of a term that did not count, one by one."""
         days = (start + n * ONE_DAY for n in range(1, (end - start).days + 1))
         return [(day, why) for day in days if (why := self.why_skipped(day, unit, pause))]
@@ -81,7 +81,7 @@ class Due:
 
 
 def deadline_state(
-    due_on: date | None, pause: Span | None, today: date, soon: date
+    due_on: date | None, pause: DayRange | None, today: date, soon: date
 ) -> Literal["paused", "running", "overdue", "due_soon"]:
     """Return the state of an open stage: paused, overdue, due_soon (up to `soon`), or running.
     A stage without a term is running too.

@@ -15,7 +15,7 @@ from fastapi import Response
 
 from app.cases.case import Case
 from app.cases.context import ReadContext
-from app.cases.part_schemas import Fields, fields_of
+from app.cases.part_schemas import SchemaFields, fields_of
 from app.cases.reading.one_case import find
 from app.cases.reading.visible_fields import CONTENT, REPORTER, SUBJECT, SUMMARY, TEXT, visible_fields
 from app.database.sessions import Session
@@ -33,7 +33,7 @@ from app.ledger.tiles import Tile
 from app.ledger.tlog_proof import make_proof
 from app.ledger.witnesses import Policy
 from app.publication.receipts import covering
-from app.vault.opening import COLUMNS, JOINED, SealedRow, show_row
+from app.vault.opening import JOINED, SEALED_COLUMNS, SealedRow, show_row
 from app.vault.seal import OpenedPart
 from app.verifier.one_file import verifier
 
@@ -74,7 +74,7 @@ GROUNDS = Statement[GroundRow](
     """
 )
 PARTS = Statement[SealedRow](
-    f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))"
+    f"SELECT {SEALED_COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))"
 )
 FOLDERS = {"schema.registered": "schemas"}
 README = """One case of an SBT ledger, as evidence.
@@ -164,7 +164,7 @@ async def _leaves(
     size = signed.checkpoint.size
     spans = {name: proofs.inclusion(index, size) for name, index, _ in named}
     wanted: set[Tile] = proofs.tiles_for(span for found in spans.values() for span in found)
-    stored = await published.read_tiles(session, CASES, wanted)
+    stored = await published.read_stored_tiles(session, CASES, wanted)
     for name, index, leaf in named:
         made.files[f"{name}.leaf"] = leaf
         made.files[f"{name}.proof"] = make_proof(index, proofs.make(spans[name], stored), str(signed))
@@ -189,7 +189,7 @@ async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:
 
 
 def openings(
-    leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Collection[str], known: Fields
+    leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Collection[str], known: SchemaFields
 ) -> dict[str, Any]:
     """Return for each named field its value, its salt, and its proof within the part."""
     ref = next(p["schema"] for p in leaf["parts"] if p["name"] == part)

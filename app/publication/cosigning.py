@@ -34,7 +34,7 @@ RENEW = Statement(
 )
 
 
-async def cosign(request: Request, log: str) -> Response:
+async def accept_cosignatures(request: Request, log: str) -> Response:
     """Store the cosignatures of a published checkpoint.
     The body is the checkpoint as published, with the witness's line (a C2SP signed note).
     For each size the first line of a witness is kept: it bounds the times of the entries.

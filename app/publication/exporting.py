@@ -4,7 +4,6 @@ With `sealed` the export also holds what a restore needs.
 
 import base64
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from app.ledger import published
 from app.ledger.merkle import HASH
 from app.ledger.origin import CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path
+from app.verifier.report import Tick
 from app.verifier.tree import tiles_of
 
-Tick = Callable[[int], None]
 SEALED = Statement[Row](
     """
     SELECT p.entry_id, p.part, p.key_id, p.ciphertext FROM payload p JOIN sequenced s ON s.entry_id = p.entry_id

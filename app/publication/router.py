@@ -75,7 +75,7 @@ async def read_checkpoint(request: Request, log: str) -> Response:
     """The newest signed checkpoint of `cases` or `access`,
     with the cosignatures that are known (C2SP tlog-checkpoint).
     """
-    return await serving.checkpoint(request, log)
+    return await serving.serve_checkpoint(request, log)
 
 
 @router.get(
@@ -93,7 +93,7 @@ async def read_entries(
     """An entry bundle (C2SP tlog-tiles): leaves, each after its length in two bytes.
     They hold no personal data, but name cases.
     """
-    return await serving.entries(request, caller, log, path)
+    return await serving.serve_entries(request, caller, log, path)
 
 
 @router.get(
@@ -106,7 +106,7 @@ async def read_tile(request: Request, log: str, level: str, path: str) -> Respon
     """A tile of hashes (C2SP tlog-tiles), e.g.
     `/log/cases/tile/0/x001/234` or, at the edge, `/log/cases/tile/0/000.p/17`.
     """
-    return await serving.tile(request, log, level, path)
+    return await serving.serve_tile(request, log, level, path)
 
 
 @router.get(
@@ -117,7 +117,7 @@ async def read_tile(request: Request, log: str, level: str, path: str) -> Respon
 )
 async def prove_inclusion(request: Request, log: str, index: Number, size: Number) -> Response:
     """RFC 6962: the hashes from the leaf at `index` up to the root of the tree of `size`, base64."""
-    return await serving.inclusion(request, log, index, size)
+    return await serving.serve_inclusion(request, log, index, size)
 
 
 @router.get(
@@ -130,7 +130,7 @@ async def prove_consistency(
     request: Request, log: str, old: Annotated[int, Query(alias="from", ge=0, lt=2**63)], to: Number
 ) -> Response:
     """RFC 6962: the tree of size `from` is the beginning of that of size `to`, base64."""
-    return await serving.consistency(request, log, old, to)
+    return await serving.serve_consistency(request, log, old, to)
 
 
 @router.post(
@@ -145,7 +145,7 @@ async def cosign_checkpoint(request: Request, log: str) -> Response:
     """A witness's `cosignature/v1` of a published checkpoint:
     the checkpoint's text, an empty line, the witness's line.
     """
-    return await cosigning.cosign(request, log)
+    return await cosigning.accept_cosignatures(request, log)
 
 
 @router.get(

@@ -17,7 +17,7 @@ from app.ledger import proofs, published
 from app.ledger.canonical import read_leaf
 from app.ledger.merkle import ProofError
 from app.ledger.origin import ACCESS, LOGS
-from app.ledger.proofs import Span
+from app.ledger.proofs import LeafRange
 from app.ledger.published import LeafRow
 from app.ledger.tiles import Tile, read_path
 
@@ -33,7 +33,7 @@ def require_log(log: str) -> None:
         raise NotFound
 
 
-async def checkpoint(request: Request, log: str) -> Response:
+async def serve_checkpoint(request: Request, log: str) -> Response:
     require_log(log)
     async with request.app.state.database.reading() as session:
         signed = await published.newest_checkpoint(session, log)
@@ -42,7 +42,7 @@ async def checkpoint(request: Request, log: str) -> Response:
     return Response(str(signed), media_type=TEXT, headers={"Cache-Control": "public, max-age=1"})
 
 
-async def tile(request: Request, log: str, level: str, path: str) -> Response:
+async def serve_tile(request: Request, log: str, level: str, path: str) -> Response:
     require_log(log)
     place = read_path(path)
     if place is None or not LEVEL.fullmatch(level):
@@ -55,7 +55,7 @@ async def tile(request: Request, log: str, level: str, path: str) -> Response:
     return Response(found, media_type=BYTES, headers={"Cache-Control": IMMUTABLE})
 
 
-async def entries(request: Request, caller: Caller, log: str, path: str) -> Response:
+async def serve_entries(request: Request, caller: Caller, log: str, path: str) -> Response:
     """Serve an entry bundle.
     Leaves name cases: the access is recorded, with the cases.
     """
@@ -80,19 +80,19 @@ def _cases(log: str, row: LeafRow) -> list[UUID]:
     return [row.case_id] if row.case_id else []
 
 
-async def inclusion(request: Request, log: str, index: int, size: int) -> Response:
+async def serve_inclusion(request: Request, log: str, index: int, size: int) -> Response:
     require_log(log)
     spans = _spans(lambda: proofs.inclusion(index, size))
     return await _proof(request, log, spans, size, {"log": log, "index": index, "size": size})
 
 
-async def consistency(request: Request, log: str, old: int, new: int) -> Response:
+async def serve_consistency(request: Request, log: str, old: int, new: int) -> Response:
     require_log(log)
     spans = _spans(lambda: proofs.consistency(old, new))
     return await _proof(request, log, spans, new, {"log": log, "from": old, "to": new})
 
 
-def _spans(make: Callable[[], list[Span]]) -> list[Span]:
+def _spans(make: Callable[[], list[LeafRange]]) -> list[LeafRange]:
     try:
         return make()
     except ProofError:
@@ -102,7 +102,7 @@ def _spans(make: Callable[[], list[Span]]) -> list[Span]:
         raise ValidationFailed(flaw) from None
 
 
-async def _proof(request: Request, log: str, spans: list[Span], size: int, said: dict[str, Any]) -> Response:
+async def _proof(request: Request, log: str, spans: list[LeafRange], size: int, said: dict[str, Any]) -> Response:
     try:
         async with request.app.state.database.reading() as session:
             hashes = await published.prove(session, log, spans, size)

@@ -29,7 +29,7 @@ from app.recovery.tables import METADATA
 from app.verifier.leaves import read_entry_bundle
 from app.verifier.report import VerificationReport
 
-Connection = psycopg.Connection[Any]
+SyncConnection = psycopg.Connection[Any]
 RESTORED = "INSERT INTO sequenced (log, leaf_index, entry_id) VALUES (%s, %s, %s)"
 GROWN = """
     INSERT INTO tile (log, level, number, hashes) VALUES (%s, %s, %s, %s)
@@ -58,13 +58,13 @@ class Loss:
     signed: int
 
 
-def losses(session: Connection, signers: dict[str, Signer]) -> list[Loss]:
+def losses(session: SyncConnection, signers: dict[str, Signer]) -> list[Loss]:
     sizes: dict[str, int] = dict(session.execute("SELECT name, size FROM log").fetchall())
     found = [Loss(log, sizes.get(log, 0), signer.last.size) for log, signer in signers.items()]
     return [loss for loss in found if loss.size < loss.signed]
 
 
-def restore(session: Connection, signers: dict[str, Signer], folder: Path, keys: Path) -> list[Loss]:
+def restore(session: SyncConnection, signers: dict[str, Signer], folder: Path, keys: Path) -> list[Loss]:
     """Restores all losses in the caller's transaction, as the owner of the tables.
     If the power fails here, nothing is restored.
     """
@@ -84,7 +84,7 @@ def restore(session: Connection, signers: dict[str, Signer], folder: Path, keys:
     return found
 
 
-def _log(session: Connection, loss: Loss, signer: Signer, folder: Path) -> None:
+def _log(session: SyncConnection, loss: Loss, signer: Signer, folder: Path) -> None:
     edge = _edge(session, loss)
     leaves = list(_leaves(folder, loss))
     if len(leaves) != loss.signed - loss.size:
@@ -105,7 +105,7 @@ def _log(session: Connection, loss: Loss, signer: Signer, folder: Path) -> None:
     session.execute(PUBLISH, {"log": loss.log, "size": edge.size, "note": note})
 
 
-def _edge(session: Connection, loss: Loss) -> Edge:
+def _edge(session: SyncConnection, loss: Loss) -> Edge:
     stored = {}
     for tile in edge_tiles(loss.size):
         place = [loss.log, tile.level, tile.number]
@@ -139,7 +139,7 @@ def _widest(folder: Path, number: int) -> bytes:
     return partial[-1].read_bytes() if partial else b""
 
 
-def _entry(session: Connection, log: str, index: int, leaf: bytes) -> None:
+def _entry(session: SyncConnection, log: str, index: int, leaf: bytes) -> None:
     said = json.loads(leaf)
     row = {
         "id": UUID(said["id"]),
@@ -154,7 +154,7 @@ def _entry(session: Connection, log: str, index: int, leaf: bytes) -> None:
     session.execute(RESTORED, [log, index, row["id"]])
 
 
-def _sealed(session: Connection, folder: Path) -> None:
+def _sealed(session: SyncConnection, folder: Path) -> None:
     """Loads ciphertexts and wrapped keys of the restored entries.
     What was erased since the export does not come back.
     """
@@ -172,7 +172,7 @@ def _sealed(session: Connection, folder: Path) -> None:
     _data_keys(session, folder / "sealed" / "keys.jsonl")
 
 
-def _data_keys(session: Connection, path: Path) -> None:
+def _data_keys(session: SyncConnection, path: Path) -> None:
     """Loads the exported data keys into a temporary table.
     A data key in this database may still be wrapped under an epoch that has ended since.
     """
@@ -183,7 +183,7 @@ def _data_keys(session: Connection, path: Path) -> None:
         session.execute("INSERT INTO exported_key VALUES (%s, %s, %s, %s, %s)", values)
 
 
-def _rows(session: Connection, keys: Path) -> None:
+def _rows(session: SyncConnection, keys: Path) -> None:
     """Replays the log, writes rows that are missing or differ, and deletes rows that must not be there."""
     seen = Snapshot(session)
     first = DatabaseVerification(VerificationReport(), seen, None)
@@ -212,7 +212,7 @@ def _rows(session: Connection, keys: Path) -> None:
     _require_whole(last.report)
 
 
-def _keys_of(session: Connection, epochs: list[int]) -> None:
+def _keys_of(session: SyncConnection, epochs: list[int]) -> None:
     """Writes the exported data keys of the open epochs.
     A key that an entry ordered erased does not come back, and nothing of an ended epoch stays.
     """
@@ -238,7 +238,7 @@ def _upsert(key: tuple[str, ...], row: dict[str, Any]) -> str:
     return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
 
 
-def _put(session: Connection, name: str, rows: Iterable[Mapping[str, Any]], conflict: str) -> None:
+def _put(session: SyncConnection, name: str, rows: Iterable[Mapping[str, Any]], conflict: str) -> None:
     for row in rows:
         columns = ", ".join(f'"{column}"' for column in row)
         kinds = METADATA.tables[name].columns

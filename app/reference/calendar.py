@@ -29,7 +29,7 @@ log = logging.getLogger("sbt.calendar")
 FOLLOW_SECONDS = 2.0
 FIRST_YEAR, LAST_YEAR = 2010, 2060
 PACKAGE = "holidays-"
-VERSION = f"{PACKAGE}{version('holidays')}"
+CALENDAR_VERSION = f"{PACKAGE}{version('holidays')}"
 # The hash of the days of each package release that a ledger may have used.
 # A verifier with a later release recognises the days by it.
 RELEASES = {"holidays-0.109": "Jkl19IHsYeb5rLmhJu6lytNyX38qgEznqgsv8WlvFB8"}
@@ -54,7 +54,7 @@ def _days(category: str, language: str) -> dict[date, str]:
     return dict(found.items())
 
 
-def snapshot() -> tuple[date, list[dict[str, Any]]]:
+def days_off() -> tuple[date, list[dict[str, Any]]]:
     """Returns the last day for which joint leave is known, and every day off.
     Years after it contain public holidays only.
     """
@@ -63,7 +63,13 @@ def snapshot() -> tuple[date, list[dict[str, Any]]]:
     for category in ("government", "public"):
         english = _days(category, "en_US")
         for day, name in _days(category, "id").items():
-            rows[day] = {"version": VERSION, "day": day, "category": category, "name_id": name, "name_en": english[day]}
+            rows[day] = {
+                "version": CALENDAR_VERSION,
+                "day": day,
+                "category": category,
+                "name_id": name,
+                "name_en": english[day],
+            }
     return date(max(joint).year, 12, 31), [rows[day] for day in sorted(rows)]
 
 
@@ -79,11 +85,11 @@ async def ensure_calendar(session: Session, *, by: str) -> None:
     """
     found = Calendars()
     await found.refresh(session)
-    known_until, days = snapshot()
+    known_until, days = days_off()
     revised = bool(found.known) and not found.current.version.startswith(PACKAGE)
-    if VERSION in found.known or (revised and known_until <= found.current.known_until):
+    if CALENDAR_VERSION in found.known or (revised and known_until <= found.current.known_until):
         return
-    await _store(session, VERSION, known_until, days, by=by)
+    await _store(session, CALENDAR_VERSION, known_until, days, by=by)
 
 
 async def _store(
@@ -139,7 +145,7 @@ async def require_revisable(session: Session, revision: Revision) -> list[dict[s
     """Returns the days of the calendar in force; raises 422 if the revision is not possible.
     It refuses a version name that is taken, a shorter calendar, and removed days that are not days off.
     """
-    calendars = await load(session)
+    calendars = await load_calendars(session)
     current = calendars.current
     if revision.version in calendars.known or revision.version.startswith(PACKAGE):
         raise ValidationFailed(
@@ -205,7 +211,7 @@ class Calendars:
             self.current = self.known[rows[-1].version]
 
 
-async def load(session: Session) -> Calendars:
+async def load_calendars(session: Session) -> Calendars:
     """Loads every calendar.
     Without one it raises RuntimeError, and the service does not start.
     """

@@ -12,21 +12,19 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BeforeValidator
 
 from app.database.sessions import PublicSession
 from app.database.statements import Statement
 from app.errors import DomainError, NotFound, catalogue
 from app.http.conditional import PublicDocument, cached
-from app.http.days import day_text
 from app.http.problems import problems, slug
 from app.http.route import GuardedRoute
+from app.http.wire import Day
 from app.procedure.charges import valid_on
 from app.procedure.loading import rulebook
 from app.procedure.model import DeadlineRule, Field, Outcome, Procedure, Stage, When
 from app.procedure.scopes import all_scopes
 
-Day = Annotated[date, BeforeValidator(day_text)]
 router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["reference"])
 DAYS_OFF = Statement(
     "SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day"

@@ -32,7 +32,9 @@ def loops(database: Database, registers: RegisterCache, calendars: Calendars) ->
 
 
 @asynccontextmanager
-async def running(*forever: Coroutine[Any, Any, None], ordered: Sequencer | None = None) -> AsyncIterator[None]:
+async def run_in_background(
+    *forever: Coroutine[Any, Any, None], ordered: Sequencer | None = None
+) -> AsyncIterator[None]:
     """Run the loops for as long as the block runs.
     What a stopped loop works on rolls back, and the next loop finds it again.
     `ordered`: the sequencer, which finishes what it works on.

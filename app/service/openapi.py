@@ -20,7 +20,7 @@ from app.procedure.scopes import all_scopes
 SCHEME = "oauth2"
 
 
-def install(app: FastAPI) -> None:
+def install_document(app: FastAPI) -> None:
     plain = app.openapi
 
     def document() -> dict[str, Any]:

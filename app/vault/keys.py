@@ -35,13 +35,13 @@ class VaultKeys:
 
     def _read(self, name: str) -> bytes:
         path = self._folder / name
-        return key_files.read_or_make(path, key_files.random_key) if self._make else key_files.read(path)
+        return key_files.read_or_make(path, key_files.random_key) if self._make else key_files.read_key(path)
 
     def _epoch(self, epoch: int) -> tuple[AESGCM, bytes]:
         if epoch not in self._epochs:
             try:
-                kek = key_files.read(self._file("kek", epoch))
-                index = key_files.read(self._file("index", epoch))
+                kek = key_files.read_key(self._file("kek", epoch))
+                index = key_files.read_key(self._file("index", epoch))
             except FileNotFoundError:
                 raise KeyDestroyedError(f"the keys of epoch {epoch} are not in {self._folder}") from None
             self._epochs[epoch] = (AESGCM(kek), index)

@@ -15,7 +15,7 @@ from app.vault.seal import OpenedPart, open_key, unseal
 
 log = logging.getLogger("sbt.vault")
 # for a query that joins payload p, entry e and, if it still exists, data_key d
-COLUMNS = "p.entry_id, p.part, p.ciphertext, e.leaf, d.id AS key_id, d.case_id, d.person, d.epoch, d.wrapped"
+SEALED_COLUMNS = "p.entry_id, p.part, p.ciphertext, e.leaf, d.id AS key_id, d.case_id, d.person, d.epoch, d.wrapped"
 JOINED = "payload p JOIN entry e ON e.id = p.entry_id LEFT JOIN data_key d ON d.id = p.key_id"
 
 

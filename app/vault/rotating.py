@@ -12,7 +12,7 @@ from app.ledger.append import append
 from app.vault.epochs import EPOCHS, open_next
 from app.vault.keys import VaultKeys
 from app.vault.models import DataKey
-from app.vault.opening import COLUMNS, JOINED, SealedRow, open_row
+from app.vault.opening import JOINED, SEALED_COLUMNS, SealedRow, open_row
 from app.vault.persons import forms, named_person_forms
 from app.vault.seal import open_key, place_of
 
@@ -46,7 +46,7 @@ class IndexedRow(SealedRow, Protocol):
 # index rows of an older epoch whose person is not yet indexed under the new epoch
 INDEXED = Statement[IndexedRow](
     f"""
-    SELECT b.case_id AS of_case, b.kind, {COLUMNS} FROM blind_index b, {JOINED}
+    SELECT b.case_id AS of_case, b.kind, {SEALED_COLUMNS} FROM blind_index b, {JOINED}
     WHERE b.epoch < :epoch AND p.entry_id = b.entry_id AND p.part = CASE WHEN EXISTS (
         SELECT 1 FROM payload s WHERE s.entry_id = b.entry_id AND s.part = 'subject'
     ) THEN 'subject' ELSE 'content' END AND NOT EXISTS (

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,6 @@ from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, VerificationR
 from app.verifier.verify import Witnessed, check_note, check_times
 
 NOT_IN_BUNDLE = "a bundle does not hold who is bound to sign, and signatures are sealed: `sbt verify --db` checks both"
-Tick = Callable[[int], None]
 ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
 BESIDE = re.compile(r"((?:schemas|registers|entries)/[0-9]{4,})\.proof|(entries/[0-9]{4,})\.fields\.json")
 PROMISE = re.compile(r"promises/[0-9]{4,}\.note")

@@ -1,6 +1,6 @@
 """The result of a verification: numbered steps with findings, and an exit code. Pure: no I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,8 @@ STEPS: dict[str, tuple[int, str]] = {
     "projections": (13, "Every other row follows from the log"),
     "fields": (14, "The fields that are shown open the commitments in their leaves"),
 }
+
+Tick = Callable[[int], None]  # is told how many leaves were worked on since it was last told
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def assertion(key: ec.EllipticCurvePrivateKey, header: dict[str, Any], claims: d
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
     if set(header) == {"kid"} and isinstance(header["kid"], str):
-        return jwts.sign(claims, ASSERTION, header["kid"], pem)
+        return jwts.sign_jwt(claims, ASSERTION, header["kid"], pem)
     whole = {"alg": "ES256", "typ": ASSERTION} | header
     text = ".".join(b64(json.dumps({k: v for k, v in p.items() if v is not ...}).encode()) for p in (whole, claims))
     from jose import jwk

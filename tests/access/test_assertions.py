@@ -194,7 +194,7 @@ KNOWN = snapshot()
 
 def accepted(text: str) -> bool:
     try:
-        client_authentication.read(text, KNOWN, ISSUER)
+        client_authentication.read_assertion(text, KNOWN, ISSUER)
     except OAuthError as error:
         if (error.error, error.status) != ("invalid_client", 401):
             raise

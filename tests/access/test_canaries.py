@@ -63,7 +63,7 @@ def sung(house: House) -> Planted:
     house.at("2025-07-01")
     house.add_ppk()
     situation = next(s for s in situations() if s.name == "ditutup_di_ppk")
-    row = next(r for r in lives.read() if r["name"] == situation.name)
+    row = next(r for r in lives.read_situations() if r["name"] == situation.name)
     (_, outcome), *path = row["path"]
     opening = first_body(
         situation.procedure,

@@ -51,10 +51,10 @@ def test_a_token_has_expired_in_the_second_it_names(expires: int) -> None:
 
 
 def test_a_longer_text_than_any_of_ours_is_not_even_looked_at(tmp_path: Path) -> None:
-    found = keys.load(tmp_path).signing
+    found = keys.load_token_keys(tmp_path).signing
 
     def read(extra: int) -> bool:
-        text = jwts.sign({"x": "x" * extra}, "t", found.kid, found.private)
+        text = jwts.sign_jwt({"x": "x" * extra}, "t", found.kid, found.private)
         try:
             jwts.signed_claims(text, "t", lambda _: found.public)
         except BadJwtError:
@@ -66,11 +66,11 @@ def test_a_longer_text_than_any_of_ours_is_not_even_looked_at(tmp_path: Path) ->
 
 
 def test_the_newest_key_signs_and_every_key_is_known(tmp_path: Path) -> None:
-    old = keys.load(tmp_path).signing
+    old = keys.load_token_keys(tmp_path).signing
     (tmp_path / "a-new.pem").write_bytes(jwks.new_pem())
     (tmp_path / "a-new.pem").chmod(0o600)
     os.utime(tmp_path / "first.pem", (1, 1))
-    both = keys.load(tmp_path)
+    both = keys.load_token_keys(tmp_path)
     assert both.signing.kid != old.kid
     assert [key["kid"] for key in both.jwks()["keys"]] == [old.kid, both.signing.kid]
     assert [both.find(kid) for kid in (old.kid, both.signing.kid, "other")] == [*both.keys, None]
@@ -84,7 +84,7 @@ def test_a_file_that_is_no_p256_key_is_named(tmp_path: Path, kind: str) -> None:
     (tmp_path / "odd.pem").write_bytes(other if kind == "P-384" else b"nothing")
     (tmp_path / "odd.pem").chmod(0o600)
     with pytest.raises(KeyFolderError, match=r"odd\.pem"):
-        keys.load(tmp_path)
+        keys.load_token_keys(tmp_path)
 
 
 @pytest.mark.parametrize("value", [None, True, 1.0, "1", [1]])

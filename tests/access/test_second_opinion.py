@@ -29,7 +29,7 @@ JUNK: st.SearchStrategy[Any] = st.one_of(
 
 @cache
 def ours() -> Tokens:
-    return Tokens(keys.load(Path(tempfile.mkdtemp()) / "token"), ISSUER, "sandbox")
+    return Tokens(keys.load_token_keys(Path(tempfile.mkdtemp()) / "token"), ISSUER, "sandbox")
 
 
 def accepted(token: str) -> bool:

@@ -137,7 +137,7 @@ def test_the_checker_answers_any_text_with_a_refusal(text: str) -> None:
     from pathlib import Path
 
     if not CHECKER:
-        CHECKER.append(Tokens(keys.load(Path(tempfile.mkdtemp()) / "token"), "http://x", "sandbox"))
+        CHECKER.append(Tokens(keys.load_token_keys(Path(tempfile.mkdtemp()) / "token"), "http://x", "sandbox"))
     with pytest.raises(TokenInvalid):
         CHECKER[0].check(text)
 

@@ -13,7 +13,7 @@ from app import clock
 from app.access.registers.consent import sign_consent
 from app.access.registers.register_cache import KnownKey
 from app.access.tokens import jwks
-from app.admin.checks import require_possible
+from app.admin.checks import require_change_possible
 from app.errors import ValidationFailed
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.audit.checking import audit
@@ -175,10 +175,10 @@ def test_an_older_key_never_ends_in_the_past_nor_later_than_it_did(api: House) -
         facts = {"client": mine.client_id, "purpose": "auth", "key": public["kid"], "x": public["x"], "y": public["y"],
                  "expires_at": (now + timedelta(days=30)).isoformat(), "replaces": older}  # fmt: skip
         if possible:
-            require_possible("key.registered", facts, known, sandbox=True)
+            require_change_possible("key.registered", facts, known, sandbox=True)
         else:
             with pytest.raises(ValidationFailed):
-                require_possible("key.registered", facts, known, sandbox=True)
+                require_change_possible("key.registered", facts, known, sandbox=True)
 
 
 def test_in_production_a_key_needs_the_consent_of_a_client_that_is_not_suspended(api: House) -> None:
@@ -188,11 +188,11 @@ def test_in_production_a_key_needs_the_consent_of_a_client_that_is_not_suspended
     facts = {"client": mine.client_id, "purpose": "auth", "key": public["kid"], "x": public["x"], "y": public["y"],
              "expires_at": (clock.real() + timedelta(days=30)).isoformat()}  # fmt: skip
     consented = facts | {"consent": sign_consent(mine.sign, mine.client_id, [public["kid"]])}
-    require_possible("key.registered", consented, known, sandbox=False)
+    require_change_possible("key.registered", consented, known, sandbox=False)
     ended = known.clients | {mine.client_id: replace(known.clients[mine.client_id], suspended=True)}
     for given, registers in ((facts, known), (consented, replace(known, clients=ended))):
         with pytest.raises(ValidationFailed) as refused:
-            require_possible("key.registered", given, registers, sandbox=False)
+            require_change_possible("key.registered", given, registers, sandbox=False)
         assert [f.code for f in refused.value.flaws] == ["CONSENT_REQUIRED"]
 
 

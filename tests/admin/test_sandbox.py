@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 from pydantic import ValidationError
 
-from app.database.key_files import KeyFolderError, read
+from app.database.key_files import KeyFolderError, read_key
 from app.settings import Settings
 from tests.e2e.service import Service
 from tests.support.house import House, refusal
@@ -57,7 +57,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     key.write_text("secret")
     key.chmod(0o644)
     with pytest.raises(KeyFolderError, match="chmod 600"):
-        read(key)
+        read_key(key)
 
 
 def test_the_database_keeps_no_secret_in_clear(api: House) -> None:

@@ -18,6 +18,19 @@ def test_every_attack_in_the_security_page_has_its_test() -> None:
     assert len(named) > 40 and named <= there, sorted(named - there)
 
 
+def test_the_files_and_functions_that_the_pages_name_are_there() -> None:
+    """Decisions and the change log tell of their day; every other page tells of today."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {one for page in pages for one in re.findall(r"`([\w/]+/\w+\.py)(?:: (\w+))?", page.read_text())}
+    assert len(named) > 30
+    for path, name in named:
+        file = next((root / path for root in (ROOT, ROOT / "app") if (root / path).exists()), None)
+        assert file is not None, path
+        assert not name or re.search(rf"^(async )?(def|class) {name}\b", file.read_text(), re.MULTILINE), (
+            f"{path}: {name}"
+        )
+
+
 def test_the_release_notes_and_the_service_name_the_verifier_of_this_release(api: House) -> None:
     digest = hashlib.sha256(verifier().encode()).hexdigest()
     assert digest in (ROOT / "CHANGELOG.md").read_text().partition("## 0.4.0")[0], f"the verifier is now {digest}"

@@ -49,6 +49,11 @@ def test_no_class_stands_twice() -> None:
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
+def test_no_central_name_stands_twice() -> None:
+    """A name that other files use is one thing. What only its own file uses may be named as its subject asks."""
+    assert measure.central_twice(measure.modules(APP.parent)) == []
+
+
 def test_the_first_line_of_every_docstring_is_read_at_a_glance() -> None:
     assert measure.long_first_lines(measure.modules(APP.parent)) == []
 

@@ -20,7 +20,7 @@ from app.audit.database import verify_database, verify_snapshot
 from app.audit.log_rows import Trust
 from app.audit.snapshot import Snapshot
 from app.ledger import logkeys
-from app.ledger.note import Checkpoint, Note, key_of, sign
+from app.ledger.note import Checkpoint, Note, key_of, sign_note
 from app.ledger.tiles import Edge
 from app.recovery.tables import METADATA
 from app.verifier.report import VerificationReport, lines
@@ -559,7 +559,7 @@ def _rebuilt(session: psycopg.Connection[Any], hashes: list[bytes], *, key: Ed25
     session.execute("UPDATE log SET size = %s, root = %s WHERE name = 'cases'", [size, root])
     session.execute("INSERT INTO checkpoint (log, size, root, previous) VALUES ('cases', %s, %s, 0)", [size, root])
     text = str(Checkpoint("localhost/sbt/cases", size, root))
-    note = str(Note(text, (sign(text, key, key_of(key, "localhost/sbt/cases")),)))
+    note = str(Note(text, (sign_note(text, key, key_of(key, "localhost/sbt/cases")),)))
     session.execute("INSERT INTO published (log, size, note) VALUES ('cases', %s, %s)", [size, note])
 
 
@@ -619,7 +619,7 @@ def test_a_forged_history_is_told_apart(
 
 def test_a_history_rewritten_with_the_stolen_key_still_contradicts_what_was_remembered(lived: Lived) -> None:
     """The operator itself: it has the log's key, and resets the signer's memory. What a verifier saw yesterday convicts it."""
-    stolen = logkeys.read(lived.keys / "log" / "cases.key", "localhost/sbt/cases", make=False).private
+    stolen = logkeys.read_note_key(lived.keys / "log" / "cases.key", "localhost/sbt/cases", make=False).private
     seen = lived.trust.signed["cases"]
     yesterday = replace(
         lived.trust, signed={}, remembered={"cases": Checkpoint("localhost/sbt/cases", seen.size, seen.root)}

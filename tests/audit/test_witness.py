@@ -23,7 +23,7 @@ from tests.support.house import House
 
 
 def _hold(path: str, seconds: float) -> None:
-    with key_files.locked(Path(path)):
+    with key_files.hold_path(Path(path)):
         Path(f"{path}.held").touch()
         time.sleep(seconds)
 
@@ -34,7 +34,7 @@ def test_two_witnesses_on_one_state_file_take_turns(tmp_path: Path) -> None:
     other.start()
     while not Path(f"{state}.held").exists():
         time.sleep(0.01)
-    with key_files.locked(state):
+    with key_files.hold_path(state):
         other.join(30)  # it let go, and ends
     assert other.exitcode == 0
 
@@ -48,7 +48,7 @@ class Split:
 
     def client(self, root: bytes) -> httpx.Client:
         text = str(note.Checkpoint(self.verifier.name, 5, root))
-        signed = str(note.Note(text, (note.sign(text, self.key, self.verifier),)))
+        signed = str(note.Note(text, (note.sign_note(text, self.key, self.verifier),)))
 
         def answer(request: httpx.Request) -> httpx.Response:
             if request.method == "POST":

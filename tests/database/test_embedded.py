@@ -21,7 +21,7 @@ def test_without_a_namespace_root_runs_it_as_nobody_where_nobody_may_enter(monke
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o711)
     try:
-        with embedded.running(folder / "var", fsync=False) as server:
+        with embedded.running_server(folder / "var", fsync=False) as server:
             url = server.url(embedded.SUPERUSER, server.password, "postgres")
             with psycopg.connect(roles.plain(url)) as session:
                 assert session.execute("SELECT 1").fetchone() == (1,)

@@ -135,7 +135,7 @@ def vars_of(config: Any) -> dict[str, Any]:
 
 @contextmanager
 def production(folder: Path) -> Iterator[Production]:
-    with embedded.running(folder / "pg", fsync=False) as server:
+    with embedded.running_server(folder / "pg", fsync=False) as server:
         found = Production(folder, roles.init_embedded(server), server)
         try:
             yield found

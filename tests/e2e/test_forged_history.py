@@ -688,7 +688,7 @@ def test_which_fields_an_entry_commits_to_is_no_row_of_a_forger(ledger: Ledger) 
 
 
 def test_the_days_off_of_a_package_are_those_of_the_package(ledger: Ledger) -> None:
-    days = {"version": calendar.VERSION, "known_until": "2099-12-31", "days": 0, "sha256": "A" * 43}
+    days = {"version": calendar.CALENDAR_VERSION, "known_until": "2099-12-31", "days": 0, "sha256": "A" * 43}
     with forging(ledger) as forger:
         forger.entry("calendar.loaded", "operator", None, facts=days)
         assert "CALENDAR_WRONG" in found(verdict(ledger, forger))

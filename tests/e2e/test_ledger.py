@@ -254,7 +254,7 @@ def _old_keys(folder: Path) -> list[dict[str, Any]]:
     for name in ("pg.password", "pg.roles.json"):
         source = folder.parent / "var" / name
         shutil.copy(source, folder / name)
-    with embedded.running(folder, fsync=False) as server:
+    with embedded.running_server(folder, fsync=False) as server:
         found = embedded.url(server.socket, embedded.SUPERUSER, server.password, roles.DATABASE)
         with psycopg.connect(roles.plain(found), row_factory=psycopg.rows.dict_row) as session:
             rows = session.execute("SELECT * FROM data_key").fetchall()

@@ -65,7 +65,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(house: House) -> World:
-    rows = {row["name"]: row for row in lives.read()}
+    rows = {row["name"]: row for row in lives.read_situations()}
     house.at("2025-07-01")
     house.add_ppk()
     made = [_make(house, s, rows[s.name]) for s in situations()]

@@ -11,9 +11,9 @@ from app.procedure import deadlines
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook
 from app.procedure.state import CaseState, StageState
-from app.reference.calendar import snapshot
+from app.reference.calendar import days_off
 
-KNOWN_UNTIL, DAYS = snapshot()
+KNOWN_UNTIL, DAYS = days_off()
 CALENDAR = Calendar("test", KNOWN_UNTIL, {row["day"]: (row["name_id"], row["name_en"]) for row in DAYS})
 
 

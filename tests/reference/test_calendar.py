@@ -34,7 +34,7 @@ def tried(api: House, *steps: Step) -> Calendar:
             async with database.writing(SERVICE) as session:
                 for step in steps:
                     await step(session)
-                found = (await calendar.load(session)).current
+                found = (await calendar.load_calendars(session)).current
                 raise Enough
         await database.close()
         return found
@@ -70,7 +70,7 @@ def test_a_decree_adds_days_and_takes_days_away(api: House) -> None:
     [
         (Revision("decree-1", FAR, [], [date(2024, 10, 16)]), "/remove/0"),
         (Revision("decree-1", date(2020, 1, 1), [], []), "/known_until"),
-        (Revision(calendar.VERSION, FAR, [], []), "/version"),
+        (Revision(calendar.CALENDAR_VERSION, FAR, [], []), "/version"),
         (Revision("holidays-9999", FAR, [], []), "/version"),  # the name of a release, whose days others would know
     ],
 )
@@ -82,12 +82,12 @@ def test_what_a_decree_cannot_do_is_said(api: House, revision: Revision, pointer
 
 def test_the_days_of_this_release_of_the_package_are_known_to_later_verifiers() -> None:
     """A new release of `holidays` adds a line here: calendar.RELEASES."""
-    assert calendar.RELEASES[calendar.VERSION] == calendar.days_hash(calendar.snapshot()[1])
+    assert calendar.RELEASES[calendar.CALENDAR_VERSION] == calendar.days_hash(calendar.days_off()[1])
 
 
 def test_a_package_that_knows_no_more_does_not_undo_a_decree(api: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upgrade of `holidays` while a revision is in force: the revision stays, until the package knows more years."""
-    monkeypatch.setattr(calendar, "VERSION", "holidays-999")
+    monkeypatch.setattr(calendar, "CALENDAR_VERSION", "holidays-999")
     found = tried(
         api, revise(Revision("decree-2", FAR, [], [])), lambda session: calendar.ensure_calendar(session, by="operator")
     )

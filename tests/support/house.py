@@ -170,7 +170,7 @@ class House:
             database = Database.connect(self.urls.app, size=2)
             await database.open()
             async with database.reading(SERVICE) as session:
-                calendars = await calendar.load(session)
+                calendars = await calendar.load_calendars(session)
             written = await watcher.Watcher(database, self.app.state.register_cache, calendars).round()
             await database.close()
             return written
@@ -234,7 +234,7 @@ def furnished(folder: Path, clock_start: str | None = None) -> Iterator[House]:
     """Database, roles, tables and clients; nobody serves yet."""
     register_cache.ahead = _fake_ahead
     watcher.EVERY_SECONDS = 10.0**6  # a test says itself when the watcher looks: watched()
-    with embedded.running(folder / "var", fsync=False) as server:
+    with embedded.running_server(folder / "var", fsync=False) as server:
         urls = roles.init_embedded(server)
         migrating.migrate(urls.owner)
         port = free_port()

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.audit.compare import same
 from app.audit.database import ROWS, DatabaseVerification
-from app.audit.snapshot import snapshot
+from app.audit.snapshot import open_snapshot
 from app.ledger.origin import CASES
 from app.verifier.report import VerificationReport
 from tests.audit.checking import url
@@ -21,7 +21,7 @@ ORDERED = (
 
 @contextmanager
 def replayed(api: House, case_id: str) -> Iterator[tuple[VerificationReport, DatabaseVerification, Any]]:
-    with snapshot(url(api)) as seen:
+    with open_snapshot(url(api)) as seen:
         report = VerificationReport()
         walk = DatabaseVerification(report, seen, api.folder / "var" / "keys")
         for row in seen.rows(ROWS.format(ORDERED.format(case_id)), CASES):

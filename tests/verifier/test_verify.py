@@ -24,7 +24,7 @@ MOMENT = timedelta(milliseconds=1)
 
 def raw(origin: str = ORIGIN, *, forged: bool = False, wrong: bool = False, by: int = 2) -> bytes:
     text = str(Checkpoint(origin, 3, bytes(32)))
-    lines = [note.sign(text if not forged else text + "x", LOG_KEY, LOG)]
+    lines = [note.sign_note(text if not forged else text + "x", LOG_KEY, LOG)]
     for n, witness in enumerate(WITNESSES[:by]):
         key = WITNESS_KEYS[witness.name]
         lines.append(note.cosign(text if not wrong else text + "x", key, witness, 1_700_000_000 + n))

@@ -28,6 +28,7 @@ OFF, OPTIONAL, REQUIRED = "off", "optional", "required"  # signature policy: whe
 CALENDAR_REVISED = "calendar.revised"  # a change whose entry has the type calendar.loaded
 AUTH, SIGN = "auth", "sign"  # purposes of a key
 Facts = Mapping[str, Any]
+OPERATOR = "operator"  # the code of the party that runs the service, and its kind
 
 
 def _inserted(model: Any) -> Statement:

@@ -83,7 +83,7 @@ def message_of(request: Request) -> SignatureMessage:
     return SignatureMessage(request.method, f"{url}?{query}" if query else url, request.headers)
 
 
-def check(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> VerifiedSignature | None:
+def check_signature(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> VerifiedSignature | None:
     """Verifies the signature as the policy of the party requires.
     Raises 401 if it is invalid, or if it is required and missing.
     Returns None if none is required and none was sent, or if the policy is OFF.

@@ -63,7 +63,7 @@ class Tokens:
             "auth_key": auth_key,
         }
         key = self.keys.signing
-        return jwts.sign(claims, TYPE, key.kid, key.private)
+        return jwts.sign_jwt(claims, TYPE, key.kid, key.private)
 
     def check(self, token: str) -> Claims:
         """Returns the claims or raises 401, whatever was sent."""

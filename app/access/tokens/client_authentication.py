@@ -88,15 +88,17 @@ async def _read(
     """Reads the assertion by the cached registers; if that fails, by newer ones."""
     issuer = request.app.state.settings.issuer_url
     try:
-        return read(assertion, snapshot, issuer)
+        return read_assertion(assertion, snapshot, issuer)
     except OAuthError:
         newer = await request.app.state.register_cache.newer(snapshot)
         if newer is snapshot:
             raise
-        return read(assertion, newer, issuer)
+        return read_assertion(assertion, newer, issuer)
 
 
-def read(assertion: str, snapshot: RegisterSnapshot, issuer: str) -> tuple[ClientAuthentication, dict[str, Any]]:
+def read_assertion(
+    assertion: str, snapshot: RegisterSnapshot, issuer: str
+) -> tuple[ClientAuthentication, dict[str, Any]]:
     """Returns the client that signed an assertion, and the claims; otherwise raises invalid_client.
     The database checks that the jti is new.
     """

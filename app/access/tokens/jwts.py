@@ -74,6 +74,6 @@ def require_types(claims: Mapping[str, Any], texts: tuple[str, ...], instants: t
         raise BadJwtError
 
 
-def sign(claims: Mapping[str, Any], type_: str, kid: str, key: Any) -> str:
+def sign_jwt(claims: Mapping[str, Any], type_: str, kid: str, key: Any) -> str:
     token: str = jwt.encode(dict(claims), key, ALGORITHM, {"typ": type_, "kid": kid})
     return token

@@ -42,7 +42,7 @@ class TokenKeys:
         return {"keys": [k.public_jwk for k in self.keys]}
 
 
-def load(folder: Path) -> TokenKeys:
+def load_token_keys(folder: Path) -> TokenKeys:
     """Loads all keys of the folder; creates the first key if the folder is empty."""
     if not list(folder.glob("*.pem")):
         key_files.read_or_make(folder / "first.pem", jwks.new_pem)
@@ -51,7 +51,7 @@ def load(folder: Path) -> TokenKeys:
 
 
 def _read(path: Path) -> SigningKey:
-    pem = key_files.read(path)
+    pem = key_files.read_key(path)
     try:
         public = jwks.public(jwks.read_pem(pem))
     except ValueError:  # includes BadKeyError

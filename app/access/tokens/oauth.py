@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from starlette.requests import ClientDisconnect
 
 from app import clock
-from app.access.authentication import STRANGER, address
+from app.access.authentication import STRANGER, caller_address
 from app.access.caller import Caller
 from app.access.models import RevokedToken
 from app.access.registers.register_cache import KnownClient
@@ -149,7 +149,7 @@ async def _proven(request: Request) -> tuple[dict[str, str], ClientAuthenticatio
             form = await _form(request)
             proven = await client_authentication.authenticate_client(request, form)
         except OAuthError:
-            request.state.headers = await limits.take(address(request), STRANGER)
+            request.state.headers = await limits.take(caller_address(request), STRANGER)
             raise
         request.state.headers = await limits.take(proven.client.id, "token")
     except RateLimited as refusal:

@@ -13,7 +13,7 @@ from app.cases.bodies import MODELS
 from app.cases.bulk import reports, stage_posts
 from app.cases.bulk.keys import MOST
 from app.cases.bulk.schemas import Opened, StageResults
-from app.cases.context import KeyHeader, WriteContext, opens, writing
+from app.cases.context import KeyHeader, WriteContext, opens, write_transaction
 from app.cases.operations import camel, first_stage_of, first_stages_by_code, later_stages_by_code, one_of, outcomes_of
 from app.cases.refusals import REFUSED_WRITE, ChargeNotInPhase, DuplicateCase
 from app.cases.schemas import Incident, NewCase, Report, Subject
@@ -106,7 +106,7 @@ def add_stage_posts(router: APIRouter) -> None:
         key: KeyHeader,
     ) -> StageResults:
         def acts(item: UUID, asked: bytes, if_match: str | None) -> AbstractAsyncContextManager[WriteContext]:
-            return writing(request, Response(), item, asked, if_match)
+            return write_transaction(request, Response(), item, asked, if_match)
 
         response.headers["Cache-Control"] = "no-store"
         return await stage_posts.post_stages(request, acts, key, body.stage, body.posts)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from app.cases.acts import add_route
-from app.cases.context import ReadContext, reads
+from app.cases.context import CaseRead
 from app.cases.deadlines import queues, terms
 from app.cases.deadlines.schemas import DeadlineList, Worklist
 from app.cases.refusals import REFUSED_LIST
@@ -14,7 +14,6 @@ from app.http.problems import problems
 from app.http.route import GuardedRoute
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
-CaseRead = Annotated[ReadContext, reads("cases:read")]
 
 
 @router.get("/v1/worklist", operation_id="read_worklist", response_model=Worklist, responses=problems(*REFUSED_LIST))

@@ -11,7 +11,7 @@ from app.cases.refusals import ExtensionNotAllowed, PauseNotAllowed
 from app.cases.schemas import PauseBody, Reasoned, Written
 from app.cases.turn import open_round, round_ref
 from app.procedure import rules
-from app.procedure.deadlines import ONE_DAY, Calendar, Span, clock_of
+from app.procedure.deadlines import ONE_DAY, Calendar, DayRange, clock_of
 from app.procedure.loading import rulebook
 from app.procedure.rules import Move
 from app.procedure.state import CaseState, StageState
@@ -60,11 +60,11 @@ async def pause(write: WriteContext, locked: LockedCase, stage: str, body: Pause
     return await CaseEntry(write, locked).reasoned(body, step)
 
 
-def pause_move(state: CaseState, running: StageState, party: str, span: Span) -> Move:
+def pause_move(state: CaseState, running: StageState, party: str, span: DayRange) -> Move:
     return rules.moved(rulebook(), state, (_touched(running, party, paused=span),), ())
 
 
-def why_no_pause(running: StageState, span: Span, due_on: date | None, calendar: Calendar) -> str | None:
+def why_no_pause(running: StageState, span: DayRange, due_on: date | None, calendar: Calendar) -> str | None:
     """The reason why a stage cannot be paused for these days, as a code; None: it can."""
     limits = rulebook().vocabulary.pause
     if running.stage not in limits.stages:

@@ -14,6 +14,7 @@ from uuid import UUID
 from app import clock
 from app.access.caller import Caller
 from app.access.registers.register_cache import RegisterCache, RegisterSnapshot
+from app.access.registers.registration import OPERATOR
 from app.cases import projection
 from app.cases.case import Case, Round
 from app.cases.deadlines.recounting import recount_move
@@ -32,7 +33,6 @@ log = logging.getLogger("sbt.watcher")
 EVERY_SECONDS = 2.0
 BATCH = 500
 TWICE = 2  # a post that began before a revision may end after the first round
-OPERATOR = "operator"
 PASSED = Statement(
     "SELECT case_id, stage, round, due_on FROM stage WHERE status = 'open' AND due_on < :today AND passed_entry_id IS NULL"
     " AND (due_on, case_id, stage) > (CAST(:due AS date), CAST(:case_id AS uuid), :stage)"
@@ -111,7 +111,7 @@ class Watcher:
 
     async def _one(self, author: Caller, case_id: UUID, stage: str, number: int) -> int:
         async with self._database.writing(SERVICE) as session:
-            case = await locked(session, case_id)
+            case = await lock_if_free(session, case_id)
             row = None if case is None else _still_passed(case, stage, number)
             if case is None or row is None:
                 return 0
@@ -137,7 +137,7 @@ class Watcher:
     async def _recounted(self, author: Caller, case_id: UUID) -> int:
         """Returns -1 if another transaction has locked the case: a later round tries it again."""
         async with self._database.writing(SERVICE) as session:
-            case = await locked(session, case_id)
+            case = await lock_if_free(session, case_id)
             return -1 if case is None else await recount(session, author, self._calendars, case)
 
 
@@ -146,7 +146,7 @@ def system(snapshot: RegisterSnapshot) -> Caller:
     return Caller(OPERATOR, OPERATOR, "", frozenset(), None, snapshot, None, None)
 
 
-async def locked(session: Session, case_id: UUID) -> Case | None:
+async def lock_if_free(session: Session, case_id: UUID) -> Case | None:
     """Locks the case and returns it in its newest version, with its stages as they are now.
     None if another transaction has locked it.
     """

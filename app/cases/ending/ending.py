@@ -23,7 +23,7 @@ from app.procedure.scopes import stage_scope
 
 
 @with_locked_case
-async def withdraw(write: WriteContext, locked: LockedCase, body: Reasoned) -> Written:
+async def withdraw_case(write: WriteContext, locked: LockedCase, body: Reasoned) -> Written:
     """The party that received the report withdraws it, until a stage is reached that ends this right."""
     case, rule = locked.case, rulebook().vocabulary.withdrawal
     policy.require_named(write.caller, rule.by, case.access_facts)
@@ -37,7 +37,7 @@ async def withdraw(write: WriteContext, locked: LockedCase, body: Reasoned) -> W
 
 
 @with_locked_case
-async def reopen(write: WriteContext, locked: LockedCase, body: ReopeningBody) -> Written:
+async def reopen_case(write: WriteContext, locked: LockedCase, body: ReopeningBody) -> Written:
     """The owner of a stage opens a new round of it in a closed case."""
     case = locked.case
     policy.require_scope(write.caller, stage_scope(body.stage))
@@ -57,7 +57,7 @@ async def reopen(write: WriteContext, locked: LockedCase, body: ReopeningBody) -
 
 
 @with_locked_case
-async def transfer(write: WriteContext, locked: LockedCase, body: TransferBody) -> Written:
+async def transfer_case(write: WriteContext, locked: LockedCase, body: TransferBody) -> Written:
     """The party that fills a role by succession hands it to another possible successor.
     Or the entry records that this party keeps the role.
     """

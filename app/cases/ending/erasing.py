@@ -21,7 +21,7 @@ from app.database.statements import Row, Statement
 from app.errors import Flaw, ValidationFailed
 from app.ledger.append import Appended, Link, append
 from app.vault.keys import VaultKeys
-from app.vault.opening import COLUMNS, JOINED, SealedRow, open_row
+from app.vault.opening import JOINED, SEALED_COLUMNS, SealedRow, open_row
 from app.vault.seal import SUBJECT
 
 
@@ -34,14 +34,14 @@ class ErasableKeyRow(Protocol):
 
 LOCK = Statement[Row]("SELECT * FROM cases WHERE id = :case_id FOR UPDATE")
 PERSONS = Statement[SealedRow](
-    f"SELECT {COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part IN ('subject', 'reporter')"
+    f"SELECT {SEALED_COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part IN ('subject', 'reporter')"
 )
 KEYS = Statement[ErasableKeyRow]("SELECT id, epoch FROM data_key WHERE case_id = :case_id AND person = :person")
 ERASE = Statement("SELECT erase_person(:entry)")
 MOST_DIGITS = 14  # a NIK has 16 digits, a NIP 18: neither fits, however it is written
 
 
-async def require_possible(
+async def require_erasable(
     session: Session, vault: VaultKeys, order: Mapping[str, Any]
 ) -> tuple[Case, list[ErasableKeyRow]]:
     """Locks the case and returns it with the keys that the erasure would delete.
@@ -72,7 +72,7 @@ async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by
     """Appends the entry and erases the person.
     `order`: case_id, person, authority and document, as two operators agreed.
     """
-    case, keys = await require_possible(session, vault, order)
+    case, keys = await require_erasable(session, vault, order)
     says = {"erases": {"person": order["person"], "keys": [str(key.id) for key in keys]}, "why": None}
     entry = await _append(session, case, says | {n: order[n] for n in ("person", "authority", "document")}, by)
     await session.run(ERASE, entry=entry.id)

@@ -7,6 +7,6 @@ from app.cases.ending import ending
 from app.http.route import GuardedRoute
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
-add_route(router, "case.withdrawn", ending.withdraw)
-add_route(router, "case.reopened", ending.reopen)
-add_route(router, "case.transferred", ending.transfer)
+add_route(router, "case.withdrawn", ending.withdraw_case)
+add_route(router, "case.reopened", ending.reopen_case)
+add_route(router, "case.transferred", ending.transfer_case)

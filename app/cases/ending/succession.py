@@ -11,7 +11,7 @@ from app.access import policy
 from app.access.caller import Caller
 from app.access.registers.register_cache import RegisterCache
 from app.cases.case import Case
-from app.cases.deadlines.watcher import ZERO_UUID, locked, system
+from app.cases.deadlines.watcher import ZERO_UUID, lock_if_free, system
 from app.cases.ending.ending import possible_successors, procedures_of, transfer_step
 from app.cases.entry import append_and_project
 from app.database.sessions import SERVICE, Database, Session, StatementBatch
@@ -92,7 +92,7 @@ async def _one(
             rows = await session.run(ONE, case_id=case_id)
         return _planned(author, Case.of(rows[0], ()), role)
     async with database.writing(SERVICE) as session:
-        case = await locked(session, case_id)
+        case = await lock_if_free(session, case_id)
         if case is None or role in case.successors or case.closed_at is not None:
             return None
         plan = _planned(author, case, role)

@@ -33,13 +33,13 @@ def validate_new_case(
     stored = body.stored()
     procedure = governing(new)
     first = _first(procedure, stage)
-    checks.require_outcome(first, outcome)
+    checks.require_outcome_of_procedure(first, outcome)
     require_known(new)
     charging.require_phase(
         new.election, new.contest, new.incident.occurred_on, new.violations, "/violations", new.phase_override
     )
     require_identified(new, first, outcome)
-    checks.require_sound(stored)
+    checks.require_valid_values(stored)
     checks.require_complete(first, outcome, stored)
     require_report_names_nobody(new, unsealed_texts.unsealed(stored), *others)
     return ValidatedCase(new, procedure, first, outcome, stored)

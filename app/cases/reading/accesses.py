@@ -46,7 +46,7 @@ CLAUSES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 }
 
 
-async def events(read: ReadContext, filters: AccessFilters, limit: int, cursor: str | None) -> AccessList:
+async def list_accesses(read: ReadContext, filters: AccessFilters, limit: int, cursor: str | None) -> AccessList:
     """The whole access trail, newest first."""
     given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
     query = select(Access.__table__).where(*(CLAUSES[name](value) for name, value in given.items()))

@@ -13,7 +13,7 @@ from app.cases import showing
 from app.cases.acts import ACTS
 from app.cases.case import Case, Round
 from app.cases.charging import sanction_of
-from app.cases.contents import contents, opened
+from app.cases.contents import contents, open_contents
 from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, state_now, when_overdue
 from app.cases.due_schemas import NextStep
@@ -30,12 +30,12 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.state import CaseState
 from app.procedure.views import FULL, STATUS
-from app.vault.opening import COLUMNS, JOINED, SealedRow, show_row
+from app.vault.opening import JOINED, SEALED_COLUMNS, SealedRow, show_row
 
 CASE = Statement[Row](f"SELECT c.*, {STAGES} FROM cases c WHERE c.id = :case_id AND {VISIBLE}")
 SEALED = Statement[SealedRow](
     f"""
-        SELECT {COLUMNS} FROM {JOINED}
+        SELECT {SEALED_COLUMNS} FROM {JOINED}
         WHERE (CAST(:subject AS boolean) AND p.part = 'subject' AND p.entry_id = :subject_entry)
            OR (CAST(:reporter AS boolean) AND p.part = 'reporter' AND p.entry_id = :first_entry)
            OR (CAST(:account AS boolean) AND p.part = 'content' AND p.entry_id = :first_entry)
@@ -193,7 +193,7 @@ async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | No
     rows = await read.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(read.caller))
     leaves = {str(row.id): read_leaf(row.leaf) for row in rows[:limit]}
     mine = [entry for entry, leaf in leaves.items() if _may_read_reason(read, case, leaf)]
-    reasons = await opened(read.session, read.vault, mine)
+    reasons = await open_contents(read.session, read.vault, mine)
     found = [_entry(row, leaves[str(row.id)], reasons.get(str(row.id), {})) for row in rows[:limit]]
     more = [found[-1].seq] if len(rows) > limit else None
     return History(data=found, page=paging.page(read.response, path, {}, more, limit))

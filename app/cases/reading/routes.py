@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from app.cases.context import ReadContext, reads
+from app.cases.context import CaseRead, ReadContext, reads
 from app.cases.reading import accesses, lists, one_case
 from app.cases.reading.lists import CaseFilters
 from app.cases.reading.schemas import AccessList
@@ -19,7 +19,6 @@ from app.http.problems import problems
 from app.http.route import GuardedRoute
 
 router = APIRouter(route_class=GuardedRoute, tags=["cases"])
-CaseRead = Annotated[ReadContext, reads("cases:read")]
 AuditRead = Annotated[ReadContext, reads("audit:read")]
 
 
@@ -107,4 +106,4 @@ async def read_audit_events(
     cursor: Cursor = None,
 ) -> AccessList:
     """Reads, posts, refusals, tokens: the whole trail, newest first. This look is recorded too."""
-    return await accesses.events(read, filters, limit, cursor)
+    return await accesses.list_accesses(read, filters, limit, cursor)

@@ -63,7 +63,7 @@ async def correct(
     The outcome stays: what follows from it has already happened.
     """
     stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
-    checks.require_sound(stored)
+    checks.require_valid_values(stored)
     return await _correct(write, case_id, stage, number, stored, reason)
 
 
@@ -84,7 +84,7 @@ async def _correct(
     return await _record(entry, correction, reason)
 
 
-def names_person(case: Case, was: Round) -> bool:
+def holds_identity(case: Case, was: Round) -> bool:
     """Whether the identity of the case's person is read from this post.
     False for every post of the entry that opened or imported the case.
     """
@@ -123,7 +123,7 @@ async def _correction(write: WriteContext, case: Case, stage: Stage, was: Round,
     changed = sorted(n for n in names if body.get(n) != before.get(n))
     if not changed and not was.flags:
         raise NothingToCorrect
-    named = names_person(case, was)
+    named = holds_identity(case, was)
     locked_members = [n for n in changed if n in EMPLOYER and _determines_employer(stage, was, n, named=named)]
     if locked_members:
         text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."

@@ -35,7 +35,7 @@ from app.procedure.state import CaseState
 async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
     """Records what the owner of an open stage decided, and opens what follows."""
     post = Post(stage, outcome, body.stored())
-    checks.require_sound(post.body)
+    checks.require_valid_values(post.body)
     return await _post(write, case_id, post)
 
 
