@@ -5,8 +5,9 @@ In a sandbox the service approves a change itself, at once.
 Each step is an entry, and the row of the register follows from the last one.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from app import clock
 from app.access import policy
 from app.access.authentication import in_force, needs, still_in_force
 from app.access.caller import Caller
+from app.access.guesses import begin_guess, guesses_measured
 from app.access.models import Change
 from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
 from app.access.registers.registration import CALENDAR_REVISED, Author, Facts, apply_change, entries_of
@@ -28,7 +30,7 @@ from app.access.trail import Trail, trail_errors
 from app.admin import checks
 from app.admin.bodies import Approval, ChangeView, StandingView
 from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, change_hash, change_id
-from app.cases.context import KeyHeader, guesses_measured
+from app.cases.context import KeyHeader
 from app.cases.ending import erasing
 from app.cases.entry import append_fitting
 from app.database.sessions import SERVICE, Session, StatementBatch
@@ -94,6 +96,7 @@ class AdminContext:
     signed: VerifiedSignature | None
     vault: VaultKeys
     limits: RateLimiter
+    guess: Callable[[], None]
 
     def by(self) -> Author:
         """The operator, with the signature of this request."""
@@ -121,7 +124,18 @@ async def _admin(
         in_force(request, known)  # it may have waited for the lock while another operator suspended it
         state, signed = request.app.state, request.state.signed
         sandbox = state.settings.sandbox
-        yield AdminContext(session, caller, Trail(request), known, response, sandbox, signed, state.vault, state.limits)
+        yield AdminContext(
+            session=session,
+            caller=caller,
+            trail=Trail(request),
+            known=known,
+            response=response,
+            sandbox=sandbox,
+            signed=signed,
+            vault=state.vault,
+            limits=state.limits,
+            guess=partial(begin_guess, request),
+        )
     request.app.state.after_commit()
     request.app.state.register_cache.forget()
 
@@ -162,6 +176,7 @@ async def _require_possible(admin: AdminContext, kind: str, facts: Facts) -> Non
     A change can become impossible in between.
     """
     if kind == ERASURE:
+        admin.guess()
         await admin.as_service(erasing.require_erasable(admin.session, admin.vault, facts))
         return
     if kind == CALENDAR_REVISED:

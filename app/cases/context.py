@@ -16,11 +16,11 @@ from fastapi import Depends, Header, Request, Response
 
 from app.access.authentication import needs, still_in_force
 from app.access.caller import Caller
+from app.access.guesses import begin_guess, guesses_measured
 from app.access.signatures.signed import VerifiedSignature
 from app.access.trail import Trail, recorded_access
-from app.cases import locking, unsealed_texts
+from app.cases import locking
 from app.database.sessions import Session
-from app.errors import ValidationFailed
 from app.http.language import language
 from app.http.limits import IDENTITY_BUCKET, WRITE_BUCKET
 from app.ledger.canonical import canonical
@@ -54,7 +54,9 @@ class ReadContext:
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """Everything a write needs besides its body."""
+    """Everything a write needs besides its body.
+    `guess`: is called before anything that was sent is compared with a person of a case.
+    """
 
     session: Session
     caller: Caller
@@ -67,6 +69,7 @@ class WriteContext:
     response: Response
     signed: VerifiedSignature | None
     caller_now: Callable[[], Awaitable[Caller]]
+    guess: Callable[[], None]
 
     async def on(self, day: date) -> "WriteContext":
         """This context with the mandates of the entry's day.
@@ -115,19 +118,6 @@ async def _in_steps() -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.sleep(STEP_SECONDS - (time.monotonic() - begun) % STEP_SECONDS)
-
-
-@asynccontextmanager
-async def guesses_measured(request: Request) -> AsyncIterator[None]:
-    """Charges the identity bucket for a refusal that reveals whose name or number a text holds.
-    The transaction of the refused write has ended by then.
-    """
-    try:
-        yield
-    except ValidationFailed as refused:
-        if any(flaw.code == unsealed_texts.PERSONAL_DATA for flaw in refused.flaws):
-            await request.app.state.limits.charge(request.state.caller.client_id, IDENTITY_BUCKET)
-        raise
 
 
 CaseRead = Annotated[ReadContext, reads("cases:read")]
@@ -204,5 +194,6 @@ async def write_transaction(
             response,
             signed,
             partial(still_in_force, request),
+            partial(begin_guess, request),
         )
     state.after_commit()  # registered by main: wakes the sequencer

@@ -66,7 +66,9 @@ def with_locked_case(act: OnLocked[P]) -> ByCaseId[P]:
 
     @wraps(act)
     async def locked(write: WriteContext, case_id: UUID, /, *args: P.args, **named: P.kwargs) -> Written:
-        found = await lock_case(write.session, write.vault, write.caller, case_id, write.request, write.signed)
+        found = await lock_case(
+            write.session, write.vault, write.caller, case_id, write.request, write.signed, write.guess
+        )
         if isinstance(found, EarlierLeaf):
             return await replayed(write, found)
         write.trail.shows(case_id)

@@ -3,7 +3,7 @@ It also reads everything that decides.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from app.errors import (
     SignatureInvalid,
     StaleVersion,
 )
+from app.ledger.canonical import read_leaf
 from app.ledger.parts import derive, expand
 from app.vault.keys import VaultKeys
 from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
@@ -164,6 +165,7 @@ async def lock_case(
     case_id: UUID,
     request: WriteIdentity,
     signed: VerifiedSignature | None,
+    guess: Callable[[], None],
 ) -> LockedCase | EarlierLeaf:
     """Locks the case, or finds the replay; 404 if the caller sees no such case."""
     values = _asked(request, signed) | {"case_id": case_id}
@@ -172,7 +174,7 @@ async def lock_case(
     if row.snapshot_version != row.version:
         row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
     keys = _keys(row, vault)
-    if (leaf := _replay(row, request, keys)) is not None:
+    if (leaf := _replay(row, request, keys, guess)) is not None:
         return leaf
     if row.id is None:
         raise NotFound
@@ -181,11 +183,15 @@ async def lock_case(
 
 
 async def next_number(
-    session: Session, vault: VaultKeys, request: WriteIdentity, signed: VerifiedSignature | None
+    session: Session,
+    vault: VaultKeys,
+    request: WriteIdentity,
+    signed: VerifiedSignature | None,
+    guess: Callable[[], None],
 ) -> NextNumber | EarlierLeaf:
     values = _asked(request, signed)
     row = (await session.run(NEXT, **values))[0]
-    leaf = _replay(row, request, _keys(row, vault))
+    leaf = _replay(row, request, _keys(row, vault), guess)
     return NextNumber(row.serial, row.epoch, clock.now()) if leaf is None else leaf
 
 
@@ -214,12 +220,19 @@ def _keys(row: EarlierRow, vault: VaultKeys) -> dict[str, OpenKey]:
     return {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
 
 
-def _replay(row: EarlierRow, request: WriteIdentity, keys: Mapping[str, OpenKey]) -> EarlierLeaf | None:
+def _replay(
+    row: EarlierRow, request: WriteIdentity, keys: Mapping[str, OpenKey], guess: Callable[[], None]
+) -> EarlierLeaf | None:
     """The leaf that this request created before; 422 if the key was used for another request."""
     if row.fingerprint is None:
         return None
-    # after an erasure nothing can be compared: the key then counts as used for another request
-    if SUBJECT not in keys or row.fingerprint != request.fingerprint(keys[SUBJECT]):
+    # The request names every person of its entry. Once one of them is erased nothing may be compared with it:
+    # the key then counts as used for another request, whatever is sent.
+    sealed_with = {part["key"] for part in read_leaf(row.replay_leaf)["parts"]}
+    if SUBJECT not in keys or not sealed_with <= {key["id"] for key in row.keys or ()}:
+        raise IdempotencyKeyReused
+    guess()
+    if row.fingerprint != request.fingerprint(keys[SUBJECT]):
         raise IdempotencyKeyReused
     return EarlierLeaf(row.replay_leaf)
 

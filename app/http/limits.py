@@ -193,6 +193,15 @@ class RateLimiter:
             return None
         return self._refusal(self._buckets[class_], lease, now)
 
+    def used_up(self, who: str, class_: str) -> RateLimited | None:
+        """Return the refusal if the bucket was empty when this process last asked, and is not filled since; take nothing."""
+        lease, now = self._leases.get((who, class_)), time.monotonic()
+        if lease is None or lease.holds(now):
+            return None
+        bucket = self._buckets[class_]
+        filled = round(lease.rest + (now - lease.seen) * bucket.rate, 3) >= 1
+        return None if filled and lease.refused_until <= now else self._refusal(bucket, lease, now)
+
     def _lease(self, who: str, class_: str) -> Lease:
         if len(self._leases) > MOST_KNOWN:
             self._leases.clear()  # leases that are dropped count as used: nobody gets more by it

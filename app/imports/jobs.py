@@ -256,6 +256,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
                 Response(),
                 job.signed,
                 partial(_still_in_force, request),
+                guess=lambda: None,  # each line was charged as an identity already
             )
             batch = StatementBatch()
             done = await import_case(write, line, batch, await session.value(BEGAN))

@@ -14,6 +14,7 @@ from app.cases.context import WriteContext
 from app.cases.opening import duplicates, opening, preparing
 from app.cases.schemas import NewCase, Written
 from app.errors import DomainError, Flaw, ValidationFailed
+from app.ledger.canonical import canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]
     written: list[Written] = []
     for n, (person, case) in enumerate(zip(persons, cases, strict=True)):
         with _placed(n, person):
-            written.append(await opening.register_case(_of_person(write, n), case))
+            written.append(await opening.register_case(_of_person(write, n, persons), case))
     for name in ("ETag", "Location"):
         del write.response.headers[name]
     return Opened(cases=written)
@@ -80,8 +81,13 @@ def _require_each_once(persons: Sequence[Person]) -> None:
         seen |= numbers
 
 
-def _of_person(write: WriteContext, n: int) -> WriteContext:
-    asked = write.request.asked + b"\x1f" + str(n).encode()
+def _of_person(write: WriteContext, n: int, persons: Sequence[Person]) -> WriteContext:
+    """The context of one person's case.
+    Its fingerprint covers what was said of this person, not of the others: whoever of them is erased cannot be guessed by it.
+    """
+    one = persons[n]
+    said = {"case": one.case.model_dump(mode="json"), "outcome": one.outcome, "body": one.body.model_dump(mode="json")}
+    asked = b"/v1/reports\x1f" + canonical([n, len(persons), said])
     request = replace(write.request, key=item_key(write.request.key, n), asked=asked)
     return replace(
         write, request=request, trail=write.trail.another(), signed=write.signed and write.signed.for_batch_item()

@@ -1,6 +1,5 @@
 """Post the same stage of many cases: each post has its own transaction and its own result."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -51,12 +50,11 @@ async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items
             await consume_nonce_now(session, request.state.signed)
         request.state.signed = request.state.signed.for_batch_item()
     keys = [item_key(key, n) for n in range(len(items))]
-    whole = hashlib.sha256(canonical([item.model_dump(mode="json") for item in items])).digest()
     known = await _known(request, keys)
     found: dict[int, StageResult] = {}
     # items that an earlier attempt posted come first: their answers are replayed
     for n in sorted(range(len(items)), key=lambda n: (keys[n] not in known, n)):
-        found[n] = await _one(request, acts, keys[n], stage, n, items[n], whole)
+        found[n] = await _one(request, acts, keys[n], stage, n, items)
         if keys[n] in known and (found[n].problem or {}).get("code") == IdempotencyKeyReused.code:
             raise IdempotencyKeyReused  # the key belongs to another request: no item of this one is posted
     results = [found[n] for n in range(len(items))]
@@ -71,11 +69,14 @@ async def _known(request: Request, keys: Sequence[UUID]) -> set[UUID]:
     return {row.key for row in rows}
 
 
-async def _one(
-    request: Request, acts: Acts, key: UUID, stage: str, n: int, item: StagePost, whole: bytes
-) -> StageResult:
+async def _one(request: Request, acts: Acts, key: UUID, stage: str, n: int, items: Sequence[StagePost]) -> StageResult:
+    """Posts the n-th item.
+    Its fingerprint covers this item, not the others: a person of theirs who is erased cannot be guessed by it.
+    """
+    item = items[n]
+    asked = canonical([stage, n, len(items), item.model_dump(mode="json")])
     try:
-        async with acts(key, stage.encode() + b"\x1f" + str(n).encode() + whole, item.if_match) as write:
+        async with acts(key, asked, item.if_match) as write:
             done = await posting.post_stage(write, item.case_id, stage, item.outcome, item.body)
         return StageResult(case_id=item.case_id, status=CREATED, written=done, problem=None)
     except DomainError as error:

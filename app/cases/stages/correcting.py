@@ -77,6 +77,7 @@ async def _correct(
     policy.require_may_correct(write.caller, was.posted_by)
     require_consistent_with_case(case, case.state.before(was.state), checked, Post(stage, was.outcome or "", body))
     entry = CaseEntry(write, locked)
+    write.guess()  # whether the corrected identity is the one on record
     correction = await _correction(write, case, checked, was, body)
     require_letter_before_delivery(case.state, was.state, body, correction.changed)
     # last: a refusal after it would let a caller compare names and leave nothing on record

@@ -64,6 +64,7 @@ def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase,
     """422 if an unsealed text names somebody.
     Looks for name, NIP and NIK of the case's person, and of the person in this post.
     """
+    write.guess()
     unsealed_texts.require_no_person(
         unsealed_texts.unsealed(body),
         unsealed_texts.matcher_for_case(write.vault, locked.found_by),

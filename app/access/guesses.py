@@ -1,0 +1,40 @@
+"""Measures guesses: requests whose answer tells whether they hold the name or number of a person of a case."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import Request
+
+from app.errors import RateLimited
+from app.http.limits import IDENTITY_BUCKET
+
+
+def begin_guess(request: Request) -> None:
+    """Marks the request before anything of it is compared with a person: from now on each refusal is charged and on record.
+    429, and nothing is compared, while the identity bucket of the client is known to be empty.
+    """
+    client = request.state.caller.client_id
+    refusal = request.app.state.limits.used_up(client, IDENTITY_BUCKET)
+    if refusal is not None:
+        raise refusal
+    request.state.guessed = True
+
+
+def has_guessed(request: Request) -> bool:
+    return bool(getattr(request.state, "guessed", False))
+
+
+@asynccontextmanager
+async def guesses_measured(request: Request) -> AsyncIterator[None]:
+    """Charges the identity bucket for a write that was refused after a comparison, whatever the refusal is.
+    A right guess may be refused for the name, and a wrong one for a used nonce: both cost the same.
+    An empty bucket does not change this refusal; it refuses the next guess. The transaction of the write has ended by then.
+    """
+    request.state.guessed = False
+    try:
+        yield
+    except Exception:
+        if has_guessed(request):
+            with suppress(RateLimited):
+                await request.app.state.limits.charge(request.state.caller.client_id, IDENTITY_BUCKET)
+        raise
