@@ -3,7 +3,7 @@ No input value is ever repeated.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -78,6 +78,7 @@ FLAWS = {
     ),
 }
 CHOICE = "~"  # begins the tag of a union's member in pydantic's location of an error: it is no part of the document
+MOST_FLAWS = 100
 OTHER_FLAW = ("INVALID", "Nilai ini tidak sah.", "This value is not valid.")
 
 
@@ -125,6 +126,17 @@ def flaw_of(found: dict[str, Any]) -> Flaw:
     return Flaw(pointer, code, text_id.format_map(_Known(known)), text_en.format_map(_Known(known)))
 
 
+def flaws_of(found: Sequence[Mapping[str, Any]], where: tuple[str, ...] = ()) -> list[Flaw]:
+    """Turn pydantic errors into flaws; beyond MOST_FLAWS they are only counted, since a body may have thousands.
+    `where`: stands before their locations.
+    """
+    flaws = [flaw_of({**error, "loc": (*where, *error["loc"])}) for error in found[:MOST_FLAWS]]
+    more = len(found) - MOST_FLAWS
+    if more > 0:
+        flaws.append(Flaw("", "MORE_FLAWS", f"Masih ada {more} kekurangan lain.", f"There are {more} more flaws."))
+    return flaws
+
+
 class _Known(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return "?"
@@ -143,8 +155,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        flaws = [flaw_of(e) for e in error.errors()]
-        return answer(request, errors.ValidationFailed(*flaws))
+        return answer(request, errors.ValidationFailed(*flaws_of(error.errors())))
 
     async def framework(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)

@@ -1,5 +1,6 @@
 """The HTTP/1.1 protocol of uvicorn, with limits to its patience.
 It ends a connection for slow or large headers, too many requests ahead, or an answer that nobody reads.
+Trailer fields (RFC 9110 section 6.5) are ignored: none is a header.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ HEADER_SECONDS = 10.0
 LARGEST_HEAD = 32 * 1024
 # requests of a connection that wait behind the one that is answered (RFC 9112 section 9.3.2: pipelining)
 MOST_AHEAD = 8
+CHUNK_FRAME = 64  # bytes around the content of a chunk: its length and line ends
 UNREAD_SECONDS = 20.0  # within this time the client must have read some of the answer
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -41,6 +43,7 @@ class PatientProtocol(HttpToolsProtocol):
     _next_waits = False
     _waiting: asyncio.TimerHandle | None = None
     _head = 0
+    _framing = 0  # bytes of a body that are no content: chunk extensions and trailers
     _whole = False
     _between = True  # the next bytes are the head of a request, not the rest of a body that was answered already
 
@@ -64,17 +67,31 @@ class PatientProtocol(HttpToolsProtocol):
                 self.transport.write(TOO_LARGE)
                 self.transport.close()
             return
+        self._framing += len(data)
         super().data_received(data)
+        if self._framing > LARGEST_HEAD:
+            self.transport.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._between:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._framing -= len(body)
+        super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        self._framing -= CHUNK_FRAME
 
     def on_headers_complete(self) -> None:
-        self._whole, self._between = True, False
+        self._whole, self._between, self._framing = True, False, 0
         self._arrived()
         if len(self.pipeline) >= MOST_AHEAD:
             raise ValueError("too many requests ahead")  # the parser stops, and the connection ends
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._between = True
+        self._between, self._framing = True, 0
         self._arrived()
         super().on_message_complete()
 

@@ -64,6 +64,10 @@ def dependencies_of(dependant: Dependant) -> Iterator[Dependant]:
 
 
 ADMIN = "/v1/admin"
+# What is signed is kept in plain text with the entry of an operator: nothing may stand there that no model has checked.
+NO_BODY = Flaw(
+    "", "NO_BODY", "Operasi ini tidak menerima isi: kirim tanpa badan.", "This operation takes no body: send none."
+)
 
 
 class GuardedRoute(APIRoute):
@@ -93,7 +97,7 @@ class GuardedRoute(APIRoute):
                 await guard(request)
             _require_text(request)
             _require_known(request, known)
-            raw = await _arrived(request, takes) if typed or needs_key else b""
+            raw = await _arrived(request, takes, typed=typed) if typed or needs_key else b""
             for guard in signed if needs_key else ():
                 await guard(request, raw)
             if has_body or needs_key:
@@ -109,12 +113,17 @@ class GuardedRoute(APIRoute):
         return handler
 
 
-async def _arrived(request: Request, takes: AcceptedBody) -> bytes:
-    """Read the whole body; a body that goes to disk gives no bytes."""
+async def _arrived(request: Request, takes: AcceptedBody, *, typed: bool) -> bytes:
+    """Read the whole body; a body that goes to disk gives no bytes.
+    422 for any body where the operation takes none.
+    """
     if takes.spooled:
         request.state.upload = await spool(request, takes.most)
         return b""
-    return await read_whole(request, takes.most)
+    raw = await read_whole(request, takes.most)
+    if raw and not typed:
+        raise ValidationFailed(NO_BODY)
+    return raw
 
 
 def _parsed(raw: bytes) -> Any:

@@ -1,5 +1,5 @@
 """The JSON that this service accepts.
-It has no duplicate members, no NaN, no NUL, no lone surrogates, and at most 20 levels.
+It has no duplicate members, no NaN, no NUL, no lone surrogates, at most 20 levels and 20,000 values.
 """
 
 import json
@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 MAX_DEPTH = 20
+MOST_VALUES = 20_000  # a report of 100 persons has about 6,000; each wrong one costs a flaw
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -36,8 +37,11 @@ def parse(raw: bytes) -> Any:
     """Parse a JSON value; ValueError or RecursionError if it is not accepted."""
     value = _DECODER.decode(raw.decode("utf-8"))
     escapes = b"\\u" in raw  # NUL and lone surrogates can only come from escapes: otherwise they are no UTF-8 JSON
-    level, depth = [value], 0
+    level, depth, values = [value], 0, 0
     while level:
+        values += len(level)
+        if values > MOST_VALUES:
+            raise ValueError("too many values")
         below: list[Any] = []
         for item in level:
             if isinstance(item, (dict, list)):

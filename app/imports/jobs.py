@@ -5,7 +5,6 @@ Only the progress is stored; sending the same file again continues the job.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
@@ -45,7 +44,7 @@ from app.errors import (
 )
 from app.http import last_resort, strict_json
 from app.http.limits import IDENTITY_BUCKET
-from app.http.problems import flaw_of
+from app.http.problems import flaws_of
 from app.http.spool import Upload
 from app.imports.importing import import_case
 from app.imports.lines import LONGEST_LINE, MOST_LINES, TooManyLinesError, count_lines, numbered_lines
@@ -169,13 +168,15 @@ async def _run(request: Request, job: Job) -> None:
     """Imports all lines, a few at a time, when no other job of the client runs.
     If it stops for any reason, every line is either complete or absent.
     """
-    beating = asyncio.create_task(_beat(request, job))
     try:
-        await _turn(request, job)
-        left = numbered_lines(job.file)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(_some(request, job, left))
+        async with asyncio.TaskGroup() as job_tasks:
+            beating = job_tasks.create_task(_beat(request, job))
+            await _turn(request, job)
+            left = numbered_lines(job.file)
+            async with asyncio.TaskGroup() as lines:
+                for _ in range(AT_ONCE):
+                    lines.create_task(_some(request, job, left))
+            beating.cancel()
         status = "done"
     except asyncio.CancelledError:  # the service stops: the client may send the file again at once
         status = "stopped"
@@ -183,7 +184,6 @@ async def _run(request: Request, job: Job) -> None:
         last_resort.log_unforeseen(log, f"the import {job.id} stopped", error)
         status = "stopped"
     finally:
-        beating.cancel()
         job.file.close()
     async with request.app.state.database.writing(job.caller.identity) as session:
         await session.run(BEAT, id=job.id, status=status, at=clock.real())
@@ -198,15 +198,23 @@ async def _turn(request: Request, job: Job) -> None:
             values = {"id": job.id, "client": job.caller.client_id, "at": now, "fresh": now - STALE}
             if await session.run(CLAIM, **values):
                 return
+        await _still_in_force(request)  # also while it waits: a revoked token is known only until it expires
         await asyncio.sleep(TURN_SECONDS)
 
 
 async def _beat(request: Request, job: Job) -> None:
+    """Writes the heartbeat of a job, and ends the job once its caller may import no more.
+    A line may wait longer for the rate limit than a revoked token is remembered.
+    """
     while True:
         await asyncio.sleep(STALE.total_seconds() / 6)
-        with suppress(DomainError):  # a busy database: the next heartbeat is enough
+        try:
+            await _still_in_force(request)
             async with request.app.state.database.writing(job.caller.identity) as session:
                 await session.run(ALIVE, id=job.id, at=clock.real())
+        except DomainError as error:  # a busy database: the next heartbeat is enough
+            if error.code not in RETRYABLE:
+                raise
 
 
 async def _some(request: Request, job: Job, left: Iterator[tuple[int, bytes | None]]) -> None:
@@ -301,6 +309,6 @@ def _read(raw: bytes | None) -> ImportedCase:
     try:
         return ImportedCase.model_validate(strict_json.parse(raw))
     except ValidationError as error:
-        raise ValidationFailed(*(flaw_of({**e, "loc": ("body", *e["loc"])}) for e in error.errors())) from None
+        raise ValidationFailed(*flaws_of(error.errors(), ("body",))) from None
     except (ValueError, RecursionError):
         raise InvalidJson from None

@@ -17,6 +17,7 @@ import pytest
 from app import clock
 from app.access.registers import registration
 from app.access.registers.registration import Author, Organisation
+from app.access.tokens.client_authentication import TYPE
 from app.admin import changes
 from app.cases.context import WriteContext
 from app.database import embedded, roles
@@ -161,6 +162,43 @@ def test_an_import_stops_when_the_key_that_signed_it_is_suspended(home: House) -
             time.sleep(0.05)
     assert (job["status"], job["imported"]) == ("stopped", 0)
     assert audit(home).findings == []
+
+
+def test_an_import_that_waits_for_its_turn_ends_when_its_token_is_revoked(home: House) -> None:
+    """A revoked token is remembered until it expires: a job that waited longer would have run."""
+    mine, go_on = registered(home, "bkn"), threading.Event()
+    known = jobs._one
+
+    async def held(*given: Any) -> None:
+        await asyncio.to_thread(go_on.wait)
+        await known(*given)
+
+    def send(token: str) -> str:
+        raw = json.dumps(line()).encode()
+        asked = {"Content-Type": "application/x-ndjson", "Idempotency-Key": str(uuid4())}
+        headers = {**mine.signer().signed("POST", "/v1/imports", asked, raw), "Authorization": f"Bearer {token}"}
+        answer = home.http.post("/v1/imports", content=raw, headers=headers)
+        assert answer.status_code == 202, answer.text
+        return answer.headers["Location"]
+
+    def status_of(job: str) -> str:
+        return str(home.get("bkn", job).json()["status"])
+
+    with patch.object(jobs, "_one", held):
+        running, token = send(mine.token()), mine.token()
+        while status_of(running) != "running":
+            time.sleep(0.02)
+        waiting = send(token)
+        assert status_of(waiting) == "waiting"
+        form = {"token": token, "client_assertion_type": TYPE, "client_assertion": mine.assertion()}
+        assert home.http.post("/oauth2/revoke", data=form).status_code == 200
+        deadline = time.monotonic() + 20
+        while status_of(waiting) != "stopped":
+            assert time.monotonic() < deadline, "it waits on, and would import"
+            time.sleep(0.05)
+        go_on.set()
+        while status_of(running) != "done":
+            time.sleep(0.05)
 
 
 def elsewhere(home: House, work: Callable[[Session], Awaitable[None]]) -> None:

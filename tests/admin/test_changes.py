@@ -259,3 +259,14 @@ def test_a_client_may_be_called_as_a_party_is(api: House) -> None:
     body = {"client_id": "operator", "party": "bkn", "scopes": ["cases:read"], "keys": keys}
     assert api.send("operator", "/v1/admin/clients", body).status_code == 201
     assert api.send("operator", "/v1/admin/clients/operator/suspensions", None).status_code == 201
+
+
+@pytest.mark.parametrize("sent", [b"\xff\xfe", b"x" * 20_000, b'{"reason": "Nirmala Contoh Wijaya"}', b"null"])
+def test_an_operation_that_takes_no_body_refuses_one(api: House, sent: bytes) -> None:
+    """What an operator signs is kept in plain text: nothing may come in that no model has checked."""
+    mine, other = registered(api, "operator"), registered(api, "bawaslu")
+    for act in ("suspensions", "resumptions"):
+        path = f"/v1/admin/clients/{other.client_id}/{act}"
+        answer = api.http.post(path, content=sent, headers=mine.headers(path, sent))
+        assert refusal(answer) == (422, "VALIDATION_FAILED") and answer.json()["errors"][0]["code"] == "NO_BODY"
+        assert api.http.post(path, headers=mine.headers(path, b"")).status_code == 201

@@ -6,6 +6,8 @@ import time
 from contextlib import ExitStack, suppress
 from unittest.mock import patch
 
+import pytest
+
 from app.http import protocol
 from tests.http.test_gate import crowded, places_of
 from tests.http.test_limits import measures
@@ -88,3 +90,39 @@ def test_whoever_reads_slowly_gets_every_answer(api: House) -> None:
             assert piece, "it was cut while it was read"
             whole += piece
     assert whole.count(b"HTTP/1.1 200") == 2
+
+
+CHUNKED = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+
+
+def test_a_field_after_the_body_is_no_header(api: House) -> None:
+    """Neither a token, nor a key, nor where a proxy says that a request came from."""
+    trailer = f"Authorization: Bearer {api.token('bkn')}\r\n".encode()
+    with connected(api) as found:
+        found.sendall(
+            b"POST /v1/cases/search HTTP/1.1\r\nHost: x\r\n" + CHUNKED + b"\r\n2\r\n{}\r\n0\r\n" + trailer + b"\r\n"
+        )
+        assert answers(found, 1).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("line", [b"X-A: " + b"a" * 60_000 + b"\r\n", b"a" * 60_000])
+def test_fields_after_the_body_without_end_end_the_connection(api: House, line: bytes) -> None:
+    with connected(api) as found:
+        found.sendall(b"POST /v1/cases/search HTTP/1.1\r\nHost: x\r\n" + CHUNKED + b"\r\n2\r\n{}\r\n0\r\nX-B: ")
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 64 * 1024 * 1024:
+                found.sendall(line)
+                sent += len(line)
+    assert sent < 16 * 1024 * 1024, "what a socket buffers, and no more"
+
+
+def test_a_body_of_many_small_chunks_is_a_body(api: House) -> None:
+    body = b'{"nip": "199001012015031007"}'
+    chunks = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in body * 200)
+    token = f"Authorization: Bearer {api.token('bkn')}\r\n".encode()
+    with connected(api) as found:
+        found.sendall(
+            b"POST /v1/cases/search HTTP/1.1\r\nHost: x\r\n" + token + CHUNKED + b"\r\n" + chunks + b"0\r\n\r\n"
+        )
+        assert answers(found, 1).startswith(b"HTTP/1.1 400 "), "two hundred documents are none; the connection went on"
