@@ -105,6 +105,7 @@ def _caller(request: Request, claims: Claims, snapshot: RegisterSnapshot) -> Cal
         actor=_actor(request, party.code),
         purpose=_purpose(request),
     )
+    request.state.client_id = caller.client_id
     request.state.caller = caller  # from here on a refusal is recorded in the access log
     if client.suspended or party.suspended:
         raise PartySuspended

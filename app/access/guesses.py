@@ -1,4 +1,4 @@
-"""Measures guesses: requests whose answer tells whether they hold the name or number of a person of a case."""
+"""Measures guesses: requests whose answer tells whether they name the person of a case."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,7 +10,8 @@ from app.http.limits import IDENTITY_BUCKET
 
 
 def begin_guess(request: Request) -> None:
-    """Marks the request before anything of it is compared with a person: from now on each refusal is charged and on record.
+    """Marks the request before anything of it is compared with a person.
+    From now on each refusal is charged and on record.
     429, and nothing is compared, while the identity bucket of the client is known to be empty.
     """
     client = request.state.caller.client_id
@@ -26,7 +27,8 @@ def has_guessed(request: Request) -> bool:
 
 @asynccontextmanager
 async def guesses_measured(request: Request) -> AsyncIterator[None]:
-    """Charges the identity bucket for a write that was refused after a comparison, whatever the refusal is.
+    """Charges the identity bucket for a write that was refused after a comparison.
+    It does so whatever the refusal is.
     A right guess may be refused for the name, and a wrong one for a used nonce: both cost the same.
     An empty bucket does not change this refusal; it refuses the next guess. The transaction of the write has ended by then.
     """

@@ -69,7 +69,9 @@ def role_holder(caller: Caller, role: str, case: AccessFacts) -> str | None:
 
 
 def posting_party(caller: Caller, stage: Stage, case: AccessFacts) -> str:
-    """Returns the party that posts the stage: its owner, or the recorder for a PPK without a client."""
+    """Returns the party that posts the stage: its owner.
+    For a PPK that has no client, or is suspended, it is the recorder.
+    """
     if stage.owner != "ppk":
         return role_holder(caller, stage.owner, case) or stage.owner
     if case.agency_code in caller.snapshot.ppk_employers:

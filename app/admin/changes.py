@@ -117,12 +117,14 @@ async def _admin(
     """
     policy.require_operator(await still_in_force(request))
     response.headers["Cache-Control"] = "no-store"
-    async with guesses_measured(request), request.app.state.database.writing(caller.identity) as session:
+    state = request.app.state
+    # of this process one at a time takes a connection: those that waited for the lock would hold all of them
+    async with guesses_measured(request), state.admin_turn, state.database.writing(caller.identity) as session:
         await session.run(ALONE, lock=LOCK)
         await consume_nonce_now(session, request.state.signed)
         _, known = await read_registers(session)
         in_force(request, known)  # it may have waited for the lock while another operator suspended it
-        state, signed = request.app.state, request.state.signed
+        signed = request.state.signed
         sandbox = state.settings.sandbox
         yield AdminContext(
             session=session,
@@ -136,8 +138,8 @@ async def _admin(
             limits=state.limits,
             guess=partial(begin_guess, request),
         )
-    request.app.state.after_commit()
-    request.app.state.register_cache.forget()
+    state.after_commit()
+    state.register_cache.forget()
 
 
 Admin = Annotated[AdminContext, Depends(_admin, scope="function")]

@@ -121,6 +121,8 @@ def _party(facts: Facts, known: RegisterSnapshot) -> None:
     if (facts["kind"] == "ppk") != (facts["agency_code"] is not None):
         text_id, text_en = "Wajib untuk PPK, dan hanya untuk PPK.", "Required for a PPK, and for a PPK alone."
         raise ValidationFailed(Flaw("/agency_code", "REQUIRED", text_id, text_en))
+    if facts["agency_code"] in {party.agency_code for party in known.parties.values() if party.kind == "ppk"}:
+        raise _taken("/agency_code")  # two PPKs of one employer would each see and post the other's cases
 
 
 def _signs_in_production(facts: Facts, known: RegisterSnapshot) -> None:

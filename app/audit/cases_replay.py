@@ -159,19 +159,25 @@ class Replay:
             for r in rows["party"].values()
         }
         clients: dict[str, KnownClient] = {}
-        with_client = {r["party"] for r in rows["client"].values() if self._stands(replayed, r, before=before)}
-        employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client}
+        clients_now = (
+            r for r in rows["client"].values() if self._stands(replayed, "client", r["id"], r, before=before)
+        )
+        with_client = {r["party"] for r in clients_now}
+        acting = {
+            r["code"] for r in rows["party"].values() if self._stands(replayed, "party", r["code"], r, before=before)
+        }
+        employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client & acting}
         holders, nobody = self.registers.holders(day), frozenset[str]()
         known = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), day, holders)
         party = parties[members["party"]]
         employer = party.agency_code if party.kind == "ppk" else None
         return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
 
-    def _stands(self, replayed: ReplayedEntry, row: Mapping[str, Any], *, before: bool) -> bool:
-        """Whether a client could act.
+    def _stands(self, replayed: ReplayedEntry, kind: str, key: str, row: Mapping[str, Any], *, before: bool) -> bool:
+        """Whether a party or client could act.
         Every process learns of a suspension within five seconds, and not at once.
         """
-        turned = self.registers.turned.get(("client", row["id"]))
+        turned = self.registers.turned.get((kind, key))
         fresh = turned is not None and abs(replayed.entry.received_at - turned) <= HEARD_WITHIN
         return bool(row["suspended"]) == (before and fresh)
 

@@ -60,6 +60,24 @@ def require_no_person(texts: Mapping[str, str], *known: PersonMatcher) -> None:
     )
 
 
+def require_not_named_before(texts: Mapping[str, str], person: PersonMatcher) -> None:
+    """422 if an earlier text of the case names the person whom a post names for the first time.
+    Masked parties would read the name there for ever.
+    `texts`: by the place where each stands.
+    """
+    places = ", ".join(place for place, text in texts.items() if _names([text], [person]))
+    if places:
+        text_id = (
+            f"Orang ini disebut pada bagian yang tidak disegel ({places}): koreksilah dahulu;"
+            " bila itu nomor laporan, cabut kasus dan buka kembali dengan nomor lain."
+        )
+        text_en = (
+            f"This person is named where nothing is sealed ({places}): correct that first;"
+            " if it is the report number, withdraw the case and open it with another number."
+        )
+        raise ValidationFailed(Flaw("/body/subject_name", PERSONAL_DATA, text_id, text_en))
+
+
 def _names(texts: Iterable[str], known: Sequence[PersonMatcher]) -> bool:
     said = persons.forms_in_texts(texts)
     return any(named(said) for named in known)

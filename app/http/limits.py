@@ -194,7 +194,9 @@ class RateLimiter:
         return self._refusal(self._buckets[class_], lease, now)
 
     def used_up(self, who: str, class_: str) -> RateLimited | None:
-        """Return the refusal if the bucket was empty when this process last asked, and is not filled since; take nothing."""
+        """Return the refusal if the bucket was empty when this process last asked; take nothing.
+        None once one request has come back since.
+        """
         lease, now = self._leases.get((who, class_)), time.monotonic()
         if lease is None or lease.holds(now):
             return None
@@ -254,4 +256,9 @@ class RateLimiter:
 
 async def limit_public(request: Request) -> None:
     """Take one request from the bucket of the address, where no token is needed."""
-    request.state.headers = await request.app.state.limits.take(address(request.scope), PUBLIC_BUCKET)
+    buckets, who = request.app.state.limits, address(request.scope)
+    try:
+        request.state.headers = await buckets.take(who, PUBLIC_BUCKET)
+    except RateLimited:
+        buckets.remember_refusal(request.scope, who, PUBLIC_BUCKET)
+        raise

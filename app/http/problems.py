@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from app import errors
 from app.errors import DomainError, Flaw
+from app.http import limits
 from app.http.language import language
 from app.http.refusals import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
 
@@ -127,7 +128,8 @@ def flaw_of(found: dict[str, Any]) -> Flaw:
 
 
 def flaws_of(found: Sequence[Mapping[str, Any]], where: tuple[str, ...] = ()) -> list[Flaw]:
-    """Turn pydantic errors into flaws; beyond MOST_FLAWS they are only counted, since a body may have thousands.
+    """Turn pydantic errors into flaws; beyond MOST_FLAWS they are only counted.
+    A body may have thousands.
     `where`: stands before their locations.
     """
     flaws = [flaw_of({**error, "loc": (*where, *error["loc"])}) for error in found[:MOST_FLAWS]]
@@ -159,6 +161,11 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def framework(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if "route" not in request.scope:  # no route was found, so no guard has measured the caller
+            try:
+                await limits.limit_public(request)
+            except errors.RateLimited as refused:
+                return answer(request, refused)
         return answer(request, _of_framework(request, error))
 
     app.add_exception_handler(DomainError, refused)

@@ -14,6 +14,8 @@ HEADER_SECONDS = 10.0
 LARGEST_HEAD = 32 * 1024
 # requests of a connection that wait behind the one that is answered (RFC 9112 section 9.3.2: pipelining)
 MOST_AHEAD = 8
+MOST_CHUNKS = 10_000  # of a body, and one more for each 256 bytes: each costs the event loop a call
+CHUNK_BYTES = 256
 CHUNK_FRAME = 64  # bytes around the content of a chunk: its length and line ends
 UNREAD_SECONDS = 20.0  # within this time the client must have read some of the answer
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -30,6 +32,7 @@ def options(proxies: Sequence[str], *, debug: bool = False) -> dict[str, Any]:
         "forwarded_allow_ips": list(proxies),
         "log_level": "debug" if debug else "warning",
         "access_log": debug,
+        "ws": "none",
     }
 
 
@@ -44,6 +47,7 @@ class PatientProtocol(HttpToolsProtocol):
     _waiting: asyncio.TimerHandle | None = None
     _head = 0
     _framing = 0  # bytes of a body that are no content: chunk extensions and trailers
+    _chunks = _content = 0
     _whole = False
     _between = True  # the next bytes are the head of a request, not the rest of a body that was answered already
 
@@ -69,7 +73,7 @@ class PatientProtocol(HttpToolsProtocol):
             return
         self._framing += len(data)
         super().data_received(data)
-        if self._framing > LARGEST_HEAD:
+        if self._framing > LARGEST_HEAD or self._chunks > MOST_CHUNKS + self._content // CHUNK_BYTES:
             self.transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -78,13 +82,16 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
+        self._content += len(body)
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
         self._framing -= CHUNK_FRAME
+        self._chunks += 1
 
     def on_headers_complete(self) -> None:
-        self._whole, self._between, self._framing = True, False, 0
+        self._whole, self._between = True, False
+        self._framing = self._chunks = self._content = 0
         self._arrived()
         if len(self.pipeline) >= MOST_AHEAD:
             raise ValueError("too many requests ahead")  # the parser stops, and the connection ends

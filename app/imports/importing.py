@@ -2,6 +2,7 @@
 The business dates are those of the line; the log time is now.
 """
 
+import asyncio
 import json
 from collections import ChainMap
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from app.cases.stages import post
 from app.database.sessions import StatementBatch
 from app.database.statements import Statement
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
-from app.http.problems import flaw_of
+from app.http.problems import flaws_of
 from app.imports.replay import Deciders, PastPost, PastPostError, PastWalk, PostCheck, posts_in_summary, walk_posts
 from app.imports.schemas import ImportedCase, Past
 from app.ledger.append import Appended, Link
@@ -70,7 +71,10 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     if isinstance(found, EarlierLeaf):
         leaf = read_leaf(found)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
-    bodies = [_body(procedure, n, past, line) for n, past in enumerate(line.posts)]
+    bodies = []
+    for n, past in enumerate(line.posts):
+        bodies.append(_body(procedure, n, past, line))
+        await asyncio.sleep(0)  # a line of long texts takes a second: other requests run in between
     texts = [unsealed_texts.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
     preparing.require_report_names_nobody(line, dict(ChainMap(*texts)), *map(unsealed_texts.matcher_for_post, bodies))
     first = procedure.stages[line.posts[0].stage]
@@ -111,7 +115,7 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
     try:
         found = MODELS[stage.model].model_validate(past.body).stored()
     except ValidationError as error:
-        flaws = [flaw_of({**e, "loc": ("body", *e["loc"])}) for e in error.errors()]
+        flaws = flaws_of(error.errors(), ("body",))
         raise ValidationFailed(*(Flaw(f"{where}/body{f.pointer}", f.code, f.id, f.en) for f in flaws)) from None
     checks.require_valid_values(found, known_of=f"{where}/body")
     if past.outcome not in stage.outcomes:

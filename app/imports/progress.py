@@ -27,6 +27,7 @@ class JobRow(Protocol):
     """A job as its process last wrote it (table import_job)."""
 
     id: UUID
+    client_id: str
     status: JobStatus
     sha256: bytes
     lines: int
@@ -70,11 +71,15 @@ def state_of(row: JobRow) -> JobStatus:
     return "stopped" if gone else row.status
 
 
-async def job_view(session: Session, job_id: UUID, caller: Caller) -> JobView:
+async def _job(session: Session, job_id: UUID, caller: Caller) -> CountedJobRow:
     rows = await session.run(JOB, id=job_id, party=caller.party)
     if not rows:
         raise NotFound
-    row = rows[0]
+    return rows[0]
+
+
+async def job_view(session: Session, job_id: UUID, caller: Caller) -> JobView:
+    row = await _job(session, job_id, caller)
     return JobView(
         id=row.id,
         status=state_of(row),
@@ -99,19 +104,28 @@ async def line_results(read: ReadContext, job_id: UUID, status: str | None, limi
     """The result of each line, in the order of the file."""
     if status not in (None, "imported", "known", "refused"):
         raise UnknownReference(unknown_code("/query/status"))
-    await job_view(read.session, job_id, read.caller)
+    job = await _job(read.session, job_id, read.caller)
     path, given = f"/v1/imports/{job_id}/lines", {"status": status}
     after = paging.decode(cursor, path, given, paging.a_number)[0] if cursor else 0
     values = {"id": job_id, "party": read.caller.party, "after": after, "status": status, "limit": limit + 1}
     rows = await read.session.run(LINES, **values)
-    shown = [_shown(row) for row in rows[:limit]]
-    read.trail.shows(*(one.case_id for one in shown if one.case_id))
+    shown = [_shown(row, linked=job.client_id == read.caller.client_id) for row in rows[:limit]]
+    read.trail.shows(*(case for line in shown for case in _cases(line)))
     more = [shown[-1].line] if len(rows) > limit else None
     return LineList(data=shown, page=paging.page(read.response, path, given, more, limit))
 
 
-def _shown(row: LineRow) -> LineView:
+def _shown(row: LineRow, *, linked: bool) -> LineView:
+    """The result of one line.
+    `linked`: with the links to other cases of the same person. They were told to the client that sent the file,
+    which may identify the person there; another client of its party may not.
+    """
+    errors = [{name: said for name, said in error.items() if linked or name != "link"} for error in row.errors]
     entry = EntryRef(id=row.entry_id) if row.entry_id else None
-    return LineView(
-        line=row.line, status=row.status, case_id=row.case_id, entry=entry, code=row.code, errors=row.errors
-    )
+    return LineView(line=row.line, status=row.status, case_id=row.case_id, entry=entry, code=row.code, errors=errors)
+
+
+def _cases(line: LineView) -> list[UUID]:
+    """The cases that the line shows: its own, and those it links to."""
+    linked = [UUID(error["link"].rpartition("/")[2]) for error in line.errors if "link" in error]
+    return [*([line.case_id] if line.case_id else []), *linked]

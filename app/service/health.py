@@ -27,6 +27,7 @@ SET_ASIDE = Statement("SELECT count(*) FROM set_aside")
 LONGEST_SECONDS = WITHIN.total_seconds() / 2
 FRESH_SECONDS = 3600
 KEPT_SECONDS = 1.0
+ANSWER_SECONDS = 3.0  # a database that does not answer within this time is not ready
 QUARANTINED = Statement("SELECT quarantined FROM log WHERE quarantined IS NOT NULL LIMIT 1")
 router = APIRouter(tags=["health"])
 
@@ -63,7 +64,7 @@ async def ready(request: Request) -> JSONResponse:
 
 async def _asked(request: Request) -> JSONResponse:
     try:
-        async with request.app.state.database.reading() as session:
+        async with asyncio.timeout(ANSWER_SECONDS), request.app.state.database.reading() as session:
             (pending,) = await session.run(WAITING)
             aside = await session.value(SET_ASIDE)
             fault = await session.value(QUARANTINED)

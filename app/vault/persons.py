@@ -15,7 +15,10 @@ from app.vault.keys import normalize
 NAME_FORM = "bare"
 SHORTEST_WORD = 3  # letters: a shorter word is a title or an initial
 SHORTEST_NAME = 4  # letters of a one-word name: a shorter one occurs in too many texts
-MOST_APART = 2  # words in one form; a longer name also has a form of all its words, for texts that spell it
+APOSTROPHES = "'’‘ʼ`´ʹ"  # within a word: Ma'ruf is also written Maruf
+ESCAPES = re.compile(
+    r"%[0-9a-f]{2}|&#?\w{1,8};", re.IGNORECASE
+)  # of addresses and HTML: each parts two words, as a space does
 MOST_PIECES = 4  # pieces into which a text may break two words of a name
 SPELT = re.compile(r"\b\w(?: \w){2,}\b")  # a word that is written letter by letter
 # what follows one of these is not part of the name, or is another name
@@ -23,7 +26,7 @@ ASIDE = re.compile(r"[(/\[]|\balias\b|\bal\.", re.IGNORECASE)
 TITLES = {
     "drs", "dra", "prof", "haji", "hajah", "drg", "drh", "apt", "ners", "skm", "spd", "sos", "kom", "kes", "kep", "keb", "stp", "sstp",
     "msi", "amd", "mpd", "mkes", "letkol", "kol", "mayor", "kapten", "bapak", "ibu", "sdr", "sdri", "saudara", "saudari", "tgk",
-    "ust", "pdt", "raden", "almarhum",
+    "ust", "pdt", "raden", "almarhum", "bin", "binti",
 }  # fmt: skip
 PLACEHOLDERS = {  # used where nobody knows the name
     "terlapor", "asn", "pns", "pppk", "asnterlapor", "pnsterlapor", "oknum", "oknumasn", "oknumpns", "anonim", "tanpanama",
@@ -51,17 +54,21 @@ def forms(person: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
 
 
 def name_forms(name: str | None) -> list[str]:
-    """Returns each two adjacent words of a name, and the whole name.
+    """Returns each two adjacent words of a name, the first with the last, and the whole name.
+    Pairs are given in both orders.
+    The whole is given with and without its shortest words: Nur Al-Amin is also written Nur Alamin.
     Returns nothing for a placeholder or an office in the place of a name.
     """
     plain = [word for word in words(_without_degrees(name or "")) if word not in TITLES]
     long = [word for word in plain if len(word) >= SHORTEST_WORD]
     if (long and long[0] in OFFICES) or "".join(long) in PLACEHOLDERS or "".join(plain) in PLACEHOLDERS:
         return []
-    if len(long) > MOST_APART:
-        return [*(one + other for one, other in pairwise(long)), "".join(long)]
-    whole, pieces = "".join(long or plain), len(long or plain)
-    return [whole if pieces > 1 else _alone(whole)] if len(whole) >= SHORTEST_NAME else []
+    kept = long or plain
+    if len(kept) == 1:
+        return [_alone(kept[0])] if len(kept[0]) >= SHORTEST_NAME else []
+    pairs = [*pairwise(long), (long[0], long[-1])] if long else []
+    turned = [form for one, other in pairs for form in (one + other, other + one)]
+    return [form for form in dict.fromkeys([*turned, "".join(kept), "".join(plain)]) if len(form) >= SHORTEST_NAME]
 
 
 def named_person_forms(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -87,7 +94,8 @@ def words(text: str) -> list[str]:
     """Returns the words of a text: only letters and digits, in lower case.
     Marks and invisible characters are dropped; letters that stand one by one are joined to one word.
     """
-    return SPELT.sub(lambda letters: letters[0].replace(" ", ""), " ".join(_plain(text).split())).split()
+    spelt = " ".join(_plain(ESCAPES.sub(" ", text)).split())
+    return SPELT.sub(lambda letters: letters[0].replace(" ", ""), spelt).split()
 
 
 def _without_degrees(name: str) -> str:
@@ -132,4 +140,4 @@ def _decomposed(character: str) -> str:
 def _shown(character: str) -> str:
     if character.isalnum() and character not in FILLERS:
         return character
-    return "" if unicodedata.category(character) in ("Mn", "Me", "Cf") else " "
+    return "" if character in APOSTROPHES or unicodedata.category(character) in ("Mn", "Me", "Cf") else " "

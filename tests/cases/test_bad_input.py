@@ -244,3 +244,12 @@ def test_a_dated_decision_may_not_lie_ahead_but_a_decree_may_take_effect_later(a
     answer = api.send("bkn", path, late, If_Match=case.etag)
     assert [e["pointer"] for e in answer.json()["errors"]] == ["/body/sk_date"]
     assert api.send("bkn", path, body, If_Match=case.etag).status_code == 201
+
+
+def test_thousands_of_flaws_are_counted_and_a_hundred_are_told(api: House) -> None:
+    """Each costs: an answer of megabytes would hold everybody up."""
+    sent = first_body("sbt_2024") | {f"x{n}": 1 for n in range(5000)}
+    answer = api.send("bkn", "/v1/cases", sent)
+    assert refusal(answer) == (422, "VALIDATION_FAILED") and len(answer.content) < 64 * 1024
+    assert [f["code"] for f in answer.json()["errors"]] == ["UNKNOWN_MEMBER"] * 100 + ["MORE_FLAWS"]
+    assert refusal(api.send("bkn", "/v1/cases", {"x": [[0]] * 10_001})) == (400, "INVALID_JSON")

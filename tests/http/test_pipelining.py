@@ -3,12 +3,14 @@
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from unittest.mock import patch
 
 import pytest
 
 from app.http import protocol
+from app.http import turns as turns_of_clients
 from tests.http.test_gate import crowded, places_of
 from tests.http.test_limits import measures
 from tests.support.house import House
@@ -126,3 +128,31 @@ def test_a_body_of_many_small_chunks_is_a_body(api: House) -> None:
             b"POST /v1/cases/search HTTP/1.1\r\nHost: x\r\n" + token + CHUNKED + b"\r\n" + chunks + b"0\r\n\r\n"
         )
         assert answers(found, 1).startswith(b"HTTP/1.1 400 "), "two hundred documents are none; the connection went on"
+
+
+def test_a_body_in_pieces_of_one_byte_without_end_ends_the_connection(api: House) -> None:
+    """Also where nobody reads it: each piece costs the event loop a call."""
+    piece = b"1\r\nx\r\n" * 10_000
+    with connected(api) as found:
+        found.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 64 * 1024 * 1024:
+                found.sendall(piece)
+                sent += len(piece)
+    assert sent < 16 * 1024 * 1024, "what a socket buffers, and no more"
+
+
+def test_addresses_that_are_none_are_measured(api: House) -> None:
+    with measures(api, "public=0.01/3"):
+        seen = [api.http.get("/v1/nothing", headers={"Accept-Language": "en," * 4000}).status_code for _ in range(5)]
+    assert seen == [404, 404, 404, 429, 429]
+
+
+def test_one_client_has_a_part_of_the_process_and_further_requests_are_refused(api: House) -> None:
+    turns = api.app.state.turns
+    with patch.object(turns_of_clients, "MOST_WAITING", 1), ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(api.get, "bkn", "/v1/cases?limit=200") for _ in range(24)]
+        statuses = [one.result().status_code for one in asked]
+    assert set(statuses) <= {200, 429} and statuses.count(200) >= turns_of_clients.MOST_AT_ONCE, statuses
+    assert not turns._turns, "nothing is kept of a client that asks no more"

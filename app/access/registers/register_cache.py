@@ -142,7 +142,7 @@ async def read_registers(session: Session) -> tuple[timedelta, RegisterSnapshot]
     further = await ahead(session)
     today = clock.day_of(clock.real() + further)
     with_client = {c.party for c in clients if not c.suspended}
-    employers = {p.agency_code for p in parties if p.kind == "ppk" and p.code in with_client}
+    employers = {p.agency_code for p in parties if p.kind == "ppk" and not p.suspended and p.code in with_client}
     return further, RegisterSnapshot(
         {p.code: p for p in parties},
         {c.id: c for c in clients},

@@ -12,12 +12,12 @@ from fastapi import Query
 
 from app import clock
 from app.access import policy
-from app.access.caller import Caller
 from app.access.policy import AccessFacts
 from app.cases.case import Round, regime_of
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, soon, state_now
+from app.cases.deadlines.posting_party import posting_party_is
 from app.cases.deadlines.schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.statements import Statement
@@ -27,6 +27,7 @@ from app.http.wire import Day
 from app.procedure import deadlines
 from app.procedure.loading import rulebook, stage_codes
 from app.procedure.state import CaseState
+from app.procedure.views import STATUS, view_of
 
 STATES = {
     "paused": "s.status = 'open' AND :today BETWEEN s.paused_from AND s.paused_until",
@@ -140,7 +141,7 @@ async def worklist(read: ReadContext, filters: WorkFilters, limit: int, cursor: 
     """
     given = chosen(read, filters)
     clauses, values = _where(read, given)
-    turn, more = turns(read.caller, given.get("agency", read.caller.party))
+    turn, more = posting_party_is(read.caller, given.get("agency", read.caller.party))
     clauses += [WAITS, f"({turn})"]
     values |= more
     buckets = await _buckets(read, clauses, values)
@@ -239,7 +240,7 @@ async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int
     clauses, values = _where(read, given)
     clauses += ["s.due_on IS NOT NULL", "s.status IN ('open', 'posted')"]
     if "agency" in given:
-        turn, more = turns(read.caller, given["agency"])
+        turn, more = posting_party_is(read.caller, given["agency"])
         clauses.append(f"((s.status = 'open' AND ({turn})) OR (s.status = 'posted' AND s.posted_by = :agency))")
         values |= {**more, "agency": given["agency"]}
     if cursor is not None:
@@ -255,10 +256,10 @@ async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int
 
 def _deadline(read: ReadContext, row: QueuedRow) -> Deadline:
     stage = Round.of(row.stage)
-    state, decided = state_now(read, stage), stage.facts.get("decided_on")
+    state, decided = state_now(read, stage), _ended(read, row, stage)
     case = CaseState(row.procedure, regime_of(row.election), row.report_kind, row.received_on, row.agency_code, ())
     assert stage.due_on is not None, "the list selects rounds with a due date"
-    ended = date.fromisoformat(decided) if decided and state == "met" else None
+    ended = decided if state == "met" else None
     late = ((ended or clock.today()) - stage.due_on).days if state in ("met", "overdue") else 0
     return Deadline(
         case_id=row.id,
@@ -274,36 +275,13 @@ def _deadline(read: ReadContext, row: QueuedRow) -> Deadline:
     )
 
 
-def turns(caller: Caller, party: str) -> tuple[str, dict[str, Any]]:
-    """The rule of access.policy.poster in SQL: the roles that a party fills, and for which cases."""
-    known = caller.snapshot
-    if known.parties[party].kind == "ppk":
-        return "s.owner = 'ppk' AND c.agency_code = :its_employees", {"its_employees": known.parties[party].agency_code}
-    recorded = "s.owner = 'ppk' AND NOT c.agency_code = ANY(:ppk_employers)"
-    clauses = []
-    for role, holds in _roles(caller, party):
-        clauses.append(f"(s.owner = '{role}' AND {holds})")
-        clauses.append(f"({recorded} AND s.recorder = '{role}' AND {holds})")
-    return " OR ".join(clauses) or "false", {"ppk_employers": sorted(known.ppk_employers)} if clauses else {}
-
-
-def _roles(caller: Caller, party: str) -> list[tuple[str, str]]:
-    """The roles that a party fills, each with the SQL condition on the case.
-    By mandate: all cases. By succession: those that a transfer or the rule gives to this party.
-    Codes come from the rulebook and the register of parties, never from a caller: they may stand in SQL.
+def _ended(read: ReadContext, row: QueuedRow, one: Round) -> date | None:
+    """The day on which the stage was decided.
+    For a party that sees only its status, the day on which it was posted.
     """
-    today, direct = caller.snapshot.today, caller.snapshot.holders
-    mine = [(role, "true") for role, holder in direct.items() if holder == party]
-    passed_on = dict.fromkeys(s.role for s in rulebook().vocabulary.succession if s.role not in direct)
-    for role in passed_on:
-        rules = [s for s in rulebook().vocabulary.succession if (s.role, s.to) == (role, party) and s.since <= today]
-        by_rule = " OR ".join(_condition(s.holds, s.fails) for s in rules) or "false"
-        settled = f"c.successors ->> '{role}'"
-        mine.append((role, f"CASE WHEN {settled} IS NULL THEN {by_rule} ELSE {settled} = '{party}' END"))
-    return mine
-
-
-def _condition(holds: str | None, fails: str | None) -> str:
-    if holds:
-        return f"'{holds}' = ANY(c.conditions)"
-    return f"NOT '{fails}' = ANY(c.conditions)" if fails else "true"
+    stage = rulebook().procedures[row.procedure].stages[one.stage]
+    place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
+    decided = one.facts.get("decided_on")
+    if view_of(stage, policy.view_names(read.caller, place)) == STATUS:
+        return clock.day_of(one.posted_at) if one.posted_at and decided else None
+    return date.fromisoformat(decided) if decided else None

@@ -9,7 +9,7 @@ from app.cases.context import WriteContext
 from app.cases.refusals import DuplicateCase
 from app.cases.schemas import NewCase
 from app.cases.showing import parts_in
-from app.cases.visibility import STAGES, VISIBLE, seen_by
+from app.cases.visibility import FINDS, STAGES, VISIBLE, seen_by
 from app.database.statements import Statement
 from app.vault.seal import digests
 
@@ -25,7 +25,7 @@ SAME = Statement(
     f"SELECT c.*, {STAGES} FROM cases c WHERE c.election = :election AND c.occurred_on = :occurred_on"
     " AND c.violations && CAST(:violations AS text[])"
     " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
-    f" AND {VISIBLE} ORDER BY c.id LIMIT {MOST}"
+    f" AND {FINDS} AND {VISIBLE} ORDER BY c.id LIMIT {MOST}"
 )
 
 

@@ -13,7 +13,7 @@ from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
 from app.cases.showing import list_view, parts_in
-from app.cases.visibility import STAGES, VISIBLE, seen_by
+from app.cases.visibility import FINDS, STAGES, VISIBLE, seen_by
 from app.database.statements import Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
@@ -30,7 +30,7 @@ EPOCHS = Statement("SELECT epoch FROM key_epoch ORDER BY epoch")
 PERSON = Statement(
     f"SELECT c.*, {STAGES} FROM cases c WHERE {VISIBLE}"
     " AND c.id IN (SELECT case_id FROM blind_index WHERE digest = ANY(CAST(:digests AS bytea[])))"
-    " AND (CAST(:before AS uuid) IS NULL OR c.id < :before) ORDER BY c.id DESC LIMIT :limit"
+    f" AND {FINDS} AND (CAST(:before AS uuid) IS NULL OR c.id < :before) ORDER BY c.id DESC LIMIT :limit"
 )
 
 

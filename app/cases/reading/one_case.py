@@ -187,9 +187,10 @@ async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | No
     """Every entry of the case in order.
     The reason of an act is shown if the caller sees that stage in full.
     """
-    case = await find(read, case_id)
     path = f"/v1/cases/{case_id}/history"
+    # first: a wrong cursor must not tell whether there is such a case
     after = paging.decode(cursor, path, {}, paging.a_number)[0] if cursor else 0
+    case = await find(read, case_id)
     rows = await read.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(read.caller))
     leaves = {str(row.id): read_leaf(row.leaf) for row in rows[:limit]}
     mine = [entry for entry, leaf in leaves.items() if _may_read_reason(read, case, leaf)]

@@ -62,7 +62,7 @@ def require_consistent_with_case(case: Case, state: CaseState, stage: Stage, pos
 
 def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
     """422 if an unsealed text names somebody.
-    Looks for name, NIP and NIK of the case's person, and of the person in this post.
+    Looks for name, NIP and NIK of the case's person, and of the person in this post, who may become the case's person.
     """
     write.guess()
     unsealed_texts.require_no_person(
@@ -70,3 +70,12 @@ def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase,
         unsealed_texts.matcher_for_case(write.vault, locked.found_by),
         unsealed_texts.matcher_for_post(body),
     )
+    unsealed_texts.require_not_named_before(_earlier_texts(locked.case), unsealed_texts.matcher_for_post(body))
+
+
+def _earlier_texts(case: Case) -> dict[str, str]:
+    """The unsealed texts of the case so far, by the place where they stand."""
+    found = {"report_number": case.report_number}
+    for one in case.rounds:
+        found |= unsealed_texts.unsealed(one.facts, f"{one.stage}/{one.round}")
+    return found
