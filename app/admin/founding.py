@@ -31,10 +31,9 @@ SIGNS = {"agency", "ppk", "operator"}  # kinds of parties that post stages or ke
 # Version 2: operators sign their acts, and parties consent to their keys. The verifier requires it from the first entry on.
 RULES = 2
 # `sbt db migrate` writes these types before the founding; an entry of another type was written by somebody else.
-NOT_OURS = Statement(
-    "SELECT 1 FROM entry WHERE log = 'cases' AND type NOT IN ('calendar.loaded', 'procedure.loaded', 'schema.registered',"
-    " 'key.epoch_opened', 'clock.started') LIMIT 1"
-)
+OURS = ("calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened")
+CLOCK = "clock.started"  # the clock of a sandbox alone is started
+NOT_OURS = Statement("SELECT 1 FROM entry WHERE log = 'cases' AND type <> ALL(CAST(:ours AS text[])) LIMIT 1")
 ANY = Statement("SELECT 1 FROM party LIMIT 1")
 
 
@@ -42,8 +41,9 @@ class FoundedError(Exception):
     """A ledger is founded only once."""
 
 
-async def require_empty(session: Session) -> None:
-    if await session.value(ANY) or await session.value(NOT_OURS):
+async def require_empty(session: Session, environment: str) -> None:
+    ours = [*OURS, *([CLOCK] if environment == SANDBOX else [])]
+    if await session.value(ANY) or await session.value(NOT_OURS, ours=ours):
         raise FoundedError("the registers of this ledger are not empty, or somebody wrote to its log")
 
 
@@ -60,7 +60,7 @@ async def found_ledger(
     `public_url`: the one address that signatures may name, so that a signature for another service is not valid here.
     After the last entry, giving power takes two operators, and a party consents to its own keys.
     """
-    await require_empty(session)
+    await require_empty(session, environment)
     for row in rulebook().catalogue.codes("parties").values():
         await register_party(session, _organisation(row, environment), by=OPERATOR)
     for row in rulebook().catalogue.mandates:

@@ -4,13 +4,16 @@ from functools import cache
 from typing import Any
 
 from app.reference import calendar
-from app.reference.calendar import days_hash
+from app.reference.calendar import Release, days_hash
 
 
 @cache
-def released(version: str) -> str | None:
-    """The hash of the days off of a package release; None for a release unknown to this program."""
-    return days_hash(calendar.days_off()[1]) if version == calendar.CALENDAR_VERSION else calendar.RELEASES.get(version)
+def released(version: str) -> Release | None:
+    """A package release with its days off; None for a release unknown to this program."""
+    if version != calendar.CALENDAR_VERSION:
+        return calendar.RELEASES.get(version)
+    known_until, days = calendar.days_off()
+    return Release(days_hash(days), known_until, len(days))
 
 
 def bare_days(days: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from psycopg import Error
+from psycopg import Error, OperationalError
 
 from app.audit.snapshot import Snapshot
 from app.database.statements import Row
@@ -47,6 +47,8 @@ def _readable(report: VerificationReport, seen: Snapshot, name: str) -> Iterator
     """
     try:
         yield from seen.stream(f'SELECT * FROM "{name}"')
+    except OperationalError:
+        raise
     except (Error, ValueError, OverflowError, RecursionError) as error:
         report.find("projections", "ROW_UNREADABLE", name, f"a value that none of ours can be: {type(error).__name__}")
 

@@ -53,6 +53,10 @@ class Trust:
     quorum: int = 0
     remembered: Mapping[str, Checkpoint] = field(default_factory=dict)
     signed: Mapping[str, LastSigned] = field(default_factory=dict)
+    looked: Mapping[str, list[Witnessed]] = field(
+        default_factory=dict
+    )  # by log, when the verifier itself saw it end there
+    newest: dict[str, str] = field(default_factory=dict)  # by log, the newest note of this run
 
 
 class HeadRow(Protocol):
@@ -83,6 +87,8 @@ def check_log(report: VerificationReport, seen: Snapshot, trust: Trust, log: str
     head = rows[0]
     _head_fits(report, head, trust, log)
     notes = list(_notes(report, seen, trust, log))
+    if notes:
+        trust.newest[log] = str(notes[-1].note)
     _published(report, seen, head, log)
     _newest(report, seen, trust, log)
     roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}

@@ -12,7 +12,7 @@ from app import clock
 from app.audit.fetching import CannotCheckError, Fetcher
 from app.audit.trust_store import TrustStore
 from app.ledger.merkle import HASH, leaf_hash
-from app.ledger.note import NoteError, VerifierKey, read_checkpoint, read_note, read_vkey
+from app.ledger.note import NoteError, VerifierKey, read_vkey
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path, split
 from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_registration, check_signed, read_entry_bundle
@@ -43,11 +43,17 @@ class RemoteVerification:
         self.witnesses, self.quorum = witnesses, quorum
         self.report = VerificationReport(strict=strict)
         self.checks: dict[str, LeafCheck] = {}
+        self.began = 0
 
     def run(self, logs: tuple[str, ...] = LOGS, tick: Tick = lambda _n: None) -> VerificationReport:
         told = None if self.memory.keys.keys() >= set(logs) else self.fetch.json("/.well-known/ledger")
+        # The access log first: a client that it names was registered in the log of cases before, and so stands in it by then.
+        self.began = int(clock.real().timestamp())
+        signed = {log: self.fetch.raw(f"/log/{log}/checkpoint") for log in sorted(logs)}
         for log in logs:
-            self._log(log, self._key(log, told), tick)
+            self._log(log, self._key(log, told), signed[log], tick)
+        if self.party is not None and CASES in self.checks and self.party not in self.checks[CASES].kinds:
+            self.report.skip("signatures", NOT_CHECKED, f"no party {self.party} is on record")
         self.report.skip("signatures", NOT_YET, NOBODY_SIGNS)
         if self.report.counts.get("signatures"):
             self.report.skip("signatures", NOT_VISIBLE, NOT_SEEN)
@@ -67,8 +73,7 @@ class RemoteVerification:
             self.report.says["keys"] = "trusted on first use: compare them with what the operator told you out of band"
         return self.memory.keys[log]
 
-    def _log(self, log: str, key: VerifierKey, tick: Tick) -> None:
-        raw = self.fetch.raw(f"/log/{log}/checkpoint")
+    def _log(self, log: str, key: VerifierKey, raw: bytes, tick: Tick) -> None:
         good = check_note(self.report, raw, key, key.name, self.witnesses, f"checkpoint of {log}")
         if good is None:
             return
@@ -78,7 +83,7 @@ class RemoteVerification:
         self._tree(log, good, tick)
         if not self.report.findings:
             self.memory.notes[log] = raw.decode()
-            self.memory.looked[log] = int(clock.real().timestamp())
+            self.memory.looked[log] = self.began
         self.report.says[f"{log}_size"] = good.checkpoint.size
 
     def _witnessed(self, good: Witnessed) -> None:
@@ -120,7 +125,10 @@ class RemoteVerification:
         self._follows(log, tree)
         if log in self.checks and not (log == ACCESS and self.checks[CASES].clock):
             check_times(
-                self.report, self.checks[log], [good, *self._seen_before(log)], self.quorum if self.witnesses else 1
+                self.report,
+                self.checks[log],
+                [good, *self.memory.seen_before(log, self.quorum)],
+                self.quorum if self.witnesses else 1,
             )
 
     def _follows(self, log: str, tree: TreeCheck) -> None:
@@ -130,14 +138,6 @@ class RemoteVerification:
             self.report.skip("history", NOT_YET, "nothing is remembered from before: use --remember")
             return
         tree.follows(old, f"remembered checkpoint of {log}")
-
-    def _seen_before(self, log: str) -> list[Witnessed]:
-        """The verifier is a witness itself: when it looked last, the log ended there."""
-        note, at = self.memory.notes.get(log), self.memory.looked.get(log)
-        if note is None or at is None:
-            return []
-        read = read_note(note.encode())
-        return [Witnessed(read, read_checkpoint(read.text), dict.fromkeys(map(str, range(max(self.quorum, 1))), at))]
 
     def _leaves_of(self, log: str, good: Witnessed) -> Callable[[int, int], list[bytes]] | None:
         """A function that runs steps 5 to 9 over the entry bundles.

@@ -21,7 +21,7 @@ from app.ledger.origin import CASES, LOGS
 from app.ledger.parts import unb64u
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
-from app.reference.calendar import Revision, days_hash
+from app.reference.calendar import Release, Revision, days_hash
 from app.verifier.leaves import PRODUCTION
 from app.verifier.report import NOT_CHECKED, VerificationReport
 
@@ -162,17 +162,22 @@ class Registers:
         """calendar.loaded: a package release with known days, or a revision by two operators."""
         before, self.calendar = self.calendar, facts["version"]
         self.replaced[str(before)] = self._at
-        known = released(self.calendar)
-        if known is not None and facts["sha256"] != known:
+        known, until = released(self.calendar), date.fromisoformat(facts["known_until"])
+        if known is not None and Release(facts["sha256"], until, facts["days"]) != known:
             self._calendar_wrong(self.calendar, "its days off are not those of the package that it names")
+        elif known is not None and before in self.revisions and until <= self._known_until(before):
+            self._calendar_wrong(self.calendar, "it replaces a revision that knows joint leave as long")
         elif known is None and "change" in facts:
             change = self.agreements.rows.get((UUID(facts["change"]),), {})
             self.revisions[self.calendar] = (str(before), change.get("facts", {}))
         elif known is None:
             self.unsigned_calendars.append(str(self.calendar))
         self.calendars[facts["version"]] = facts["sha256"]
-        row = {"version": facts["version"], "known_until": date.fromisoformat(facts["known_until"])}
-        self._put("calendar_version", row, entry)
+        self._put("calendar_version", {"version": facts["version"], "known_until": until}, entry)
+
+    def _known_until(self, version: str) -> date:
+        known: date = self.rows["calendar_version"][(version,)]["known_until"]
+        return known
 
     def procedure(self, facts: Facts, entry: UUID) -> None:
         self.procedures[facts["code"]] = facts["sha256"]
@@ -227,7 +232,8 @@ class Registers:
 
     def ahead(self) -> timedelta | None:
         """How far the ledger's time is ahead of the machine's; None (unknown) where a sandbox moved it."""
-        return None if self.rows["clock_move"] else timedelta(0)
+        moved = self.rows["clock_move"] and self.agreements.environment != PRODUCTION
+        return None if moved else timedelta(0)
 
     def holders(self, day: date) -> dict[str, str]:
         """Role to party, by the mandates in force on a day."""

@@ -10,6 +10,8 @@ from psycopg.rows import namedtuple_row, tuple_row
 from app.database.sessions import SERVICE
 
 CHUNK = 4096
+# ask_as limits a statement to seconds, as for a request; a whole table takes longer
+PATIENCE = "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '60s', true)"
 
 
 class Snapshot:
@@ -45,4 +47,5 @@ def open_snapshot(url: str) -> Iterator[Snapshot]:
         session.execute(
             "SELECT ask_as(%s, '', current_date)", [SERVICE.party]
         )  # every row, whichever database role connects
+        session.execute(PATIENCE)
         yield Snapshot(session)

@@ -4,11 +4,14 @@ The keys that it trusted first, and the last checkpoint that it saw of each log.
 """
 
 import json
+import operator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.database import key_files
 from app.ledger.note import Checkpoint, VerifierKey, read_checkpoint, read_note, read_vkey
+from app.verifier.verify import Witnessed
 
 
 @dataclass
@@ -28,6 +31,14 @@ class TrustStore:
     @property
     def checkpoints(self) -> dict[str, Checkpoint]:
         return {log: read_checkpoint(read_note(note.encode()).text) for log, note in self.notes.items()}
+
+    def seen_before(self, log: str, quorum: int) -> list[Witnessed]:
+        """The verifier is a witness itself: when it looked last, the log ended there."""
+        note, at = self.notes.get(log), self.looked.get(log)
+        if note is None or at is None:
+            return []
+        read = read_note(note.encode())
+        return [Witnessed(read, read_checkpoint(read.text), dict.fromkeys(map(str, range(max(quorum, 1))), at))]
 
     def reread(self) -> None:
         """Reads what another process on the same file has remembered since.
@@ -60,6 +71,8 @@ def recall(path: Path | None) -> TrustStore:
         keys = {log: read_vkey(key) for log, key in said["keys"].items()}
         found = TrustStore(path, keys, said["checkpoints"], said["cosigned"], said["looked"])
         _ = found.checkpoints
-    except (ValueError, KeyError, TypeError, AttributeError):
+        _ = [datetime.fromtimestamp(operator.index(at), UTC) for at in found.looked.values()]
+        _ = [operator.index(size) for size in found.cosigned.values()]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         raise MemoryLostError(f"{path} is no memory of ours: restore it, or begin anew with another file") from None
     return found

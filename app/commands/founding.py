@@ -41,7 +41,7 @@ def found(
 
         async def work() -> None:
             async with open_database(reached_.urls.app) as database, database.writing(SERVICE) as session:
-                await founding.require_empty(session)
+                await founding.require_empty(session, settings.environment)
                 operators = [_operator(settings, folder / name, name) for name in ("operator-1", "operator-2")]
                 await founding.found_ledger(session, settings.environment, operators, anchors, settings.public)
 

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app import clock
 from app.audit import database as inside
 from app.audit.fetching import CannotCheckError
 from app.audit.log_rows import Trust
@@ -32,9 +33,9 @@ from app.ledger.terminal import printable
 from app.ledger.witnesses import Policy, read_policy
 from app.settings import Settings
 from app.verifier import bundle as bundles
-from app.verifier.report import COULD_NOT, NOT_CHECKED, Tick, VerificationReport, lines
+from app.verifier.report import COULD_NOT, NOT_CHECKED, SOUND, Tick, VerificationReport, lines
 
-SETTLED = 0.5
+SETTLED, MOST_SETTLED = 0.5, 10.0  # seconds
 Vkeys = Annotated[
     list[str] | None,
     typer.Option(help="A verifier key you were told out of band, of a log or of a witness; repeat it."),
@@ -131,12 +132,32 @@ def _inside(db: str, memory: TrustStore, policy: Policy, settings: Settings, par
         vault = settings.keys if (settings.keys / "vault").is_dir() else None
         with open_snapshot(url) as seen:
             total = inside.count_entries(seen)
-        time.sleep(SETTLED)  # what the signer remembers is published a moment later
+        _wait_until_published(url, trust)
+        began = int(clock.real().timestamp())
         with _bar("entries", 2 * total) as advance:
             report = inside.verify_database(url, trust, vault, lambda _step, n: advance(n), party)
         if doubt and not report.findings:
             report.skip("notes", NOT_CHECKED, "the keys were taken from the database itself: give --vkey")
+        if report.exit_code == SOUND:
+            memory.keys |= trust.keys
+            memory.notes |= trust.newest
+            memory.looked |= dict.fromkeys(trust.newest, began)
+            memory.keep()
         return report
+
+
+def _wait_until_published(url: str, trust: Trust) -> None:
+    """Wait until what the signer remembers is published: a moment later, or under load some seconds."""
+    time.sleep(SETTLED)
+    waits_until = time.monotonic() + MOST_SETTLED
+    while time.monotonic() < waits_until:
+        with open_snapshot(url) as seen:
+            newest = {
+                row.log: row.size for row in seen.rows("SELECT log, max(size) AS size FROM published GROUP BY log")
+            }
+        if all(newest.get(log, 0) >= signed.size for log, signed in trust.signed.items()):
+            return
+        time.sleep(SETTLED)
 
 
 def _trust(memory: TrustStore, policy: Policy, settings: Settings, url: str) -> tuple[Trust, bool]:
@@ -153,7 +174,8 @@ def _trust(memory: TrustStore, policy: Policy, settings: Settings, url: str) -> 
         with open_snapshot(url) as seen:
             keys = {row.name: read_vkey(row.vkey) for row in seen.rows("SELECT name, vkey FROM log")} | keys
     signed = {log: signer.last for log, signer in signers.items()}
-    return Trust(keys, policy.keys, policy.quorum, memory.checkpoints, signed), doubt
+    looked = {log: memory.seen_before(log, policy.quorum) for log in LOGS}
+    return Trust(keys, policy.keys, policy.quorum, memory.checkpoints, signed, looked), doubt
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.audit.database import DatabaseVerification
+from app.audit.registers import Registers
 from app.audit.snapshot import Snapshot
 from app.ledger.append import RESTORE_ENTRY
 from app.ledger.merkle import leaf_hash
@@ -26,6 +27,7 @@ from app.ledger.signer import Signer
 from app.ledger.storage import PUBLISH
 from app.ledger.tiles import WIDTH, Edge, Tile, edge_from, edge_tiles, number_path
 from app.recovery.tables import METADATA
+from app.reference.calendar import CALENDAR_VERSION, Revision, days_off
 from app.verifier.leaves import read_entry_bundle
 from app.verifier.report import VerificationReport
 
@@ -35,13 +37,19 @@ GROWN = """
     INSERT INTO tile (log, level, number, hashes) VALUES (%s, %s, %s, %s)
     ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
 """
-REPLAYED = ("key_epoch", "mandate", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")
+REPLAYED = ("key_epoch", "calendar_version", "loaded_procedure", "part_schema", "clock_move", "access")
+DAYS_OFF = "SELECT day, category, name_id, name_en FROM holiday WHERE version = %s"
+DAY_OFF = """
+    INSERT INTO holiday (version, day, category, name_id, name_en)
+    VALUES (%(version)s, %(day)s, %(category)s, %(name_id)s, %(name_en)s)
+"""
 KEYED = {"cases": ("id",), "stage": ("case_id", "stage", "round")}
 STANDING = {
     "party": ("code",),
     "client": ("id",),
     "client_key": ("kid",),
     "change": ("id",),
+    "mandate": ("role", "party", "valid_from"),
 }
 
 
@@ -193,6 +201,7 @@ def _rows(session: SyncConnection, keys: Path) -> None:
         _put(session, name, expected.values(), _upsert(key, next(iter(expected.values()), {})))
     for name in REPLAYED:
         _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
+    _days_off(session, first.registers)
     epochs = [epoch for (epoch,) in first.registers.rows["key_epoch"]]
     _keys_of(session, epochs)
     walk = DatabaseVerification(VerificationReport(), seen, keys)
@@ -210,6 +219,26 @@ def _rows(session: SyncConnection, keys: Path) -> None:
     last.read()
     last.compare()
     _require_whole(last.report)
+
+
+def _days_off(session: SyncConnection, registers: Registers) -> None:
+    """Writes the days off of each calendar that has none: those of the package, or of a revision that was agreed on."""
+    there = {version for (version,) in session.execute("SELECT DISTINCT version FROM holiday").fetchall()}
+    for version in registers.calendars:  # in the order of the log: a revision follows the calendar that it revises
+        if version not in there:
+            for day in _days_of(session, registers, version):
+                session.execute(DAY_OFF, {**day, "version": version})
+
+
+def _days_of(session: SyncConnection, registers: Registers, version: str) -> list[dict[str, Any]]:
+    if version in registers.revisions:
+        before, agreed = registers.revisions[version]
+        return Revision.of(agreed).applied(row._asdict() for row in Snapshot(session).rows(DAYS_OFF, before))
+    if version == CALENDAR_VERSION:
+        return days_off()[1]
+    raise NotRestoredError(
+        f"the days off of {version} are known to the program that loaded them: run the recovery with it"
+    )
 
 
 def _keys_of(session: SyncConnection, epochs: list[int]) -> None:

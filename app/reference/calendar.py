@@ -30,9 +30,21 @@ FOLLOW_SECONDS = 2.0
 FIRST_YEAR, LAST_YEAR = 2010, 2060
 PACKAGE = "holidays-"
 CALENDAR_VERSION = f"{PACKAGE}{version('holidays')}"
-# The hash of the days of each package release that a ledger may have used.
-# A verifier with a later release recognises the days by it.
-RELEASES = {"holidays-0.109": "Jkl19IHsYeb5rLmhJu6lytNyX38qgEznqgsv8WlvFB8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What an entry says of the days off of a package release.
+    `known_until`: the last day for which joint leave is known.
+    """
+
+    sha256: str
+    known_until: date
+    days: int
+
+
+# Each package release that a ledger may have used: a verifier with a later release recognises it by this.
+RELEASES = {"holidays-0.109": Release("Jkl19IHsYeb5rLmhJu6lytNyX38qgEznqgsv8WlvFB8", date(2027, 12, 31), 950)}
 VERSIONS = Statement(
     "SELECT v.version, v.known_until FROM calendar_version v LEFT JOIN sequenced s ON s.entry_id = v.entry_id"
     " LEFT JOIN pending p ON p.entry_id = v.entry_id ORDER BY s.leaf_index NULLS LAST, p.arrived"

@@ -132,6 +132,10 @@ class LeafCheck:
             return
         self.founded, self.production = True, facts["environment"] == PRODUCTION
         self.strict = self.production and facts.get("rules", 1) >= SIGNED_RULES
+        if self.production and self.clock:
+            says = "the time of a ledger of production was moved before its founding"
+            self._find("standing", "CLOCK_MOVED", index, says, "clock_move")
+            self.clock.clear()
 
     def _policy(self, index: int, party: str, kind: str | None, facts: Mapping[str, Any]) -> None:
         signs = facts.get("signatures", "off")
