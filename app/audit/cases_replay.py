@@ -88,10 +88,23 @@ class Replay:
         elif ACTS[type_].summarised and "summary" not in parts:
             self._doubt(replayed, "its summary does not open: it cannot be replayed")
         else:
+            self._scoped(replayed)
             try:
                 self.readers[type_](self, replayed)
             except Exception as error:  # noqa: BLE001 - whatever was written becomes a finding, and never ends the verification
                 self._doubt(replayed, f"the procedure refuses it: {type(error).__name__}")
+
+    def _scoped(self, replayed: ReplayedEntry) -> None:
+        """Step 9: the client had the scope of the act; every process learns of another scope within seconds."""
+        members = replayed.members
+        row, scope = self.registers.rows["client"].get((members["client"],)), ACTS[members["type"]].scope
+        if row is None or scope is None:
+            return
+        needed = scope.format_map({"stage": members.get("stage")})
+        turned = self.registers.turned.get(("scopes", members["client"]))
+        fresh = turned is not None and abs(replayed.entry.received_at - turned) <= HEARD_WITHIN
+        if needed not in row["scopes"] and not fresh:
+            self.find("NO_SCOPE", replayed, f"{members['client']} had no scope {needed}", "standing")
 
     def _doubt(self, replayed: ReplayedEntry, says: str) -> None:
         self.doubtful.add(replayed.members["case"])

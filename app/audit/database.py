@@ -10,6 +10,7 @@ from psycopg import Error, OperationalError
 
 from app import clock
 from app.audit import guards, log_rows
+from app.audit.accesses import impossible
 from app.audit.acts_replay import REPLAY_BY_TYPE
 from app.audit.cases_replay import Replay
 from app.audit.compare import table
@@ -194,10 +195,20 @@ class DatabaseVerification:
             check_registration(self.report, check, row.leaf_index, members)
             check_signed(self.report, check, row.leaf_index, members)
             self.registers.add(row.leaf_index, members)
+            self._looked(log, row.leaf_index, members)
             self._content(log, row, members)
         except Exception as error:  # noqa: BLE001 - whatever a forger wrote becomes a finding, and never ends the verification
             says = f"what it says cannot be read: {type(error).__name__}"
             self.report.find("bytes", "LEAF_MALFORMED", "leaf", says, log=log, index=row.leaf_index)
+
+    def _looked(self, log: str, index: int, members: dict[str, Any]) -> None:
+        """Step 9 for an access: its client could act then, and each case that it was shown is there."""
+        if log != ACCESS:
+            return
+        timed = self.checks[CASES].production
+        why = impossible(members, self.registers.standing, self.checks[CASES].heads, timed=timed)
+        if why is not None:
+            self.report.find("standing", "ACCESS_IMPOSSIBLE", "access", why, log=log, index=index)
 
     def _content(self, log: str, row: EntryWithParts, members: dict[str, Any]) -> None:
         """Steps 12 and 13 for one entry: its parts, and what it does to its case."""

@@ -47,6 +47,18 @@ LINES = """
       WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL SELECT 'replica identity ' || relname || ' ' || relreplident::text FROM pg_class
       WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relreplident <> 'd'
+    UNION ALL SELECT 'triggers off ' || relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND NOT relhastriggers
+      AND EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid)
+    UNION ALL SELECT 'checks off ' || relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+      AND relchecks <> (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+    UNION ALL SELECT 'index off ' || i.indexrelid::regclass FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+      WHERE c.relnamespace = 'public'::regnamespace AND NOT (i.indisvalid AND i.indisready AND i.indislive)
+    UNION ALL SELECT 'sequence ' || sequencename || ' ' || increment_by || ' ' || cycle FROM pg_sequences
+      WHERE schemaname = 'public' AND (increment_by <> 1 OR cycle)
+    UNION ALL SELECT 'forced row security ' || relname FROM pg_class WHERE relforcerowsecurity AND relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'collation ' || c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+      JOIN pg_type t ON t.oid = a.atttypid
+      WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND a.attcollation <> t.typcollation
     UNION ALL SELECT 'inherits ' || inhrelid::regclass || ' ' || inhparent::regclass FROM pg_inherits
       JOIN pg_class c ON c.oid = inhparent WHERE c.relnamespace = 'public'::regnamespace
 """
@@ -91,9 +103,9 @@ OUTSIDE = """
         CASE WHEN rolbypassrls THEN 'bypassrls' END, CASE WHEN rolcreaterole THEN 'createrole' END,
         CASE WHEN rolcreatedb THEN 'createdb' END, CASE WHEN rolreplication THEN 'replication' END)
       FROM pg_roles WHERE rolname IN ('sbt_owner', 'sbt_app', 'sbt_worker')
-    UNION ALL SELECT 'powerful role ' || r.rolname FROM pg_roles r WHERE r.oid <> 10 AND NOT r.rolname LIKE 'pg\\_%'
+    UNION ALL SELECT 'powerful role ' || r.rolname FROM pg_roles r WHERE r.oid <> 10 AND r.oid >= 16384
       AND (r.rolsuper OR r.rolbypassrls OR r.rolreplication OR r.rolcreaterole OR EXISTS (SELECT 1 FROM pg_roles p WHERE NOT r.rolsuper
-        AND p.rolname IN ('pg_write_all_data', 'pg_read_all_data', 'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+        AND p.rolname IN ('pg_write_all_data', 'pg_read_all_data', 'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_signal_backend', 'pg_maintain', 'pg_checkpoint')
         AND pg_has_role(r.oid, p.oid, 'MEMBER')))
     UNION ALL SELECT 'parameter right ' || parname || ' ' || coalesce(r.rolname, 'PUBLIC') || ' ' || a.privilege_type
       FROM pg_parameter_acl p, aclexplode(p.paracl) a LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE a.grantee <> 10

@@ -10,6 +10,7 @@ import httpx
 
 from app import clock
 from app.audit.fetching import CannotCheckError, Fetcher
+from app.audit.registers import Registers
 from app.audit.trust_store import TrustStore
 from app.ledger.merkle import HASH, leaf_hash
 from app.ledger.note import NoteError, VerifierKey, read_vkey
@@ -43,6 +44,7 @@ class RemoteVerification:
         self.witnesses, self.quorum = witnesses, quorum
         self.report = VerificationReport(strict=strict)
         self.checks: dict[str, LeafCheck] = {}
+        self.registers = Registers(self.report)
         self.began = 0
 
     def run(self, logs: tuple[str, ...] = LOGS, tick: Tick = lambda _n: None) -> VerificationReport:
@@ -52,6 +54,8 @@ class RemoteVerification:
         signed = {log: self.fetch.raw(f"/log/{log}/checkpoint") for log in sorted(logs)}
         for log in logs:
             self._log(log, self._key(log, told), signed[log], tick)
+        if CASES in self.checks:
+            self.registers.agreements.close()
         if self.party is not None and CASES in self.checks and self.party not in self.checks[CASES].kinds:
             self.report.skip("signatures", NOT_CHECKED, f"no party {self.party} is on record")
         self.report.skip("signatures", NOT_YET, NOBODY_SIGNS)
@@ -174,7 +178,20 @@ class RemoteVerification:
         if members is not None:
             check_registration(self.report, check, index, members)
             check_signed(self.report, check, index, members)
+            self._agreed(check, index, members)
         return leaf_hash(leaf)
+
+    def _agreed(self, check: LeafCheck, index: int, members: dict[str, Any]) -> None:
+        """Steps 9 and 10 for the registers: what two operators agreed on, and each signed.
+        All of it is in the leaves of the log of cases.
+        """
+        if check.log != CASES:
+            return
+        try:
+            self.registers.add(index, members)
+        except Exception as error:  # noqa: BLE001 - whatever a forger wrote becomes a finding, and never ends the verification
+            says = f"what it says cannot be read: {type(error).__name__}"
+            self.report.find("bytes", "LEAF_MALFORMED", "leaf", says, log=CASES, index=index)
 
 
 def _suffix(width: int) -> str:

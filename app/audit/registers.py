@@ -3,6 +3,7 @@
 Parties, clients, keys, mandates, calendar, clock, access trail, idempotency keys.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from app.access.registers.registration import Facts
+from app.audit.accesses import access_row
 from app.audit.agreements import Agreements
 from app.audit.calendars import bare_days, released
 from app.audit.compare import Expected, table
@@ -55,6 +57,8 @@ class Registers:
     agreements: Agreements = field(init=False)
     # when a client was registered, or a party, client or key suspended or resumed, or scopes were set
     turned: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    # by register and key: since when it stands, suspended or not
+    standing: dict[tuple[str, str], list[tuple[datetime, bool]]] = field(default_factory=lambda: defaultdict(list))
     newest_epoch: int = 0
     # version of a revised calendar: the version before it, and the facts that two operators agreed on
     revisions: dict[str, tuple[str, Facts]] = field(default_factory=dict)
@@ -78,7 +82,7 @@ class Registers:
         before = self.agreements.active(members)
         self.agreements.add(index, members)
         if members["type"] == "access":
-            self._put("access", _access(members), entry)
+            self._put("access", access_row(members), entry)
         elif "facts" in members and members["type"] in REGISTER_BY_TYPE:
             REGISTER_BY_TYPE[members["type"]](self, members["facts"], entry)
             self.agreements.require_left(index, members, before)
@@ -109,6 +113,7 @@ class Registers:
     def client(self, facts: Facts, entry: UUID) -> None:
         row = {"id": facts["client"], "party": facts["party"], "scopes": facts["scopes"], "suspended": False}
         self.turned["client", facts["client"]] = self._at
+        self.standing["client", facts["client"]].append((self._at, False))
         secret = facts.get("secret_hash")
         self._put("client", {**row, "secret_hash": unb64u(secret) if secret else None}, entry)
 
@@ -151,6 +156,7 @@ class Registers:
             self.report.find("standing", "SAID_TWICE", f"{name} {key}", says, log=CASES, index=self._index)
         elif row is not None and row["suspended"] != to:
             self.turned[name, key] = self._at
+            self.standing[name, key].append((self._at, to))
         self._stands(name, (key,), entry, suspended=to)
 
     def mandate(self, facts: Facts, entry: UUID) -> None:
@@ -310,15 +316,3 @@ REGISTER_BY_TYPE: dict[str, Callable[[Registers, Facts, UUID], None]] = {
     "clock.started": Registers.moved,
     "clock.moved": Registers.moved,
 }
-
-
-def _access(members: Mapping[str, Any]) -> dict[str, Any]:
-    same = ("party", "operation", "purpose", "stage", "status", "code")
-    return {
-        **{n: members[n] for n in same},
-        "at": datetime.fromisoformat(members["received_at"]),
-        "request_id": UUID(members["request"]),
-        "client_id": members["client"],
-        "actor": unb64u(members["actor"]) if members["actor"] else None,
-        "case_ids": [UUID(case) for case in members["cases"]],
-    }

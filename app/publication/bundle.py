@@ -36,6 +36,7 @@ from app.ledger.witnesses import Policy
 from app.publication.receipts import covering
 from app.vault.opening import JOINED, SEALED_COLUMNS, SealedRow, show_row
 from app.vault.seal import OpenedPart
+from app.verifier.archive import README
 from app.verifier.one_file import verifier
 
 
@@ -78,14 +79,6 @@ PARTS = Statement[SealedRow](
     f"SELECT {SEALED_COLUMNS} FROM {JOINED} WHERE e.case_id = :case_id AND p.part = ANY(CAST(:parts AS text[]))"
 )
 FOLDERS = {"schema.registered": "schemas"}
-README = """One case of an SBT ledger, as evidence.
-
-  python3 verify.py THIS.zip --vkey KEY      (needs Python >= 3.11 and the package `cryptography`)
-
-KEY is the log's verifier key; take it from whom you trust, not from this file. It is shown by the operator, the witnesses and the
-auditor, and at /.well-known/ledger. entries/ are the case's entries, each with its proof and the fields you may see; schemas/ and
-registers/ what they rest on; promises/ entries that were not yet in the log; checkpoint is what all proofs lead to.
-"""
 
 
 @dataclass

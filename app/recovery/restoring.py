@@ -52,6 +52,9 @@ STANDING = {
     "mandate": ("role", "party", "valid_from"),
 }
 
+# What a later entry may change of a row whose other columns the database keeps as they are.
+CHANGING = {"mandate": ("valid_to", "standing_entry_id")}
+
 
 class NotRestoredError(Exception):
     """The recovery changed nothing; the message says what is missing."""
@@ -198,7 +201,8 @@ def _rows(session: SyncConnection, keys: Path) -> None:
     first.read()
     for name, key in STANDING.items():
         expected = first.registers.agreements.rows if name == "change" else first.registers.rows[name]
-        _put(session, name, expected.values(), _upsert(key, next(iter(expected.values()), {})))
+        changes = CHANGING.get(name, next(iter(expected.values()), {}))
+        _put(session, name, expected.values(), _upsert(key, changes))
     for name in REPLAYED:
         _put(session, name, first.registers.rows[name].values(), "ON CONFLICT DO NOTHING")
     _days_off(session, first.registers)
@@ -222,7 +226,9 @@ def _rows(session: SyncConnection, keys: Path) -> None:
 
 
 def _days_off(session: SyncConnection, registers: Registers) -> None:
-    """Writes the days off of each calendar that has none: those of the package, or of a revision that was agreed on."""
+    """Writes the days off of each calendar that has none.
+    They are those of the package, or of a revision that two operators agreed on.
+    """
     there = {version for (version,) in session.execute("SELECT DISTINCT version FROM holiday").fetchall()}
     for version in registers.calendars:  # in the order of the log: a revision follows the calendar that it revises
         if version not in there:
@@ -262,8 +268,8 @@ def _require_whole(report: VerificationReport) -> None:
         raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")
 
 
-def _upsert(key: tuple[str, ...], row: dict[str, Any]) -> str:
-    sets = ", ".join(f'"{column}" = excluded."{column}"' for column in row)
+def _upsert(key: tuple[str, ...], columns: Iterable[str]) -> str:
+    sets = ", ".join(f'"{column}" = excluded."{column}"' for column in columns)
     return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
 
 

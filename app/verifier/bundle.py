@@ -4,12 +4,8 @@ Every entry has an inclusion proof in the signed log and follows the entry befor
 Every field that is shown opens its commitment.
 """
 
-import io
-import json
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,94 +13,23 @@ from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
 from app.ledger.note import COSIGNATURE, ED25519, NoteError, VerifierKey, read_note, read_vkey, require_signed
 from app.ledger.parts import commit, unb64u
 from app.ledger.tlog_proof import TlogProof, TlogProofError, read_proof
+from app.verifier.archive import ENTRY, README, Bundle, parse_json, read_bundle_file
 from app.verifier.forms import INSTANT
 from app.verifier.leaves import LeafCheck, check_registration, check_signed
 from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, VerificationReport
 from app.verifier.verify import Witnessed, check_note, check_times
 
 NOT_IN_BUNDLE = "a bundle does not hold who is bound to sign, and signatures are sealed: `sbt verify --db` checks both"
-ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
 BESIDE = re.compile(r"((?:schemas|registers|entries)/[0-9]{4,})\.proof|(entries/[0-9]{4,})\.fields\.json")
 PROMISE = re.compile(r"promises/[0-9]{4,}\.note")
+PROMISED = re.compile(
+    rf"(?P<origin>[^\n]+)\nentry (?P<entry>[0-9a-f-]{{36}})\nleaf (?P<leaf>[A-Za-z0-9+/]{{43}}=)\n"
+    rf"received (?P<received>{INSTANT.pattern})\nintegrate-by (?P<by>{INSTANT.pattern})\n"
+)
 SINGLE = {"README.txt", "checkpoint", "verify.py", "policy.json"}
 POLICY = {"case", "entries", "vkey", "receipt_vkey", "witnesses", "quorum"}
 OPENING = {"value", "salt", "proof"}
-LARGEST = 64 * 1024 * 1024
 QUORUM = 3
-ORDER = ("registers", "schemas", "entries")
-
-
-class NoBundleError(OSError):
-    """The file is not a bundle."""
-
-
-@dataclass
-class Bundle:
-    """The files of a bundle by name, and its policy.
-    `twice`: names that occur more than once, of files or of JSON members.
-    """
-
-    files: Mapping[str, bytes]
-    policy: Mapping[str, Any]
-    twice: Sequence[str] = ()
-
-    def leaves(self) -> list[str]:
-        """Names of the leaves: registers, schemas, then the entries of the case, each in order.
-        The entries refer to the registers and schemas, so these come first.
-        """
-        found = [name for name in self.files if ENTRY.fullmatch(name)]
-        return sorted(found, key=lambda name: (ORDER.index(name.partition("/")[0]), name))
-
-
-def read_bundle_file(raw: bytes) -> Bundle:
-    """Unpacks a bundle; NoBundleError where the file is none.
-    All files together hold at most LARGEST bytes, whatever the zip headers say.
-    """
-    twice: list[str] = []
-    try:
-        files = _unpacked(raw, twice)
-        policy = _json(files["policy.json"], "policy.json", twice)
-        _require_policy(policy, files)
-    except NoBundleError:
-        raise
-    except Exception as error:  # noqa: BLE001 - zipfile raises many exception types on hostile input; each means: not a bundle
-        raise NoBundleError(f"no bundle: {type(error).__name__}") from None
-    return Bundle(files, policy, twice)
-
-
-def _unpacked(raw: bytes, twice: list[str]) -> dict[str, bytes]:
-    files, left = dict[str, bytes](), LARGEST
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        for info in archive.infolist():
-            if info.filename in files:
-                twice.append(info.filename)
-            with archive.open(info) as file:
-                files[info.filename] = file.read(left + 1)
-            left -= len(files[info.filename])
-            if left < 0:
-                raise NoBundleError("the bundle is too large")
-    return files
-
-
-def _json(raw: bytes, name: str, twice: list[str]) -> Any:
-    """Parses JSON and records duplicate members in `twice`.
-    Readers disagree on which of two members with one name counts.
-    """
-
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice.append(f"{name}: a member")
-        return found
-
-    return json.loads(raw, object_pairs_hook=members)
-
-
-def _require_policy(policy: Any, files: Mapping[str, bytes]) -> None:
-    texts = ("case", "vkey", "receipt_vkey")
-    shaped = isinstance(policy, dict) and all(isinstance(policy.get(name), str) for name in texts)
-    if not shaped or type(policy.get("entries")) is not int or "checkpoint" not in files:
-        raise ValueError("its policy is malformed")
 
 
 def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) -> VerificationReport:
@@ -146,6 +71,8 @@ def _strange(report: VerificationReport, bundle: Bundle) -> None:
         known = name in SINGLE or ENTRY.fullmatch(name) or PROMISE.fullmatch(name) or has_leaf
         if not known:
             report.find("bytes", "FILE_UNKNOWN", name, "no check of a bundle looks at it")
+    if bundle.files.get("README.txt", README.encode()) != README.encode():
+        report.find("bytes", "FILE_UNKNOWN", "README.txt", "it is not the text that belongs to every bundle")
     for member in sorted(set(bundle.policy) - POLICY):
         report.find("bytes", "FILE_UNKNOWN", f"policy.json {member}", "no check of a bundle looks at it")
     for name in bundle.twice:
@@ -180,10 +107,15 @@ def _promises(report: VerificationReport, bundle: Bundle, key: VerifierKey, good
         if not name.startswith("promises/"):
             continue
         report.count("notes")
+        if not trusts:
+            why = (
+                "the key of the promises is the bundle's own: give it with --vkey too, as you were told it out of band"
+            )
+            report.skip("notes", NOT_CHECKED, why)
         try:
             note = read_note(bundle.files[name])
             require_signed(note, key)
-            due = read_promise(note.text)
+            due = read_promise(note.text, key.name)
         except NoteError as error:
             report.find("notes", "NOTE_NOT_SIGNED", name, str(error))
             continue
@@ -253,9 +185,14 @@ class _Case:
                 "fields", "NAME_TWICE", where, "readers disagree on which counts", log="cases", index=index
             )
         for part, fields in shown.items():
-            if not isinstance(fields, dict):
+            if not isinstance(fields, dict) or part not in parts:
                 self.report.find(
-                    "fields", "FIELD_WRONG", f"{name} {part}", "it shows no fields", log="cases", index=index
+                    "fields",
+                    "FIELD_WRONG",
+                    f"{name} {part}",
+                    "it shows no fields of the entry",
+                    log="cases",
+                    index=index,
                 )
                 continue
             for field, opening in fields.items():
@@ -286,16 +223,17 @@ def _shown(raw: bytes, name: str, twice: list[str]) -> dict[str, Any]:
     A malformed file gives one field that cannot open, so that it becomes a finding.
     """
     try:
-        found = _json(raw, name, twice)
+        found = parse_json(raw, name, twice)
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {"": None}
 
 
-def read_promise(text: str) -> dict[str, str]:
-    """The members of a promise: entry, leaf, received, integrate-by. NoteError where it is malformed."""
-    lines = text.split("\n")
-    said = dict(line.partition(" ")[::2] for line in lines[1:-1])
-    if set(said) != {"entry", "leaf", "received", "integrate-by"} or not INSTANT.fullmatch(said["integrate-by"]):
-        raise NoteError("a promise says entry, leaf, received and integrate-by")
-    return said
+def read_promise(text: str, origin: str) -> dict[str, str]:
+    """The members of a promise: entry, leaf, received, integrate-by. NoteError where it is malformed.
+    `origin`: its first line, the name of the key that signs promises.
+    """
+    found = PROMISED.fullmatch(text)
+    if found is None or found["origin"] != origin:
+        raise NoteError("a promise says its origin, entry, leaf, received and integrate-by, and nothing else")
+    return {"entry": found["entry"], "leaf": found["leaf"], "received": found["received"], "integrate-by": found["by"]}

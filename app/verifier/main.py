@@ -7,7 +7,8 @@ from pathlib import Path
 
 from app.ledger.note import NoteError, read_vkey
 from app.ledger.terminal import printable
-from app.verifier.bundle import NoBundleError, check
+from app.verifier.archive import NoBundleError
+from app.verifier.bundle import check
 from app.verifier.report import COULD_NOT, lines
 
 

@@ -13,7 +13,7 @@ import rfc8785
 APP = Path(__file__).parents[1]
 PURE = (
     "ledger/canonical", "ledger/merkle", "ledger/parts", "ledger/tiles", "ledger/terminal", "verifier/forms", "ledger/note", "verifier/report",
-    "ledger/tlog_proof", "verifier/leaves", "verifier/tree", "verifier/verify", "verifier/bundle", "verifier/main",
+    "ledger/tlog_proof", "verifier/leaves", "verifier/tree", "verifier/verify", "verifier/archive", "verifier/bundle", "verifier/main",
 )  # fmt: skip
 HEAD = '''#!/usr/bin/env python3
 """Checks a case's bundle of an SBT ledger, offline: python3 verify.py BUNDLE.zip --vkey KEY [--json]

@@ -42,7 +42,7 @@ def test_a_person_who_was_named_by_mistake_is_not_found_after_the_correction(api
     corrected = act(api, owner, fresh(api, case), "stages/identifikasi/corrections", right)
     assert corrected.status_code == 201, corrected.text
     assert found(api, nip=RIGHT) == [case.id] and found(api, nip=WRONG) == []
-    assert found(api, name="Nirmala Contoh")[:1] == [case.id]
+    assert case.id in found(api, name="Nirmala Contoh")
 
 
 def test_a_person_whom_an_earlier_text_names_is_not_identified_before_that_is_mended(api: House) -> None:

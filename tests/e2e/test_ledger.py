@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,63 @@ def _recovered(service: Service, tmp_path: Path, policy: dict[str, Any]) -> None
     assert recovered.returncode == 0, recovered.stdout + recovered.stderr
     assert verify(service, "--db", "local")["result"] == "sound"
     service.start(**policy)
+
+
+def _mandate_that_ends(service: Service) -> dict[str, Any]:
+    role, party, since = service.query("SELECT role, party, valid_from FROM mandate WHERE party = 'kemendagri'")[0]
+    body = {"role": role, "party": party, "valid_from": str(since), "valid_to": "2099-12-31"}
+    return {"mandates/ends": body}
+
+
+def _calendar_that_is_revised(service: Service) -> dict[str, Any]:
+    ((until,),) = service.query("SELECT max(known_until) FROM calendar_version")
+    day = {"day": "2024-10-17", "category": "government", "name_id": "Cuti", "name_en": "Leave"}
+    return {"calendars": {"version": "skb-uji", "known_until": str(until), "add": [day], "remove": []}}
+
+
+@pytest.mark.parametrize("change", [_mandate_that_ends, _calendar_that_is_revised])
+def test_a_register_that_changed_after_the_backup_comes_back_with_the_export(
+    service: Service, tmp_path: Path, change: Callable[[Service], dict[str, Any]]
+) -> None:
+    service.start()
+    integrated(service, opened(service)["entry"]["id"])
+    assert service.interrupt() == 0
+    shutil.copytree(service.data / "pg", tmp_path / "backup", symlinks=True)
+    service.start()
+    for path, body in change(service).items():
+        answer = service.post("operator", f"/v1/admin/{path}", body)
+        assert answer.status_code == 201, answer.text
+    integrated(service, opened(service)["entry"]["id"])
+    assert service.interrupt() == 0
+    assert service.sbt("log", "export", str(tmp_path / "export"), "--sealed").returncode == 0
+    shutil.rmtree(service.data / "pg")
+    shutil.copytree(tmp_path / "backup", service.data / "pg", symlinks=True)
+    service.start(ready=503)
+    assert service.interrupt() == 0
+    _recovered(service, tmp_path, {})
+
+
+def test_an_auditor_beside_the_operator_remembers_what_a_database_held(service: Service, tmp_path: Path) -> None:
+    """Else a log that was rewritten with its own key would be sound at the next look."""
+    memory = tmp_path / "auditor.json"
+    service.start()
+    integrated(service, opened(service)["entry"]["id"])
+    assert verify(service, "--db", "local", "--remember", str(memory))["result"] == "sound"
+    said = json.loads(memory.read_text())
+    assert set(said["checkpoints"]) == set(said["looked"]) == {"cases", "access"}
+    assert verify(service, "--db", "local", "--remember", str(memory))["result"] == "sound"
+    for party in ("BKN", "bkn "):
+        assert verify(service, "--db", "local", "--party", party, code=2)["result"] == "could_not_check"
+    broken: tuple[dict[str, Any], ...] = (
+        {"looked": {"cases": "x"}},
+        {"looked": []},
+        {"cosigned": 3},
+        {"looked": {"cases": 10**30}},
+    )
+    for wrong in broken:
+        memory.write_text(json.dumps(said | wrong))
+        refused = service.sbt("verify", "--db", "local", "--remember", str(memory))
+        assert refused.returncode == 2 and "Traceback" not in refused.stderr
 
 
 def test_a_quorum_of_witnesses_makes_receipts_witnessed(service: Service, tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
 """A case as evidence: checked offline by one file, for each reader with what it may see, and refused when anything in it is changed."""
 
+import base64
 import contextlib
 import io
 import json
+import struct
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.ledger.note import NoteError, VerifierKey
-from app.verifier import bundle
+from app.ledger.note import Note, NoteError, VerifierKey, key_of, sign_note
+from app.verifier import archive, bundle
 from app.verifier.one_file import verifier
 from app.verifier.report import lines
 from tests.cases.deadlines.test_terms import act, fresh
@@ -170,6 +174,14 @@ def _policy_member_twice(content: dict[str, bytes]) -> None:
     content["policy.json"] = content["policy.json"].rstrip()[:-1] + b', "quorum": 0}'
 
 
+def _another_readme(content: dict[str, bytes]) -> None:
+    content["README.txt"] = b"PUTUSAN: terlapor dijatuhi sanksi berat."
+
+
+def _empty_part_that_no_entry_has(content: dict[str, bytes]) -> None:
+    content["entries/0001.fields.json"] = content["entries/0001.fields.json"].rstrip()[:-1] + b', "bersalah": {}}'
+
+
 ALTERED: list[tuple[Callable[[dict[str, bytes]], None], str]] = [
     (_other_value, "FIELD_WRONG"),
     (_field_of_no_schema, "FIELD_WRONG"),
@@ -188,6 +200,8 @@ ALTERED: list[tuple[Callable[[dict[str, bytes]], None], str]] = [
     (_opening_with_a_further_member, "FIELD_WRONG"),
     (_member_twice, "NAME_TWICE"),
     (_policy_member_twice, "NAME_TWICE"),
+    (_another_readme, "FILE_UNKNOWN"),
+    (_empty_part_that_no_entry_has, "FIELD_WRONG"),
 ]
 
 
@@ -208,7 +222,7 @@ def test_no_corruption_of_a_bundle_ends_in_a_trace(api: House, case: Case) -> No
     raw, key = bundle_of(api, "bkn", case), vkey(api, "cases")
     for place in range(0, len(raw), max(1, len(raw) // 150)):
         broken = raw[:place] + bytes([raw[place] ^ 0x41]) + raw[place + 1 :]
-        with contextlib.suppress(bundle.NoBundleError, NoteError):
+        with contextlib.suppress(archive.NoBundleError, NoteError):
             bundle.check(broken, [key])
 
 
@@ -227,6 +241,55 @@ def test_a_file_that_is_there_twice_is_a_finding(api: House, case: Case) -> None
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("README.txt", b"Another.")
     assert "NAME_TWICE" in bundle.check(out.getvalue(), [vkey(api, "cases")]).codes()
+
+
+def _with_comment(raw: bytes) -> bytes:
+    out = io.BytesIO(raw)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.comment = b"PUTUSAN: bersalah"
+    return out.getvalue()
+
+
+def _with_a_page_before(raw: bytes) -> bytes:
+    return b"<html><h1>PUTUSAN: bersalah</h1><!--" + raw
+
+
+def _with_a_file_that_the_directory_does_not_list(raw: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        start = archive.start_dir
+    hidden = io.BytesIO()
+    with zipfile.ZipFile(hidden, "w") as archive:
+        archive.writestr("entries/0003.fields.json", b'{"summary": {"outcome": {"value": "bersalah"}}}')
+        local = hidden.getvalue()[: archive.fp.tell() if archive.fp else 0]
+    end = raw.rindex(b"PK\5\6")
+    moved = struct.pack("<L", start + len(local))
+    return raw[:start] + local + raw[start:end] + raw[end : end + 16] + moved + raw[end + 20 :]
+
+
+@pytest.mark.parametrize("hide", [_with_comment, _with_a_page_before, _with_a_file_that_the_directory_does_not_list])
+def test_what_another_program_could_show_of_the_archive_is_a_finding(
+    api: House, case: Case, hide: Callable[[bytes], bytes]
+) -> None:
+    raw = bundle_of(api, "bkn", case)
+    assert bundle.check(raw, [vkey(api, "cases")]).exit_code == 0
+    assert "NAME_TWICE" in bundle.check(hide(raw), [vkey(api, "cases")]).codes()
+
+
+def test_a_promise_by_the_bundles_own_key_proves_nothing(api: House, case: Case) -> None:
+    """Whoever forwards a bundle may put its own key into it."""
+    content = files(bundle_of(api, "bkn", case))
+    policy = json.loads(content["policy.json"])
+    mine, name = Ed25519PrivateKey.generate(), policy["receipt_vkey"].partition("+")[0]
+    key = key_of(mine, name)
+    policy["receipt_vkey"] = str(key)
+    content["policy.json"] = json.dumps(policy).encode()
+    leaf = base64.b64encode(b"x" * 32).decode()
+    said = f"entry {uuid4()}\nleaf {leaf}\nreceived 2020-01-01T00:00:00.000000Z\nintegrate-by 2020-01-01T00:05:00.000000Z\n"
+    for first, exit_code in ((name, 2), ("BKN telah memutuskan: bersalah", 1)):
+        text = f"{first}\n{said}"
+        content["promises/0003.note"] = str(Note(text, (sign_note(text, mine, key),))).encode()
+        found = bundle.check(packed(content), [vkey(api, "cases")])
+        assert found.exit_code == exit_code, "\n".join(lines(found))
 
 
 def test_a_quorum_that_was_asked_for_and_is_not_met_is_not_sound(api: House, case: Case) -> None:
@@ -256,7 +319,7 @@ NONE = [
 
 @pytest.mark.parametrize("raw", NONE)
 def test_what_is_no_bundle_cannot_be_checked(raw: bytes) -> None:
-    with pytest.raises(bundle.NoBundleError):
+    with pytest.raises(archive.NoBundleError):
         bundle.check(raw, [])
 
 

@@ -1,0 +1,119 @@
+"""Unpacks the bundle of one case, a zip archive that holds its files and nothing else. Pure: no I/O."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
+LARGEST = 64 * 1024 * 1024
+LOCAL_HEAD, STREAMED = 30, 0x08  # of a zip archive: bytes before the name of a file; flag of sizes that come after it
+ORDER = ("registers", "schemas", "entries")
+README = """One case of an SBT ledger, as evidence.
+
+  python3 verify.py THIS.zip --vkey KEY      (needs Python >= 3.11 and the package `cryptography`)
+
+KEY is the log's verifier key; take it from whom you trust, not from this file. It is shown by the operator, the witnesses and the
+auditor, and at /.well-known/ledger. entries/ are the case's entries, each with its proof and the fields you may see; schemas/ and
+registers/ what they rest on; promises/ entries that were not yet in the log (their key is another one: give --vkey again with it);
+checkpoint is what all proofs lead to.
+"""
+
+
+class NoBundleError(OSError):
+    """The file is not a bundle."""
+
+
+@dataclass
+class Bundle:
+    """The files of a bundle by name, and its policy.
+    `twice`: names that occur more than once, of files or of JSON members.
+    """
+
+    files: Mapping[str, bytes]
+    policy: Mapping[str, Any]
+    twice: Sequence[str] = ()
+
+    def leaves(self) -> list[str]:
+        """Names of the leaves: registers, schemas, then the entries of the case, each in order.
+        The entries refer to the registers and schemas, so these come first.
+        """
+        found = [name for name in self.files if ENTRY.fullmatch(name)]
+        return sorted(found, key=lambda name: (ORDER.index(name.partition("/")[0]), len(name), name))
+
+
+def read_bundle_file(raw: bytes) -> Bundle:
+    """Unpacks a bundle; NoBundleError where the file is none.
+    All files together hold at most LARGEST bytes, whatever the zip headers say.
+    """
+    twice: list[str] = []
+    try:
+        files = _unpacked(raw, twice)
+        policy = parse_json(files["policy.json"], "policy.json", twice)
+        _require_policy(policy, files)
+    except NoBundleError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile raises many exception types on hostile input; each means: not a bundle
+        raise NoBundleError(f"no bundle: {type(error).__name__}") from None
+    return Bundle(files, policy, twice)
+
+
+def _unpacked(raw: bytes, twice: list[str]) -> dict[str, bytes]:
+    files, left = dict[str, bytes](), LARGEST
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        if not _contiguous(raw, archive):
+            twice.append("the zip archive: it holds bytes or names that its directory does not list")
+        for info in archive.infolist():
+            if info.filename in files:
+                twice.append(info.filename)
+            with archive.open(info) as file:
+                files[info.filename] = file.read(left + 1)
+            left -= len(files[info.filename])
+            if left < 0:
+                raise NoBundleError("the bundle is too large")
+    return files
+
+
+def _contiguous(raw: bytes, archive: zipfile.ZipFile) -> bool:
+    """Whether the archive holds its files one after the other, and nothing else.
+    It has no comment, no extra field, and no other name.
+    Another program could show what stands between them.
+    """
+    at = 0
+    for info in archive.infolist():
+        name = info.filename.encode()
+        head = raw[at : at + LOCAL_HEAD + len(name)]
+        plain = not (info.extra or info.comment or info.flag_bits & STREAMED) and head[28:30] == b"\0\0"
+        if (
+            info.header_offset != at
+            or not plain
+            or head[LOCAL_HEAD:] != name
+            or head[26:28] != len(name).to_bytes(2, "little")
+        ):
+            return False
+        at += len(head) + info.compress_size
+    return archive.start_dir == at and not archive.comment
+
+
+def parse_json(raw: bytes, name: str, twice: list[str]) -> Any:
+    """Parses JSON and records duplicate members in `twice`.
+    Readers disagree on which of two members with one name counts.
+    """
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice.append(f"{name}: a member")
+        return found
+
+    return json.loads(raw, object_pairs_hook=members)
+
+
+def _require_policy(policy: Any, files: Mapping[str, bytes]) -> None:
+    texts = ("case", "vkey", "receipt_vkey")
+    shaped = isinstance(policy, dict) and all(isinstance(policy.get(name), str) for name in texts)
+    if not shaped or type(policy.get("entries")) is not int or "checkpoint" not in files:
+        raise ValueError("its policy is malformed")
