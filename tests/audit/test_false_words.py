@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from app import clock
+from app.audit import cases_replay
 from app.cases.context import WriteContext
 from app.cases.entry import CaseEntry
 from app.cases.locking import LockedCase
@@ -23,7 +24,7 @@ from tests.cases.deadlines.test_terms import act
 from tests.cases.stages.test_corrections import WHY, correction
 from tests.imports.test_imports import imported, line
 from tests.support.house import FAKE, Case, House, running_house
-from tests.support.walks import body_for
+from tests.support.walks import body_for, first_body
 
 OF_2024 = {"report__received_on": "2024-10-10", "incident__occurred_on": "2024-10-01", "election": "pilkada_2024"}
 OTHER = {"nip": "198001012005011999", "nik": None, "name": "Orang Tak Bersalah"}
@@ -228,3 +229,21 @@ async def _unchanged(write: WriteContext, _: date) -> WriteContext:
 
 async def _nothing(*_: Any) -> None:
     """In place of the look for a newer calendar."""
+
+
+def test_an_act_for_which_its_client_has_no_scope_is_told(home: House) -> None:
+    """The row of the client was changed for a moment, and put back."""
+    mine = registered(home, "bkn", ["cases:read"])
+
+    def scoped(scopes: str) -> None:
+        home.superuser(
+            f"SET session_replication_role = replica; UPDATE client SET scopes = '{scopes}' WHERE id = '{mine.client_id}'"
+        )
+        home.app.state.register_cache.forget()
+
+    scoped("{cases:read,cases:open}")
+    opened = mine.post("/v1/cases", first_body("sbt_2024", **OF_2024))
+    scoped("{cases:read}")
+    assert opened.status_code == 201, opened.text
+    with patch.object(cases_replay, "HEARD_WITHIN", timedelta(0)):
+        assert told(home, opened.json()["id"]) == {"NO_SCOPE"}
