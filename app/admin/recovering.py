@@ -24,6 +24,9 @@ FOUNDERS = Statement(
 )
 CLIENTS = Statement("SELECT id FROM client")
 SUSPENDED = Statement("SELECT code FROM party WHERE kind = 'operator' AND suspended")
+OPERATORS = Statement(
+    "SELECT c.id FROM client c JOIN party p ON p.code = c.party WHERE p.kind = 'operator' AND NOT c.suspended ORDER BY c.id"
+)
 RecoveryEntry = tuple[str, dict[str, Any]]
 
 
@@ -41,6 +44,13 @@ async def free_names(session: Session) -> list[str]:
 async def resumed(session: Session) -> list[RecoveryEntry]:
     """Entries that resume suspended parties of operators; else their new clients could not act."""
     return [("party.resumed", {"party": row.code}) for row in await session.run(SUSPENDED)]
+
+
+async def replaced(session: Session) -> list[RecoveryEntry]:
+    """Entries that suspend every operator of before: one of them may be why nobody else can act.
+    They come after the registration of the new ones, in the same transaction: the old ones cannot answer.
+    """
+    return [("client.suspended", {"client": row.id}) for row in await session.run(OPERATORS)]
 
 
 async def recover(session: Session, entries: Sequence[RecoveryEntry], consents: Sequence[dict[str, str]]) -> None:

@@ -21,7 +21,7 @@ from app.verifier.report import NOT_CHECKED, VerificationReport
 
 TWO_OPERATORS = 2
 ADMIN = "admin:write"
-RECOVERABLE = {"client.registered", "key.registered", "party.resumed"}
+RECOVERABLE = {"client.registered", "key.registered", "party.resumed", "client.suspended"}
 TAKING = {"client.suspended", "party.suspended", "key.suspended", "key.retired", "grant.set"}
 PROGRAM = {  # the operator's program writes these, in nobody's name
     "calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened", "key.epoch_ended", "log.restored",
@@ -71,7 +71,7 @@ class Agreements:
         """Register entries are by the client of an operator that signed them, and never by a person.
         Unsigned ones follow from a signed one.
         """
-        signed = members["type"] in SIGNED
+        signed = members["type"] in SIGNED and not self._by_recovery(members)
         if signed:
             self._signed(index, members)
         if self.environment != PRODUCTION or "facts" not in members:
@@ -81,6 +81,14 @@ class Agreements:
             self._find("NOT_AGREED", index, "it shows a person, or a signature that nobody asked for")
         if members["type"] in PROGRAM and members["client"] is not None and "change" not in members["facts"]:
             self._find("NOT_AGREED", index, "the operator's program writes it, and no client")
+
+    def _by_recovery(self, members: Members) -> bool:
+        """Whether a recovery ordered this suspension of an operator; founding keys signed it there."""
+        ordered = members["type"], members["facts"]
+        if members["client"] is not None or ordered not in self.recovered:
+            return False
+        self.recovered.remove(ordered)
+        return True
 
     def _signed(self, index: int, members: Members) -> None:
         """Step 10: an act of an operator has its signature, wherever this ledger requires one."""

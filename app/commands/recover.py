@@ -38,9 +38,10 @@ def operators(
     *,
     out: Annotated[Path, typer.Option(help="Two folders of new operators are made in it.", file_okay=False)],
 ) -> None:
-    """Register two new operators, under the signatures of two founding operators' keys,
-    which need not be in force any more. For when too few
-    operators are left to act: everybody reads the entry, and `sbt verify` checks its signatures.
+    """Register two new operators in the place of all others.
+
+    Two founding operators' keys sign it; they need not be in force any more. For when too few
+    operators are left to act, or one of them acts against the others: everybody reads the entry, and `sbt verify` checks its signatures.
     """
     settings = Settings()
     signing = [jwks.read_pem(OAuthClient.load(folder).key("sign").read_bytes()) for folder in founders]
@@ -52,6 +53,7 @@ def operators(
                 entries = [
                     *await recovering.resumed(session),
                     *(e for n in names for e in _operator(settings, out / n, n)),
+                    *await recovering.replaced(session),
                 ]
                 consents = [signed_text(key, recovery_text(entries)) for key in signing]
                 await recovering.recover(session, entries, consents)
@@ -62,7 +64,7 @@ def operators(
         except NotRecoveredError as error:
             raise SystemExit(f"Nothing was changed: {error}.") from None
     typer.echo(
-        f"Two new operators are registered: {', '.join(str(out / name) for name in names)}. Give each to another person."
+        f"Two new operators are registered, and all others are suspended: {', '.join(str(out / name) for name in names)}. Give each to another person."
     )
 
 

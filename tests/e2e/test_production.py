@@ -172,6 +172,8 @@ def _given_back(founded: Production, tmp_path: Path) -> None:
     new = founded.client(f"recovered/{names[0]}")
     answer = asked(new, "POST", "/v1/admin/parties/kasn/suspensions")
     assert answer.status_code == 201, answer.text
+    with pytest.raises(SystemExit):  # whoever acted against the others acts no more: it gets no token
+        asked(founded.client("operator-1"), "POST", f"/v1/admin/clients/{names[0]}/suspensions")
     founded.stop()
     report = json.loads(founded.sbt("verify", "--db", "local", "--json").stdout)
     assert report["result"] == "sound", report["findings"]
