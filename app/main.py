@@ -30,11 +30,11 @@ from app.cases.stages import routes as stages
 from app.database.sessions import SERVICE, Database
 from app.feed import router as feed
 from app.http import problems
+from app.http.client_slots import ClientSlots
 from app.http.gate import Gate
 from app.http.limits import RateLimiter, read_buckets
 from app.http.request_bodies import RequestSlots
 from app.http.request_id import RequestId
-from app.http.turns import ClientTurns
 from app.imports import routes as imports
 from app.ledger import origin
 from app.ledger.promise import PromiseSigner
@@ -93,8 +93,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.on_refusal = [record_refusal]
     app.state.after_commit = _nobody_waits
     app.state.readiness = health.Readiness()
-    app.state.turns = ClientTurns()
-    app.state.admin_turn = asyncio.Lock()
+    app.state.client_slots = ClientSlots()
+    app.state.admin_lock = asyncio.Lock()
     app.state.jobs = set()  # imports that run in this process
     for router in ROUTERS:
         app.router.routes.extend(_flat(router))  # flat, because an included router is matched twice

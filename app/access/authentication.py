@@ -34,7 +34,7 @@ from app.procedure.loading import rulebook, stage_codes
 
 LONG_NUMBER = re.compile(r"\d{16}")  # a NIK, or part of a NIP or of another long number
 MAX_ACTOR = 64
-MOST_PAGES, MOST_DIGITS = 4, 6
+MOST_PAGES, MOST_DIGITS = 4, 5
 STRANGER = "stranger"  # rate limit bucket of requests without a valid client
 IDENTIFYING = "cases:read.identity"  # the scope for a search by person
 BAD_ACTOR = Flaw(
@@ -63,17 +63,17 @@ async def authenticate(request: Request) -> Caller:
     return _caller(request, claims, await _registers_with(request.app.state.register_cache, claims))
 
 
-async def still_in_force(request: Request) -> Caller:
+async def recheck_caller(request: Request) -> Caller:
     """Checks the caller again against the current registers.
     401 or 403 if client, party, token, key or scope ended since the token was checked.
     Called when the body is complete, and when a transaction begins.
     """
     caller: Caller = request.state.caller
     newest = await request.app.state.register_cache.current()
-    return caller if newest is caller.snapshot else in_force(request, newest)
+    return caller if newest is caller.snapshot else caller_under(request, newest)
 
 
-def in_force(request: Request, registers: RegisterSnapshot) -> Caller:
+def caller_under(request: Request, registers: RegisterSnapshot) -> Caller:
     """The caller as these registers have it; 401 or 403 if it may not act by them."""
     caller = _caller(request, request.state.claims, registers)
     needed: str | None = getattr(request.state, "scope", None)
@@ -92,7 +92,7 @@ def _caller(request: Request, claims: Claims, snapshot: RegisterSnapshot) -> Cal
     client = snapshot.clients.get(claims.client_id)
     if client is None or claims.jti in snapshot.revoked or client.party != claims.party:
         raise TokenInvalid
-    if claims.auth_key and not _stands(snapshot, claims.auth_key, client.id):
+    if claims.auth_key and not _key_still_valid(snapshot, claims.auth_key, client.id):
         raise TokenInvalid
     party = snapshot.parties[client.party]
     caller = Caller(
@@ -142,7 +142,8 @@ class Needs:
             raise
         request.state.headers = await _within_limit(request, caller.client_id, request.scope["route"].class_)
         await request.app.state.limits.charge(caller.client_id, request.scope["route"].class_, _further_pages(request))
-        if request.path_params.get("stage", next(iter(stage_codes()))) not in stage_codes():
+        stage = request.path_params.get("stage")
+        if stage is not None and stage not in stage_codes():
             raise NotFound
         if self.scope is not None:
             scope = request.state.scope = self.scope.format_map(request.path_params)
@@ -153,7 +154,7 @@ class Needs:
 
     async def with_body(self, request: Request, body: bytes) -> None:
         """Verifies the signature of a write, as the signature policy of the caller's party requires."""
-        caller = await still_in_force(request)
+        caller = await recheck_caller(request)
         try:
             request.state.signed = signed_requests.check_signature(request, caller.snapshot, caller.client_id, body)
         except SignatureInvalid:  # another process may have registered the key just now
@@ -175,7 +176,9 @@ def _further_pages(request: Request) -> int:
     """Returns the extra cost of a long page: a list of 200 costs as much as four of 50."""
     asked = request.query_params.get("limit", "") if request.scope["query_string"] else ""
     pages = (
-        math.ceil(int(asked) / DEFAULT_LIMIT) if asked.isascii() and asked.isdigit() and len(asked) < MOST_DIGITS else 1
+        math.ceil(int(asked) / DEFAULT_LIMIT)
+        if asked.isascii() and asked.isdigit() and len(asked) <= MOST_DIGITS
+        else 1
     )
     return min(max(pages, 1), MOST_PAGES) - 1
 
@@ -200,7 +203,7 @@ def caller_address(request: Request) -> str:
     return limits.address(request.scope)
 
 
-def _stands(snapshot: RegisterSnapshot, kid: str, client_id: str) -> bool:
+def _key_still_valid(snapshot: RegisterSnapshot, kid: str, client_id: str) -> bool:
     """Whether the key that obtained the token is still valid for this client.
     A token that a stolen key obtained ends with the key.
     """

@@ -1,4 +1,4 @@
-"""Measures guesses: requests whose answer tells whether they name the person of a case."""
+"""Counts comparisons: requests whose answer tells whether they name the person of a case."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -9,10 +9,10 @@ from app.errors import RateLimited
 from app.http.limits import IDENTITY_BUCKET
 
 
-def begin_guess(request: Request) -> None:
+def begin_comparison(request: Request) -> None:
     """Marks the request before anything of it is compared with a person.
     From now on each refusal is charged and on record.
-    429, and nothing is compared, while the identity bucket of the client is known to be empty.
+    429, and nothing is compared, if this process saw the identity bucket of the client empty.
     """
     client = request.state.caller.client_id
     refusal = request.app.state.limits.used_up(client, IDENTITY_BUCKET)
@@ -21,22 +21,23 @@ def begin_guess(request: Request) -> None:
     request.state.guessed = True
 
 
-def has_guessed(request: Request) -> bool:
+def has_compared(request: Request) -> bool:
     return bool(getattr(request.state, "guessed", False))
 
 
 @asynccontextmanager
-async def guesses_measured(request: Request) -> AsyncIterator[None]:
+async def refused_comparisons_charged(request: Request) -> AsyncIterator[None]:
     """Charges the identity bucket for a write that was refused after a comparison.
     It does so whatever the refusal is.
     A right guess may be refused for the name, and a wrong one for a used nonce: both cost the same.
-    An empty bucket does not change this refusal; it refuses the next guess. The transaction of the write has ended by then.
+    An empty bucket does not change this refusal; it refuses the next comparison.
+    It charges after the transaction has ended, so that no connection is held.
     """
     request.state.guessed = False
     try:
         yield
     except Exception:
-        if has_guessed(request):
+        if has_compared(request):
             with suppress(RateLimited):
                 await request.app.state.limits.charge(request.state.caller.client_id, IDENTITY_BUCKET)
         raise

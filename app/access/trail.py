@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, insert
 
 from app import clock
 from app.access.caller import Caller
-from app.access.guesses import has_guessed
+from app.access.guesses import has_compared
 from app.access.models import Access
 from app.database.sessions import StatementBatch
 from app.database.statements import Statement
@@ -124,7 +124,7 @@ async def record_refusal(request: Request, error: DomainError) -> None:
     """Records a refusal after the rollback, in its own transaction.
     Unauthenticated requests and malformed bodies are counted by telemetry only, unless they were compared with a person.
     """
-    if (error.status in NOT_ON_RECORD and not has_guessed(request)) or getattr(request.state, "caller", None) is None:
+    if (error.status in NOT_ON_RECORD and not has_compared(request)) or getattr(request.state, "caller", None) is None:
         return
     trail = Trail(request)
     asked = request.path_params.get("case_id")

@@ -18,9 +18,9 @@ from sqlalchemy import bindparam, insert, update
 
 from app import clock
 from app.access import policy
-from app.access.authentication import in_force, needs, still_in_force
+from app.access.authentication import caller_under, needs, recheck_caller
 from app.access.caller import Caller
-from app.access.guesses import begin_guess, guesses_measured
+from app.access.guesses import begin_comparison, refused_comparisons_charged
 from app.access.models import Change
 from app.access.registers.register_cache import KnownClient, KnownKey, KnownParty, RegisterSnapshot, read_registers
 from app.access.registers.registration import CALENDAR_REVISED, Author, Facts, apply_change, entries_of
@@ -52,8 +52,8 @@ DECIDE = Statement(
     .values({c: bindparam(c) for c in ("decision", "decided_by", "decided_entry_id")})
 )
 # One change at a time over all processes: what was checked still holds when it is written.
-ALONE = Statement("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
-LOCK = 0x5342_5404
+LOCK_CHANGES = Statement("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
+CHANGES_LOCK_ID = 0x5342_5404
 STATUS: Mapping[str | None, Literal["pending", "in_force", "refused"]] = {
     None: "pending",
     "approved": "in_force",
@@ -61,7 +61,7 @@ STATUS: Mapping[str | None, Literal["pending", "in_force", "refused"]] = {
 }
 ACCEPTED, CREATED = 202, 201
 ERASURE = "subject.erased"
-OTHER = Flaw(
+HASH_MISMATCH = Flaw(
     "/sha256",
     "ANOTHER_CHANGE",
     "Ini bukan perubahan yang tercatat: bacalah `kind` dan `facts`-nya lagi, lalu kirim SHA-256 dari keduanya.",
@@ -96,7 +96,7 @@ class AdminContext:
     signed: VerifiedSignature | None
     vault: VaultKeys
     limits: RateLimiter
-    guess: Callable[[], None]
+    begin_comparison: Callable[[], None]
 
     def by(self) -> Author:
         """The operator, with the signature of this request."""
@@ -115,15 +115,19 @@ async def _admin(
     """The context of a write by an operator; 403 for a caller that is no operator.
     It is one transaction. The next request in this process reads the registers again.
     """
-    policy.require_operator(await still_in_force(request))
+    policy.require_operator(await recheck_caller(request))
     response.headers["Cache-Control"] = "no-store"
     state = request.app.state
-    # of this process one at a time takes a connection: those that waited for the lock would hold all of them
-    async with guesses_measured(request), state.admin_turn, state.database.writing(caller.identity) as session:
-        await session.run(ALONE, lock=LOCK)
+    # one change per process at a time: requests that wait for the advisory lock would hold all connections
+    async with (
+        refused_comparisons_charged(request),
+        state.admin_lock,
+        state.database.writing(caller.identity) as session,
+    ):
+        await session.run(LOCK_CHANGES, lock=CHANGES_LOCK_ID)
         await consume_nonce_now(session, request.state.signed)
         _, known = await read_registers(session)
-        in_force(request, known)  # it may have waited for the lock while another operator suspended it
+        caller_under(request, known)  # it may have waited for the lock while another operator suspended it
         signed = request.state.signed
         sandbox = state.settings.sandbox
         yield AdminContext(
@@ -136,7 +140,7 @@ async def _admin(
             signed=signed,
             vault=state.vault,
             limits=state.limits,
-            guess=partial(begin_guess, request),
+            begin_comparison=partial(begin_comparison, request),
         )
     state.after_commit()
     state.register_cache.forget()
@@ -150,14 +154,14 @@ async def propose(
 ) -> ChangeView:
     """Proposes a change: 202 where it waits for another operator, 201 in a sandbox.
     The same key with the same facts returns the change as it is now.
-    `params`: the parameters of the path.
+    `params`: the parameters of the path; `key_` is its `key`, since `key` is the Idempotency-Key.
     """
     named = {name.rstrip("_"): value for name, value in params.items()}
     facts = PROPOSED[kind].facts(body, named, clock.real())
     change = change_id(admin.caller.client_id, key)
     known = await admin.session.run(CHANGE, id=change)
     if known:
-        return await _again(admin, known[0], kind, facts)
+        return await _answer_repeat(admin, known[0], kind, facts)
     if kind == ERASURE:  # its texts are compared with the person: right or wrong, a guess counts
         await admin.limits.charge(admin.caller.client_id, IDENTITY_BUCKET)
     facts = checks.limit_overlap(kind, facts, admin.known)
@@ -170,7 +174,7 @@ async def propose(
     await batch.send(admin.session)
     if admin.sandbox:
         await _approve(admin, change, kind, facts, Author(admin.caller.party, None, change))
-    return await _answer(admin, change)
+    return await _record_access_and_answer(admin, change)
 
 
 async def _require_possible(admin: AdminContext, kind: str, facts: Facts) -> None:
@@ -178,7 +182,7 @@ async def _require_possible(admin: AdminContext, kind: str, facts: Facts) -> Non
     A change can become impossible in between.
     """
     if kind == ERASURE:
-        admin.guess()
+        admin.begin_comparison()
         await admin.as_service(erasing.require_erasable(admin.session, admin.vault, facts))
         return
     if kind == CALENDAR_REVISED:
@@ -205,29 +209,29 @@ def _append(batch: StatementBatch, type_: str, facts: Facts, by: Author) -> Appe
     )
 
 
-def _same(kept: Any, asked: Any) -> bool:
+def _same_request(kept: Any, asked: Any) -> bool:
     """Whether both ask for the same change."""
     if isinstance(asked, Mapping):
-        return set(kept) == set(asked) and all(_same(kept[name], asked[name]) for name in asked)
+        return set(kept) == set(asked) and all(_same_request(kept[name], asked[name]) for name in asked)
     if isinstance(asked, list):
-        return len(kept) == len(asked) and all(map(_same, kept, asked))
+        return len(kept) == len(asked) and all(map(_same_request, kept, asked))
     return isinstance(asked, Chosen) or bool(kept == asked)
 
 
-async def _again(admin: AdminContext, row: ChangeRow, kind: str, facts: Facts) -> ChangeView:
-    if row.kind != kind or not _same(row.facts, facts):
+async def _answer_repeat(admin: AdminContext, row: ChangeRow, kind: str, facts: Facts) -> ChangeView:
+    if row.kind != kind or not _same_request(row.facts, facts):
         raise IdempotencyKeyReused
-    return await _replayed(admin, row.id)
+    return await _answer_replay(admin, row.id)
 
 
-async def _replayed(admin: AdminContext, change: UUID) -> ChangeView:
+async def _answer_replay(admin: AdminContext, change: UUID) -> ChangeView:
     admin.response.headers["Idempotent-Replayed"] = "true"
-    return await _answer(admin, change)
+    return await _record_access_and_answer(admin, change)
 
 
 async def decide(admin: AdminContext, change: UUID, approval: Approval | None) -> ChangeView:
     """Approves a change, or refuses it where `approval` is None.
-    Only another operator than the proposer may approve it; the proposer may only take it back.
+    Only another operator may approve it. Any operator may refuse it, the proposer included.
     A change that has become impossible since is refused.
     An operator who repeats its own decision gets the same answer.
     """
@@ -236,24 +240,24 @@ async def decide(admin: AdminContext, change: UUID, approval: Approval | None) -
         raise NotFound
     row, decision = rows[0], APPROVED if approval else REFUSED
     if approval is not None and approval.sha256 != change_hash(row.kind, row.facts):
-        raise ValidationFailed(OTHER)
+        raise ValidationFailed(HASH_MISMATCH)
     if (row.decision, row.decided_by) == (decision, admin.caller.client_id):
-        return await _replayed(admin, change)
+        return await _answer_replay(admin, change)
     if row.decision is not None:
         raise ChangeDecided
     by = replace(admin.by(), change=change)
     if approval is None:
-        await _decided(admin, change, decision, by)
-        return await _answer(admin, change)
+        await _record_decision(admin, change, decision, by)
+        return await _record_access_and_answer(admin, change)
     if row.proposed_by == by.client:
         raise SecondOperatorNeeded
     await _require_possible(admin, row.kind, row.facts)
     await _approve(admin, change, row.kind, row.facts, by)
-    return await _answer(admin, change)
+    return await _record_access_and_answer(admin, change)
 
 
 async def _approve(admin: AdminContext, change: UUID, kind: str, facts: Facts, by: Author) -> None:
-    await _decided(admin, change, APPROVED, by)
+    await _record_decision(admin, change, APPROVED, by)
     own = replace(by, signed=None)  # the operator signed the approval; these entries follow from it
     if kind == ERASURE:
         await admin.as_service(erasing.erase(admin.session, admin.vault, facts, own))
@@ -266,7 +270,7 @@ async def _approve(admin: AdminContext, change: UUID, kind: str, facts: Facts, b
         await apply_change(admin.session, type_, said, own)
 
 
-async def _decided(admin: AdminContext, change: UUID, decision: str, by: Author) -> None:
+async def _record_decision(admin: AdminContext, change: UUID, decision: str, by: Author) -> None:
     batch = StatementBatch()
     entry = _append(batch, "change.decided", {"change": str(change), "decision": decision}, by)
     batch.add(DECIDE, b_id=change, decision=decision, decided_by=by.client, decided_entry_id=entry.id)
@@ -286,18 +290,18 @@ async def suspend(
     if not row.suspended:
         checks.require_operators_left(admin.known, kind, params, sandbox=admin.sandbox)
         await apply_change(admin.session, kind, IMMEDIATE[kind].facts(None, params, clock.real()), admin.by())
-    await _on_record(admin, CREATED)
+    await _record_access(admin, CREATED)
     return StandingView(suspended=True)
 
 
-async def _answer(admin: AdminContext, change: UUID) -> ChangeView:
+async def _record_access_and_answer(admin: AdminContext, change: UUID) -> ChangeView:
     (row,) = await admin.session.run(CHANGE, id=change)
     admin.response.status_code = ACCEPTED if row.decision is None else CREATED
-    await _on_record(admin, admin.response.status_code)
+    await _record_access(admin, admin.response.status_code)
     return change_view(row)
 
 
-async def _on_record(admin: AdminContext, status: int) -> None:
+async def _record_access(admin: AdminContext, status: int) -> None:
     batch = StatementBatch()
     admin.trail.record(batch, status)
     with trail_errors():

@@ -118,7 +118,9 @@ def _renamed(replay: Replay, replayed: ReplayedEntry, was: StageState) -> None:
     stage = rulebook().procedures[case.row["procedure"]].stages[was.stage]
     effective = post.members_of_outcome(stage, post.Post(was.stage, was.outcome or "", {**replayed.content}))
     names = correcting.holds_identity(case.case(), case.round(was.stage, was.round))
-    renames = names and {*correcting.IDENTITY} & {*members["changed"]} and effective.get("subject_nip") is not None
+    renames = (
+        names and {*correcting.IDENTITY_MEMBERS} & {*members["changed"]} and effective.get("subject_nip") is not None
+    )
     same_person(replay, replayed, post.person_of_post(effective) if renames else None)
 
 

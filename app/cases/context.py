@@ -14,9 +14,9 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 
-from app.access.authentication import needs, still_in_force
+from app.access.authentication import needs, recheck_caller
 from app.access.caller import Caller
-from app.access.guesses import begin_guess, guesses_measured
+from app.access.guesses import begin_comparison, refused_comparisons_charged
 from app.access.signatures.signed import VerifiedSignature
 from app.access.trail import Trail, recorded_access
 from app.cases import locking
@@ -55,7 +55,7 @@ class ReadContext:
 @dataclass(frozen=True, slots=True)
 class WriteContext:
     """Everything a write needs besides its body.
-    `guess`: is called before anything that was sent is compared with a person of a case.
+    `begin_comparison`: is called before anything that was sent is compared with a person of a case.
     """
 
     session: Session
@@ -69,7 +69,7 @@ class WriteContext:
     response: Response
     signed: VerifiedSignature | None
     caller_now: Callable[[], Awaitable[Caller]]
-    guess: Callable[[], None]
+    begin_comparison: Callable[[], None]
 
     async def on(self, day: date) -> "WriteContext":
         """This context with the mandates of the entry's day.
@@ -178,10 +178,10 @@ async def write_transaction(
     """Runs one write in its own transaction.
     `asked`: what the request asks for; the idempotency key is valid for this alone.
     """
-    caller, state = await still_in_force(request), request.app.state
+    caller, state = await recheck_caller(request), request.app.state
     same = locking.WriteIdentity(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
-    async with guesses_measured(request), state.database.writing(caller.identity) as session:
+    async with refused_comparisons_charged(request), state.database.writing(caller.identity) as session:
         yield WriteContext(
             session,
             caller,
@@ -193,7 +193,7 @@ async def write_transaction(
             state.calendars.current,
             response,
             signed,
-            partial(still_in_force, request),
-            partial(begin_guess, request),
+            partial(recheck_caller, request),
+            partial(begin_comparison, request),
         )
     state.after_commit()  # registered by main: wakes the sequencer

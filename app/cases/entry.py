@@ -67,7 +67,7 @@ def with_locked_case(act: OnLocked[P]) -> ByCaseId[P]:
     @wraps(act)
     async def locked(write: WriteContext, case_id: UUID, /, *args: P.args, **named: P.kwargs) -> Written:
         found = await lock_case(
-            write.session, write.vault, write.caller, case_id, write.request, write.signed, write.guess
+            write.session, write.vault, write.caller, case_id, write.request, write.signed, write.begin_comparison
         )
         if isinstance(found, EarlierLeaf):
             return await replayed(write, found)

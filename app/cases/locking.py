@@ -32,24 +32,20 @@ from app.vault.seal import REPORTER, SUBJECT, OpenKey, open_key
 
 # CASE, not coalesce: row-level security treats coalesce as leaky.
 # PostgreSQL would then read every key instead of using the index.
-OF_WHICH = "(CASE WHEN r.case_id IS NULL THEN CAST(:case_id AS uuid) ELSE r.case_id END)"
+KEYS_CASE_ID = "(CASE WHEN r.case_id IS NULL THEN CAST(:case_id AS uuid) ELSE r.case_id END)"
 KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
 FOUND_BY = (
     "(SELECT jsonb_agg(jsonb_build_object('epoch', b.epoch, 'digest', encode(b.digest, 'hex'))) FROM blind_index b"
     " WHERE b.case_id = c.id AND b.kind <> 'name') AS found_by"
 )
-EPOCH = (
+GUARD_COLUMNS = (
     "(SELECT max(epoch) FROM key_epoch) AS epoch,"
     " EXISTS (SELECT 1 FROM log WHERE quarantined IS NOT NULL) AS quarantined,"
     " nonce_used(:signer, :nonce) AS nonce_used"
 )
 
-# pg_try_advisory_xact_lock comes first, so that a duplicate of this request does not wait for the lock of the case.
-# The case row comes in its newest version (FOR UPDATE waits), everything else from the statement's snapshot.
-# `snapshot_version` shows whether the snapshot is older than the row.
 
-
-class EarlierRow(Protocol):
+class WriteGuardRow(Protocol):
     """What both statements read besides the case.
     `epoch`, `keys`: the newest key epoch, and the wrapped data keys of the case.
     `got`: this transaction holds the lock of the key.
@@ -65,7 +61,7 @@ class EarlierRow(Protocol):
     nonce_used: bool
 
 
-class CaseToLock(EarlierRow, Row, Protocol):
+class CaseToLock(WriteGuardRow, Row, Protocol):
     """The row of LOCK; it has all columns of `cases` too.
     They are null where the caller sees no such case.
     """
@@ -76,19 +72,22 @@ class CaseToLock(EarlierRow, Row, Protocol):
     found_by: Sequence[Mapping[str, Any]] | None
 
 
-class NumberRow(EarlierRow, Protocol):
+class NumberRow(WriteGuardRow, Protocol):
     """The row of NEXT."""
 
     serial: int
 
 
-LOCK = Statement[CaseToLock](
+# pg_try_advisory_xact_lock comes first, so that a duplicate of this request does not wait for the lock of the case.
+# The case row comes in its newest version (FOR UPDATE waits), everything else from the statement's snapshot.
+# `snapshot_version` shows whether the snapshot is older than the row.
+LOCK_CASE = Statement[CaseToLock](
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, c.*,
           (SELECT s.version FROM cases s WHERE s.id = c.id) AS snapshot_version,
           (SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage st WHERE st.case_id = c.id) AS stages,
-          {FOUND_BY}, {KEYS.format(OF_WHICH)}, {EPOCH}
+          {FOUND_BY}, {KEYS.format(KEYS_CASE_ID)}, {GUARD_COLUMNS}
         FROM k
         LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
         LEFT JOIN entry r ON r.id = i.entry_id
@@ -97,11 +96,11 @@ LOCK = Statement[CaseToLock](
         ) c ON true
         """
 )
-NEXT = Statement[NumberRow](
+NEXT_NUMBER = Statement[NumberRow](
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
         SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, nextval('case_number') AS serial,
-          {KEYS.format("r.case_id")}, {EPOCH}
+          {KEYS.format("r.case_id")}, {GUARD_COLUMNS}
         FROM k
         LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
         LEFT JOIN entry r ON r.id = i.entry_id
@@ -165,16 +164,17 @@ async def lock_case(
     case_id: UUID,
     request: WriteIdentity,
     signed: VerifiedSignature | None,
-    guess: Callable[[], None],
+    begin_comparison: Callable[[], None],
 ) -> LockedCase | EarlierLeaf:
     """Locks the case, or finds the replay; 404 if the caller sees no such case."""
-    values = _asked(request, signed) | {"case_id": case_id}
-    row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
-    # another transaction committed before this one got the lock, perhaps a duplicate of this request; now none can
+    values = _lock_parameters(request, signed) | {"case_id": case_id}
+    row = (await session.run(LOCK_CASE, **values, **seen_by(caller)))[0]
+    # the snapshot is older than the locked row: read again; the lock now keeps others out
     if row.snapshot_version != row.version:
-        row = (await session.run(LOCK, **values, **seen_by(caller)))[0]
-    keys = _keys(row, vault)
-    if (leaf := _replay(row, request, keys, guess)) is not None:
+        row = (await session.run(LOCK_CASE, **values, **seen_by(caller)))[0]
+    _require_may_proceed(row)
+    keys = _open_data_keys(row, vault)
+    if (leaf := _replay(row, request, keys, begin_comparison)) is not None:
         return leaf
     if row.id is None:
         raise NotFound
@@ -187,27 +187,27 @@ async def next_number(
     vault: VaultKeys,
     request: WriteIdentity,
     signed: VerifiedSignature | None,
-    guess: Callable[[], None],
+    begin_comparison: Callable[[], None],
 ) -> NextNumber | EarlierLeaf:
-    values = _asked(request, signed)
-    row = (await session.run(NEXT, **values))[0]
-    leaf = _replay(row, request, _keys(row, vault), guess)
+    values = _lock_parameters(request, signed)
+    row = (await session.run(NEXT_NUMBER, **values))[0]
+    _require_may_proceed(row)
+    leaf = _replay(row, request, _open_data_keys(row, vault), begin_comparison)
     return NextNumber(row.serial, row.epoch, clock.now()) if leaf is None else leaf
 
 
-def _asked(request: WriteIdentity, signed: VerifiedSignature | None) -> dict[str, Any]:
+def _lock_parameters(request: WriteIdentity, signed: VerifiedSignature | None) -> dict[str, Any]:
     """The parameters of both statements.
-    A used nonce is refused first: otherwise a captured signature could test for free which names a text may not hold.
+    A used nonce is refused first.
+    Otherwise whoever replays a captured request could learn from the refusal whether a name matches.
     """
     fresh = signed if signed is not None and not signed.spent else None
     nonce = {"signer": fresh.kid if fresh else "", "nonce": fresh.nonce if fresh else ""}
     return {"lock": _lock_number(request), "client": request.client, "key": request.key, **nonce}
 
 
-def _keys(row: EarlierRow, vault: VaultKeys) -> dict[str, OpenKey]:
-    """The data keys of the case's persons, without the reporter's.
-    Nothing is sealed for a reporter after the opening.
-    """
+def _require_may_proceed(row: WriteGuardRow) -> None:
+    """Refuses in a quarantine, while the same request runs, and for a nonce that was used."""
     # the trigger on entry would refuse it too; this check comes before any use of keys that may not fit
     if row.quarantined:
         raise LedgerQuarantined
@@ -215,13 +215,19 @@ def _keys(row: EarlierRow, vault: VaultKeys) -> dict[str, OpenKey]:
         raise RequestInProgress
     if row.nonce_used:
         raise SignatureInvalid
+
+
+def _open_data_keys(row: WriteGuardRow, vault: VaultKeys) -> dict[str, OpenKey]:
+    """The data keys of the case's persons, without the reporter's.
+    Nothing is sealed for a reporter after the opening.
+    """
     vault.follow(row.epoch or 0)
     wrapped = [key for key in row.keys or () if key["person"] != REPORTER]
     return {key["person"]: open_key(vault, {**key, "wrapped": key["wrapped"][2:]}) for key in wrapped}
 
 
 def _replay(
-    row: EarlierRow, request: WriteIdentity, keys: Mapping[str, OpenKey], guess: Callable[[], None]
+    row: WriteGuardRow, request: WriteIdentity, keys: Mapping[str, OpenKey], begin_comparison: Callable[[], None]
 ) -> EarlierLeaf | None:
     """The leaf that this request created before; 422 if the key was used for another request."""
     if row.fingerprint is None:
@@ -231,7 +237,7 @@ def _replay(
     sealed_with = {part["key"] for part in read_leaf(row.replay_leaf)["parts"]}
     if SUBJECT not in keys or not sealed_with <= {key["id"] for key in row.keys or ()}:
         raise IdempotencyKeyReused
-    guess()
+    begin_comparison()
     if row.fingerprint != request.fingerprint(keys[SUBJECT]):
         raise IdempotencyKeyReused
     return EarlierLeaf(row.replay_leaf)
@@ -239,7 +245,7 @@ def _replay(
 
 def _lock_number(request: WriteIdentity) -> int:
     """A lock number: 63 bits of a hash of client and key.
-    Different keys, of one client or of two, do not share a lock by design.
+    Different keys get different numbers, save for hash collisions.
     """
     found = hashlib.sha256(f"{request.client} {request.key}".encode()).digest()
     return int.from_bytes(found[:8]) >> 1

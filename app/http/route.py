@@ -113,8 +113,8 @@ class GuardedRoute(APIRoute):
             with closed_when_refused(request):
                 whole = await checked(request)
                 client = getattr(request.state, "client_id", None)  # set by a guard that has found out who calls
-                turn = request.app.state.turns.of(client) if client else nullcontext()
-                async with turn:
+                slot = request.app.state.client_slots.take(client) if client else nullcontext()
+                async with slot:
                     return await inner(whole)
 
         return handler

@@ -67,7 +67,7 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     preparing.require_known(line)
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
-    found = await next_number(write.session, write.vault, write.request, write.signed, write.guess)
+    found = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
     if isinstance(found, EarlierLeaf):
         leaf = read_leaf(found)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)

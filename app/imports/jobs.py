@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock
 from app.access import policy
-from app.access.authentication import still_in_force
+from app.access.authentication import recheck_caller
 from app.access.caller import Caller
 from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_base import IMPORT_DELAY
@@ -198,7 +198,7 @@ async def _turn(request: Request, job: Job) -> None:
             values = {"id": job.id, "client": job.caller.client_id, "at": now, "fresh": now - STALE}
             if await session.run(CLAIM, **values):
                 return
-        await _still_in_force(request)  # also while it waits: a revoked token is known only until it expires
+        await _recheck_importer(request)  # also while it waits: a revoked token is known only until it expires
         await asyncio.sleep(TURN_SECONDS)
 
 
@@ -209,7 +209,7 @@ async def _beat(request: Request, job: Job) -> None:
     while True:
         await asyncio.sleep(STALE.total_seconds() / 6)
         try:
-            await _still_in_force(request)
+            await _recheck_importer(request)
             async with request.app.state.database.writing(job.caller.identity) as session:
                 await session.run(ALIVE, id=job.id, at=clock.real())
         except DomainError as error:  # a busy database: the next heartbeat is enough
@@ -247,7 +247,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
     """Imports one line in one transaction: case, access record and result are all there, or none is."""
     state, trail = request.app.state, Trail(request)
     try:
-        line, caller = _read(raw), await _still_in_force(request)
+        line, caller = _read(raw), await _recheck_importer(request)
         await state.limits.charge(caller.client_id, IDENTITY_BUCKET)
         async with state.database.writing(caller.identity) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
@@ -263,8 +263,8 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
                 calendar,
                 Response(),
                 job.signed,
-                partial(_still_in_force, request),
-                guess=lambda: None,  # each line was charged as an identity already
+                partial(_recheck_importer, request),
+                begin_comparison=lambda: None,  # each line was charged as an identity already
             )
             batch = StatementBatch()
             done = await import_case(write, line, batch, await session.value(BEGAN))
@@ -296,9 +296,9 @@ async def _refused(request: Request, job: Job, number: int, went: dict[str, Any]
         await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
 
 
-async def _still_in_force(request: Request) -> Caller:
+async def _recheck_importer(request: Request) -> Caller:
     """The caller as it is now: a mandate may end, a client, its key or its scope, while its file is read."""
-    caller = await still_in_force(request)
+    caller = await recheck_caller(request)
     policy.require_may_import(caller)
     return caller
 

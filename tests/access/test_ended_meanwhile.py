@@ -109,7 +109,7 @@ def test_an_operator_that_is_suspended_while_it_waits_for_its_turn_registers_nob
     url = home.server.url(embedded.SUPERUSER, home.server.password, roles.DATABASE)
     with psycopg.connect(roles.plain(url)) as session:
         session.execute(
-            "SELECT pg_advisory_xact_lock(%s)", [changes.LOCK]
+            "SELECT pg_advisory_xact_lock(%s)", [changes.CHANGES_LOCK_ID]
         )  # another operator's change, in another process
         waiting = threading.Thread(target=lambda: answers.append(mine.post("/v1/admin/clients", body).status_code))
         waiting.start()

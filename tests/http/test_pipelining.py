@@ -9,8 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from app.http import protocol
-from app.http import turns as turns_of_clients
+from app.http import client_slots, protocol
 from tests.http.test_gate import crowded, places_of
 from tests.http.test_limits import measures
 from tests.support.house import House
@@ -150,9 +149,9 @@ def test_addresses_that_are_none_are_measured(api: House) -> None:
 
 
 def test_one_client_has_a_part_of_the_process_and_further_requests_are_refused(api: House) -> None:
-    turns = api.app.state.turns
-    with patch.object(turns_of_clients, "MOST_WAITING", 1), ThreadPoolExecutor(24) as pool:
+    slots = api.app.state.client_slots
+    with patch.object(client_slots, "MOST_WAITING", 1), ThreadPoolExecutor(24) as pool:
         asked = [pool.submit(api.get, "bkn", "/v1/cases?limit=200") for _ in range(24)]
         statuses = [one.result().status_code for one in asked]
-    assert set(statuses) <= {200, 429} and statuses.count(200) >= turns_of_clients.MOST_AT_ONCE, statuses
-    assert not turns._turns, "nothing is kept of a client that asks no more"
+    assert set(statuses) <= {200, 429} and statuses.count(200) >= client_slots.MOST_AT_ONCE, statuses
+    assert not slots._slots, "nothing is kept of a client that asks no more"

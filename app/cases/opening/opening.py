@@ -55,7 +55,7 @@ async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str,
 
 async def register_case(write: WriteContext, case: ValidatedCase) -> Written:
     """Checks permission, then duplicates, then records the case."""
-    found = await next_number(write.session, write.vault, write.request, write.signed, write.guess)
+    found = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
     if isinstance(found, EarlierLeaf):
         return await replayed(write, found)
     write = await write.on(clock.day_of(found.at))

@@ -39,8 +39,8 @@ from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 from app.procedure.state import CaseState, StageState
 
-EMPLOYER = ("subject_agency_code", "new_agency_code")
-IDENTITY = ("subject_nip", "subject_name")
+EMPLOYER_MEMBERS = ("subject_agency_code", "new_agency_code")
+IDENTITY_MEMBERS = ("subject_nip", "subject_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ async def _correct(
     policy.require_may_correct(write.caller, was.posted_by)
     require_consistent_with_case(case, case.state.before(was.state), checked, Post(stage, was.outcome or "", body))
     entry = CaseEntry(write, locked)
-    write.guess()  # whether the corrected identity is the one on record
+    write.begin_comparison()  # whether the corrected identity is the one on record
     correction = await _correction(write, case, checked, was, body)
     require_letter_before_delivery(case.state, was.state, body, correction.changed)
-    # last: a refusal after it would let a caller compare names and leave nothing on record
+    # last: whoever passes it has learnt that the names do not match, and the correction itself is then recorded
     require_no_person_in_unsealed_texts(write, locked, body)
     return await _record(entry, correction, reason)
 
@@ -94,7 +94,7 @@ def holds_identity(case: Case, was: Round) -> bool:
 
 def _require_may_correct_stage(write: WriteContext, case: Case, stage: str) -> Stage:
     """404 if the procedure has no such stage; 403 unless the stage is the caller's.
-    A first stage is the opener's.
+    The first stage may be corrected only by the party that opened the case.
     Then 428 and 412 (If-Match).
     """
     found = case.its_procedure.stages.get(stage)
@@ -125,11 +125,11 @@ async def _correction(write: WriteContext, case: Case, stage: Stage, was: Round,
     if not changed and not was.flags:
         raise NothingToCorrect
     named = holds_identity(case, was)
-    locked_members = [n for n in changed if n in EMPLOYER and _determines_employer(stage, was, n, named=named)]
-    if locked_members:
+    uncorrectable = [n for n in changed if n in EMPLOYER_MEMBERS and _determines_employer(stage, was, n, named=named)]
+    if uncorrectable:
         text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."
         text_en = "The employer determines the course of the case and cannot be corrected; post a new stage instead."
-        raise ValidationFailed(*(Flaw(f"/body/{n}", "NOT_CORRECTABLE", text_id, text_en) for n in locked_members))
+        raise ValidationFailed(*(Flaw(f"/body/{n}", "NOT_CORRECTABLE", text_id, text_en) for n in uncorrectable))
     return Correction(stage, was, body, changed, names_person=named)
 
 
@@ -185,7 +185,11 @@ def _seal_identity_if_corrected(entry: CaseEntry, correction: Correction) -> dic
     effective = members_of_outcome(
         correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
     )
-    if not correction.names_person or not {*IDENTITY} & {*correction.changed} or effective.get("subject_nip") is None:
+    if (
+        not correction.names_person
+        or not {*IDENTITY_MEMBERS} & {*correction.changed}
+        or effective.get("subject_nip") is None
+    ):
         entry.parts.index_named_person(correction.body)
         return {}
     entry.parts.seal_identity(person_of_post(effective))
@@ -205,12 +209,12 @@ def add_flag_updates(
     facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
     where = {"b_case": case.id, "b_stage": was.stage, "b_round": was.round}
     batch.add(
-        projection.CORRECT_STAGE, **where, facts=Jsonb(dict(facts or {})), content_entry_id=entry.id, flags=Jsonb([])
+        projection.CORRECT_ROUND, **where, facts=Jsonb(dict(facts or {})), content_entry_id=entry.id, flags=Jsonb([])
     )
     for one in relying:
         raised = merge_flag(case.round(one.stage, one.round).flags, new_flag(was, entry))
         where = {"b_case": case.id, "b_stage": one.stage, "b_round": one.round}
-        batch.add(projection.FLAG_STAGE, **where, flags=Jsonb(raised))
+        batch.add(projection.FLAG_ROUND, **where, flags=Jsonb(raised))
 
 
 def merge_flag(flags: Sequence[Mapping[str, Any]], new: dict[str, Any]) -> list[Mapping[str, Any]]:

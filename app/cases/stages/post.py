@@ -14,7 +14,7 @@ from app.procedure.state import CaseState
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A decision about to be recorded."""
+    """What is posted, before it is recorded."""
 
     stage: str
     outcome: str
@@ -37,7 +37,7 @@ def new_employer(members: Mapping[str, Any], *, identified: bool) -> str | None:
 
 
 def identifies_person(members: Mapping[str, Any], *, identified: bool) -> bool:
-    """Whether this post identifies the person: the first with a NIP in a case without a number.
+    """Whether this post identifies the person: the first with a NIP in a case whose person is not identified yet.
     A later letter that names another person changes nothing.
     """
     return not identified and members.get("subject_nip") is not None
@@ -64,7 +64,7 @@ def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase,
     """422 if an unsealed text names somebody.
     Looks for name, NIP and NIK of the case's person, and of the person in this post, who may become the case's person.
     """
-    write.guess()
+    write.begin_comparison()
     unsealed_texts.require_no_person(
         unsealed_texts.unsealed(body),
         unsealed_texts.matcher_for_case(write.vault, locked.found_by),

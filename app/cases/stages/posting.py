@@ -48,7 +48,7 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     rules.require_open(state, post.stage)
     rules.require_outcome(rulebook(), state, post.stage, post.outcome)
     require_consistent_with_case(case, state, stage, post)
-    # last: a refusal after it would let a caller compare names and leave nothing on record
+    # last: whoever passes it has learnt that the names do not match, and the post itself is then recorded
     require_no_person_in_unsealed_texts(write, locked, post.body)
     return await _record(write, locked, state, stage, post)
 
@@ -94,7 +94,7 @@ def _open_round_members(case: Case, stage: str) -> dict[str, Any]:
 
 
 @with_locked_case
-async def refuse_first_stage(write: WriteContext, locked: LockedCase, stage: str) -> Written:
+async def refuse_unpostable_stage(write: WriteContext, locked: LockedCase, stage: str) -> Written:
     """Refuses to post a first stage, in the usual order of refusals.
     It has no operation of its own: it is posted once, by opening the case.
     """

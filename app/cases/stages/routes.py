@@ -29,7 +29,7 @@ def post_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseMod
     return create_model(name, __base__=Body, __doc__=says, outcome=(outcomes_of(stages), ...), body=(model, ...))
 
 
-def add_stage_routes(router: APIRouter) -> None:
+def add_post_routes(router: APIRouter) -> None:
     for code, stages in later_stages_by_code().items():
         add_stage_route(router, code, stages)
 
@@ -39,14 +39,14 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
     body_type: Any = Annotated[model, FromBody(openapi_examples=_examples(stages))]
     label = stages[0][1].label
 
-    async def post(
+    async def post_stage(
         case_id: UUID, body: body_type, write: Annotated[WriteContext, writes(stage_scope(code))]
     ) -> Written:
         return await posting.post_stage(write, case_id, code, body.outcome, body.body)
 
     router.add_api_route(
         ACTS["stage.posted"].path.replace("{stage}", code),
-        post,
+        post_stage,
         methods=["POST"],
         operation_id=f"post_{code}",
         summary=f"{label['en']} ({label['id']})",
@@ -57,7 +57,7 @@ def add_stage_route(router: APIRouter, code: str, stages: list[tuple[Procedure, 
     )
 
 
-def add_corrections(router: APIRouter) -> None:
+def add_correction_routes(router: APIRouter) -> None:
     """Adds a correction operation for every stage, first stages as well."""
     for code, stages in stages_by_code().items():
         add_correction(router, code, stages)
@@ -75,14 +75,14 @@ def add_correction(router: APIRouter, code: str, stages: list[tuple[Procedure, S
 
     body_type: Any = Annotated[model, FromBody()]
 
-    async def post(
+    async def correct_post(
         case_id: UUID, body: body_type, write: Annotated[WriteContext, writes(stage_scope(code))]
     ) -> Written:
         return await correcting.correct(write, case_id, code, body.round, body.body, body.reason)
 
     router.add_api_route(
         ACTS["stage.corrected"].path.replace("{stage}", code),
-        post,
+        correct_post,
         methods=["POST"],
         operation_id=f"correct_{code}",
         summary=f"Correct: {stages[0][1].label['en']} (Koreksi)",
@@ -104,8 +104,8 @@ def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
     return found
 
 
-add_stage_routes(router)
-add_corrections(router)
+add_post_routes(router)
+add_correction_routes(router)
 add_route(router, "stage.received", letters.confirm_letter_received)
 
 
@@ -119,8 +119,8 @@ add_route(router, "stage.received", letters.confirm_letter_received)
 async def post_unknown_stage(
     case_id: UUID, stage: str, body: dict[str, Any], write: Annotated[WriteContext, writes("cases:read")]
 ) -> Written:
-    """A first stage, or one that no procedure has: never open.
+    """A first stage, or one that no procedure has: never open. It only refuses, so any reader may ask.
     404 where there is no such stage, else 409 with what is open.
     """
     del body  # parsed like any other body, and not used
-    return await posting.refuse_first_stage(write, case_id, stage)
+    return await posting.refuse_unpostable_stage(write, case_id, stage)

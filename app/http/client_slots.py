@@ -1,5 +1,5 @@
-"""Lets one client use only a part of a process.
-A few of its requests run, a few more wait, and further ones are refused.
+"""Limits the concurrent requests of one client in this process.
+A few run, a few more wait, and further ones are refused.
 """
 
 import asyncio
@@ -14,32 +14,32 @@ MOST_WAITING = 24  # further requests of it that wait for one of them
 
 
 @dataclass(slots=True)
-class Turn:
+class ClientSlot:
     """The requests of one client in this process."""
 
-    asked: int = 0
+    active: int = 0
     free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
 
 
-class ClientTurns:
+class ClientSlots:
     """The clients that this process works for now."""
 
     def __init__(self) -> None:
-        self._turns: dict[str, Turn] = {}
+        self._slots: dict[str, ClientSlot] = {}
 
     @asynccontextmanager
-    async def of(self, client: str) -> AsyncIterator[None]:
-        """Wait for one of the client's turns; RateLimited if too many requests wait already.
-        Without it one client's long answers would stand between all others and theirs.
+    async def take(self, client: str) -> AsyncIterator[None]:
+        """Wait for one of the client's slots; RateLimited if too many requests wait already.
+        So one client's slow answers do not block the others.
         """
-        mine = self._turns.setdefault(client, Turn())
-        if mine.asked >= MOST_AT_ONCE + MOST_WAITING:
+        slot = self._slots.setdefault(client, ClientSlot())
+        if slot.active >= MOST_AT_ONCE + MOST_WAITING:
             raise RateLimited(headers={"Retry-After": "1"})
-        mine.asked += 1
+        slot.active += 1
         try:
-            async with mine.free:
+            async with slot.free:
                 yield
         finally:
-            mine.asked -= 1
-            if not mine.asked:
-                del self._turns[client]
+            slot.active -= 1
+            if not slot.active:
+                del self._slots[client]
