@@ -37,7 +37,8 @@ def new_employer(members: Mapping[str, Any], *, identified: bool) -> str | None:
 
 
 def identifies_person(members: Mapping[str, Any], *, identified: bool) -> bool:
-    """Whether this post identifies the person: the first with a NIP in a case whose person is not identified yet.
+    """Whether this post identifies the person.
+    It is the first with a NIP in a case whose person is not identified yet.
     A later letter that names another person changes nothing.
     """
     return not identified and members.get("subject_nip") is not None
@@ -70,7 +71,8 @@ def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase,
         unsealed_texts.matcher_for_case(write.vault, locked.found_by),
         unsealed_texts.matcher_for_post(body),
     )
-    unsealed_texts.require_not_named_before(_earlier_texts(locked.case), unsealed_texts.matcher_for_post(body))
+    if body.get("subject_nip") or body.get("subject_name"):
+        unsealed_texts.require_not_named_before(_earlier_texts(locked.case), unsealed_texts.matcher_for_post(body))
 
 
 def _earlier_texts(case: Case) -> dict[str, str]:
