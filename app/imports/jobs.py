@@ -198,7 +198,6 @@ async def _turn(request: Request, job: Job) -> None:
             values = {"id": job.id, "client": job.caller.client_id, "at": now, "fresh": now - STALE}
             if await session.run(CLAIM, **values):
                 return
-        await _recheck_importer(request)  # also while it waits: a revoked token is known only until it expires
         await asyncio.sleep(TURN_SECONDS)
 
 
