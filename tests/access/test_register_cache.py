@@ -195,3 +195,9 @@ def test_a_ppk_takes_over_from_the_recorder_with_its_first_client_and_gives_back
     assert not yours()
     assert api.send("operator", "/v1/admin/clients/ppk-lima/suspensions", {}).status_code == 201
     assert yours()
+    assert api.send("operator", "/v1/admin/clients/ppk-lima/resumptions", {}).status_code == 201
+    assert not yours()
+    assert api.send("operator", "/v1/admin/parties/ppk_lima/suspensions", {}).status_code == 201
+    assert yours(), "nor does a party that is suspended: its stage would be nobody's"
+    another = api.send("operator", "/v1/admin/parties", {**party, "code": "ppk_enam"})
+    assert refusal(another) == (422, "VALIDATION_FAILED"), "two of one employer would see and post each other's cases"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from app.reference import calendar
 from app.reference.calendar import days_hash
 from tests.e2e.production import Production, production
 from tests.e2e.service import ROOT
+from tests.e2e.test_production import asked, at_home
+from tests.support.walks import first_body
 
 
 @pytest.fixture
@@ -83,3 +86,28 @@ def test_a_calendar_that_says_more_than_its_package_is_a_finding(home: Productio
     home.stop()
     verified = home.sbt("verify", "--db", "local")
     assert verified.returncode == 1 and "CALENDAR_WRONG" in verified.stdout, verified.stdout
+
+
+def test_registers_that_nobody_agreed_on_are_told_from_outside(home: Production, tmp_path: Path) -> None:
+    """What operators sign stands in the leaves: whoever reads them need not sit beside the database."""
+    home.good("db", "migrate")
+    fingerprint = home.good("client", "keys", "--out", str(tmp_path / "bkn")).split()[-1]
+    home.good("found", str(tmp_path), "--anchor", f"bkn={fingerprint}")
+    home.start()
+    one, two, mine = (str(tmp_path / name) for name in ("operator-1", "operator-2", "bkn"))
+    for name in ("operator-1", "operator-2"):
+        at_home(home, name)
+    told = home.good("client", "create", "--party", "bkn", "--out", mine, "--as", one)
+    home.good("client", "approve", told.partition("sbt client approve ")[2].split()[0], "--as", two)
+    at_home(home, "bkn")
+    assert asked(home.client("bkn"), "POST", "/v1/cases", first_body("sbt_2024")).status_code == 201
+    outside = ("verify", "--url", home.base, "--token", home.client("bkn").token())
+    time.sleep(2)
+    sound = home.sbt(*outside)
+    assert sound.returncode == 0, sound.stdout + sound.stderr
+    with application(home) as session:
+        facts = {"role": "bawaslu", "party": "bkn", "valid_from": "2020-01-01", "valid_to": None}
+        written(session, "mandate.granted", **facts)
+    time.sleep(2)
+    verified = home.sbt(*outside)
+    assert verified.returncode == 1 and "NOT_AGREED" in verified.stdout, verified.stdout
