@@ -16,6 +16,7 @@ from app.database.sessions import Database
 from app.errors import Overloaded
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.support.house import FAKE, House, refusal
+from tests.support.replaying import check_replay
 from tests.support.walks import first_body
 
 EMPLOYER = "5175"  # its PPK is registered here, first without a client
@@ -199,5 +200,8 @@ def test_a_ppk_takes_over_from_the_recorder_with_its_first_client_and_gives_back
     assert not yours()
     assert api.send("operator", "/v1/admin/parties/ppk_lima/suspensions", {}).status_code == 201
     assert yours(), "nor does a party that is suspended: its stage would be nobody's"
+    case.etag = api.get("auditor", f"/v1/cases/{case.id}").headers["ETag"]
+    api.post("bkn", case, "tindak_lanjut_ppk", "tidak_ditindaklanjuti")
+    check_replay(api, case.id)
     another = api.send("operator", "/v1/admin/parties", {**party, "code": "ppk_enam"})
     assert refusal(another) == (422, "VALIDATION_FAILED"), "two of one employer would see and post each other's cases"

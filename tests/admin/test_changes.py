@@ -1,22 +1,27 @@
 """The registers: who may change them, what is refused, and that each change is an entry. In production two operators agree: tests/e2e."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from app import clock
 from app.access.registers.consent import sign_consent
 from app.access.registers.register_cache import KnownKey
 from app.access.tokens import jwks
+from app.admin.changes import CHANGES_LOCK_ID
 from app.admin.checks import require_change_possible
+from app.database import embedded, roles
 from app.errors import ValidationFailed
 from tests.access.credentials import jwk_of, new_key, registered
 from tests.audit.checking import audit
+from tests.cases.bulk.test_many import opening
 from tests.support.house import House, refusal
 
 CHANGES: list[tuple[str, Any]] = [
@@ -270,3 +275,20 @@ def test_an_operation_that_takes_no_body_refuses_one(api: House, sent: bytes) ->
         answer = api.http.post(path, content=sent, headers=mine.headers(path, sent))
         assert refusal(answer) == (422, "VALIDATION_FAILED") and answer.json()["errors"][0]["code"] == "NO_BODY"
         assert api.http.post(path, headers=mine.headers(path, b"")).status_code == 201
+
+
+def test_changes_that_wait_for_another_process_hold_up_nobody_else(api: House) -> None:
+    """They wait for one lock: with a connection each they would take all connections of the process."""
+    url = api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
+    with psycopg.connect(roles.plain(url)) as other, ThreadPoolExecutor(12) as pool:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [CHANGES_LOCK_ID])
+        path = "/v1/admin/clients/nobody/suspensions"
+        waiting = [pool.submit(api.send, "operator", path, {}) for _ in range(12)]
+        while not api.superuser("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            time.sleep(0.02)
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert api.send("bkn", "/v1/cases", opening()).status_code == 201
+        assert time.monotonic() - began < 1
+        other.rollback()
+        assert {one.result().status_code for one in waiting} <= {404, 429, 503}

@@ -6,10 +6,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 
 from app import clock
+from app.access.trail import Trail
 from app.audit import cases_replay
 from app.cases.context import WriteContext
 from app.cases.entry import CaseEntry
@@ -247,3 +249,12 @@ def test_an_act_for_which_its_client_has_no_scope_is_told(home: House) -> None:
     assert opened.status_code == 201, opened.text
     with patch.object(cases_replay, "HEARD_WITHIN", timedelta(0)):
         assert told(home, opened.json()["id"]) == {"NO_SCOPE"}
+
+
+def test_a_look_at_a_case_that_never_was_is_told(home: House) -> None:
+    case, never = home.open(), uuid4()
+    shows = Trail.shows
+    with patch.object(Trail, "shows", lambda trail, *cases: shows(trail, *cases, never)):
+        assert home.get("bkn", f"/v1/cases/{case.id}").status_code == 200
+    found = [finding for finding in audit(home).findings if finding.code == "ACCESS_IMPOSSIBLE"]
+    assert len(found) == 1 and str(never) in found[0].says
