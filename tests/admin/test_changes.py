@@ -280,10 +280,12 @@ def test_an_operation_that_takes_no_body_refuses_one(api: House, sent: bytes) ->
 def test_changes_that_wait_for_another_process_hold_up_nobody_else(api: House) -> None:
     """They wait for one lock: with a connection each they would take all connections of the process."""
     url = api.server.url(embedded.SUPERUSER, api.server.password, roles.DATABASE)
-    with psycopg.connect(roles.plain(url)) as other, ThreadPoolExecutor(12) as pool:
+    mine = registered(api, "operator")
+    with psycopg.connect(roles.plain(url)) as other, ThreadPoolExecutor(16) as pool:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [CHANGES_LOCK_ID])
         path = "/v1/admin/clients/nobody/suspensions"
-        waiting = [pool.submit(api.send, "operator", path, {}) for _ in range(12)]
+        waiting = [pool.submit(api.send, "operator", path, {}) for _ in range(8)]
+        waiting += [pool.submit(mine.post, path, {}) for _ in range(8)]
         while not api.superuser("SELECT 1 FROM pg_locks WHERE NOT granted"):
             time.sleep(0.02)
         time.sleep(0.3)
