@@ -72,13 +72,13 @@ async def _correct(
     write: WriteContext, locked: LockedCase, stage: str, number: int | None, body: dict[str, Any], reason: str
 ) -> Written:
     case = locked.case
-    checked = _require_may_correct_stage(write, case, stage)
+    stage_rule = _require_may_correct_stage(write, case, stage)
     was = _posted(case, stage, number)
     policy.require_may_correct(write.caller, was.posted_by)
-    require_consistent_with_case(case, case.state.before(was.state), checked, Post(stage, was.outcome or "", body))
+    require_consistent_with_case(case, case.state.before(was.state), stage_rule, Post(stage, was.outcome or "", body))
     entry = CaseEntry(write, locked)
     write.begin_comparison()  # whether the corrected identity is the one on record
-    correction = await _correction(write, case, checked, was, body)
+    correction = await _correction(write, case, stage_rule, was, body)
     require_letter_before_delivery(case.state, was.state, body, correction.changed)
     # last: whoever passes it has learnt that the names do not match, and the correction itself is then recorded
     require_no_person_in_unsealed_texts(write, locked, body)
@@ -97,15 +97,15 @@ def _require_may_correct_stage(write: WriteContext, case: Case, stage: str) -> S
     The first stage may be corrected only by the party that opened the case.
     Then 428 and 412 (If-Match).
     """
-    found = case.its_procedure.stages.get(stage)
-    if found is None:
+    stage_rule = case.its_procedure.stages.get(stage)
+    if stage_rule is None:
         raise NotFound
-    if found.opened_by_case:
+    if stage_rule.opened_by_case:
         policy.require_named(write.caller, [policy.OPENER], case.access_facts)
     else:
-        policy.require_mandate(write.caller, found, case.access_facts)
+        policy.require_mandate(write.caller, stage_rule, case.access_facts)
     require_version(case, write.if_match)
-    return found
+    return stage_rule
 
 
 def _posted(case: Case, stage: str, number: int | None) -> Round:
@@ -124,30 +124,32 @@ async def _correction(write: WriteContext, case: Case, stage: Stage, was: Round,
     changed = sorted(n for n in names if body.get(n) != before.get(n))
     if not changed and not was.flags:
         raise NothingToCorrect
-    named = holds_identity(case, was)
-    uncorrectable = [n for n in changed if n in EMPLOYER_MEMBERS and _determines_employer(stage, was, n, named=named)]
+    names_person = holds_identity(case, was)
+    uncorrectable = [
+        n for n in changed if n in EMPLOYER_MEMBERS and _determines_employer(stage, was, n, names_person=names_person)
+    ]
     if uncorrectable:
         text_id = "Instansi menentukan jalannya kasus dan tidak dikoreksi; isi tahap baru."
         text_en = "The employer determines the course of the case and cannot be corrected; post a new stage instead."
         raise ValidationFailed(*(Flaw(f"/body/{n}", "NOT_CORRECTABLE", text_id, text_en) for n in uncorrectable))
-    return Correction(stage, was, body, changed, names_person=named)
+    return Correction(stage, was, body, changed, names_person=names_person)
 
 
-def _determines_employer(stage: Stage, was: Round, name: str, *, named: bool) -> bool:
+def _determines_employer(stage: Stage, was: Round, name: str, *, names_person: bool) -> bool:
     """Whether the employer of the case came from this member.
-    It comes from a move, or from the post that identified the person.
+    It comes from a transfer to another agency, or from the post that identified the person.
     """
-    effective = {*stage.body.required, *stage.body.required_for.get(was.outcome or "", ())}
-    return name in effective and (name == "new_agency_code" or named)
+    outcome_members = {*stage.body.required, *stage.body.required_for.get(was.outcome or "", ())}
+    return name in outcome_members and (name == "new_agency_code" or names_person)
 
 
 def require_letter_before_delivery(
     state: CaseState, was: StageState, body: Mapping[str, Any], changed: Collection[str]
 ) -> None:
-    """422 if the letter is dated after the receipt that stays on record."""
+    """422 if the letter is dated after its delivery, which stays on record."""
     facts = corrected(state, was, body, changed).rounds(was.stage)[was.round - 1].facts or {}
-    letter, receipt = facts.get("letter_date"), facts.get(RECEIVED)
-    if letter and receipt and str(receipt) < str(letter):
+    letter, delivered = facts.get("letter_date"), facts.get(RECEIVED)
+    if letter and delivered and str(delivered) < str(letter):
         raise ValidationFailed(checks.before_letter("/body/letter_date"))
 
 
@@ -159,22 +161,25 @@ async def _record(entry: CaseEntry, correction: Correction, reason: str) -> Writ
     entry.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
     entry.parts.seal_summary_text(body)
     changes = _seal_identity_if_corrected(entry, correction)
-    after, relying = corrected(state, was, facts, correction.changed), rules.dependent_rounds(rulebook(), state, was)
-    move = recount_move(after, case.rounds, entry.write.calendar, was=case.status)
-    flags = flag_notices(entry.write.caller, case.procedure, case.access_facts, relying)
-    says = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
-    appended = entry.enter(Step("stage.corrected", says, move, changes))
+    corrected_state, dependent = (
+        corrected(state, was, facts, correction.changed),
+        rules.dependent_rounds(rulebook(), state, was),
+    )
+    move = recount_move(corrected_state, case.rounds, entry.write.calendar, was=case.status)
+    flags = flag_notices(entry.write.caller, case.procedure, case.access_facts, dependent)
+    leaf_members = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
+    appended = entry.enter(Step("stage.corrected", leaf_members, move, changes))
     answer = await entry.answer(appended)
     # PostgreSQL updates a row once per statement, and the batch may have set a new due date already: flags take a second statement
-    second = StatementBatch()
-    add_flag_updates(second, case, was, relying, after, appended)
-    await second.send(entry.write.session)
+    flag_updates = StatementBatch()
+    add_flag_updates(flag_updates, case, was, dependent, corrected_state, appended)
+    await flag_updates.send(entry.write.session)
     return answer
 
 
 def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any], changed: Collection[str]) -> CaseState:
     """The case with the corrected facts.
-    A receipt that was confirmed later is no part of the post, and stays.
+    A delivery that was confirmed later is no part of the post, and stays.
     """
     received = {n: v for n, v in (was.facts or {}).items() if n == RECEIVED and n not in changed}
     return rules.with_round(state, replace(was, facts={**received, **facts}))
@@ -182,39 +187,46 @@ def corrected(state: CaseState, was: StageState, facts: Mapping[str, Any], chang
 
 def _seal_identity_if_corrected(entry: CaseEntry, correction: Correction) -> dict[str, Any]:
     """If the person's identity is read from this post, seals the corrected identity in its place."""
-    effective = members_of_outcome(
+    members = members_of_outcome(
         correction.stage, Post(correction.stage.code, correction.was.outcome or "", correction.body)
     )
     if (
         not correction.names_person
         or not {*IDENTITY_MEMBERS} & {*correction.changed}
-        or effective.get("subject_nip") is None
+        or members.get("subject_nip") is None
     ):
         entry.parts.index_named_person(correction.body)
         return {}
-    entry.parts.seal_identity(person_of_post(effective))
+    entry.parts.seal_identity(person_of_post(members))
     return {"subject_entry_id": entry.entry_id}
 
 
-def flag_notices(author: Caller, procedure: str, facts: AccessFacts, relying: list[StageState]) -> list[dict[str, Any]]:
-    """What the entry says of the rounds that relied on the post, each with the owner it notifies."""
+def flag_notices(
+    author: Caller, procedure: str, facts: AccessFacts, dependent: list[StageState]
+) -> list[dict[str, Any]]:
+    """What the entry says of the rounds that depend on the post, each with the owner it notifies."""
     stages = rulebook().procedures[procedure].stages
-    return [{"stage": s.stage, "round": s.round, "owner": owner_now(author, stages[s.stage], facts)} for s in relying]
+    return [{"stage": s.stage, "round": s.round, "owner": owner_now(author, stages[s.stage], facts)} for s in dependent]
 
 
 def add_flag_updates(
-    batch: StatementBatch, case: Case, was: StageState, relying: list[StageState], after: CaseState, entry: Appended
+    batch: StatementBatch,
+    case: Case,
+    was: StageState,
+    dependent: list[StageState],
+    corrected_state: CaseState,
+    entry: Appended,
 ) -> None:
-    """Writes the corrected row, and a flag on each row that relied on it."""
-    facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
+    """Writes the corrected row, and a flag on each row that depends on it."""
+    facts = next(s.facts for s in corrected_state.stages if (s.stage, s.round) == (was.stage, was.round))
     where = {"b_case": case.id, "b_stage": was.stage, "b_round": was.round}
     batch.add(
         projection.CORRECT_ROUND, **where, facts=Jsonb(dict(facts or {})), content_entry_id=entry.id, flags=Jsonb([])
     )
-    for one in relying:
-        raised = merge_flag(case.round(one.stage, one.round).flags, new_flag(was, entry))
-        where = {"b_case": case.id, "b_stage": one.stage, "b_round": one.round}
-        batch.add(projection.FLAG_ROUND, **where, flags=Jsonb(raised))
+    for round_ in dependent:
+        flags_now = merge_flag(case.round(round_.stage, round_.round).flags, new_flag(was, entry))
+        where = {"b_case": case.id, "b_stage": round_.stage, "b_round": round_.round}
+        batch.add(projection.FLAG_ROUND, **where, flags=Jsonb(flags_now))
 
 
 def merge_flag(flags: Sequence[Mapping[str, Any]], new: dict[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Confirm the receipt of a letter: this starts the clock of the stage that the letter opened."""
+"""Confirm the delivery of a letter: the deadline of the stage that it opened runs from that day."""
 
 from dataclasses import replace
 from datetime import date
@@ -21,7 +21,9 @@ from app.procedure.state import CaseState, StageState
 
 
 async def confirm_letter_received(write: WriteContext, case_id: UUID, stage: str, body: ReceiptBody) -> Written:
-    """The owner (or recorder) of an open stage reports when the letter arrived: its clock starts."""
+    """The owner (or recorder) of an open stage reports when the letter arrived.
+    The deadline runs from that day.
+    """
     if body.received_on > clock.today():
         raise ValidationFailed(checks.in_future("/received_on"))
     return await _confirm(write, case_id, stage, body.received_on)
@@ -36,22 +38,24 @@ async def _confirm(write: WriteContext, locked: LockedCase, stage: str, received
     facts = {**(letter.facts or {}), RECEIVED: received_on.isoformat()}
     state = rules.with_round(state, replace(letter, facts=facts))
     move = rules.moved(rulebook(), state, (running.state,), ())
-    says = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
+    delivery = {"letter": {"stage": letter.stage, "round": letter.round, "received_on": received_on.isoformat()}}
     entry = CaseEntry(write, locked)
-    appended = entry.enter(Step("stage.received", {**round_ref(running), **says}, move))
+    appended = entry.enter(Step("stage.received", {**round_ref(running), **delivery}, move))
     where = {"b_case": locked.case.id, "b_stage": letter.stage, "b_round": letter.round}
     entry.batch.add(projection.RECORD_RECEIPT, **where, facts=Jsonb(facts))
     return await entry.answer(appended)
 
 
 def letter_awaited(state: CaseState, running: StageState) -> StageState:
-    """The post whose letter opened the stage and waits for its receipt; 409 if there is none."""
+    """The post whose letter opened the stage, and whose delivery is not confirmed yet.
+    409 if there is none.
+    """
     rule = clock_of(rulebook().procedures[state.procedure], state, running)
     opening_stage, _, _ = running.after.partition(".")
-    posts = [one for one in state.rounds(opening_stage) if one.status == "posted"]
+    posts = [round_ for round_ in state.rounds(opening_stage) if round_.status == "posted"]
     if rule is None or f"{opening_stage}.{RECEIVED}" not in rule.starts or not posts:
-        raise ReceiptNotExpected  # the term of this stage does not start with a letter
+        raise ReceiptNotExpected  # the deadline of this stage does not start with a letter
     facts = posts[-1].facts or {}
     if RECEIVED in facts or "letter_date" not in facts:
-        raise ReceiptNotExpected  # its receipt is on record already, or the post has no letter
+        raise ReceiptNotExpected  # its delivery is on record already, or the post has no letter
     return posts[-1]

@@ -30,7 +30,7 @@ def members_of_outcome(stage: Stage, post: Post) -> dict[str, Any]:
 
 
 def new_employer(members: Mapping[str, Any], *, identified: bool) -> str | None:
-    """The employer that a post names: by a move to another agency, or by identifying the person."""
+    """The employer that a post names: by a transfer to another agency, or by identifying the person."""
     named = members.get("subject_agency_code") if identifies_person(members, identified=identified) else None
     employer = members.get("new_agency_code") or named
     return str(employer) if employer else None
@@ -77,7 +77,7 @@ def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase,
 
 def _earlier_texts(case: Case) -> dict[str, str]:
     """The unsealed texts of the case so far, by the place where they stand."""
-    found = {"report_number": case.report_number}
-    for one in case.rounds:
-        found |= unsealed_texts.unsealed(one.facts, f"{one.stage}/{one.round}")
-    return found
+    texts = {"report_number": case.report_number}
+    for round_ in case.rounds:
+        texts |= unsealed_texts.unsealed(round_.facts, f"{round_.stage}/{round_.round}")
+    return texts

@@ -55,11 +55,11 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
 
 async def _record(write: WriteContext, locked: LockedCase, state: CaseState, stage: Stage, post: Post) -> Written:
     entry, case = CaseEntry(write, locked), locked.case
-    facts, effective = views.in_summary(rulebook().vocabulary, post.body), members_of_outcome(stage, post)
-    employer = new_employer(effective, identified=case.identified) or case.agency_code
-    identified = identifies_person(effective, identified=case.identified)
-    state = replace(state, agency_code=employer)
-    move = rules.post(rulebook(), state, post.stage, post.outcome, facts, case.version + 1, write.caller.party)
+    facts, members = views.in_summary(rulebook().vocabulary, post.body), members_of_outcome(stage, post)
+    employer = new_employer(members, identified=case.identified) or case.agency_code
+    identified = identifies_person(members, identified=case.identified)
+    state, seq = replace(state, agency_code=employer), case.version + 1
+    move = rules.post(rulebook(), state, post.stage, post.outcome, facts, seq, write.caller.party)
     entry.parts.seal("content", stage.model, post.body)
     entry.parts.seal(
         "summary", stage.model, {**facts, "agency_code": employer, "identified": case.identified or identified}
@@ -68,27 +68,27 @@ async def _record(write: WriteContext, locked: LockedCase, state: CaseState, sta
     changes: dict[str, Any] = {}
     # from now on the person is read from this entry, and the case is found by it
     if identified:
-        entry.parts.seal_identity(person_of_post(effective))
+        entry.parts.seal_identity(person_of_post(members))
         changes = {"identified": True, "subject_entry_id": entry.entry_id}
     else:
         entry.parts.index_named_person(post.body)
-    turn = _open_round_members(case, post.stage)
-    says = {
+    posted_round = _open_round_members(case, post.stage)
+    leaf_members = {
         "stage": post.stage,
-        **turn,
+        **posted_round,
         "outcome": post.outcome,
         "owner": owner_now(write.caller, stage, case.access_facts),
     }
-    appended = entry.enter(Step("stage.posted", says, move, changes))
-    row = projection.posted_row(facts, post.outcome, write.caller.party, case.version + 1, appended)
-    entry.batch.add(projection.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=turn["round"], **row)
+    appended = entry.enter(Step("stage.posted", leaf_members, move, changes))
+    row = projection.posted_row(facts, post.outcome, write.caller.party, seq, appended)
+    entry.batch.add(projection.POST_STAGE, b_case=case.id, b_stage=post.stage, b_round=posted_round["round"], **row)
     write.trail.stage = post.stage
     return await entry.answer(appended)
 
 
 def _open_round_members(case: Case, stage: str) -> dict[str, Any]:
     """The open round that is about to be posted: its number, when it was opened, its due date."""
-    running = next(one for one in case.open_rounds() if one.stage == stage)
+    running = next(round_ for round_ in case.open_rounds() if round_.stage == stage)
     due_on = running.due_on.isoformat() if running.due_on else None
     return {"round": running.round, "opened_at": instant(running.opened_at), "due_on": due_on}
 

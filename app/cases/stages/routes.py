@@ -96,12 +96,15 @@ def add_correction(router: APIRouter, code: str, stages: list[tuple[Procedure, S
 
 
 def _examples(stages: list[tuple[Procedure, Stage]]) -> dict[str, Any]:
-    found = {}
+    examples = {}
     for procedure, stage in stages:
         for n, example in enumerate(stage.examples):
             value = {"outcome": example["outcome"], "body": example["body"]}
-            found[f"{procedure.code}_{n + 1}"] = {"summary": f"{procedure.code}: {example['outcome']}", "value": value}
-    return found
+            examples[f"{procedure.code}_{n + 1}"] = {
+                "summary": f"{procedure.code}: {example['outcome']}",
+                "value": value,
+            }
+    return examples
 
 
 add_post_routes(router)
