@@ -13,14 +13,13 @@ from uuid import UUID, uuid4
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, insert
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.database.sessions import StatementBatch
 from app.database.statements import Statement
 from app.ledger.canonical import canonical
 from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u
 from app.vault.keys import NONCE, KeyDestroyedError, VaultKeys
-from app.vault.models import BlindIndex, DataKey, Payload
+from app.vault.models import DataKey, Payload
 from app.vault.persons import forms
 
 SUBJECT, REPORTER, NO_PERSON, SIGNATURE = "subject", "reporter", "nobody", "signature"
@@ -38,10 +37,11 @@ KEY_OF = {
 }
 INSERT_PAYLOAD = Statement(insert(Payload).values({c.name: bindparam(c.name) for c in Payload.__table__.columns}))
 INSERT_KEY = Statement(insert(DataKey).values({c.name: bindparam(c.name) for c in DataKey.__table__.columns}))
+# All forms of a person in one insert: a name has up to seven, and each part of a batch costs PostgreSQL a plan.
 INSERT_INDEX = Statement(
-    upsert(BlindIndex)
-    .values({c.name: bindparam(c.name) for c in BlindIndex.__table__.columns})
-    .on_conflict_do_nothing()
+    "INSERT INTO blind_index (case_id, kind, digest, epoch, entry_id)"
+    " SELECT CAST(:case_id AS uuid), kind, digest, CAST(:epoch AS integer), CAST(:entry_id AS uuid)"
+    " FROM unnest(CAST(:kinds AS text[]), CAST(:digests AS bytea[])) AS form(kind, digest) ON CONFLICT DO NOTHING"
 )
 
 
@@ -135,9 +135,10 @@ def index_forms(
     """Adds forms to the blind index; existing rows stay.
     `found`: kind and plain value.
     """
-    for kind, plain in found:
-        digest = keys.digest(epoch, kind, plain)
-        batch.add(INSERT_INDEX, case_id=case_id, kind=kind, digest=digest, epoch=epoch, entry_id=entry_id)
+    known = list(found)
+    if known:
+        kinds, hashed = [kind for kind, _ in known], [keys.digest(epoch, kind, plain) for kind, plain in known]
+        batch.add(INSERT_INDEX, case_id=case_id, kinds=kinds, digests=hashed, epoch=epoch, entry_id=entry_id)
 
 
 def digests(keys: VaultKeys, epochs: Iterable[int], person: Mapping[str, str | None]) -> list[tuple[str, bytes]]:
