@@ -55,7 +55,7 @@ def forms(person: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
 
 def name_forms(name: str | None) -> list[str]:
     """Returns each two adjacent words of a name, the first with the last, and the whole name.
-    Pairs are given in both orders.
+    A text is looked through in both orders of two words.
     The whole is given with and without its shortest words: Nur Al-Amin is also written Nur Alamin.
     Returns nothing for a placeholder or an office in the place of a name.
     """
@@ -66,9 +66,8 @@ def name_forms(name: str | None) -> list[str]:
     kept = long or plain
     if len(kept) == 1:
         return [_alone(kept[0])] if len(kept[0]) >= SHORTEST_NAME else []
-    pairs = [*pairwise(long), (long[0], long[-1])] if long else []
-    turned = [form for one, other in pairs for form in (one + other, other + one)]
-    return [form for form in dict.fromkeys([*turned, "".join(kept), "".join(plain)]) if len(form) >= SHORTEST_NAME]
+    pairs = [one + other for one, other in [*pairwise(long), *([(long[0], long[-1])] if long else [])]]
+    return [form for form in dict.fromkeys([*pairs, "".join(kept), "".join(plain)]) if len(form) >= SHORTEST_NAME]
 
 
 def named_person_forms(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -85,6 +84,7 @@ def forms_in_texts(texts: Iterable[str]) -> set[tuple[str, str]]:
         plain = words(text)
         for spoken in (plain, [word for word in plain if len(word) >= SHORTEST_WORD and word not in TITLES]):
             found.update((NAME_FORM, form) for form in _windows(spoken))
+            found.update((NAME_FORM, other + one) for one, other in pairwise(spoken))
         found.update((NAME_FORM, _alone(word)) for word in plain)
         found.update(_numbers(text))
     return found

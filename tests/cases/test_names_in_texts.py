@@ -149,30 +149,16 @@ def test_a_long_name_and_one_of_short_words_are_found() -> None:
 
 
 BARE_NAMES: list[tuple[str | None, list[str]]] = [
-    ("Dr. Budi Hartono, M.Si.", ["budihartono", "hartonobudi", "drbudihartono"]),
-    (
-        "Drs. Budi Hartono Merak",
-        ["budihartono", "hartonobudi", "hartonomerak", "merakhartono", "budimerak", "merakbudi", "budihartonomerak"],
-    ),
-    (
-        "drg. Siti Rahmawati Merak, M.Kes",
-        [
-            "sitirahmawati",
-            "rahmawatisiti",
-            "rahmawatimerak",
-            "merakrahmawati",
-            "sitimerak",
-            "meraksiti",
-            "sitirahmawatimerak",
-        ],
-    ),
-    ("Merak, Budi", ["merakbudi", "budimerak"]),
-    ("Ani Budi, S.Psikologi", ["anibudi", "budiani"]),
-    ("Ani Budi, SKM", ["anibudi", "budiani"]),
-    ("Budi Hartono (Kepala Dinas)", ["budihartono", "hartonobudi"]),
-    ("Budi Hartono alias Bolot", ["budihartono", "hartonobudi"]),
-    ("\ufdfa Ani Budi", ["anibudi", "budiani"]),
-    ("A. B. C. Nasution", ["abcnasution", "nasutionabc"]),
+    ("Dr. Budi Hartono, M.Si.", ["budihartono", "drbudihartono"]),
+    ("Drs. Budi Hartono Merak", ["budihartono", "hartonomerak", "budimerak", "budihartonomerak"]),
+    ("drg. Siti Rahmawati Merak, M.Kes", ["sitirahmawati", "rahmawatimerak", "sitimerak", "sitirahmawatimerak"]),
+    ("Merak, Budi", ["merakbudi"]),
+    ("Ani Budi, S.Psikologi", ["anibudi"]),
+    ("Ani Budi, SKM", ["anibudi"]),
+    ("Budi Hartono (Kepala Dinas)", ["budihartono"]),
+    ("Budi Hartono alias Bolot", ["budihartono"]),
+    ("\ufdfa Ani Budi", ["anibudi"]),
+    ("A. B. C. Nasution", ["abcnasution"]),
     ("A. B. Nasution", ["=nasution"]),
     ("Li Na", ["lina"]),
     ("Wahyu", ["=wahyu"]),
@@ -184,9 +170,9 @@ BARE_NAMES: list[tuple[str | None, list[str]]] = [
     ("Sekretaris Daerah", []),
     ("Camat Sukajadi", []),
     (None, []),
-    ("Ma’ruf Amin", ["marufamin", "aminmaruf"]),
-    ("Nur Al-Amin", ["nuramin", "aminnur", "nuralamin"]),
-    ("Budi bin Merak", ["budimerak", "merakbudi"]),
+    ("Ma’ruf Amin", ["marufamin"]),
+    ("Nur Al-Amin", ["nuramin", "nuralamin"]),
+    ("Budi bin Merak", ["budimerak"]),
 ]
 
 
