@@ -13,7 +13,7 @@ from tests.imports.test_imports import imported, line, send
 from tests.support.house import House, refusal
 from tests.support.walks import body_for, first_body
 
-WRONG, RIGHT = "199008232015032976", "199008232015032984"
+WRONG, RIGHT = (first_body("sbt_2024")["subject"]["nip"] for _ in range(2))  # of these tests alone
 
 
 def found(api: House, **person: str) -> list[str]:
