@@ -102,8 +102,8 @@ def create(
     typer.echo(f"{name} of {party}: keys and client.json are in {out}.")
 
 
-@app.command()
-def rotate(
+@app.command("rotate")
+def rotate_client(
     folder: Annotated[Path, typer.Argument(help="The client's folder.", exists=True, file_okay=False)],
     *,
     out: Annotated[Path, typer.Option(help="Folder for the new keys.", file_okay=False)],

@@ -35,8 +35,8 @@ def init() -> None:
         typer.echo(f"  {key}")
 
 
-@app.command()
-def rotate(
+@app.command("rotate")
+def rotate_epoch(
     *,
     destroy_old: Annotated[
         bool, typer.Option("--destroy-old", help="End the older epochs: wrap anew, index anew, destroy their keys.")
@@ -65,4 +65,4 @@ def rotate(
 
 
 async def _rotate(database: Database, known: VaultKeys, *, destroy_old: bool) -> tuple[int, list[int]]:
-    return await rotating.rotate(database, known, by=OPERATOR, destroy_old=destroy_old)
+    return await rotating.rotate_epochs(database, known, by=OPERATOR, destroy_old=destroy_old)

@@ -181,7 +181,9 @@ async def _run(request: Request, job: Job) -> None:
     except asyncio.CancelledError:  # the service stops: the client may send the file again at once
         status = "stopped"
     except Exception as error:  # noqa: BLE001 - after any error, every line is complete or absent
-        last_resort.log_unforeseen(log, f"the import {job.id} stopped", error)
+        # where its caller may import no more, the service has no fault to report
+        if not isinstance(error, ExceptionGroup) or error.split(ENDS_THE_JOB)[1] is not None:
+            last_resort.log_unforeseen(log, f"the import {job.id} stopped", error)
         status = "stopped"
     finally:
         job.file.close()
@@ -211,9 +213,12 @@ async def _beat(request: Request, job: Job) -> None:
             await _recheck_importer(request)
             async with request.app.state.database.writing(job.caller.identity) as session:
                 await session.run(ALIVE, id=job.id, at=clock.real())
-        except DomainError as error:  # a busy database: the next heartbeat is enough
-            if error.code not in RETRYABLE:
-                raise
+        except ENDS_THE_JOB:
+            raise
+        except (
+            DomainError
+        ) as error:  # a busy database: the next heartbeat is enough; a mandate that ended refuses each line
+            log.info("no heartbeat of import %s: %s", job.id, error.code)
 
 
 async def _some(request: Request, job: Job, left: Iterator[tuple[int, bytes | None]]) -> None:

@@ -75,7 +75,7 @@ class RotatingError(Exception):
     """A rotation cannot begin or go on."""
 
 
-async def rotate(database: Database, vault: VaultKeys, *, by: str, destroy_old: bool) -> tuple[int, list[int]]:
+async def rotate_epochs(database: Database, vault: VaultKeys, *, by: str, destroy_old: bool) -> tuple[int, list[int]]:
     """Opens a new epoch and, with `destroy_old`, ends all older ones; returns (new, ended).
     It can run again without harm after an interruption.
     Raises RotatingError while another rotation runs: one would destroy what the other has made and not yet committed.

@@ -164,7 +164,9 @@ def test_an_import_stops_when_the_key_that_signed_it_is_suspended(home: House) -
     assert audit(home).findings == []
 
 
-def test_an_import_that_waits_for_its_turn_ends_when_its_token_is_revoked(home: House) -> None:
+def test_an_import_that_waits_for_its_turn_ends_when_its_token_is_revoked(
+    home: House, caplog: pytest.LogCaptureFixture
+) -> None:
     """A revoked token is remembered until it expires: a job that waited longer would have run."""
     mine, go_on = registered(home, "bkn"), threading.Event()
     known = jobs._one
@@ -199,6 +201,9 @@ def test_an_import_that_waits_for_its_turn_ends_when_its_token_is_revoked(home: 
         go_on.set()
         while status_of(running) != "done":
             time.sleep(0.05)
+    assert "unforeseen" not in caplog.text and "stopped" not in caplog.text, (
+        "that its caller ended it is no fault of ours"
+    )
 
 
 def elsewhere(home: House, work: Callable[[Session], Awaitable[None]]) -> None:

@@ -186,7 +186,7 @@ async def _erase_and_rotate(house: House, closed: Case) -> None:
     database = Database.connect(house.urls.app, size=2)
     await database.open()
     vault = VaultKeys(house.folder / "var" / "keys", make=False)
-    assert (await rotating.rotate(database, vault, by="operator", destroy_old=True))[1] == [1]
+    assert (await rotating.rotate_epochs(database, vault, by="operator", destroy_old=True))[1] == [1]
     await database.close()
 
 

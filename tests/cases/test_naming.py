@@ -137,7 +137,9 @@ async def rotated(api: House) -> None:
     found = Database.connect(api.urls.app, size=2)
     await found.open()
     try:
-        await rotating.rotate(found, VaultKeys(api.app.state.settings.keys, make=True), by="operator", destroy_old=True)
+        await rotating.rotate_epochs(
+            found, VaultKeys(api.app.state.settings.keys, make=True), by="operator", destroy_old=True
+        )
     finally:
         await found.close()
 

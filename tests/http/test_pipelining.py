@@ -93,6 +93,16 @@ def test_whoever_reads_slowly_gets_every_answer(api: House) -> None:
     assert whole.count(b"HTTP/1.1 200") == 2
 
 
+def sent_until_the_end(found: socket.socket, again: bytes) -> int:
+    """Sends the same again until the connection ends, or 64 MiB are sent; how many bytes were taken."""
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 64 * 1024 * 1024:
+            found.sendall(again)
+            sent += len(again)
+    return sent
+
+
 CHUNKED = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
 
 
@@ -110,12 +120,7 @@ def test_a_field_after_the_body_is_no_header(api: House) -> None:
 def test_fields_after_the_body_without_end_end_the_connection(api: House, line: bytes) -> None:
     with connected(api) as found:
         found.sendall(b"POST /v1/cases/search HTTP/1.1\r\nHost: x\r\n" + CHUNKED + b"\r\n2\r\n{}\r\n0\r\nX-B: ")
-        sent = 0
-        with suppress(ConnectionError):
-            while sent < 64 * 1024 * 1024:
-                found.sendall(line)
-                sent += len(line)
-    assert sent < 16 * 1024 * 1024, "what a socket buffers, and no more"
+        assert sent_until_the_end(found, line) < 16 * 1024 * 1024, "what a socket buffers, and no more"
 
 
 def test_a_body_of_many_small_chunks_is_a_body(api: House) -> None:
@@ -134,12 +139,7 @@ def test_a_body_in_pieces_of_one_byte_without_end_ends_the_connection(api: House
     piece = b"1\r\nx\r\n" * 10_000
     with connected(api) as found:
         found.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        sent = 0
-        with suppress(ConnectionError):
-            while sent < 64 * 1024 * 1024:
-                found.sendall(piece)
-                sent += len(piece)
-    assert sent < 16 * 1024 * 1024, "what a socket buffers, and no more"
+        assert sent_until_the_end(found, piece) < 16 * 1024 * 1024, "what a socket buffers, and no more"
 
 
 def test_addresses_that_are_none_are_measured(api: House) -> None:

@@ -21,7 +21,7 @@ async def rotate(api: House, *, destroy_old: bool = True) -> tuple[int, list[int
     await database.open()
     try:
         vault = VaultKeys(api.folder / "var" / "keys", make=False)
-        return await rotating.rotate(database, vault, by="operator", destroy_old=destroy_old)
+        return await rotating.rotate_epochs(database, vault, by="operator", destroy_old=destroy_old)
     finally:
         await database.close()
 

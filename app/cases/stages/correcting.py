@@ -161,10 +161,8 @@ async def _record(entry: CaseEntry, correction: Correction, reason: str) -> Writ
     entry.parts.seal("summary", model, {**facts, "agency_code": case.agency_code, "identified": case.identified})
     entry.parts.seal_summary_text(body)
     changes = _seal_identity_if_corrected(entry, correction)
-    corrected_state, dependent = (
-        corrected(state, was, facts, correction.changed),
-        rules.dependent_rounds(rulebook(), state, was),
-    )
+    corrected_state = corrected(state, was, facts, correction.changed)
+    dependent = rules.dependent_rounds(rulebook(), state, was)
     move = recount_move(corrected_state, case.rounds, entry.write.calendar, was=case.status)
     flags = flag_notices(entry.write.caller, case.procedure, case.access_facts, dependent)
     leaf_members = {"stage": was.stage, "round": was.round, "changed": correction.changed, "flags": flags}
