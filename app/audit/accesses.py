@@ -34,10 +34,10 @@ def impossible(members: Members, standing: Standing, cases: Collection[str], *, 
     unknown = sorted({*members["cases"]} - {*cases})
     if unknown:
         return f"there is no case {unknown[0]}"
-    client, at = members["client"], datetime.fromisoformat(members["received_at"])
-    turns = standing.get(("client", client)) or []
     if not timed:
         return None
+    client, at = members["client"], datetime.fromisoformat(members["received_at"])
+    turns = standing.get(("client", client)) or []
     if not turns or at < turns[0][0] - HEARD_WITHIN:
         return f"{client} was registered later"
     suspended = _suspended(standing, "client", client, at) or _suspended(standing, "party", members["party"], at)

@@ -135,7 +135,7 @@ def flaws_of(found: Sequence[Mapping[str, Any]], where: tuple[str, ...] = ()) ->
     flaws = [flaw_of({**error, "loc": (*where, *error["loc"])}) for error in found[:MOST_FLAWS]]
     more = len(found) - MOST_FLAWS
     if more > 0:
-        flaws.append(Flaw("", "MORE_FLAWS", f"Masih ada {more} kekurangan lain.", f"There are {more} more flaws."))
+        flaws.append(Flaw("", "MORE_ERRORS", f"Masih ada {more} kesalahan lain.", f"There are {more} more errors."))
     return flaws
 
 

@@ -69,7 +69,7 @@ ADMIN = "/v1/admin"
 EMPTY = b"{}"
 # What is signed is kept in plain text with the entry of an operator: nothing may stand there that no model has checked.
 NO_BODY = Flaw(
-    "", "NO_BODY", "Operasi ini tidak menerima isi: kirim tanpa badan.", "This operation takes no body: send none."
+    "", "NO_BODY", "Operasi ini tidak menerima isi: kirim tanpa isi.", "This operation takes no body: send none."
 )
 
 

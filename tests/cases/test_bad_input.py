@@ -251,5 +251,5 @@ def test_thousands_of_flaws_are_counted_and_a_hundred_are_told(api: House) -> No
     sent = first_body("sbt_2024") | {f"x{n}": 1 for n in range(5000)}
     answer = api.send("bkn", "/v1/cases", sent)
     assert refusal(answer) == (422, "VALIDATION_FAILED") and len(answer.content) < 64 * 1024
-    assert [f["code"] for f in answer.json()["errors"]] == ["UNKNOWN_MEMBER"] * 100 + ["MORE_FLAWS"]
+    assert [f["code"] for f in answer.json()["errors"]] == ["UNKNOWN_MEMBER"] * 100 + ["MORE_ERRORS"]
     assert refusal(api.send("bkn", "/v1/cases", {"x": [[0]] * 10_001})) == (400, "INVALID_JSON")
