@@ -53,12 +53,12 @@ class LazyGroup(TyperGroup):
 def command(word: str) -> Any:
     """Import a subcommand."""
     module, name, _ = COMMANDS[word]
-    found = getattr(import_module(f"app.commands.{module}"), name)
-    if not isinstance(found, typer.Typer):
+    attribute = getattr(import_module(f"app.commands.{module}"), name)
+    if not isinstance(attribute, typer.Typer):
         alone = typer.Typer(add_completion=False)
-        alone.command(word)(found)
+        alone.command(word)(attribute)
         return typer.main.get_command(alone)
-    group = typer.main.get_group(found)
+    group = typer.main.get_group(attribute)
     group.name = word
     return group
 
@@ -85,9 +85,9 @@ def main() -> None:
         if not isinstance(error, ValidationError):
             raise
         flaws = error.errors(include_input=False)
-        told = (str(flaw["msg"]).removeprefix("Value error, ") for flaw in flaws)
+        messages = (str(flaw["msg"]).removeprefix("Value error, ") for flaw in flaws)
         names = ("_".join(map(str, flaw["loc"])).upper() for flaw in flaws)
-        raise SystemExit("\n".join(f"SBT_{n}: {t}" if n else t for n, t in zip(names, told, strict=True))) from None
+        raise SystemExit("\n".join(f"SBT_{n}: {t}" if n else t for n, t in zip(names, messages, strict=True))) from None
 
 
 if __name__ == "__main__":

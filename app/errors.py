@@ -305,10 +305,10 @@ class LedgerQuarantined(DomainError):
 
 def catalogue() -> list[type[DomainError]]:
     """Return every refusal, in the order of status and code."""
-    found: list[type[DomainError]] = []
+    errors: list[type[DomainError]] = []
     todo = DomainError.__subclasses__()
     while todo:
         error = todo.pop()
-        found.append(error)
+        errors.append(error)
         todo += error.__subclasses__()
-    return sorted(found, key=lambda e: (e.status, e.code))
+    return sorted(errors, key=lambda e: (e.status, e.code))

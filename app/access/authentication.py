@@ -117,8 +117,8 @@ async def _registers_with(cache: RegisterCache, claims: Claims) -> RegisterSnaps
     The process that issued the token may have read them before this process did.
     """
     snapshot = await cache.current()
-    known = claims.client_id in snapshot.clients and (not claims.auth_key or claims.auth_key in snapshot.keys)
-    return snapshot if known else await cache.newer(snapshot)
+    complete = claims.client_id in snapshot.clients and (not claims.auth_key or claims.auth_key in snapshot.keys)
+    return snapshot if complete else await cache.newer(snapshot)
 
 
 class Needs:
@@ -137,8 +137,8 @@ class Needs:
             request.state.headers = await _within_limit(request, caller_address(request), STRANGER)
             raise
         except PartySuspended:  # limited too: each such refusal writes an access record
-            known = request.state.caller.client_id
-            request.state.headers = await _within_limit(request, known, request.scope["route"].class_)
+            client_id = request.state.caller.client_id
+            request.state.headers = await _within_limit(request, client_id, request.scope["route"].class_)
             raise
         request.state.headers = await _within_limit(request, caller.client_id, request.scope["route"].class_)
         await request.app.state.limits.charge(caller.client_id, request.scope["route"].class_, _further_pages(request))
@@ -189,11 +189,11 @@ async def _within_limit(request: Request, who: str, class_: str) -> dict[str, st
     """
     buckets = request.app.state.limits
     try:
-        found: dict[str, str] = await buckets.take(who, class_)
+        headers: dict[str, str] = await buckets.take(who, class_)
     except RateLimited:
         buckets.remember_refusal(request.scope, who, class_)
         raise
-    return found
+    return headers
 
 
 def caller_address(request: Request) -> str:

@@ -124,10 +124,12 @@ def _key(key: KnownKey) -> KeyView:
 
 
 def _clients(caller: Caller) -> list[ClientView]:
-    known = caller.snapshot
-    mine = sorted((c for c in known.clients.values() if c.party == caller.party), key=lambda c: c.id)
-    keys = {c.id: [_key(k) for k in known.keys.values() if k.client_id == c.id] for c in mine}
-    return [ClientView(client_id=c.id, suspended=c.suspended, scopes=sorted(c.scopes), keys=keys[c.id]) for c in mine]
+    registers = caller.snapshot
+    own_clients = sorted((c for c in registers.clients.values() if c.party == caller.party), key=lambda c: c.id)
+    keys = {c.id: [_key(k) for k in registers.keys.values() if k.client_id == c.id] for c in own_clients}
+    return [
+        ClientView(client_id=c.id, suspended=c.suspended, scopes=sorted(c.scopes), keys=keys[c.id]) for c in own_clients
+    ]
 
 
 def _ends_soon(key: KnownKey) -> bool:
@@ -146,14 +148,14 @@ def _warning(key: KnownKey, chosen: str) -> KeyWarning:
 
 
 def _stages(caller: Caller) -> list[StageMandate]:
-    found = []
+    stages = []
     for procedure in rulebook().procedures.values():
         for stage in procedure.stages.values():
             for role, way in ((stage.owner, "owner"), (stage.recorder, "recorder")):
                 for when, conditions in _situations(role):
                     if role and role_holder(caller, role, AccessFacts("", conditions, "", {})) == caller.party:
-                        found.append(StageMandate(procedure=procedure.code, stage=stage.code, capacity=way, when=when))
-    return found
+                        stages.append(StageMandate(procedure=procedure.code, stage=stage.code, capacity=way, when=when))
+    return stages
 
 
 def _situations(role: str | None) -> list[tuple[str | None, tuple[str, ...]]]:

@@ -64,8 +64,8 @@ def require_reads_leaves(caller: Caller, log: str) -> None:
 
 def role_holder(caller: Caller, role: str, case: AccessFacts) -> str | None:
     """Returns the party that fills a role today, for this case."""
-    known = caller.snapshot
-    return filled_by(rulebook(), known.holders, role, known.today, case.conditions, case.successors)
+    registers = caller.snapshot
+    return filled_by(rulebook(), registers.holders, role, registers.today, case.conditions, case.successors)
 
 
 def posting_party(caller: Caller, stage: Stage, case: AccessFacts) -> str:
@@ -115,9 +115,9 @@ def require_named(caller: Caller, names: Collection[str], case: AccessFacts) -> 
 
 def require_holder(caller: Caller, role: str, case: AccessFacts) -> None:
     """Requires the party that fills this role in this case today."""
-    found = role_holder(caller, role, case)
-    if found != caller.party:
-        raise NoMandateForStage(owner=found)
+    holder = role_holder(caller, role, case)
+    if holder != caller.party:
+        raise NoMandateForStage(owner=holder)
 
 
 def require_may_open(caller: Caller, stage: Stage) -> None:
@@ -131,8 +131,8 @@ def require_may_correct(caller: Caller, posted_by: str | None) -> None:
     """For a post of a PPK, requires that the caller is that PPK.
     A post of an agency may be corrected by the party that fills its role now.
     """
-    known = caller.snapshot.parties.get(posted_by or "")
-    of_ppk = caller.kind == "ppk" or (known is not None and known.kind == "ppk")
+    author = caller.snapshot.parties.get(posted_by or "")
+    of_ppk = caller.kind == "ppk" or (author is not None and author.kind == "ppk")
     if of_ppk and posted_by != caller.party:
         raise NoMandateForStage(owner=posted_by)
 

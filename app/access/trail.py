@@ -16,7 +16,7 @@ from app import clock
 from app.access.caller import Caller
 from app.access.guesses import has_compared
 from app.access.models import Access
-from app.database.sessions import StatementBatch
+from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
 from app.errors import AccessNotRecorded, DomainError
 from app.http import last_resort
@@ -64,7 +64,7 @@ class Trail:
             "status": status,
             "code": code,
         }
-        says = {**same, "cases": [str(case) for case in cases], "request": str(self._request.state.request_id)}
+        leaf_members = {**same, "cases": [str(case) for case in cases], "request": str(self._request.state.request_id)}
         entry = append(
             batch,
             log=ACCESS,
@@ -73,7 +73,7 @@ class Trail:
             client=caller.client_id,
             actor=caller.actor,
             received_at=clock.now(),
-            says=says,
+            leaf_members=leaf_members,
         )
         batch.add(
             INSERT_ACCESS,
@@ -118,6 +118,16 @@ def trail_errors() -> Iterator[None]:
         if error.diag.table_name == Access.__tablename__ or TABLE in (error.diag.message_primary or ""):
             raise AccessNotRecorded from None
         raise
+
+
+@asynccontextmanager
+async def recorded_write(request: Request, caller: Caller) -> AsyncIterator[Session]:
+    """Opens a transaction whose access record may be sent with COMMIT.
+    503 if the record cannot be written; then nothing is committed.
+    """
+    with trail_errors():
+        async with request.app.state.database.writing(caller.identity) as session:
+            yield session
 
 
 async def record_refusal(request: Request, error: DomainError) -> None:

@@ -90,7 +90,7 @@ class AdminContext:
     session: Session
     caller: Caller
     trail: Trail
-    known: RegisterSnapshot
+    registers: RegisterSnapshot
     response: Response
     sandbox: bool
     signed: VerifiedSignature | None
@@ -126,15 +126,15 @@ async def _admin(
     ):
         await session.run(LOCK_CHANGES, lock=CHANGES_LOCK_ID)
         await consume_nonce_now(session, request.state.signed)
-        _, known = await read_registers(session)
-        caller_under(request, known)  # it may have waited for the lock while another operator suspended it
+        _, registers = await read_registers(session)
+        caller_under(request, registers)  # it may have waited for the lock while another operator suspended it
         signed = request.state.signed
         sandbox = state.settings.sandbox
         yield AdminContext(
             session=session,
             caller=caller,
             trail=Trail(request),
-            known=known,
+            registers=registers,
             response=response,
             sandbox=sandbox,
             signed=signed,
@@ -159,16 +159,16 @@ async def propose(
     named = {name.rstrip("_"): value for name, value in params.items()}
     facts = PROPOSED[kind].facts(body, named, clock.real())
     change = change_id(admin.caller.client_id, key)
-    known = await admin.session.run(CHANGE, id=change)
-    if known:
-        return await _answer_repeat(admin, known[0], kind, facts)
+    rows = await admin.session.run(CHANGE, id=change)
+    if rows:
+        return await _answer_repeat(admin, rows[0], kind, facts)
     if kind == ERASURE:  # its texts are compared with the person: right or wrong, a guess counts
         await admin.limits.charge(admin.caller.client_id, IDENTITY_BUCKET)
-    facts = checks.limit_overlap(kind, facts, admin.known)
+    facts = checks.limit_overlap(kind, facts, admin.registers)
     await _require_possible(admin, kind, facts)
-    said = {"change": str(change), "kind": kind, "facts": facts}
+    proposal = {"change": str(change), "kind": kind, "facts": facts}
     batch = StatementBatch()
-    entry = _append(batch, "change.proposed", said, admin.by())
+    entry = _append(batch, "change.proposed", proposal, admin.by())
     client = admin.caller.client_id
     batch.add(INSERT_CHANGE, id=change, kind=kind, facts=Jsonb(facts), proposed_by=client, entry_id=entry.id)
     await batch.send(admin.session)
@@ -188,7 +188,7 @@ async def _require_possible(admin: AdminContext, kind: str, facts: Facts) -> Non
     if kind == CALENDAR_REVISED:
         await calendar.require_revisable(admin.session, Revision.of(facts))
         return
-    checks.require_change_possible(kind, facts, admin.known, sandbox=admin.sandbox)
+    checks.require_change_possible(kind, facts, admin.registers, sandbox=admin.sandbox)
 
 
 def _append(batch: StatementBatch, type_: str, facts: Facts, by: Author) -> Appended:
@@ -266,8 +266,8 @@ async def _approve(admin: AdminContext, change: UUID, kind: str, facts: Facts, b
         revision = Revision.of(facts)
         await calendar.revise(admin.session, revision, by=own.party, client=own.client, change=str(own.change))
         return
-    for type_, said in entries_of(kind, facts):
-        await apply_change(admin.session, type_, said, own)
+    for type_, entry_facts in entries_of(kind, facts):
+        await apply_change(admin.session, type_, entry_facts, own)
 
 
 async def _record_decision(admin: AdminContext, change: UUID, decision: str, by: Author) -> None:
@@ -288,7 +288,7 @@ async def suspend(
     if row is None:
         raise NotFound
     if not row.suspended:
-        checks.require_operators_left(admin.known, kind, params, sandbox=admin.sandbox)
+        checks.require_operators_left(admin.registers, kind, params, sandbox=admin.sandbox)
         await apply_change(admin.session, kind, IMMEDIATE[kind].facts(None, params, clock.real()), admin.by())
     await _record_access(admin, CREATED)
     return StandingView(suspended=True)

@@ -27,36 +27,36 @@ LEAST_OPERATORS = 2
 ChangeCheck = Callable[[Facts, RegisterSnapshot], None]
 
 
-def require_change_possible(kind: str, facts: Facts, known: RegisterSnapshot, *, sandbox: bool) -> None:
+def require_change_possible(kind: str, facts: Facts, registers: RegisterSnapshot, *, sandbox: bool) -> None:
     """Raises 422 with the member and the remedy where the change is not possible."""
-    CHECKS[kind](facts, known)
+    CHECKS[kind](facts, registers)
     if kind in ("party.registered", "party.policy_set") and not sandbox:
-        _signs_in_production(facts, known)
+        _signs_in_production(facts, registers)
     if kind in ("client.registered", "key.registered") and not sandbox:
-        _require_consent(facts, known)
+        _require_consent(facts, registers)
     if kind == "grant.set":
-        require_operators_left(known, kind, facts, sandbox=sandbox)
+        require_operators_left(registers, kind, facts, sandbox=sandbox)
 
 
-def limit_overlap(kind: str, facts: Facts, known: RegisterSnapshot) -> Facts:
+def limit_overlap(kind: str, facts: Facts, registers: RegisterSnapshot) -> Facts:
     """Ends a replaced key after the overlap, and never later than it would have ended."""
     older = facts.get("replaces")
-    found = known.keys.get(older["key"]) if kind == "key.registered" and older else None
-    if older is None or found is None:
+    older_key = registers.keys.get(older["key"]) if kind == "key.registered" and older else None
+    if older is None or older_key is None:
         return facts
-    return {**facts, "replaces": {**older, "expires_at": min(older["expires_at"], instant(found.expires_at))}}
+    return {**facts, "replaces": {**older, "expires_at": min(older["expires_at"], instant(older_key.expires_at))}}
 
 
-def _require_consent(facts: Facts, known: RegisterSnapshot) -> None:
+def _require_consent(facts: Facts, registers: RegisterSnapshot) -> None:
     """Requires that the party itself consents to its keys.
     It signs with a key that is in force; the first time with the key whose fingerprint it gave out of band.
     """
-    client = known.clients.get(facts["client"])
-    party = known.parties[client.party if client else facts["party"]]
+    client = registers.clients.get(facts["client"])
+    party = registers.parties[client.party if client else facts["party"]]
     if party.kind == OPERATOR:  # two operators sign the change itself
         return
     fresh = facts.get("keys", [facts])
-    signing = _consenting_keys(party, fresh, known)
+    signing = _consenting_keys(party, fresh, registers)
     consent = facts.get("consent")
     if (
         consent is None
@@ -70,100 +70,102 @@ def _require_consent(facts: Facts, known: RegisterSnapshot) -> None:
         raise ValidationFailed(Flaw("/consent", "CONSENT_REQUIRED", text_id, text_en))
 
 
-def _consenting_keys(party: KnownParty, fresh: Sequence[Facts], known: RegisterSnapshot) -> dict[str, tuple[str, str]]:
+def _consenting_keys(
+    party: KnownParty, fresh: Sequence[Facts], registers: RegisterSnapshot
+) -> dict[str, tuple[str, str]]:
     """The signing keys of the party that are in force.
     Before it has one: the new key whose fingerprint it gave out of band.
     """
-    its_own = {c.id for c in known.clients.values() if c.party == party.code}
-    ever = [k for k in known.keys.values() if k.client_id in its_own and k.purpose == SIGN]
+    its_own = {c.id for c in registers.clients.values() if c.party == party.code}
+    ever = [k for k in registers.keys.values() if k.client_id in its_own and k.purpose == SIGN]
     if ever:
-        return {k.kid: (k.x, k.y) for k in ever if k.good_for(SIGN) and not known.clients[k.client_id].suspended}
+        return {k.kid: (k.x, k.y) for k in ever if k.good_for(SIGN) and not registers.clients[k.client_id].suspended}
     return {k["key"]: (k["x"], k["y"]) for k in fresh if k["purpose"] == SIGN and k["key"] == party.fingerprint}
 
 
-def _anchor(facts: Facts, known: RegisterSnapshot) -> None:
+def _anchor(facts: Facts, registers: RegisterSnapshot) -> None:
     """An anchor is set once, and before the party has a key that could consent."""
-    _of_party(facts, known)
-    clients = {c.id for c in known.clients.values() if c.party == facts["party"]}
-    has_key = any(k.client_id in clients and k.purpose == SIGN for k in known.keys.values())
-    if has_key or known.parties[facts["party"]].fingerprint is not None:
+    _of_party(facts, registers)
+    clients = {c.id for c in registers.clients.values() if c.party == facts["party"]}
+    has_key = any(k.client_id in clients and k.purpose == SIGN for k in registers.keys.values())
+    if has_key or registers.parties[facts["party"]].fingerprint is not None:
         raise _taken("/key")
 
 
-def require_operators_left(known: RegisterSnapshot, kind: str, facts: Facts, *, sandbox: bool) -> None:
+def require_operators_left(registers: RegisterSnapshot, kind: str, facts: Facts, *, sandbox: bool) -> None:
     """409 where the change would leave fewer than two active operators (in a sandbox: none)."""
-    before, after = len(active_operators(known)), len(active_operators(known, kind, facts))
+    before, after = len(active_operators(registers)), len(active_operators(registers, kind, facts))
     if after < before and after < (1 if sandbox else LEAST_OPERATORS):
         raise LastOperators
 
 
-def active_operators(known: RegisterSnapshot, kind: str = "", facts: Facts = MappingProxyType({})) -> set[str]:
+def active_operators(registers: RegisterSnapshot, kind: str = "", facts: Facts = MappingProxyType({})) -> set[str]:
     """Clients of operators that could ask for a token and change a register.
     `kind` and `facts`: a change that is assumed to be in force.
     """
     gone = facts if kind.endswith(".suspended") else {}
-    found = set()
-    for client in known.clients.values():
-        party = known.parties[client.party]
+    operators = set()
+    for client in registers.clients.values():
+        party = registers.parties[client.party]
         scopes = set(facts["scopes"]) if kind == "grant.set" and facts["client"] == client.id else client.scopes
         taken = gone.get("client") == client.id or gone.get("party") == party.code
         stands = not (client.suspended or party.suspended or taken)
-        keys = [k for k in known.keys.values() if k.client_id == client.id and k.kid != gone.get("key")]
+        keys = [k for k in registers.keys.values() if k.client_id == client.id and k.kid != gone.get("key")]
         can_sign = client.secret_hash is not None or all(any(k.good_for(p) for k in keys) for p in (AUTH, SIGN))
         if party.kind == OPERATOR and stands and can_sign and "admin:write" in scopes:
-            found.add(client.id)
-    return found
+            operators.add(client.id)
+    return operators
 
 
-def _party(facts: Facts, known: RegisterSnapshot) -> None:
-    if facts["code"] in known.parties:
+def _party(facts: Facts, registers: RegisterSnapshot) -> None:
+    if facts["code"] in registers.parties:
         raise _taken("/code")
     if (facts["kind"] == "ppk") != (facts["agency_code"] is not None):
         text_id, text_en = "Wajib untuk PPK, dan hanya untuk PPK.", "Required for a PPK, and for a PPK alone."
         raise ValidationFailed(Flaw("/agency_code", "REQUIRED", text_id, text_en))
-    if facts["agency_code"] in {party.agency_code for party in known.parties.values() if party.kind == "ppk"}:
+    if facts["agency_code"] in {party.agency_code for party in registers.parties.values() if party.kind == "ppk"}:
         raise _taken("/agency_code")  # two PPKs of one employer would each see and post the other's cases
 
 
-def _signs_in_production(facts: Facts, known: RegisterSnapshot) -> None:
+def _signs_in_production(facts: Facts, registers: RegisterSnapshot) -> None:
     """Whoever posts stages or keeps registers signs.
     Outside of a sandbox nobody may turn that off.
     """
-    kind = facts["kind"] if "kind" in facts else known.parties[facts["party"]].kind
+    kind = facts["kind"] if "kind" in facts else registers.parties[facts["party"]].kind
     if kind in ("agency", "ppk", OPERATOR) and facts["signatures"] != REQUIRED:
         text_id, text_en = "Di produksi wajib `required`.", "In production it is `required`."
         raise ValidationFailed(Flaw("/signatures", "SIGNATURES_REQUIRED", text_id, text_en))
 
 
-def _of_party(facts: Facts, known: RegisterSnapshot) -> None:
-    if facts["party"] not in known.parties:
+def _of_party(facts: Facts, registers: RegisterSnapshot) -> None:
+    if facts["party"] not in registers.parties:
         raise UnknownReference(unknown_code("/party"))
 
 
-def _of_client(facts: Facts, known: RegisterSnapshot) -> None:
-    if facts["client"] not in known.clients:
+def _of_client(facts: Facts, registers: RegisterSnapshot) -> None:
+    if facts["client"] not in registers.clients:
         raise UnknownReference(unknown_code("/client_id"))
 
 
-def _of_key(facts: Facts, known: RegisterSnapshot) -> None:
-    if facts["key"] not in known.keys:
+def _of_key(facts: Facts, registers: RegisterSnapshot) -> None:
+    if facts["key"] not in registers.keys:
         raise UnknownReference(unknown_code("/key"))
 
 
-def _client(facts: Facts, known: RegisterSnapshot) -> None:
-    if facts["client"] in known.clients:
+def _client(facts: Facts, registers: RegisterSnapshot) -> None:
+    if facts["client"] in registers.clients:
         raise _taken("/client_id")
-    _of_party(facts, known)
-    _scopes(facts, known.parties[facts["party"]].kind)
+    _of_party(facts, registers)
+    _scopes(facts, registers.parties[facts["party"]].kind)
     for n, key in enumerate(facts["keys"]):
-        _sound(key, known, f"/keys/{n}")
+        _sound(key, registers, f"/keys/{n}")
     if len({key["key"] for key in facts["keys"]}) < len(facts["keys"]):
         raise ValidationFailed(Flaw("/keys", "TWICE", "Satu kunci untuk satu tujuan.", "A key is for one purpose."))
 
 
-def _grant(facts: Facts, known: RegisterSnapshot) -> None:
-    _of_client(facts, known)
-    _scopes(facts, known.parties[known.clients[facts["client"]].party].kind)
+def _grant(facts: Facts, registers: RegisterSnapshot) -> None:
+    _of_client(facts, registers)
+    _scopes(facts, registers.parties[registers.clients[facts["client"]].party].kind)
 
 
 def _scopes(facts: Facts, kind: str) -> None:
@@ -174,29 +176,29 @@ def _scopes(facts: Facts, kind: str) -> None:
         raise UnknownReference(*(unknown_code(f"/scopes/{n}") for n in wrong))
 
 
-def _key(facts: Facts, known: RegisterSnapshot) -> None:
-    _of_client(facts, known)
-    _sound(facts, known, "")
+def _key(facts: Facts, registers: RegisterSnapshot) -> None:
+    _of_client(facts, registers)
+    _sound(facts, registers, "")
     older = facts.get("replaces")
     if older is None:
         return
-    found = known.keys.get(older["key"])
-    if found is None or (found.client_id, found.purpose) != (facts["client"], facts["purpose"]):
+    older_key = registers.keys.get(older["key"])
+    if older_key is None or (older_key.client_id, older_key.purpose) != (facts["client"], facts["purpose"]):
         raise UnknownReference(unknown_code("/replaces"))
     # approved too late, or the older key now ends sooner
-    if not clock.real() < datetime.fromisoformat(older["expires_at"]) <= found.expires_at:
+    if not clock.real() < datetime.fromisoformat(older["expires_at"]) <= older_key.expires_at:
         text_id = "Masa tumpang tindihnya lewat, atau kunci lama kini berakhir lebih cepat; ajukan lagi."
         text_en = "Its overlap has passed, or the older key now ends sooner: propose it again."
         raise ValidationFailed(Flaw("/overlap_days", "OUT_OF_RANGE", text_id, text_en))
 
 
-def _sound(facts: Facts, known: RegisterSnapshot, where: str) -> None:
+def _sound(facts: Facts, registers: RegisterSnapshot, where: str) -> None:
     try:
         jwks.point(facts["x"], facts["y"])
     except BadKeyError:
         text_id, text_en = "Bukan titik kurva P-256.", "No point of the curve P-256."
         raise ValidationFailed(Flaw(f"{where}/jwk", "KEY_INVALID", text_id, text_en)) from None
-    if facts["key"] in known.keys:
+    if facts["key"] in registers.keys:
         raise _taken(f"{where}/jwk")
     ends = datetime.fromisoformat(facts["expires_at"])
     if not clock.real() < ends <= clock.real() + LONGEST + timedelta(minutes=5):
@@ -204,8 +206,8 @@ def _sound(facts: Facts, known: RegisterSnapshot, where: str) -> None:
         raise ValidationFailed(Flaw(f"{where}/expires_at", "OUT_OF_RANGE", text_id, text_en))
 
 
-def _mandate(facts: Facts, known: RegisterSnapshot) -> None:
-    _of_party(facts, known)
+def _mandate(facts: Facts, registers: RegisterSnapshot) -> None:
+    _of_party(facts, registers)
     _known_role(facts)
     new = _as_mandate(facts)
     if new.valid_from <= clock.today():  # at midnight all processes change over together
@@ -213,25 +215,25 @@ def _mandate(facts: Facts, known: RegisterSnapshot) -> None:
         raise ValidationFailed(Flaw("/valid_from", "DATE_IN_PAST", text_id, text_en))
     if new.valid_to is not None and new.valid_to < new.valid_from:
         raise _order()
-    if any(_meet(new, m) for m in known.mandates if m.role == new.role):
+    if any(_meet(new, m) for m in registers.mandates if m.role == new.role):
         text_id = "Peran ini sudah dipegang pada sebagian waktu itu; akhiri dahulu mandatnya."
         raise ValidationFailed(
             Flaw("/valid_from", "OVERLAP", text_id, "The role is filled for some of that time; end that mandate first.")
         )
 
 
-def _mandate_ended(facts: Facts, known: RegisterSnapshot) -> None:
+def _mandate_ended(facts: Facts, registers: RegisterSnapshot) -> None:
     until = date.fromisoformat(facts["valid_to"])
     since = date.fromisoformat(facts["valid_from"])
-    found = next((m for m in known.mandates if (m.role, m.party, m.valid_from) == _place(facts, since)), None)
-    if found is None:
+    mandate = next((m for m in registers.mandates if (m.role, m.party, m.valid_from) == _place(facts, since)), None)
+    if mandate is None:
         raise UnknownReference(unknown_code("/role"))
-    if until < clock.today() or (found.valid_to is not None and found.valid_to < clock.today()):
+    if until < clock.today() or (mandate.valid_to is not None and mandate.valid_to < clock.today()):
         raise _back_dated("/valid_to")
     if until < since:
         raise _order()
-    others = (m for m in known.mandates if m.role == found.role and m is not found)
-    if any(_meet(Mandate(found.role, found.party, since, until), m) for m in others):
+    others = (m for m in registers.mandates if m.role == mandate.role and m is not mandate)
+    if any(_meet(Mandate(mandate.role, mandate.party, since, until), m) for m in others):
         text_id, text_en = "Bertemu mandat lain dari peran ini.", "It meets another mandate of this role."
         raise ValidationFailed(Flaw("/valid_to", "OVERLAP", text_id, text_en))
 
@@ -251,8 +253,8 @@ def _as_mandate(facts: Facts) -> Mandate:
     return Mandate(facts["role"], facts["party"], date.fromisoformat(facts["valid_from"]), until)
 
 
-def _meet(one: Mandate, other: Mandate) -> bool:
-    first, second = sorted((one, other), key=lambda m: m.valid_from)
+def _meet(mandate: Mandate, other: Mandate) -> bool:
+    first, second = sorted((mandate, other), key=lambda m: m.valid_from)
     return first.valid_to is None or second.valid_from <= first.valid_to
 
 
@@ -276,9 +278,9 @@ def _taken(pointer: str) -> ValidationFailed:
 def _resumable(exists: ChangeCheck, name: str, rows: Callable[[RegisterSnapshot], Mapping[str, Any]]) -> ChangeCheck:
     """A check that refuses to resume what is not suspended: a second resumption, or a mistake."""
 
-    def check(facts: Facts, known: RegisterSnapshot) -> None:
-        exists(facts, known)
-        if not rows(known)[facts[name]].suspended:
+    def check(facts: Facts, registers: RegisterSnapshot) -> None:
+        exists(facts, registers)
+        if not rows(registers)[facts[name]].suspended:
             raise ValidationFailed(Flaw("", "NOT_SUSPENDED", "Tidak sedang ditangguhkan.", "It is not suspended."))
 
     return check
@@ -289,14 +291,14 @@ CHECKS: dict[str, Callable[[Facts, RegisterSnapshot], None]] = {
     "party.policy_set": _of_party,
     "party.anchored": _anchor,
     "party.suspended": _of_party,
-    "party.resumed": _resumable(_of_party, "party", lambda known: known.parties),
+    "party.resumed": _resumable(_of_party, "party", lambda registers: registers.parties),
     "client.registered": _client,
     "client.suspended": _of_client,
-    "client.resumed": _resumable(_of_client, "client", lambda known: known.clients),
+    "client.resumed": _resumable(_of_client, "client", lambda registers: registers.clients),
     "grant.set": _grant,
     "key.registered": _key,
     "key.suspended": _of_key,
-    "key.resumed": _resumable(_of_key, "key", lambda known: known.keys),
+    "key.resumed": _resumable(_of_key, "key", lambda registers: registers.keys),
     "mandate.granted": _mandate,
     "mandate.ended": _mandate_ended,
 }

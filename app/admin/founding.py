@@ -75,8 +75,8 @@ async def found_ledger(
     for party, kid in anchors.items():
         await apply_change(session, "party.anchored", {"party": party, "key": kid}, Author(OPERATOR))
     batch = StatementBatch()
-    said = {"environment": environment, "rules": RULES, **({"public_url": public_url} if public_url else {})}
-    append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=said)
+    founding_facts = {"environment": environment, "rules": RULES, **({"public_url": public_url} if public_url else {})}
+    append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=founding_facts)
     await batch.send(session)
 
 

@@ -86,13 +86,13 @@ async def list_changes(
 ) -> ChangeList:
     """Changes that were proposed, newest first."""
     policy.require_operator(caller)
-    given, path = ({"status": status} if status else {}), "/v1/admin/changes"
-    at, before = paging.decode(cursor, path, given, paging.an_instant, paging.an_id) if cursor else (None, None)
+    filters, path = ({"status": status} if status else {}), "/v1/admin/changes"
+    at, before = paging.decode(cursor, path, filters, paging.an_instant, paging.an_id) if cursor else (None, None)
     wanted = {"all": status is None, "decision": DECISIONS.get(status) if status else None}
     rows = await _rows(request, response, CHANGES, **wanted, at=at, before=before, limit=limit + 1)
     shown = [change_view(row) for row in rows[:limit]]
-    more = [rows[limit - 1].received_at, shown[-1].id] if len(rows) > limit else None
-    return ChangeList(data=shown, page=paging.page(response, path, given, more, limit))
+    next_key = [rows[limit - 1].received_at, shown[-1].id] if len(rows) > limit else None
+    return ChangeList(data=shown, page=paging.page(response, path, filters, next_key, limit))
 
 
 @router.get(

@@ -68,5 +68,5 @@ async def recover(session: Session, entries: Sequence[RecoveryEntry], consents: 
     batch, facts = StatementBatch(), {"entries": [list(entry) for entry in entries], "consents": list(consents)}
     append(batch, type_="operators.recovered", party=OPERATOR, received_at=clock.now(), facts=facts)
     await batch.send(session)
-    for type_, said in entries:
-        await apply_change(session, type_, said, Author(OPERATOR))
+    for type_, entry_facts in entries:
+        await apply_change(session, type_, entry_facts, Author(OPERATOR))

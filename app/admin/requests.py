@@ -58,7 +58,7 @@ class AdminRequest:
 
 
 def _client(body: NewClient, _: Params, at: datetime) -> Facts:
-    keys = [_key(body.client_id, one, at) for one in body.keys]
+    keys = [_key(body.client_id, key, at) for key in body.keys]
     named = {"client": body.client_id, "party": body.party, "scopes": sorted(set(body.scopes))}
     return {**named, "keys": keys, **_consent(body.consent)}
 

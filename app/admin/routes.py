@@ -137,7 +137,7 @@ async def suspend_party(party: str, admin: Admin, __: KeyHeader) -> StandingView
     """At once: none of its clients' tokens works within five seconds in any process.
     One operator is enough.
     """
-    return await suspend(admin, "party.suspended", admin.known.parties.get(party), party=party)
+    return await suspend(admin, "party.suspended", admin.registers.parties.get(party), party=party)
 
 
 @router.post("/parties/{party}/resumptions", operation_id="resume_party", **ANSWERS)
@@ -149,7 +149,7 @@ async def resume_party(party: str, admin: Admin, key: KeyHeader) -> ChangeView:
 @router.post("/clients/{client}/suspensions", operation_id="suspend_client", **TAKEN)
 async def suspend_client(client: str, admin: Admin, __: KeyHeader) -> StandingView:
     """At once, as for a party."""
-    return await suspend(admin, "client.suspended", admin.known.clients.get(client), client=client)
+    return await suspend(admin, "client.suspended", admin.registers.clients.get(client), client=client)
 
 
 @router.post("/clients/{client}/resumptions", operation_id="resume_client", **ANSWERS)
@@ -161,7 +161,7 @@ async def resume_client(client: str, admin: Admin, key: KeyHeader) -> ChangeView
 @router.post("/keys/{kid}/suspensions", operation_id="suspend_key", **TAKEN)
 async def suspend_key(kid: str, admin: Admin, __: KeyHeader) -> StandingView:
     """At once: neither the key nor a token that was got with it works any more."""
-    return await suspend(admin, "key.suspended", admin.known.keys.get(kid), key=kid)
+    return await suspend(admin, "key.suspended", admin.registers.keys.get(kid), key=kid)
 
 
 @router.post("/keys/{kid}/resumptions", operation_id="resume_key", **ANSWERS)

@@ -27,12 +27,12 @@ CLIENTS = Statement("SELECT party FROM client")
 
 async def prepare(session: Session, vault: VaultKeys, folder: Path, *, clock_start: str | None) -> None:
     """Brings an empty or older sandbox to the state where every party can ask for a token."""
-    known = {row.code for row in await session.run(PARTIES)}
-    if clock_start and not known:
+    registered = {row.code for row in await session.run(PARTIES)}
+    if clock_start and not registered:
         await sandbox_clock.start_clock(session, datetime.fromisoformat(clock_start), by=OPERATOR)
     clock.shift(await ahead(session))
     await load_references(session, vault)
-    if not known:
+    if not registered:
         await founding.found_ledger(session, founding.SANDBOX, [])
     await _clients(session, folder)
 

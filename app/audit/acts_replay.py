@@ -105,8 +105,10 @@ def _changed(replay: Replay, replayed: ReplayedEntry, was: StageState, facts: Ma
     The date of a receipt is left out, since it may have been recorded in between.
     """
     vocabulary, before = rulebook().vocabulary, was.facts or {}
-    told = set(views.in_summary(vocabulary, dict.fromkeys(vocabulary.fields, ""))) - {RECEIVED}
-    if {name for name in told if before.get(name) != facts.get(name)} != told & set(replayed.members["changed"]):
+    in_summary = set(views.in_summary(vocabulary, dict.fromkeys(vocabulary.fields, ""))) - {RECEIVED}
+    if {name for name in in_summary if before.get(name) != facts.get(name)} != in_summary & set(
+        replayed.members["changed"]
+    ):
         replay.find("SUMMARY_DIFFERS", replayed, "it changed other members than it says")
 
 
@@ -130,8 +132,8 @@ def _flag(
     facts = next(s.facts for s in after.stages if (s.stage, s.round) == (was.stage, was.round))
     row = case.stages[was.stage, was.round]
     row |= {"facts": dict(facts or {}), "content_entry_id": replayed.entry.id, "flags": []}
-    for one in relying:
-        flagged = case.stages[one.stage, one.round]
+    for round_ in relying:
+        flagged = case.stages[round_.stage, round_.round]
         flagged["flags"] = correcting.merge_flag(flagged["flags"], correcting.new_flag(was, replayed.entry))
 
 

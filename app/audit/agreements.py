@@ -179,8 +179,8 @@ class Agreements:
         if type_ != "party.anchored":
             return
         rows = self.registers.rows
-        mine = {client["id"] for client in rows["client"].values() if client["party"] == facts["party"]}
-        keys = [k for k in rows["client_key"].values() if k["client_id"] in mine and k["purpose"] == SIGN]
+        own_clients = {client["id"] for client in rows["client"].values() if client["party"] == facts["party"]}
+        keys = [k for k in rows["client_key"].values() if k["client_id"] in own_clients and k["purpose"] == SIGN]
         if keys or rows["party"].get((facts["party"],), {}).get("fingerprint") is not None:
             self._find("NOT_AGREED", index, "a fingerprint is put on record once, before the party's first key")
         later = set(self.report.says.get("fingerprints_after_the_founding", "").split(", ")) - {""} | {facts["party"]}
@@ -232,16 +232,16 @@ class Agreements:
         `asked`: a first key may consent to itself only by the recorded fingerprint; in a sandbox any may.
         """
         rows = self.registers.rows
-        mine = {key["id"] for key in rows["client"].values() if key["party"] == party}
-        ever = [key for key in rows["client_key"].values() if key["client_id"] in mine and key["purpose"] == SIGN]
+        own_clients = {key["id"] for key in rows["client"].values() if key["party"] == party}
+        ever = [k for k in rows["client_key"].values() if k["client_id"] in own_clients and k["purpose"] == SIGN]
         if ever:
             out = {key for (key,), client in rows["client"].items() if client["suspended"]}
             good = [k for k in ever if not k["suspended"] and k["expires_at"] > at and k["client_id"] not in out]
             return {key["kid"]: (key["x"], key["y"]) for key in (good if asked else ever)} | (
                 {} if asked else {key["key"]: (key["x"], key["y"]) for key in fresh}
             )
-        known = rows["party"].get((party,))
-        anchor = known["fingerprint"] if known else None
+        party_row = rows["party"].get((party,))
+        anchor = party_row["fingerprint"] if party_row else None
         return {k["key"]: (k["x"], k["y"]) for k in fresh if k["purpose"] == SIGN and (k["key"] == anchor or not asked)}
 
     def _kind(self, party: str | None) -> str | None:
@@ -262,14 +262,14 @@ class Agreements:
         if len(signers) < TWO_OPERATORS:
             self._find("NOT_AGREED", index, "no two founding keys signed this recovery", "signatures")
             return
-        self.recovered += [(type_, said) for type_, said in facts["entries"]]
+        self.recovered += [(type_, entry_facts) for type_, entry_facts in facts["entries"]]
 
     def _of_operators(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
         """Whether a recovery gives keys and clients only to parties of operators."""
-        fresh = {said["client"]: said["party"] for type_, said in entries if type_ == "client.registered"}
-        for type_, said in entries:
-            known = self.registers.rows["client"].get((said.get("client"),), {})
-            party = said.get("party") or fresh.get(said.get("client")) or known.get("party")
+        fresh = {added["client"]: added["party"] for type_, added in entries if type_ == "client.registered"}
+        for type_, added in entries:
+            client_row = self.registers.rows["client"].get((added.get("client"),), {})
+            party = added.get("party") or fresh.get(added.get("client")) or client_row.get("party")
             if type_ not in RECOVERABLE or self._kind(party) != OPERATOR:
                 return False
         return True

@@ -181,10 +181,10 @@ class Replay:
         }
         employers = {p.agency_code for p in parties.values() if p.kind == "ppk" and p.code in with_client & acting}
         holders, nobody = self.registers.holders(day), frozenset[str]()
-        known = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), day, holders)
+        registers = Known(parties, clients, {}, (), nobody, frozenset(filter(None, employers)), day, holders)
         party = parties[members["party"]]
         employer = party.agency_code if party.kind == "ppk" else None
-        return Caller(party.code, party.kind, members["client"], frozenset(), employer, known, None, None)
+        return Caller(party.code, party.kind, members["client"], frozenset(), employer, registers, None, None)
 
     def _stands(self, replayed: ReplayedEntry, kind: str, key: str, row: Mapping[str, Any], *, before: bool) -> bool:
         """Whether a party or client could act.
@@ -244,16 +244,16 @@ class Replay:
         if "calendar" not in replayed.members:  # older leaves do not name their calendar
             del left["calendar"]
         self.said(replayed, {**{n: case.row[n] for n in ("number", "procedure", "election")}, **left})
-        for one in opened:
-            self._opened(case, move, one, entry)
+        for dated in opened:
+            self._opened(case, move, dated, entry)
         for gone in move.dropped:
             case.stages[gone.stage, gone.round]["status"] = "skipped"
         self._row(replayed, case, move)
         case.row |= changes or {}
         self.touch(replayed, acts=acts)
 
-    def _opened(self, case: ReplayedCase, move: Move, one: projection.Dated, entry: Appended) -> None:
-        row = without_wrappers(projection.opened_row(case.row["id"], move.case, one, entry))
+    def _opened(self, case: ReplayedCase, move: Move, dated: projection.Dated, entry: Appended) -> None:
+        row = without_wrappers(projection.opened_row(case.row["id"], move.case, dated, entry))
         running = case.stages.get((row["stage"], row["round"]))
         if running is None:
             case.stages[row["stage"], row["round"]] = row | dict.fromkeys(UNPOSTED)

@@ -64,11 +64,11 @@ def _columns(
             report.find("projections", "ROW_DIFFERS", f"{_said(name, place)} column {column}", says)
 
 
-def same(one: Any, other: Any) -> bool:
+def same(value: Any, other: Any) -> bool:
     """Equal, and of one type: in JSON 14 and 14.0, or false and 0, are not the same."""
-    if isinstance(one, (dict, list)) and isinstance(other, (dict, list)):
-        return json.dumps(one, sort_keys=True, default=str) == json.dumps(other, sort_keys=True, default=str)
-    return type(one) is type(other) and bool(one == other)
+    if isinstance(value, (dict, list)) and isinstance(other, (dict, list)):
+        return json.dumps(value, sort_keys=True, default=str) == json.dumps(other, sort_keys=True, default=str)
+    return type(value) is type(other) and bool(value == other)
 
 
 def _said(name: str, place: tuple[Any, ...]) -> str:

@@ -94,8 +94,8 @@ def verify_snapshot(
     except OperationalError:
         raise  # no answer is no finding: the connection was cut, or the server restarts
     except (Error, ValueError, OverflowError, RecursionError) as error:
-        told = error.diag.message_primary if isinstance(error, Error) else None
-        says = f"{type(error).__name__}: {told or 'a value that none of ours can be'}"
+        message = error.diag.message_primary if isinstance(error, Error) else None
+        says = f"{type(error).__name__}: {message or 'a value that none of ours can be'}"
         report.find("projections", "DATABASE_UNREADABLE", "a table", says)
     report.skip("signatures", NOT_YET, NOBODY_SIGNS)
     return report
@@ -114,8 +114,8 @@ def _check_schema(report: VerificationReport, seen: Snapshot) -> None:
         )
     guards.check_guards(report, seen)
     (number,) = seen.rows("SELECT last_value FROM case_number")
-    given = seen.value("SELECT max(split_part(number, '-', 3)::bigint) FROM cases")
-    if given is not None and number.last_value < given:
+    highest = seen.value("SELECT max(split_part(number, '-', 3)::bigint) FROM cases")
+    if highest is not None and number.last_value < highest:
         report.find(
             "projections", "NUMBERS_SET_BACK", "case_number", "the next cases would get numbers that were given"
         )
@@ -245,8 +245,8 @@ class DatabaseVerification:
         if row.leaf_hash != leaf_hash(row.leaf):
             says = "it is not the hash of the leaf"
             self.report.find("rows", "HASH_DIFFERS", "entry.leaf_hash", says, log=log, index=row.leaf_index)
-        for column, (stored, said) in pairs.items():
-            if stored != said:
+        for column, (stored, expected) in pairs.items():
+            if stored != expected:
                 self.report.find(
                     "rows", "ROW_DIFFERS", f"entry.{column}", "the leaf says otherwise", log=log, index=row.leaf_index
                 )
@@ -276,8 +276,8 @@ class DatabaseVerification:
 
 
 def _payloads(row: EntryWithParts) -> dict[str, StoredPart]:
-    found = zip(row.parts or (), row.key_ids or (), row.ciphertexts or (), strict=True)
-    return {part: StoredPart(key, data) for part, key, data in found}
+    payloads = zip(row.parts or (), row.key_ids or (), row.ciphertexts or (), strict=True)
+    return {part: StoredPart(key, data) for part, key, data in payloads}
 
 
 def _calendars(seen: Snapshot) -> dict[str, Calendar]:

@@ -41,9 +41,9 @@ class Fetcher:
     def _fetch(self, method: str, path: str, body: str | None = None, *, any_status: bool = False) -> tuple[int, bytes]:
         headers = {"Content-Type": "text/plain"} if body is not None else {}
         for _ in range(TRIES):
-            status, after, found = self._once(method, path, body, headers, any_status=any_status)
+            status, after, body_read = self._once(method, path, body, headers, any_status=any_status)
             if status != TOO_MANY:
-                return status, found
+                return status, body_read
             time.sleep(after)
         raise CannotCheckError(f"{path}: HTTP {TOO_MANY}, again and again")
 
@@ -63,20 +63,24 @@ class Fetcher:
 
 
 def _whole(answer: httpx.Response, path: str) -> bytes:
-    found = bytearray()
+    content = bytearray()
     for chunk in answer.iter_bytes():
-        found += chunk
-        if len(found) > LARGEST:
+        content += chunk
+        if len(content) > LARGEST:
             raise CannotCheckError(f"{path}: it does not end")
-    return bytes(found)
+    return bytes(content)
 
 
 def _after(answer: httpx.Response) -> float:
     """Retry-After in seconds; one second where it is a date or a word.
     At most LONGEST_WAIT: an untrusted server does not make the verifier wait for ever.
     """
-    said = answer.headers.get("retry-after", "")
-    return float(min(int(said), LONGEST_WAIT)) if said.isascii() and said.isdigit() and len(said) < DIGITS else 1.0
+    retry_after = answer.headers.get("retry-after", "")
+    return (
+        float(min(int(retry_after), LONGEST_WAIT))
+        if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < DIGITS
+        else 1.0
+    )
 
 
 def _begin(answer: httpx.Response) -> str:

@@ -117,15 +117,15 @@ OUTSIDE = """
 
 
 def guard_lines(seen: Snapshot) -> list[str]:
-    found = [*seen.rows(LINES), *seen.rows(OUTSIDE)]
-    return sorted(" ".join(row.line.split()) for row in found)
+    rows = [*seen.rows(LINES), *seen.rows(OUTSIDE)]
+    return sorted(" ".join(row.line.split()) for row in rows)
 
 
 def check_guards(report: VerificationReport, seen: Snapshot) -> None:
     """Step 13: no guard of facts was removed, weakened or added."""
-    wanted, found = set(FILE.read_text().splitlines()), set(guard_lines(seen))
+    wanted, present = set(FILE.read_text().splitlines()), set(guard_lines(seen))
     report.count("projections", len(wanted))
-    for line in sorted(wanted - found):
+    for line in sorted(wanted - present):
         report.find("projections", "GUARD_MISSING", line[:200], "it guards facts, and is not as the migrations made it")
-    for line in sorted(found - wanted):
+    for line in sorted(present - wanted):
         report.find("projections", "GUARD_STRANGE", line[:200], "no migration made it")

@@ -46,25 +46,25 @@ def _posts(replay: Replay, replayed: ReplayedEntry, procedure: Procedure) -> lis
     """The posts as the summary has them; contents that open must agree with the summary."""
     content = replayed.parts.get("content")
     bodies = [p["body"] for p in content["posts"]] if content else [None] * len(replayed.summary["posts"])
-    said = {(w["stage"], w["round"]): w["body"] for w in replayed.parts.get("text", {}).get("posts", ())}
-    found = []
+    texts = {(w["stage"], w["round"]): w["body"] for w in replayed.parts.get("text", {}).get("posts", ())}
+    posts = []
     for post, body in zip(replayed.summary["posts"], bodies, strict=True):
-        facts = replay.facts(replayed, body, post["body"], said.get((post["stage"], post["round"]), {}))
+        facts = replay.facts(replayed, body, post["body"], texts.get((post["stage"], post["round"]), {}))
         stage = procedure.stages[post["stage"]]
         needed = {*stage.body.required, *stage.body.required_for.get(post["outcome"], ())}
         named = facts.get("subject_agency_code") if post["names"] else None
         employer = (facts.get("new_agency_code") if "new_agency_code" in needed else None) or named
-        found.append(PastPost(post["stage"], post["outcome"], facts, post["names"], employer))
-    _same_person(replay, replayed, [body for post, body in zip(found, bodies, strict=True) if post.names and body])
-    return found
+        posts.append(PastPost(post["stage"], post["outcome"], facts, post["names"], employer))
+    _same_person(replay, replayed, [body for post, body in zip(posts, bodies, strict=True) if post.names and body])
+    return posts
 
 
 def _same_person(replay: Replay, replayed: ReplayedEntry, naming: list[Mapping[str, Any]]) -> None:
     """The person of the case is the one that a post names, if a post names one."""
     person = replayed.parts.get("subject")
     for body in naming:
-        told = {"nip": body.get("subject_nip"), "name": body.get("subject_name") or (person or {}).get("name")}
-        if person is not None and {name: person[name] for name in told} != told:
+        person_told = {"nip": body.get("subject_nip"), "name": body.get("subject_name") or (person or {}).get("name")}
+        if person is not None and {name: person[name] for name in person_told} != person_told:
             replay.find("SUMMARY_DIFFERS", replayed, "another person is sealed than the one that a post names")
 
 

@@ -92,7 +92,7 @@ def check_log(report: VerificationReport, seen: Snapshot, trust: Trust, log: str
     _published(report, seen, head, log)
     _newest(report, seen, trust, log)
     roots = {row.size: row.root for row in seen.rows("SELECT size, root FROM checkpoint WHERE log = %s", log)}
-    watched = {known.size for _, known in _remembered(trust, log)}
+    watched = {checkpoint.size for _, checkpoint in _remembered(trust, log)}
     tree = check_tree(report, seen, log, {head.size: head.root, 0: EMPTY_ROOT} | roots, tick, watched)
     _sizes(report, tree, head, roots, log)
     _known(report, tree, trust, log)
@@ -141,7 +141,7 @@ def _newest_cosigned(report: VerificationReport, seen: Snapshot, trust: Trust, l
     """Step 2 for the newest cosignature of each witness.
     It is on a published checkpoint, by that witness, at the time that its row says.
     """
-    known = {key.name: key for key in trust.witnesses}
+    witness_keys = {key.name: key for key in trust.witnesses}
     for row in seen.rows(NEWEST_COSIGNED, log):
         place = f"newest_cosignature {log}/{row.witness}"
         if row.note is None:
@@ -149,11 +149,11 @@ def _newest_cosigned(report: VerificationReport, seen: Snapshot, trust: Trust, l
             continue
         try:
             text = read_note(row.note.encode()).text
-            at = _signed_at(text, row, known.get(row.witness))
+            at = _signed_at(text, row, witness_keys.get(row.witness))
         except (NoteError, ValueError) as error:
             report.find("witnesses", "COSIGNATURE_WRONG", place, str(error), log=log)
             continue
-        if trust.witnesses and (row.witness not in known or at != row.at):
+        if trust.witnesses and (row.witness not in witness_keys or at != row.at):
             report.find("witnesses", "COSIGNATURE_UNKNOWN", place, "no witness said so at that time", log=log)
 
 
@@ -163,22 +163,22 @@ def _cosigned(
     """Step 2: each stored cosignature is by the witness it is stored for.
     A cosignature by an unknown witness proves nothing.
     """
-    known, found = {key.name: key for key in trust.witnesses}, {}
+    witness_keys, cosignatures = {key.name: key for key in trust.witnesses}, {}
     for row in lines:
-        if trust.witnesses and row.witness not in known:
+        if trust.witnesses and row.witness not in witness_keys:
             place = f"cosignature {log}/{row.size}/{row.witness}"
             report.find("witnesses", "COSIGNATURE_UNKNOWN", place, "no witness of this name is known", log=log)
             continue
         try:
-            at = _signed_at(good.note.text, row, known.get(row.witness))
+            at = _signed_at(good.note.text, row, witness_keys.get(row.witness))
         except (NoteError, ValueError) as error:
             place = f"cosignature {log}/{row.size}/{row.witness}"
             report.find("witnesses", "COSIGNATURE_WRONG", place, str(error), log=log)
             continue
         if at is not None:
-            found[row.witness] = at
+            cosignatures[row.witness] = at
             report.count("witnesses")
-    return Witnessed(good.note, good.checkpoint, found)
+    return Witnessed(good.note, good.checkpoint, cosignatures)
 
 
 def _signed_at(text: str, row: CosignatureRow, key: VerifierKey | None) -> int | None:
@@ -232,9 +232,9 @@ def check_tree(
         if not chunk:
             break
         hashes = tree.add([_hashed(report, log, number * WIDTH + n, row) for n, row in enumerate(chunk)])
-        mine = stored is not None and stored[0] == number
-        tree.tile(Tile(0, number), stored[1] if mine and stored else None, hashes)
-        stored = next(tiles, None) if mine else stored
+        same_number = stored is not None and stored[0] == number
+        tree.tile(Tile(0, number), stored[1] if same_number and stored else None, hashes)
+        stored = next(tiles, None) if same_number else stored
         tick(len(chunk))
     for row in itertools.chain([stored] if stored else [], tiles):
         report.find("tree", "TILE_BEYOND", f"tile 0/{row[0]}", "no entry belongs to it", log=log)
@@ -253,10 +253,10 @@ def _hashed(report: VerificationReport, log: str, index: int, row: tuple[int, by
             "tree", "ENTRY_MISSING", f"sequenced {log}/{placed}", "its entry is not there", log=log, index=index
         )
         return bytes(32)
-    found = leaf_hash(leaf)
-    if stored != found:
+    hashed = leaf_hash(leaf)
+    if stored != hashed:
         report.find("rows", "HASH_DIFFERS", "entry.leaf_hash", "it is not the hash of the leaf", log=log, index=index)
-    return found
+    return hashed
 
 
 def _sizes(report: VerificationReport, tree: TreeCheck, head: HeadRow, roots: Mapping[int, bytes], log: str) -> None:
@@ -274,15 +274,15 @@ def _sizes(report: VerificationReport, tree: TreeCheck, head: HeadRow, roots: Ma
 def _known(report: VerificationReport, tree: TreeCheck, trust: Trust, log: str) -> None:
     """Step 3: what the verifier and the signer remember is the beginning of this log."""
     report.begin("history")
-    for what, known in _remembered(trust, log):
-        tree.follows(known, f"{what} checkpoint of {log}")
+    for what, earlier in _remembered(trust, log):
+        tree.follows(earlier, f"{what} checkpoint of {log}")
 
 
 def _remembered(trust: Trust, log: str) -> list[tuple[str, Checkpoint]]:
     signed = trust.signed.get(log)
-    mine = Checkpoint(trust.keys[log].name, signed.size, signed.root) if signed else None
-    found = (("remembered", trust.remembered.get(log)), ("signer's", mine))
-    return [(what, known) for what, known in found if known is not None]
+    signed_last = Checkpoint(trust.keys[log].name, signed.size, signed.root) if signed else None
+    checkpoints = (("remembered", trust.remembered.get(log)), ("signer's", signed_last))
+    return [(what, checkpoint) for what, checkpoint in checkpoints if checkpoint is not None]
 
 
 def check_queue(report: VerificationReport, seen: Snapshot) -> None:

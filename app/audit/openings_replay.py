@@ -31,8 +31,8 @@ def opened(replay: Replay, replayed: ReplayedEntry) -> None:
     replay.cases[members["case"]] = case = ReplayedCase(case_row(members, summary, received, replayed.entry))
     first = next(s for s in move.case.stages if (s.stage, s.round) == (members["stage"], 1))
     due = projection.due_of(procedure, move.case, first, replay.calendar(replayed))
-    said = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
-    replay.said(replayed, said)
+    expected = {"round": 1, "due_on": due.on.isoformat() if due.on else None, "seq": 1, "prev": None}
+    replay.said(replayed, expected)
     row = projection.opened_row(case.row["id"], move.case, projection.Dated(first, due), replayed.entry)
     posted_ = projection.posted_row(dict(facts), members["outcome"], members["party"], 1, replayed.entry)
     case.stages[members["stage"], 1] = without_wrappers(row | posted_)

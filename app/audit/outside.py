@@ -48,12 +48,12 @@ class RemoteVerification:
         self.began = 0
 
     def run(self, logs: tuple[str, ...] = LOGS, tick: Tick = lambda _n: None) -> VerificationReport:
-        told = None if self.memory.keys.keys() >= set(logs) else self.fetch.json("/.well-known/ledger")
+        ledger = None if self.memory.keys.keys() >= set(logs) else self.fetch.json("/.well-known/ledger")
         # The access log first: a client that it names was registered in the log of cases before, and so stands in it by then.
         self.began = int(clock.real().timestamp())
         signed = {log: self.fetch.raw(f"/log/{log}/checkpoint") for log in sorted(logs)}
         for log in logs:
-            self._log(log, self._key(log, told), signed[log], tick)
+            self._log(log, self._key(log, ledger), signed[log], tick)
         if CASES in self.checks:
             self.registers.agreements.close()
         if self.party is not None and CASES in self.checks and self.party not in self.checks[CASES].kinds:
@@ -65,13 +65,13 @@ class RemoteVerification:
             self.memory.keep()
         return self.report
 
-    def _key(self, log: str, told: Any) -> VerifierKey:
+    def _key(self, log: str, ledger: Any) -> VerifierKey:
         """The key that was given or trusted before; on first use the key that the server names.
         The report says so.
         """
         if log not in self.memory.keys:
             try:
-                self.memory.keys[log] = read_vkey(next(row["vkey"] for row in told["logs"] if row["log"] == log))
+                self.memory.keys[log] = read_vkey(next(row["vkey"] for row in ledger["logs"] if row["log"] == log))
             except (NoteError, KeyError, TypeError, AttributeError, StopIteration):
                 raise CannotCheckError("the server names no verifier key") from None
             self.report.says["keys"] = "trusted on first use: compare them with what the operator told you out of band"
@@ -162,10 +162,10 @@ class RemoteVerification:
         def leaves(number: int, width: int) -> list[bytes]:
             body = self.fetch.raw(f"/log/{log}/tile/entries/{number_path(number)}{_suffix(width)}")
             try:
-                found = read_entry_bundle(body)
+                entries = read_entry_bundle(body)
             except ValueError:
                 raise CannotCheckError(f"{log}: entry bundle {number} is cut short") from None
-            return [self._leaf(check, number * WIDTH + n, leaf) for n, leaf in enumerate(found[: width + 1])]
+            return [self._leaf(check, number * WIDTH + n, leaf) for n, leaf in enumerate(entries[: width + 1])]
 
         return leaves
 

@@ -76,7 +76,7 @@ def running(replay: Replay, replayed: ReplayedEntry) -> None:
     stage = rulebook().procedures[case.row["procedure"]].stages[replayed.members["stage"]]
     row = next(s for s in case.stages.values() if s["stage"] == stage.code and s["status"] == "open")
     owners = [showing.owner_now(caller, stage, case.access_facts()) for caller in replay.callers(replayed)]
-    owner = next((one for one in owners if one == replayed.members["owner"]), owners[0])
+    owner = next((candidate for candidate in owners if candidate == replayed.members["owner"]), owners[0])
     due = row["due_on"].isoformat() if row["due_on"] else None
-    said = {"round": row["round"], "opened_at": instant(row["opened_at"]), "due_on": due, "owner": owner}
-    replay.said(replayed, said)
+    expected = {"round": row["round"], "opened_at": instant(row["opened_at"]), "due_on": due, "owner": owner}
+    replay.said(replayed, expected)

@@ -90,8 +90,8 @@ class Registers:
             why = f"this program does not know the days off of {self.unsigned_calendars[-1]}, and nobody signed them"
             self.report.skip("projections", NOT_CHECKED, why)
         if "idempotency" in members:
-            said = members["idempotency"]
-            row = {"key": UUID(said["key"]), "fingerprint": unb64u(said["fingerprint"])}
+            request = members["idempotency"]
+            row = {"key": UUID(request["key"]), "fingerprint": unb64u(request["fingerprint"])}
             self._put("idempotency", {"client_id": members["client"], **row}, entry)
 
     def _put(self, name: str, row: dict[str, Any], entry: UUID) -> None:
@@ -168,22 +168,22 @@ class Registers:
         """calendar.loaded: a package release with known days, or a revision by two operators."""
         before, self.calendar = self.calendar, facts["version"]
         self.replaced[str(before)] = self._at
-        known, until = released(self.calendar), date.fromisoformat(facts["known_until"])
-        if known is not None and Release(facts["sha256"], until, facts["days"]) != known:
+        released_days, until = released(self.calendar), date.fromisoformat(facts["known_until"])
+        if released_days is not None and Release(facts["sha256"], until, facts["days"]) != released_days:
             self._calendar_wrong(self.calendar, "its days off are not those of the package that it names")
-        elif known is not None and before in self.revisions and until <= self._known_until(before):
+        elif released_days is not None and before in self.revisions and until <= self._known_until(before):
             self._calendar_wrong(self.calendar, "it replaces a revision that knows joint leave as long")
-        elif known is None and "change" in facts:
+        elif released_days is None and "change" in facts:
             change = self.agreements.rows.get((UUID(facts["change"]),), {})
             self.revisions[self.calendar] = (str(before), change.get("facts", {}))
-        elif known is None:
+        elif released_days is None:
             self.unsigned_calendars.append(str(self.calendar))
         self.calendars[facts["version"]] = facts["sha256"]
         self._put("calendar_version", {"version": facts["version"], "known_until": until}, entry)
 
     def _known_until(self, version: str) -> date:
-        known: date = self.rows["calendar_version"][(version,)]["known_until"]
-        return known
+        known_until: date = self.rows["calendar_version"][(version,)]["known_until"]
+        return known_until
 
     def procedure(self, facts: Facts, entry: UUID) -> None:
         self.procedures[facts["code"]] = facts["sha256"]
@@ -243,8 +243,10 @@ class Registers:
 
     def holders(self, day: date) -> dict[str, str]:
         """Role to party, by the mandates in force on a day."""
-        found = [Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in self.rows["mandate"].values()]
-        return {m.role: m.party for m in found if m.on(day)}
+        mandates = [
+            Mandate(r["role"], r["party"], r["valid_from"], r["valid_to"]) for r in self.rows["mandate"].values()
+        ]
+        return {m.role: m.party for m in mandates if m.on(day)}
 
     def kind(self, party: str) -> str | None:
         row = self.rows["party"].get((party,))
@@ -266,17 +268,17 @@ class Registers:
                 self.report.find("standing", "NOT_REGISTERED", "log.restored", says, log=CASES, index=index)
 
     def _holidays(self, report: VerificationReport, seen: Snapshot) -> None:
-        found: dict[str, list[dict[str, Any]]] = {}
+        days: dict[str, list[dict[str, Any]]] = {}
         for row in seen.rows("SELECT * FROM holiday"):
-            found.setdefault(row.version, []).append(row._asdict())
-        for version in sorted({*found, *self.calendars}):
+            days.setdefault(row.version, []).append(row._asdict())
+        for version in sorted({*days, *self.calendars}):
             report.count("projections")
-            if self.calendars.get(version) != days_hash(found.get(version, [])):
+            if self.calendars.get(version) != days_hash(days.get(version, [])):
                 says = "its days off are not those that were loaded"
                 report.find("projections", "ROW_DIFFERS", f"holiday {version}", says)
         for version, (before, agreed) in self.revisions.items():
-            if not agreed or Revision.of(agreed).applied(bare_days(found.get(before, []))) != bare_days(
-                found.get(version, [])
+            if not agreed or Revision.of(agreed).applied(bare_days(days.get(before, []))) != bare_days(
+                days.get(version, [])
             ):
                 self._calendar_wrong(version, "its days off are not those that two operators agreed on")
 

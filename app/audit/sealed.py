@@ -77,7 +77,7 @@ class Sealed:
         self, index: int, members: Mapping[str, Any], payloads: Mapping[str, StoredPart]
     ) -> dict[str, dict[str, Any]]:
         """The fields of the parts that open, by part. `payloads`: the rows of the entry by part."""
-        found = {}
+        parts = {}
         for part in members["parts"]:
             owner = (members["case"], _person_of(part))
             if self.used.setdefault(part["key"], owner) != owner:
@@ -86,11 +86,11 @@ class Sealed:
                 )
             fields = self._part(index, members, part, payloads.get(part["name"]))
             if fields is not None:
-                found[part["name"]] = fields
+                parts[part["name"]] = fields
         for name in set(payloads) - {part["name"] for part in members["parts"]}:
             self._find("PAYLOAD_EXTRA", index, members, name, "its entry names no such part")
-        self._person(members, found)
-        return found
+        self._person(members, parts)
+        return parts
 
     def _part(
         self, index: int, members: Mapping[str, Any], part: Mapping[str, Any], row: StoredPart | None
@@ -158,15 +158,15 @@ class Sealed:
         It may order only keys of its own case and person, and those of a subject only when the case is closed.
         """
         person, keys = members["erases"]["person"], members["erases"]["keys"]
-        mine = all(self.used.get(key) == (members["case"], person) for key in keys)
-        if person not in (SUBJECT, REPORTER) or not mine or not keys or not (closed or person == REPORTER):
+        own_keys = all(self.used.get(key) == (members["case"], person) for key in keys)
+        if person not in (SUBJECT, REPORTER) or not own_keys or not keys or not (closed or person == REPORTER):
             place = f"case {members['case']} entry {members['id']}"
             self.report.find(
                 "payloads", "ERASURE_UNFOUNDED", place, "it orders what it may not", log="cases", index=index
             )
             return
-        said = {"entry": members["id"], "index": index, "authority": members["authority"]}
-        self.orders |= dict.fromkeys(keys, said)
+        order = {"entry": members["id"], "index": index, "authority": members["authority"]}
+        self.orders |= dict.fromkeys(keys, order)
 
     def compare(self, seen: Snapshot) -> None:
         """Every missing data key has an entry that orders its erasure, after the part was written.
@@ -211,7 +211,7 @@ class Sealed:
         Its rows are of an epoch that has not ended.
         """
         wanted = self._digests([row.epoch for row in seen.rows("SELECT epoch FROM key_epoch")])
-        there: set[Form] = set()
+        indexed: set[Form] = set()
         for row in seen.stream("SELECT * FROM blind_index"):
             self.report.count("projections")
             case, place = str(row.case_id), f"blind_index {row.case_id} {row.kind}"
@@ -221,16 +221,16 @@ class Sealed:
             if epoch != row.epoch or str(row.entry_id) not in self.named[form] | self.mentioned[form]:
                 says = "the entry that it is of names no such person, or its epoch is another"
                 self.report.find("projections", "INDEX_DIFFERS", place, says)
-            there.add(form)
-        older = self._before_names_were_indexed(there)
-        for case, kind, plain in set(self.named) - there:
+            indexed.add(form)
+        older = self._before_names_were_indexed(indexed)
+        for case, kind, plain in set(self.named) - indexed:
             if kind == NAME_FORM and case in older:
                 continue
             if self.named[case, kind, plain] and case not in self.doubtful:
                 place = f"blind_index {case} {kind}"
                 self.report.find("projections", "ROW_MISSING", place, "the person cannot be found")
 
-    def _before_names_were_indexed(self, there: set[Form]) -> set[str]:
+    def _before_names_were_indexed(self, indexed: set[Form]) -> set[str]:
         """Cases of before 0.5.0 that no rotation of keys has indexed by name.
         They are the first in the log, up to the first case that has such a row.
         They are not checked, and no finding: texts cannot be compared with their names yet.
@@ -238,7 +238,7 @@ class Sealed:
         by_name: dict[str, bool] = {}  # in the order of the log
         for case, kind, plain in self.named:
             if kind == NAME_FORM:
-                by_name[case] = by_name.get(case, False) or (case, kind, plain) in there
+                by_name[case] = by_name.get(case, False) or (case, kind, plain) in indexed
         older = set(takewhile(lambda case: not by_name[case], by_name))
         if older:
             why = f"the names of {len(older)} older cases are not indexed: `sbt keys rotate --destroy-old` does that"

@@ -25,11 +25,11 @@ def require_signed_content(members: Members, body: str, parts: Parts, *, newest:
     """ValueError where the entry differs from what was signed.
     `newest`: the newest posted round of its stage.
     """
-    said = json.loads(body)
-    if members["type"] == "stage.corrected" and said.get("round") is None:
+    signed_body = json.loads(body)
+    if members["type"] == "stage.corrected" and signed_body.get("round") is None:
         _same({"round": newest}, members, "round")
     try:
-        BODY_CHECKS[members["type"]](members, said, parts)
+        BODY_CHECKS[members["type"]](members, signed_body, parts)
     except ValidationError:
         raise ValueError("no such content was signed") from None
 
@@ -40,45 +40,45 @@ def _same(signed: Mapping[str, Any], kept: Mapping[str, Any], what: str) -> None
         raise ValueError(f"another {what} was signed: {', '.join(sorted(other))}")
 
 
-def _content(members: Members, said: Any, parts: Parts) -> None:
+def _content(members: Members, body: Any, parts: Parts) -> None:
     """The typed content of a stage. After an erasure it is gone and cannot be compared."""
     if "content" not in parts:
         return
     model = MODELS[rulebook().procedures[members["procedure"]].stages[members["stage"]].model]
-    signed, kept = model.model_validate(said["body"]).stored(), parts["content"]
+    signed, kept = model.model_validate(body["body"]).stored(), parts["content"]
     names = {name for name in model.model_fields if kept.get(name) is not None}
     if set(signed) != names:
         raise ValueError("another content was signed")
     _same(signed, kept, "content")
 
 
-def _posted(members: Members, said: Any, parts: Parts) -> None:
-    _same({"outcome": said["outcome"]}, members, "outcome")
-    _content(members, said, parts)
+def _posted(members: Members, body: Any, parts: Parts) -> None:
+    _same({"outcome": body["outcome"]}, members, "outcome")
+    _content(members, body, parts)
 
 
-def _corrected(members: Members, said: Any, parts: Parts) -> None:
-    if said.get("round") is not None:
-        _same({"round": said["round"]}, members, "round")
-    _content(members, said, parts)
+def _corrected(members: Members, body: Any, parts: Parts) -> None:
+    if body.get("round") is not None:
+        _same({"round": body["round"]}, members, "round")
+    _content(members, body, parts)
     if "content" in parts:
-        _same({"correction_reason": said["reason"]}, parts["content"], "reason")
+        _same({"correction_reason": body["reason"]}, parts["content"], "reason")
 
 
-def _opened(members: Members, said: Any, parts: Parts) -> None:
-    new = NewCase.model_validate({name: said[name] for name in NewCase.model_fields if name in said})
-    _posted(members, said, parts)
+def _opened(members: Members, body: Any, parts: Parts) -> None:
+    new = NewCase.model_validate({name: body[name] for name in NewCase.model_fields if name in body})
+    _posted(members, body, parts)
     leaf = {"election": new.election, "received_on": new.report.received_on.isoformat(), "overrides": overrides(new)}
     _same(leaf, members, "case")
     person = {name: getattr(new.subject, name) for name in ("nip", "nik", "name")}
-    told = {name: value for name, value in outline(new).items() if name not in DERIVED}
+    outlined = {name: value for name, value in outline(new).items() if name not in DERIVED}
     reporter = new.report.reporter.model_dump(mode="json", exclude_none=True) if new.report.reporter else {}
     if bool(reporter) != any(part["name"] == "reporter" for part in members["parts"]):
         raise ValueError("it has a reporter, and none was signed, or the other way round")
     for part, signed in (
         ("subject", person),
         ("content", dict.fromkeys(Account.model_fields) | account(new)),
-        ("summary", told),
+        ("summary", outlined),
         ("reporter", reporter),
     ):
         if part in parts:
@@ -87,14 +87,14 @@ def _opened(members: Members, said: Any, parts: Parts) -> None:
         raise ValueError("another reporter was signed")
 
 
-def _of_body(members: Members, said: Any, parts: Parts) -> None:
+def _of_body(members: Members, body: Any, parts: Parts) -> None:
     """An act with a body of its own: what the leaf repeats of it, and why it was done."""
     act = ACTS[members["type"]]
-    for name, place in (act.repeats or {}).items():
-        _same({name: said[name]}, members[place] if place else members, place or "act")
+    for name, leaf_member in (act.repeats or {}).items():
+        _same({name: body[name]}, members[leaf_member] if leaf_member else members, leaf_member or "act")
     if not act.reasoned:
         return
-    grounds = Reasoned.model_validate({n: said[n] for n in Reasoned.model_fields if n in said})
+    grounds = Reasoned.model_validate({n: body[n] for n in Reasoned.model_fields if n in body})
     signed = grounds.model_dump(mode="json", exclude_none=True)
     if "content" in parts:  # an added document is as wrong as a missing one
         _same({name: signed.get(name) for name in Reasoned.model_fields}, parts["content"], "reason")

@@ -51,12 +51,12 @@ class TrustStore:
     def keep(self) -> None:
         """Writes the file; on return it is on disk. Every later answer is compared with it."""
         if self.path is not None:
-            said: dict[str, object] = {
+            document: dict[str, object] = {
                 "keys": {log: str(key) for log, key in self.keys.items()},
                 "checkpoints": self.notes,
             }
-            said |= {"cosigned": self.cosigned, "looked": self.looked}
-            key_files.replace(self.path, json.dumps(said, indent=1).encode())
+            document |= {"cosigned": self.cosigned, "looked": self.looked}
+            key_files.replace(self.path, json.dumps(document, indent=1).encode())
 
 
 class MemoryLostError(OSError):
@@ -67,12 +67,12 @@ def recall(path: Path | None) -> TrustStore:
     if path is None or not path.exists():
         return TrustStore(path)
     try:
-        said = json.loads(path.read_text())
-        keys = {log: read_vkey(key) for log, key in said["keys"].items()}
-        found = TrustStore(path, keys, said["checkpoints"], said["cosigned"], said["looked"])
-        _ = found.checkpoints
-        _ = [datetime.fromtimestamp(operator.index(at), UTC) for at in found.looked.values()]
-        _ = [operator.index(size) for size in found.cosigned.values()]
+        document = json.loads(path.read_text())
+        keys = {log: read_vkey(key) for log, key in document["keys"].items()}
+        store = TrustStore(path, keys, document["checkpoints"], document["cosigned"], document["looked"])
+        _ = store.checkpoints
+        _ = [datetime.fromtimestamp(operator.index(at), UTC) for at in store.looked.values()]
+        _ = [operator.index(size) for size in store.cosigned.values()]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         raise MemoryLostError(f"{path} is no memory of ours: restore it, or begin anew with another file") from None
-    return found
+    return store

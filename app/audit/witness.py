@@ -77,8 +77,8 @@ class Witness:
     def _fetch(self, log: str) -> tuple[Note, Checkpoint]:
         try:
             if log not in self.memory.keys:
-                told = self.fetch.json("/.well-known/ledger")
-                self.memory.keys[log] = read_vkey(next(row["vkey"] for row in told["logs"] if row["log"] == log))
+                ledger = self.fetch.json("/.well-known/ledger")
+                self.memory.keys[log] = read_vkey(next(row["vkey"] for row in ledger["logs"] if row["log"] == log))
             note = read_note(self.fetch.raw(f"/log/{log}/checkpoint"))
             require_signed(note, self.memory.keys[log])
             checkpoint = read_checkpoint(note.text)
@@ -106,11 +106,11 @@ class Witness:
         """Fetches the consistency proof. CannotCheckError where none is given: that alone proves no fork."""
         if old == new:
             return []
-        told = self.fetch.json(f"/log/{log}/proof/consistency?from={old}&to={new}")
-        found = told.get("hashes") if isinstance(told, dict) else None
-        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        answer = self.fetch.json(f"/log/{log}/proof/consistency?from={old}&to={new}")
+        hashes = answer.get("hashes") if isinstance(answer, dict) else None
+        if not isinstance(hashes, list) or not all(isinstance(text, str) for text in hashes):
             raise CannotCheckError(f"{log}: no proof from {old} to {new} is given")
-        return found
+        return hashes
 
     def _evidence(self, log: str, note: Note, proof: list[str], why: str) -> Path:
         """Writes both notes to a file and returns its path.
@@ -118,9 +118,9 @@ class Witness:
         """
         assert self.memory.path is not None
         path = self.memory.path.with_name(f"{self.memory.path.name}.evidence-{log}-{clock.real():%Y%m%dT%H%M%S%f}.json")
-        said: dict[str, Any] = {"log": log, "why": why, "vkey": str(self.memory.keys[log]), "proof": proof}
-        said |= {"remembered": self.memory.notes[log], "shown": str(note)}
-        key_files.replace(path, json.dumps(said, indent=1).encode())
+        evidence: dict[str, Any] = {"log": log, "why": why, "vkey": str(self.memory.keys[log]), "proof": proof}
+        evidence |= {"remembered": self.memory.notes[log], "shown": str(note)}
+        key_files.replace(path, json.dumps(evidence, indent=1).encode())
         return path
 
     def _post(self, log: str, note: Note, at: int) -> None:

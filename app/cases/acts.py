@@ -58,7 +58,7 @@ class Act:
     summarised: bool = False
     repeats: Mapping[str, str] | None = None
     refuses: tuple[type[DomainError], ...] = ()
-    says: str = ""
+    description: str = ""
 
     @property
     def opens_case(self) -> bool:
@@ -87,7 +87,7 @@ ROWS = (
         ReceiptBody,
         repeats={"received_on": "letter"},
         refuses=(ReceiptNotExpected,),
-        says="The owner (or recorder) of an open stage confirms receipt of the letter that opened it: its clock starts.",
+        description="The owner (or recorder) of an open stage confirms receipt of the letter that opened it: its clock starts.",
     ),
     Act(
         "stage.extended",
@@ -99,7 +99,7 @@ ROWS = (
         reasoned=True,
         repeats={},
         refuses=(ExtensionNotAllowed, SubjectErased),
-        says="The owner of an open stage takes the longer term that the procedure gives, with a reason, before the first has run out.",
+        description="The owner of an open stage takes the longer term that the procedure gives, with a reason, before the first has run out.",
     ),
     Act(
         "stage.paused",
@@ -111,7 +111,7 @@ ROWS = (
         reasoned=True,
         repeats={"until": "pause"},
         refuses=(PauseNotAllowed, SubjectErased),
-        says="The owner of an open stage stops its clock from today to `until`, with a reason, within the limits of the procedure.",
+        description="The owner of an open stage stops its clock from today to `until`, with a reason, within the limits of the procedure.",
     ),
     Act(
         "case.withdrawn",
@@ -123,7 +123,7 @@ ROWS = (
         reasoned=True,
         repeats={},
         refuses=(WithdrawalNotAllowed, SubjectErased),
-        says="Whoever received the report takes it back, until the matter is with the PPK: the case is closed as cancelled.",
+        description="Whoever received the report takes it back, until the matter is with the PPK: the case is closed as cancelled.",
     ),
     Act(
         "case.reopened",
@@ -135,7 +135,7 @@ ROWS = (
         reasoned=True,
         repeats={"stage": ""},
         refuses=(CaseNotClosed, SubjectErased),
-        says="The owner of a stage opens a new round of it in a closed case; its term starts on that day. Needs the stage's scope.",
+        description="The owner of a stage opens a new round of it in a closed case; its term starts on that day. Needs the stage's scope.",
     ),
     Act(
         "case.transferred",
@@ -147,7 +147,7 @@ ROWS = (
         reasoned=True,
         repeats={"role": "", "to": ""},
         refuses=(TransferNotAllowed, SubjectErased),
-        says="The party that fills a role whose mandate has ended settles who fills it in this case from now on.",
+        description="The party that fills a role whose mandate has ended settles who fills it in this case from now on.",
     ),
     Act("deadline.passed", "service"),
     Act("deadline.recounted", "service"),
@@ -177,7 +177,7 @@ def add_route(router: APIRouter, entry_type: str, service: Service) -> None:
         methods=["POST"],
         name=act.operation,
         operation_id=act.operation,
-        description=act.says,
+        description=act.description,
         status_code=201,
         response_model=Written,
         responses=problems(*REFUSED_POST, *act.refuses),

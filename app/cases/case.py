@@ -165,7 +165,7 @@ class Case:
             report_kind=self.report_kind,
             received_on=self.received_on,
             agency_code=self.agency_code,
-            stages=tuple(one.state for one in self.rounds),
+            stages=tuple(round_.state for round_ in self.rounds),
         )
 
     @property
@@ -180,13 +180,13 @@ class Case:
     @property
     def first_stage(self) -> str:
         """The stage that was posted when the case was opened."""
-        return next(one.stage for one in self.rounds if one.after == "case_opened")
+        return next(round_.stage for round_ in self.rounds if round_.after == "case_opened")
 
     def round(self, stage: str, number: int) -> Round:
-        return next(one for one in self.rounds if one.key == (stage, number))
+        return next(round_ for round_ in self.rounds if round_.key == (stage, number))
 
     def open_rounds(self) -> list[Round]:
-        return [one for one in self.rounds if one.status == "open"]
+        return [round_ for round_ in self.rounds if round_.status == "open"]
 
 
 CASE_COLUMNS = tuple(field.name for field in fields(Case) if field.name != "rounds")

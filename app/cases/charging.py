@@ -56,13 +56,13 @@ def require_phase(
     """422 for a violation code of the other phase; the error names its counterpart.
     A recorded reason (`override`) allows the code. `where`: JSON pointer of the list.
     """
-    found = charges.phases(rulebook(), election, contest, occurred_on)
-    wrong = {phase: charges.misfits(rulebook(), forms, phase) for phase in found}
-    if override is not None or not all(wrong.values()) or not found:
+    phases = charges.phases(rulebook(), election, contest, occurred_on)
+    wrong = {phase: charges.misfits(rulebook(), forms, phase) for phase in phases}
+    if override is not None or not all(wrong.values()) or not phases:
         return
-    if len(found) > 1:
+    if len(phases) > 1:
         raise ValidationFailed(_contest_decides())
-    (phase,) = found
+    (phase,) = phases
     flaws = [_misfit(f"{where}/{m.at}", m.counterpart, phase) for m in wrong[phase]]
     raise ChargeNotInPhase(*flaws, phase=phase)
 
@@ -70,13 +70,13 @@ def require_phase(
 def _misfit(pointer: str, counterpart: str | None, phase: str) -> Flaw:
     text_id, text_en = PHASES[phase]
     if counterpart is None:
-        says = f"Peristiwa terjadi {text_id}.", f"The incident lies {text_en}."
+        message = f"Peristiwa terjadi {text_id}.", f"The incident lies {text_en}."
     else:
-        says = (
+        message = (
             f"Peristiwa terjadi {text_id}: pakai {counterpart}.",
             f"The incident lies {text_en}: charge {counterpart}.",
         )
-    return Flaw(pointer, "CHARGE_NOT_IN_PHASE", *says)
+    return Flaw(pointer, "CHARGE_NOT_IN_PHASE", *message)
 
 
 def _contest_decides() -> Flaw:
@@ -150,12 +150,12 @@ def require_sanction(case: ChargeFacts, state: CaseState, outcome: Outcome, body
         raise SanctionOutside(finding=finding, allowed=allowed, outcome=_outcome(state, other))
 
 
-def sanction_of(case: ChargeFacts, state: CaseState, one: Round) -> SanctionView | None:
+def sanction_of(case: ChargeFacts, state: CaseState, round_: Round) -> SanctionView | None:
     """Compares a posted sanction with those that fit: BKN's validation begins with this."""
-    sanction = one.facts.get("sanction_code")
-    if sanction is None or one.posted_seq is None:
+    sanction = round_.facts.get("sanction_code")
+    if sanction is None or round_.posted_seq is None:
         return None
-    charges_then = charged_violations(case, state.before(one.state))
+    charges_then = charged_violations(case, state.before(round_.state))
     allowed = charges.fitting(rulebook(), charges_then, case.occurred_on, case.subject_kind)
     return SanctionView(finding=charges.compare(rulebook(), str(sanction), allowed), allowed=allowed)
 

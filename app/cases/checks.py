@@ -93,18 +93,18 @@ def _unknown(body: Mapping[str, Any], where: str) -> Iterator[Flaw]:
     for name, value in body.items():
         kind = fields[name].type.strip("[]")
         if kind == "evidence":
-            known: Iterable[str] = rulebook().catalogue.codes("evidence_kinds")
+            codes: Iterable[str] = rulebook().catalogue.codes("evidence_kinds")
             pairs = [(f"{where}/{name}/{n}/kind", item["kind"]) for n, item in enumerate(value)]
         elif kind == "jenis_hukuman":
             rows = rulebook().catalogue.codes("sanctions").values()
-            known = {str(r["bkn_jenis_hukuman_id"]) for r in rows if r["bkn_jenis_hukuman_id"]}
+            codes = {str(r["bkn_jenis_hukuman_id"]) for r in rows if r["bkn_jenis_hukuman_id"]}
             pairs = [(f"{where}/{name}", value)]
         elif kind in LISTS or kind == "enum":
-            known = fields[name].values if kind == "enum" else rulebook().catalogue.codes(LISTS[kind])
+            codes = fields[name].values if kind == "enum" else rulebook().catalogue.codes(LISTS[kind])
             pairs = [(f"{where}/{name}{n}", v) for n, v in _numbered(value)]
         else:
             continue
-        yield from (unknown_code(pointer) for pointer, v in pairs if v not in known)
+        yield from (unknown_code(pointer) for pointer, v in pairs if v not in codes)
 
 
 def _numbered(value: object) -> list[tuple[str, object]]:
@@ -125,9 +125,9 @@ def require_numbers(numbers: Mapping[str, tuple[str | None, str]], kind: str) ->
     for pointer, (number, which) in numbers.items():
         if number is None:
             continue
-        found = nip_flaw(number, kind, clock.today()) if which == "nip" else nik_flaw(number)
-        if found:
-            flaws.append(Flaw(pointer, *FLAWS[found]))
+        flaw = nip_flaw(number, kind, clock.today()) if which == "nip" else nik_flaw(number)
+        if flaw:
+            flaws.append(Flaw(pointer, *FLAWS[flaw]))
     if flaws:
         raise ValidationFailed(*flaws)
 

@@ -26,20 +26,21 @@ async def open_contents(
     """Maps each entry to the fields of its content; an erased content is missing."""
     wanted = [str(e) for e in dict.fromkeys(entries)]
     rows = await session.run(CONTENTS, part=part, entries=wanted) if wanted else []
-    found = {str(row.entry_id): show_row(vault, row) for row in rows}
-    return {entry: content.fields for entry, content in found.items() if content is not None}
+    shown = {str(row.entry_id): show_row(vault, row) for row in rows}
+    return {entry: content.fields for entry, content in shown.items() if content is not None}
 
 
 async def contents(
     session: Session, vault: VaultKeys, rounds: Iterable[Round], part: str = CONTENT
 ) -> dict[RoundKey, Fields]:
     """Maps each posted round to its content."""
-    posted = [(one, one.content_entry_id) for one in rounds if one.content_entry_id]
-    found = await open_contents(session, vault, (entry for _, entry in posted), part)
+    posted = [(round_, round_.content_entry_id) for round_ in rounds if round_.content_entry_id]
+    opened = await open_contents(session, vault, (entry for _, entry in posted), part)
     return {
-        one.key: body
-        for one, entry in posted
-        if (whole := found.get(str(entry))) is not None and (body := of_round(whole, one.stage, one.round)) is not None
+        round_.key: body
+        for round_, entry in posted
+        if (whole := opened.get(str(entry))) is not None
+        and (body := of_round(whole, round_.stage, round_.round)) is not None
     }
 
 

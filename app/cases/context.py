@@ -18,7 +18,7 @@ from app.access.authentication import needs, recheck_caller
 from app.access.caller import Caller
 from app.access.guesses import begin_comparison, refused_comparisons_charged
 from app.access.signatures.signed import VerifiedSignature
-from app.access.trail import Trail, recorded_access
+from app.access.trail import Trail, recorded_access, recorded_write
 from app.cases import locking
 from app.database.sessions import Session
 from app.http.language import language
@@ -181,7 +181,7 @@ async def write_transaction(
     caller, state = await recheck_caller(request), request.app.state
     same = locking.WriteIdentity(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
-    async with refused_comparisons_charged(request), state.database.writing(caller.identity) as session:
+    async with refused_comparisons_charged(request), recorded_write(request, caller) as session:
         yield WriteContext(
             session,
             caller,

@@ -15,7 +15,6 @@ from app import clock
 from app.access.caller import Caller
 from app.access.policy import AccessFacts
 from app.access.signatures.signed_requests import consume_nonce
-from app.access.trail import trail_errors
 from app.cases import projection
 from app.cases.answers import render_answer
 from app.cases.case import Case, RoundKey
@@ -41,13 +40,13 @@ from app.vault.seal import SUBJECT
 @dataclass(frozen=True, slots=True)
 class Step:
     """What an entry does to its case.
-    `says`: members of its own in the leaf.
+    `leaf_members`: members of its own in the leaf.
     `changes`: columns of the case that the move does not decide.
     `acts`: whether its party counts from now on as one that has acted in the case.
     """
 
     type: str
-    says: Mapping[str, Any]
+    leaf_members: Mapping[str, Any]
     move: Move
     changes: Mapping[str, Any] = field(default_factory=dict)
     acts: bool = True
@@ -66,13 +65,13 @@ def with_locked_case(act: OnLocked[P]) -> ByCaseId[P]:
 
     @wraps(act)
     async def locked(write: WriteContext, case_id: UUID, /, *args: P.args, **named: P.kwargs) -> Written:
-        found = await lock_case(
+        locked_case = await lock_case(
             write.session, write.vault, write.caller, case_id, write.request, write.signed, write.begin_comparison
         )
-        if isinstance(found, EarlierLeaf):
-            return await replayed(write, found)
+        if isinstance(locked_case, EarlierLeaf):
+            return await replayed(write, locked_case)
         write.trail.shows(case_id)
-        return await act(await write.on(found.today), found, *args, **named)
+        return await act(await write.on(locked_case.today), locked_case, *args, **named)
 
     return locked
 
@@ -104,7 +103,7 @@ class CaseEntry:
         )
 
     def enter(self, step: Step) -> Appended:
-        step = replace(step, says={**step.says, **idempotency_members(self.write, self.fingerprint)})
+        step = replace(step, leaf_members={**step.leaf_members, **idempotency_members(self.write, self.fingerprint)})
         sig = self.parts.sign()
         return append_and_project(
             self.batch,
@@ -146,9 +145,9 @@ def append_and_project(
     """
     at = at or max(clock.now(), case.updated_at)
     opened = projection.dated(step.move, calendar, passed(case), clock.day_of(at))
-    says = {
+    leaf_members = {
         **{name: getattr(case, name) for name in ("number", "procedure", "election")},
-        **step.says,
+        **step.leaf_members,
         **projection.in_leaf(
             step.move, opened, since(case), owners(author, step.move, case.opened_by, case.successors), calendar
         ),
@@ -161,7 +160,7 @@ def append_and_project(
         link=Link(case.id, case.version + 1, case.head_hash),
         client=author.client_id or None,
         actor=author.actor,
-        says=says,
+        leaf_members=leaf_members,
         parts=parts,
         sig=sig,
         entry_id=entry_id,
@@ -184,12 +183,12 @@ def append_fitting(batch: StatementBatch, **members: Any) -> Appended:
 
 def since(case: Case) -> dict[RoundKey, str]:
     """Maps each open round to the instant when it was opened."""
-    return {one.key: instant(one.opened_at) for one in case.open_rounds()}
+    return {round_.key: instant(round_.opened_at) for round_ in case.open_rounds()}
 
 
 def passed(case: Case) -> dict[RoundKey, UUID | None]:
     """Maps each round to the entry that says that its due date has passed."""
-    return {one.key: one.passed_entry_id for one in case.rounds}
+    return {round_.key: round_.passed_entry_id for round_ in case.rounds}
 
 
 def owners(author: Caller, move: Move, opened_by: str, successors: Mapping[str, str]) -> dict[str, str]:
@@ -230,32 +229,30 @@ def idempotency_members(write: WriteContext, fingerprint: bytes) -> dict[str, An
 
 
 async def write_entry(write: WriteContext, batch: StatementBatch, entry: Appended, fingerprint: bytes) -> Written:
-    """Writes idempotency key, access record and all rows in one statement, then answers.
-    The answer is rendered from the entry.
+    """Writes idempotency key, access record and all rows in one statement, sent with COMMIT.
+    The answer is rendered from the entry; it leaves after the commit.
     """
     projection.keep_key(batch, write.request, fingerprint, entry)
     consume_nonce(batch, write.signed)
     write.trail.record(batch, 201)
-    with trail_errors():
-        await batch.send(write.session)
+    batch.send_last(write.session)
     return answer(write, entry.leaf)
 
 
 async def replayed(write: WriteContext, leaf: bytes) -> Written:
     write.response.headers["Idempotent-Replayed"] = "true"
-    found = answer(write, leaf)
-    write.trail.shows(found.id)
+    written = answer(write, leaf)
+    write.trail.shows(written.id)
     record = StatementBatch()
     consume_nonce(record, write.signed)
     write.trail.record(record, 201)
-    with trail_errors():
-        await record.send(write.session)
-    return found
+    record.send_last(write.session)
+    return written
 
 
 def answer(write: WriteContext, leaf: bytes) -> Written:
-    found = render_answer(leaf, write.receipts)
-    write.response.headers["ETag"] = etag(found.version)
-    write.response.headers["Location"] = f"/v1/cases/{found.id}"
+    written = render_answer(leaf, write.receipts)
+    write.response.headers["ETag"] = etag(written.version)
+    write.response.headers["Location"] = f"/v1/cases/{written.id}"
     write.response.headers["Cache-Control"] = "no-store"
-    return found
+    return written

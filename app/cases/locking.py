@@ -247,8 +247,8 @@ def _lock_number(request: WriteIdentity) -> int:
     """A lock number: 63 bits of a hash of client and key.
     Different keys get different numbers, save for hash collisions.
     """
-    found = hashlib.sha256(f"{request.client} {request.key}".encode()).digest()
-    return int.from_bytes(found[:8]) >> 1
+    digest = hashlib.sha256(f"{request.client} {request.key}".encode()).digest()
+    return int.from_bytes(digest[:8]) >> 1
 
 
 def require_version(case: Case, if_match: str | None) -> None:

@@ -16,11 +16,11 @@ from app.procedure.model import Procedure, Stage
 
 def stages_by_code() -> dict[str, list[tuple[Procedure, Stage]]]:
     """Maps each stage code to its stages in all procedures that a case may be opened with."""
-    found: dict[str, list[tuple[Procedure, Stage]]] = {}
+    stages: dict[str, list[tuple[Procedure, Stage]]] = {}
     for procedure in rulebook().current():
         for stage in procedure.stages.values():
-            found.setdefault(stage.code, []).append((procedure, stage))
-    return found
+            stages.setdefault(stage.code, []).append((procedure, stage))
+    return stages
 
 
 def later_stages_by_code() -> dict[str, list[tuple[Procedure, Stage]]]:
@@ -46,10 +46,10 @@ def first_stages_by_code() -> dict[str, list[tuple[Procedure, Stage]]]:
     """Maps each first stage's code to the procedures that begin with it.
     These share a body, and the union of their outcomes.
     """
-    found: dict[str, list[tuple[Procedure, Stage]]] = {}
+    stages: dict[str, list[tuple[Procedure, Stage]]] = {}
     for procedure, stage in first_stages():
-        found.setdefault(stage.code, []).append((procedure, stage))
-    return found
+        stages.setdefault(stage.code, []).append((procedure, stage))
+    return stages
 
 
 def first_stage_of(value: Any) -> str:

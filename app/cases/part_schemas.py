@@ -146,23 +146,25 @@ class Account(Body):
 
 def texts() -> dict[str, dict[str, Any]]:
     """Maps each model's name to its JSON Schema, without members that only people read."""
-    found = {"subject": _schema(PersonPart), "reporter": _schema(Reporter), "content.Grounds": _schema(Grounds)}
-    found |= {"signature": _schema(SignaturePart), "request": _schema(RequestPart), "mask": _schema(MaskPart)}
-    found |= {
+    schema_texts = {"subject": _schema(PersonPart), "reporter": _schema(Reporter), "content.Grounds": _schema(Grounds)}
+    schema_texts |= {"signature": _schema(SignaturePart), "request": _schema(RequestPart), "mask": _schema(MaskPart)}
+    schema_texts |= {
         "text": _only(_any_model(), _of_summary(_any_model(), words=True)),
         "import_text.Import": _schema(WordsOfPosts),
     }
-    found["import_content.Import"] = _joined(_schema(Account), _schema(Posts))
-    found["import_summary.Import"] = _joined(_schema(EmployerFacts), _schema(Outline), _schema(Moved), _schema(Posts))
+    schema_texts["import_content.Import"] = _joined(_schema(Account), _schema(Posts))
+    schema_texts["import_summary.Import"] = _joined(
+        _schema(EmployerFacts), _schema(Outline), _schema(Moved), _schema(Posts)
+    )
     for name, model in MODELS.items():
         summary = _only(model, _of_summary(model, words=False))
-        found[f"content.{name}"] = _schema(model)
-        found[f"correction_content.{name}"] = _joined(_schema(model), _schema(CorrectionReason))
-        found[f"summary.{name}"] = _joined(summary, _schema(EmployerFacts))
+        schema_texts[f"content.{name}"] = _schema(model)
+        schema_texts[f"correction_content.{name}"] = _joined(_schema(model), _schema(CorrectionReason))
+        schema_texts[f"summary.{name}"] = _joined(summary, _schema(EmployerFacts))
         if name in _first_models():
-            found[f"opening_content.{name}"] = _joined(_schema(model), _schema(Account))
-            found[f"opening_summary.{name}"] = _joined(summary, _schema(EmployerFacts), _schema(Outline))
-    return found
+            schema_texts[f"opening_content.{name}"] = _joined(_schema(model), _schema(Account))
+            schema_texts[f"opening_summary.{name}"] = _joined(summary, _schema(EmployerFacts), _schema(Outline))
+    return schema_texts
 
 
 def _any_model() -> type[StageBody]:
@@ -236,20 +238,20 @@ async def fields_of(session: Session, refs: Iterable[Mapping[str, Any]]) -> Sche
     """The fields of every schema that `refs` name, in the named version.
     An older version is read from the log.
     """
-    found: SchemaFields = {(s.name, s.version): s.fields for s in schemas().values()}
-    for name, version in {(ref["name"], ref["version"]) for ref in refs} - set(found):
+    fields: SchemaFields = {(s.name, s.version): s.fields for s in schemas().values()}
+    for name, version in {(ref["name"], ref["version"]) for ref in refs} - set(fields):
         leaf = await session.value(OLDER, name=name, version=version)
         text = json.loads(leaf)["facts"]["text"]
-        found[name, version] = tuple(sorted(text["properties"]))
-    return found
+        fields[name, version] = tuple(sorted(text["properties"]))
+    return fields
 
 
 async def ensure_part_schemas(session: Session, *, by: str) -> None:
     """Registers the text of every schema version once in the log, where a verifier reads it."""
-    known = {(r.name, r.version) for r in await session.run(KNOWN)}
+    registered = {(r.name, r.version) for r in await session.run(KNOWN)}
     for name, text in texts().items():
         schema = schemas()[name]
-        if (name, schema.version) in known:
+        if (name, schema.version) in registered:
             continue
         batch = StatementBatch()
         facts = {**schema.ref(), "text": text}
@@ -260,7 +262,7 @@ async def ensure_part_schemas(session: Session, *, by: str) -> None:
 
 async def require_registered(session: Session) -> None:
     """Stops the start if a schema is not registered in the log in its current form."""
-    known = {(r.name, r.version, r.sha256) for r in await session.run(KNOWN)}
-    missing = [s.name for s in schemas().values() if (s.name, s.version, s.sha256) not in known]
+    registered = {(r.name, r.version, r.sha256) for r in await session.run(KNOWN)}
+    missing = [s.name for s in schemas().values() if (s.name, s.version, s.sha256) not in registered]
     if missing:
         raise RuntimeError(f"not on record as they are now: {', '.join(missing)}; run `sbt db migrate`")

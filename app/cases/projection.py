@@ -114,12 +114,12 @@ def dated(move: Move, calendar: Calendar, passed: Mapping[tuple[str, int], UUID 
     `passed`: the entry that says that the due date of a round has passed, by stage and round number.
     """
     procedure = rulebook().procedures[move.case.procedure]
-    found = []
+    dates = []
     for stage in move.opened:
         made, key = due_of(procedure, move.case, stage, calendar), (stage.stage, stage.round)
         restarted = key not in move.kept or made.on is None or made.on >= today
-        found.append(Dated(stage, made, None if restarted else passed.get(key)))
-    return found
+        dates.append(Dated(stage, made, None if restarted else passed.get(key)))
+    return dates
 
 
 def due_of(procedure: Procedure, case: CaseState, stage: StageState, calendar: Calendar) -> Due:
@@ -163,28 +163,28 @@ def open_codes(case: CaseState) -> list[str]:
 
 
 def project_stages(batch: StatementBatch, case_id: UUID, move: Move, opened: list[Dated], entry: Appended) -> None:
-    for one in opened:
-        batch.add(OPEN_STAGE, **opened_row(case_id, move.case, one, entry))
+    for round_ in opened:
+        batch.add(OPEN_STAGE, **opened_row(case_id, move.case, round_, entry))
     for gone in move.dropped:
         batch.add(SKIP_STAGE, b_case=case_id, b_stage=gone.stage, b_round=gone.round)
 
 
-def opened_row(case_id: UUID, case: CaseState, one: Dated, entry: Appended) -> dict[str, Any]:
-    stage = rulebook().procedures[case.procedure].stages[one.stage.stage]
+def opened_row(case_id: UUID, case: CaseState, opened: Dated, entry: Appended) -> dict[str, Any]:
+    stage = rulebook().procedures[case.procedure].stages[opened.stage.stage]
     return {
         "case_id": case_id,
         "stage": stage.code,
-        "round": one.stage.round,
+        "round": opened.stage.round,
         "status": "open",
         "owner": stage.owner,
         "recorder": stage.recorder,
-        "after": one.stage.after,
-        "opened_on": one.stage.opened_on,
+        "after": opened.stage.after,
+        "opened_on": opened.stage.opened_on,
         "opened_at": entry.received_at,
-        "due_on": one.due.on,
-        "due": Jsonb(one.due.explained()),
-        **clock_columns(one.stage),
-        "passed_entry_id": one.passed,
+        "due_on": opened.due.on,
+        "due": Jsonb(opened.due.explained()),
+        **clock_columns(opened.stage),
+        "passed_entry_id": opened.passed,
         "facts": Jsonb({}),
         "content_entry_id": None,
         "flags": Jsonb([]),

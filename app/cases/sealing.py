@@ -41,13 +41,13 @@ class EntryParts:
         `of`: the prefix of entries whose parts hold more than a post's (opening_, correction_, import_).
         """
         name = f"{of}{part}.{model}" if model else part
-        place = {
+        context = {
             "log": origin.of(CASES),
             "id": str(self.entry_id),
             "case": str(self.case_id),
             "party": self.party,
         }
-        self.done.append(seal(self.batch, place, part, schemas()[name], self.keys[KEY_OF[part]], content))
+        self.done.append(seal(self.batch, context, part, schemas()[name], self.keys[KEY_OF[part]], content))
 
     def seal_summary_text(self, body: Mapping[str, Any]) -> None:
         """Seals the free text that the summary shows, with the key of the person it is about."""
@@ -84,8 +84,8 @@ class EntryParts:
         """Indexes a name that a post gives without making it the case's person.
         No later text may hold this name either.
         """
-        found = named_person_forms(body)
-        index_forms(self.batch, self.vault, self.epoch, self.case_id, self.entry_id, found)
+        name_forms = named_person_forms(body)
+        index_forms(self.batch, self.vault, self.epoch, self.case_id, self.entry_id, name_forms)
 
     def seal_identity(self, person: Mapping[str, str | None]) -> None:
         """Seals the identity of the case's person and adds it to the blind index."""
@@ -93,9 +93,9 @@ class EntryParts:
         index_person(self.batch, self.vault, self.epoch, self.case_id, self.entry_id, person)
 
 
-def _mixed(one: bytes, other: bytes) -> bytes:
+def _mixed(first: bytes, other: bytes) -> bytes:
     """A one-time pad (XOR): either of the two values alone reveals nothing."""
-    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(one))
+    return (int.from_bytes(first) ^ int.from_bytes(other)).to_bytes(len(first))
 
 
 def unmasked(body: str, mask: str) -> str:

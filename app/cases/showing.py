@@ -28,13 +28,13 @@ def recorder_now(caller: Caller, stage: Stage, case: AccessFacts) -> str | None:
 
 def lines(caller: Caller, case: Case) -> list[StageLine]:
     """Every stage of the procedure in its order: the rounds opened, and the stages that still wait."""
-    known: dict[str, list[Round]] = {}
-    for one in case.rounds:
-        known.setdefault(one.stage, []).append(one)
+    rounds_by_stage: dict[str, list[Round]] = {}
+    for round_ in case.rounds:
+        rounds_by_stage.setdefault(round_.stage, []).append(round_)
     lines_, facts = list[StageLine](), case.access_facts
     for stage in case.its_procedure.stages.values():
-        if stage.code in known:
-            lines_ += [_line(caller, stage, facts, one) for one in known[stage.code]]
+        if stage.code in rounds_by_stage:
+            lines_ += [_line(caller, stage, facts, round_) for round_ in rounds_by_stage[stage.code]]
         elif stage.only_if is None or stage.only_if in case.conditions:
             lines_.append(_unopened(caller, stage, case, facts))
     return lines_
@@ -51,18 +51,18 @@ def _unopened(caller: Caller, stage: Stage, case: Case, facts: AccessFacts) -> S
     )
 
 
-def _line(caller: Caller, stage: Stage, facts: AccessFacts, one: Round) -> StageLine:
+def _line(caller: Caller, stage: Stage, facts: AccessFacts, round_: Round) -> StageLine:
     return StageLine(
         stage=stage.code,
-        round=one.round,
-        status=one.status,
+        round=round_.round,
+        status=round_.status,
         owner=owner_now(caller, stage, facts),
         recorder=recorder_now(caller, stage, facts),
-        opened_at=one.opened_at,
-        due_on=one.due_on,
-        outcome=one.outcome,
-        posted_at=one.posted_at,
-        posted_by=one.posted_by,
+        opened_at=round_.opened_at,
+        due_on=round_.due_on,
+        outcome=round_.outcome,
+        posted_at=round_.posted_at,
+        posted_by=round_.posted_by,
     )
 
 
@@ -136,10 +136,10 @@ def parts_in(caller: Caller, case: Case) -> set[str | None]:
     """The roles and parties that take part in the case.
     For a posted or open stage they posted, own, owned or record.
     """
-    facts, found = case.access_facts, set[str | None]()
-    for one in case.rounds:
-        if one.status == "skipped":
+    facts, roles = case.access_facts, set[str | None]()
+    for round_ in case.rounds:
+        if round_.status == "skipped":
             continue
-        stage = case.its_procedure.stages[one.stage]
-        found |= {one.posted_by, stage.owner, owner_now(caller, stage, facts), recorder_now(caller, stage, facts)}
-    return found
+        stage = case.its_procedure.stages[round_.stage]
+        roles |= {round_.posted_by, stage.owner, owner_now(caller, stage, facts), recorder_now(caller, stage, facts)}
+    return roles

@@ -17,13 +17,13 @@ def require_turn(write: WriteContext, case: Case, stage: str) -> Stage:
     """403 unless the caller's party must act on this stage today; then 428 and 412 (If-Match).
     409 if the procedure has no such stage.
     """
-    found = case.its_procedure.stages.get(stage)
-    if found is not None:
-        policy.require_mandate(write.caller, found, case.access_facts)
+    its_stage = case.its_procedure.stages.get(stage)
+    if its_stage is not None:
+        policy.require_mandate(write.caller, its_stage, case.access_facts)
     require_version(case, write.if_match)
-    if found is None:
+    if its_stage is None:
         raise StageNotOpen(stage=stage, allowed=list(case.open_stages))
-    return found
+    return its_stage
 
 
 def open_round(write: WriteContext, case: Case, stage: str) -> tuple[CaseState, Round]:

@@ -35,13 +35,13 @@ PersonMatcher = Callable[[TextForms], bool]  # whether one of the persons is amo
 
 def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
     """Maps a pointer to each text that the summary of a post shows in its author's words."""
-    fields, found = rulebook().vocabulary.fields, dict[str, str]()
+    fields, texts = rulebook().vocabulary.fields, dict[str, str]()
     for name, value in body.items():
         if fields[name].summary and fields[name].type in ("string", "text"):
-            found[f"{where}/{name}"] = str(value)
+            texts[f"{where}/{name}"] = str(value)
         elif fields[name].summary and fields[name].type == "[string]":
-            found |= {f"{where}/{name}/{n}": str(item) for n, item in enumerate(value)}
-    return found
+            texts |= {f"{where}/{name}/{n}": str(item) for n, item in enumerate(value)}
+    return texts
 
 
 def require_no_numbers(texts: Mapping[str, str]) -> None:
@@ -49,14 +49,14 @@ def require_no_numbers(texts: Mapping[str, str]) -> None:
     _refuse(pointer for pointer, text in texts.items() if _has_number(text))
 
 
-def require_no_person(texts: Mapping[str, str], *known: PersonMatcher) -> None:
+def require_no_person(texts: Mapping[str, str], *matchers: PersonMatcher) -> None:
     """422 for a name or number of these persons, in any spelling, also across items of a list."""
     lists = _lists(texts)
-    if not _names(lists.values(), known):
+    if not _names(lists.values(), matchers):
         return
     _refuse(
-        [p for p, text in texts.items() if _names([text], known)]
-        or [p for p, text in lists.items() if _names([text], known)]
+        [p for p, text in texts.items() if _names([text], matchers)]
+        or [p for p, text in lists.items() if _names([text], matchers)]
     )
 
 
@@ -65,7 +65,7 @@ def require_not_named_before(texts: Mapping[str, str], person: PersonMatcher) ->
     Masked parties would read the name there for ever.
     `texts`: by the place where each stands.
     """
-    places = ", ".join(place for place, text in texts.items() if _names([text], [person]))
+    places = ", ".join(pointer for pointer, text in texts.items() if _names([text], [person]))
     if places:
         text_id = (
             f"Orang ini disebut pada bagian yang tidak disegel ({places}): koreksilah dahulu;"
@@ -78,9 +78,9 @@ def require_not_named_before(texts: Mapping[str, str], person: PersonMatcher) ->
         raise ValidationFailed(Flaw("/body/subject_name", PERSONAL_DATA, text_id, text_en))
 
 
-def _names(texts: Iterable[str], known: Sequence[PersonMatcher]) -> bool:
-    said = persons.forms_in_texts(texts)
-    return any(named(said) for named in known)
+def _names(texts: Iterable[str], matchers: Sequence[PersonMatcher]) -> bool:
+    forms = persons.forms_in_texts(texts)
+    return any(named(forms) for named in matchers)
 
 
 def matcher_for_persons(*several: Mapping[str, str | None]) -> PersonMatcher:
@@ -88,7 +88,7 @@ def matcher_for_persons(*several: Mapping[str, str | None]) -> PersonMatcher:
     `several`: each with nip, nik and name, as they were sent.
     """
     forms = {form for person in several for form in persons.forms(person)}
-    return lambda said: not forms.isdisjoint(said)
+    return lambda text_forms: not forms.isdisjoint(text_forms)
 
 
 def matcher_for_post(body: Mapping[str, Any]) -> PersonMatcher:
@@ -100,19 +100,21 @@ def matcher_for_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Per
     """Returns the check for the persons by whom the case is found; the person's part is not opened.
     `rows`: epoch and digest (hexadecimal) of the blind index.
     """
-    found: dict[int, set[bytes]] = {}
+    digests_by_epoch: dict[int, set[bytes]] = {}
     for row in rows:
-        found.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
-    return lambda said: any(vault.digest(epoch, *form) in digests for epoch, digests in found.items() for form in said)
+        digests_by_epoch.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
+    return lambda text_forms: any(
+        vault.digest(epoch, *form) in digests for epoch, digests in digests_by_epoch.items() for form in text_forms
+    )
 
 
 def _lists(texts: Mapping[str, str]) -> dict[str, str]:
     """Each text; the items of a list are joined into one."""
-    found: dict[str, str] = {}
+    joined: dict[str, str] = {}
     for pointer, text in texts.items():
-        place = ITEM.sub("", pointer)
-        found[place] = f"{found[place]} {text}" if place in found else text
-    return found
+        field_pointer = ITEM.sub("", pointer)
+        joined[field_pointer] = f"{joined[field_pointer]} {text}" if field_pointer in joined else text
+    return joined
 
 
 def _has_number(text: str) -> bool:
@@ -154,16 +156,16 @@ def _windows(plain: str) -> Iterator[str]:
     """Neighbouring groups of a run that together are no longer than a person's number."""
     for groups in _runs(plain):
         for start in range(len(groups)):
-            yield from takewhile(lambda found: len(found) <= NIP_DIGITS, accumulate(groups[start:]))
+            yield from takewhile(lambda window: len(window) <= NIP_DIGITS, accumulate(groups[start:]))
 
 
 def _could_be_a_persons(number: str) -> bool:
     today = clock.today()
     if len(number) == NIP_DIGITS:
         return any(nip_flaw(number, kind, today) is None for kind in ("pns", "pppk"))
-    known = rulebook().catalogue.codes("provinces")
+    provinces = rulebook().catalogue.codes("provinces")
     return (
-        len(number) == NIK_DIGITS and nik_flaw(number) is None and number[:2] in known
+        len(number) == NIK_DIGITS and nik_flaw(number) is None and number[:2] in provinces
     )  # a NIK begins with a province
 
 

@@ -19,5 +19,5 @@ STAGES = "(SELECT jsonb_agg(to_jsonb(st) ORDER BY st.stage, st.round) FROM stage
 
 def seen_by(caller: Caller) -> dict[str, Any]:
     """The parameters of VISIBLE."""
-    found = case_scope(caller)
-    return {"sees_all": found.all, "acted": found.acted, "employer": found.employer}
+    scope = case_scope(caller)
+    return {"sees_all": scope.all, "acted": scope.acted, "employer": scope.employer}

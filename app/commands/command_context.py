@@ -19,8 +19,8 @@ from app.vault.keys import VaultKeys
 def with_settings_and_database() -> Iterator[tuple[Settings, ConnectedDatabase]]:
     settings = Settings()
     origin.set_origin(settings.log_origin)
-    with connect.database(settings) as found:
-        yield settings, found
+    with connect.database(settings) as database:
+        yield settings, database
 
 
 @asynccontextmanager

@@ -53,10 +53,10 @@ class OAuthClient:
     @classmethod
     def load(cls, folder: Path) -> "OAuthClient":
         try:
-            said = json.loads((folder / CONFIG).read_text())
+            config = json.loads((folder / CONFIG).read_text())
         except FileNotFoundError:
             raise SystemExit(f"{folder / CONFIG} is not there: `sbt client create --out {folder}` makes it.") from None
-        return cls(folder, Config(**said))
+        return cls(folder, Config(**config))
 
     def key(self, purpose: str) -> Path:
         return self.folder / f"{purpose}.pem"
@@ -100,20 +100,20 @@ def make_keys(folder: Path, attempt: Mapping[str, Any] | None = None) -> dict[st
     if any((folder / name).exists() for name in (CONFIG, *(f"{purpose}.pem" for purpose in PURPOSES))):
         if attempt is None or not note.exists():
             raise SystemExit(f"{folder} holds keys already: give another folder.")
-        said = json.loads(note.read_text())
-        if said not in (attempt, FRESH, dict(attempt) | FRESH):
+        jwk = json.loads(note.read_text())
+        if jwk not in (attempt, FRESH, dict(attempt) | FRESH):
             raise SystemExit(
                 f"{folder} holds the keys of another attempt: say just the same again, or give another folder."
             )
-        fresh = FRESH if said.items() >= FRESH.items() else {}
+        fresh = FRESH if jwk.items() >= FRESH.items() else {}
         key_files.replace(note, json.dumps(dict(attempt) | fresh).encode())
     elif attempt is not None:
         key_files.replace(note, json.dumps(attempt).encode())
-    found = {}
+    keys = {}
     for purpose in PURPOSES:
         pem = key_files.read_or_make(folder / f"{purpose}.pem", jwks.new_pem)
-        found[purpose] = jwks.public(jwks.read_pem(pem))
-    return found
+        keys[purpose] = jwks.public(jwks.read_pem(pem))
+    return keys
 
 
 @contextmanager

@@ -54,9 +54,9 @@ def found(
     )
 
 
-def _anchors(told: list[str]) -> dict[str, str]:
+def _anchors(options: list[str]) -> dict[str, str]:
     """Read pairs of a party of the catalogue and a fingerprint, which is a thumbprint of RFC 7638."""
-    pairs = dict(word.partition("=")[::2] for word in told)
+    pairs = dict(word.partition("=")[::2] for word in options)
     parties = rulebook().catalogue.codes("parties")
     wrong = [word for word, kid in pairs.items() if word not in parties or not FINGERPRINT.fullmatch(kid)]
     if wrong:

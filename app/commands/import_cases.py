@@ -57,17 +57,17 @@ def _finished(http: httpx.Client, raw: bytes) -> dict[str, Any]:
 def _said(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_error:
         raise SystemExit(f"{answer.status_code} {printable(answer.text)}")
-    found: dict[str, Any] = answer.json()
-    return found
+    document: dict[str, Any] = answer.json()
+    return document
 
 
 def _tell(http: httpx.Client, job: str) -> None:
     """Print the first refused lines, with what is wrong in each."""
-    found = _said(http.get(f"/v1/imports/{job}/lines", params={"status": "refused", "limit": SHOWN}))
-    for line in found["data"]:
+    lines = _said(http.get(f"/v1/imports/{job}/lines", params={"status": "refused", "limit": SHOWN}))
+    for line in lines["data"]:
         typer.echo(printable(f"line {line['line']}: {line['code']}"))
         for flaw in line["errors"]:
-            said = f"  {flaw['pointer'] or '/'}: {flaw.get('en') or flaw['code']} {flaw.get('link', '')}"
-            typer.echo(printable(said.rstrip()))
-    if found["page"]["has_more"]:
+            message = f"  {flaw['pointer'] or '/'}: {flaw.get('en') or flaw['code']} {flaw.get('link', '')}"
+            typer.echo(printable(message.rstrip()))
+    if lines["page"]["has_more"]:
         typer.echo(f"... all of them: GET /v1/imports/{job}/lines?status=refused")

@@ -45,12 +45,12 @@ def rotate_epoch(
     """Begin a new key epoch. With --destroy-old no older dump, WAL or disk opens anything that was erased,
     or anything at all.
     """
-    with with_settings_and_database() as (settings, found):
-        known = vault(settings)
+    with with_settings_and_database() as (settings, reached):
+        vault_keys = vault(settings)
 
         async def work() -> tuple[int, list[int]]:
-            async with open_database(found.urls.app) as database:
-                return await _rotate(database, known, destroy_old=destroy_old)
+            async with open_database(reached.urls.app) as database:
+                return await _rotate(database, vault_keys, destroy_old=destroy_old)
 
         try:
             epoch, ended = asyncio.run(work())
@@ -58,11 +58,11 @@ def rotate_epoch(
             raise SystemExit(str(error)) from None
     typer.echo(f"Epoch {epoch} has begun.")
     if ended:
-        told = ", ".join(map(str, ended))
+        epochs = ", ".join(map(str, ended))
         typer.echo(
-            f"Epoch {told} is over: its keys are destroyed here. Destroy every copy of {settings.keys}/vault too."
+            f"Epoch {epochs} is over: its keys are destroyed here. Destroy every copy of {settings.keys}/vault too."
         )
 
 
-async def _rotate(database: Database, known: VaultKeys, *, destroy_old: bool) -> tuple[int, list[int]]:
-    return await rotating.rotate_epochs(database, known, by=OPERATOR, destroy_old=destroy_old)
+async def _rotate(database: Database, vault_keys: VaultKeys, *, destroy_old: bool) -> tuple[int, list[int]]:
+    return await rotating.rotate_epochs(database, vault_keys, by=OPERATOR, destroy_old=destroy_old)

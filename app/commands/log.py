@@ -38,14 +38,14 @@ def export(
     """Write the served tree as static files (C2SP tlog-tiles):
     log/<log>/checkpoint, tile/..., tile/entries/... Run again, it goes on.
     """
-    with with_settings_and_database() as (_, found), typer.progressbar(length=0, label="entries") as bar:
+    with with_settings_and_database() as (_, reached), typer.progressbar(length=0, label="entries") as bar:
 
         def tick(count: int) -> None:
             bar.length = (bar.length or 0) + count
             bar.update(count)
 
         async def work() -> dict[str, int]:
-            async with open_database(found.urls.app) as database:
+            async with open_database(reached.urls.app) as database:
                 return await exporting.export(database, folder, sealed=sealed, tick=tick)
 
         try:
@@ -69,10 +69,10 @@ def recover(
     """Say why the ledger is quarantined; with --from, restore what is missing at identical indexes.
     Stop the service first.
     """
-    with with_settings_and_database() as (settings, found):
+    with with_settings_and_database() as (settings, reached):
         signers = _signers(settings)
         # one transaction: all of it is restored, or nothing was changed
-        with psycopg.connect(roles.plain(found.urls.owner)) as session:
+        with psycopg.connect(roles.plain(reached.urls.owner)) as session:
             _require_alone(session)
             lost, fault = _explain(session, signers)
             if source is None:
@@ -81,7 +81,7 @@ def recover(
                 restoring.restore(session, signers, source, settings.keys)
             except NotRestoredError as error:
                 raise SystemExit(f"Nothing was changed. {printable(str(error))}") from None
-        asyncio.run(_on_record(found.urls.app, lost))
+        asyncio.run(_on_record(reached.urls.app, lost))
     for loss in lost:
         typer.echo(f"{loss.log}: entries {loss.size} to {loss.signed - 1} are back at their indexes.")
     typer.echo("Now `sbt verify --db local`, then start the service.")
@@ -95,8 +95,8 @@ def _signers(settings: Settings) -> dict[str, Signer]:
 
 
 def _require_alone(session: psycopg.Connection[Any]) -> None:
-    found = session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
-    if not found or not found[0]:
+    row = session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
+    if not row or not row[0]:
         raise SystemExit("A sequencer is at work: stop the service first.")
 
 

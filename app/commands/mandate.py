@@ -40,9 +40,9 @@ def transfer(
     with --execute each case gets its entry, once: stopped
     in the middle and started again, it goes on with what is left.
     """
-    with with_settings_and_database() as (_, found):
+    with with_settings_and_database() as (_, reached):
         try:
-            done = asyncio.run(_work(found.urls.app, role, report, execute=execute))
+            done = asyncio.run(_work(reached.urls.app, role, report, execute=execute))
         except NoSuccessionError as error:
             raise SystemExit(f"Nothing to hand over: {error}.") from None
     _tell(done, execute=execute)
@@ -56,14 +56,14 @@ async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> l
             calendars, count = await calendar.load_calendars(session), await succession.waiting(session, role)
         done = []
         with typer.progressbar(length=count, label="cases") as bar:
-            async for one in succession.hand_over(database, registers, calendars, role, execute=execute):
-                done.append(one)
-                _write(report, one)
+            async for handed_over in succession.hand_over(database, registers, calendars, role, execute=execute):
+                done.append(handed_over)
+                _write(report, handed_over)
                 bar.update(1)
         return done
 
 
-def _write(path: Path | None, one: HandedOver) -> None:
+def _write(path: Path | None, handed_over: HandedOver) -> None:
     """Append one line to what an earlier start wrote.
     Whenever the command stops, the file holds every case that was handed over.
     """
@@ -74,11 +74,13 @@ def _write(path: Path | None, one: HandedOver) -> None:
         rows = csv.writer(file)
         if fresh:
             rows.writerow(["number", "case", "to", "rule", "entry"])
-        rows.writerow([one.number, one.case_id, one.to, one.rule, one.entry or ""])
+        rows.writerow(
+            [handed_over.number, handed_over.case_id, handed_over.to, handed_over.rule, handed_over.entry or ""]
+        )
 
 
 def _tell(done: list[HandedOver], *, execute: bool) -> None:
-    for (to, rule), count in sorted(Counter((one.to, one.rule) for one in done).items()):
+    for (to, rule), count in sorted(Counter((handed_over.to, handed_over.rule) for handed_over in done).items()):
         typer.echo(f"{count:>7,} cases -> {to}  ({rule})")
     if execute:
         typer.echo(f"{len(done):,} entries written. Run it again: what is left would be handed over then.")

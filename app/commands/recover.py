@@ -45,10 +45,10 @@ def operators(
     """
     settings = Settings()
     signing = [jwks.read_pem(OAuthClient.load(folder).key("sign").read_bytes()) for folder in founders]
-    with with_settings_and_database() as (_, found):
+    with with_settings_and_database() as (_, reached):
 
         async def work() -> list[str]:
-            async with open_database(found.urls.app) as database, database.writing(SERVICE) as session:
+            async with open_database(reached.urls.app) as database, database.writing(SERVICE) as session:
                 names = await recovering.free_names(session)
                 entries = [
                     *await recovering.resumed(session),

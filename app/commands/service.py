@@ -143,9 +143,9 @@ def _require_keys(settings: Settings) -> None:
     if settings.worker_database_url is not None and settings.background and not (settings.keys / "log").is_dir():
         missing.append("log")
     if missing and not settings.sandbox:
-        told = ", ".join(f"{settings.keys}/{name}" for name in missing)
+        files = ", ".join(f"{settings.keys}/{name}" for name in missing)
         raise SystemExit(
-            f"There are no keys in {told}: mount SBT_KEY_DIR, or make them for a new ledger with `sbt keys init`."
+            f"There are no keys in {files}: mount SBT_KEY_DIR, or make them for a new ledger with `sbt keys init`."
         )
 
 

@@ -105,15 +105,15 @@ def _verify(
     return _inside(db, memory, policy, settings, party)
 
 
-def _policy(told: list[str], quorum: int | None) -> Policy:
+def _policy(options: list[str], quorum: int | None) -> Policy:
     """Return the witnesses of the settings and of --vkey, with the quorum.
     The quorum is the one asked for, else the one of the settings if there are witnesses, else 0.
     """
     settings = Settings()
-    given = [str(key) for key in map(read_vkey, told) if key.kind == COSIGNATURE]
-    known = read_policy(settings.witnesses, settings.witness_quorum)
-    fresh = [text for text in given if text not in map(str, known.keys)]
-    keys = read_policy(" ".join([*map(str, known.keys), *fresh]), settings.witness_quorum).keys
+    vkeys = [str(key) for key in map(read_vkey, options) if key.kind == COSIGNATURE]
+    policy = read_policy(settings.witnesses, settings.witness_quorum)
+    fresh = [text for text in vkeys if text not in map(str, policy.keys)]
+    keys = read_policy(" ".join([*map(str, policy.keys), *fresh]), settings.witness_quorum).keys
     return Policy(keys, quorum or (settings.witness_quorum if keys else 0))
 
 
@@ -126,8 +126,8 @@ def _outside(
 
 
 def _inside(db: str, memory: TrustStore, policy: Policy, settings: Settings, party: str | None) -> VerificationReport:
-    with connect.database(settings) as found:
-        url = found.reader if db == "local" else db
+    with connect.database(settings) as reached:
+        url = reached.reader if db == "local" else db
         trust, doubt = _trust(memory, policy, settings, url)
         vault = settings.keys if (settings.keys / "vault").is_dir() else None
         with open_snapshot(url) as seen:

@@ -35,14 +35,16 @@ def witness(
         if url is None:
             return
         with httpx.Client(base_url=url, timeout=30) as client:
-            mine = begin(client, party, state)
-            mine.memory.keys |= {known.name.rpartition("/")[2]: known for known in map(read_vkey, vkey or [])}
-            _watch(mine, interval, once=once)
+            own = begin(client, party, state)
+            own.memory.keys |= {
+                verifier_key.name.rpartition("/")[2]: verifier_key for verifier_key in map(read_vkey, vkey or [])
+            }
+            _watch(own, interval, once=once)
     except (NoteError, OSError, KeyFolderError, httpx.InvalidURL) as error:
         raise SystemExit(f"The witness cannot work: {printable(str(error))}") from None
 
 
-def _watch(mine: Witness, interval: float, *, once: bool) -> None:
+def _watch(witness_: Witness, interval: float, *, once: bool) -> None:
     """Look at each log again and again.
     Exit code 1 for a fork or a rollback; 2 if a single look got no answer.
     """
@@ -50,7 +52,7 @@ def _watch(mine: Witness, interval: float, *, once: bool) -> None:
         missed = 0
         for log in LOGS:
             try:
-                typer.echo(f"{log}: {mine.look(log).size} entries")
+                typer.echo(f"{log}: {witness_.look(log).size} entries")
             except CannotCheckError as error:
                 missed += 1
                 typer.echo(printable(str(error)), err=True)

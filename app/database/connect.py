@@ -25,8 +25,8 @@ class ConnectedDatabase:
 @contextmanager
 def database(settings: Settings) -> Iterator[ConnectedDatabase]:
     if settings.database_url is not None:
-        told = [settings.owner_database_url, settings.database_url, settings.worker_database_url]
-        owner, app, worker = (url.get_secret_value() if url else "" for url in told)
+        urls = [settings.owner_database_url, settings.database_url, settings.worker_database_url]
+        owner, app, worker = (url.get_secret_value() if url else "" for url in urls)
         # the owner of the tables sees every grant on them
         yield ConnectedDatabase(Urls(owner, app, worker), owner or app)
         return

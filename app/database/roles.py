@@ -56,10 +56,10 @@ def init(admin_url: str, passwords: dict[str, str], database: str = DATABASE) ->
     """
     with psycopg.connect(plain(admin_url), autocommit=True) as session:
         for role in (OWNER, APP, WORKER):
-            known = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+            exists = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
             verb = sql.SQL(
                 "ALTER ROLE {} LOGIN NOSUPERUSER PASSWORD {}"
-                if known
+                if exists
                 else "CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD {}"
             )
             session.execute(verb.format(sql.Identifier(role), sql.Literal(passwords[role])))
@@ -78,5 +78,5 @@ def _passwords(path: Path) -> dict[str, str]:
         made = {role: secrets.token_urlsafe(24) for role in (OWNER, APP, WORKER)}
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(made, file)
-    known: dict[str, str] = json.loads(path.read_text())
-    return known
+    passwords: dict[str, str] = json.loads(path.read_text())
+    return passwords

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any, Self
 
 from fastapi import Depends, Request
-from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, Error, InternalError, OperationalError
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
@@ -52,19 +52,22 @@ ANONYMOUS = Identity("")  # sees what is public: no row of a case
 SERVICE = Identity("@service")  # the watcher, the operator's commands, the verifier: sees every row; never for a caller
 # ask_as sets the identity for this transaction alone (set_config with true): behind a pooler the next one may be another caller's.
 ACT_AS = "SELECT ask_as($1, $2, $3) IS NULL AS asked"
+BEGINNING = 2  # statements that a transaction begins with: BEGIN and the identity
 
 
 class Session:
     """A connection inside its transaction.
     For an anonymous reader there is none: each statement is a transaction of its own.
+    What is deferred is sent with the next statement, in one round trip: BEGIN and the identity, rows that nobody waits for.
     """
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: AsyncConnection[Any], *, begin: bytes | None = None) -> None:
         self._connection = connection
+        self._deferred: list[tuple[bytes, list[Any]]] = [] if begin is None else [(begin, [])]
 
     async def act_as(self, identity: Identity) -> None:
         """Set the identity; this must be the first statement of a transaction."""
-        await self.execute(ACT_AS, [identity.party, identity.purpose, clock.today()])
+        await self.execute(ACT_AS, _identity(identity))
 
     async def run(self, statement: Statement[RowT], **values: Any) -> list[RowT]:
         """Run a statement; return its rows, whose members are named by the columns."""
@@ -74,16 +77,42 @@ class Session:
         """Run several statements in one round trip; return the rows of each.
         Each statement has a snapshot of its own: a later one sees what an earlier one has waited for.
         """
-        async with self._connection.pipeline():
-            cursors = [self._connection.cursor() for _ in asked]
-            for cursor, (statement, values) in zip(cursors, asked, strict=True):
-                await cursor.execute(statement.sql.encode(), statement.values(values))
-        return [await _rows(cursor) for cursor in cursors]
+        sent = [(statement.sql.encode(), statement.values(values)) for statement, values in asked]
+        return [await _rows(cursor) for cursor in await self._flush(*sent)]
 
     async def execute(self, sql: str, values: list[Any]) -> list[Any]:
+        if self._deferred:
+            return await _rows((await self._flush((sql.encode(), values)))[0])
         cursor = self._connection.cursor()
         await cursor.execute(sql.encode(), values)
         return await _rows(cursor)
+
+    def defer(self, sql: str | bytes, values: list[Any]) -> None:
+        """Send a statement with the next one, or with COMMIT.
+        Its error is raised there, and then nothing of the transaction is committed.
+        """
+        self._deferred.append((sql.encode() if isinstance(sql, str) else sql, values))
+
+    async def commit(self) -> None:
+        """Commit, with what is deferred in the same round trip; nothing was begun where nothing was run.
+        PostgreSQL answers COMMIT with ROLLBACK where a statement of the transaction had failed.
+        """
+        begun = self._connection.info.transaction_status != TransactionStatus.IDLE
+        if begun or len(self._deferred) > BEGINNING:
+            done = (await self._flush((b"COMMIT", [])))[0]
+            if done.statusmessage != "COMMIT":
+                raise InternalError("the transaction was rolled back, not committed")
+
+    async def _flush(self, *asked: tuple[bytes, list[Any]]) -> list[AsyncCursor[Any]]:
+        """Send what is deferred and these in one round trip; return the cursors of these.
+        After an error PostgreSQL skips the rest, COMMIT included.
+        """
+        sent, self._deferred = [*self._deferred, *asked], []
+        async with self._connection.pipeline():
+            cursors = [self._connection.cursor() for _ in sent]
+            for cursor, (sql, values) in zip(cursors, sent, strict=True):
+                await cursor.execute(sql, values)
+        return cursors[len(sent) - len(asked) :]
 
     async def value(self, statement: Statement, **values: Any) -> Any:
         """Return the first column of the first row, or None."""
@@ -93,11 +122,15 @@ class Session:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:
         """Run several statements of a reader in one snapshot; a reader with an identity has one anyway."""
-        if self._connection.info.transaction_status == TransactionStatus.INTRANS:
+        if self._deferred or self._connection.info.transaction_status == TransactionStatus.INTRANS:
             yield
             return
         async with self._connection.transaction():
             yield
+
+
+def _identity(identity: Identity) -> list[Any]:
+    return [identity.party, identity.purpose, clock.today()]
 
 
 async def _rows(cursor: AsyncCursor[Any]) -> list[Any]:
@@ -122,6 +155,10 @@ class StatementBatch:
         Data-modifying CTEs run to the end, and foreign keys are checked after the last one.
         """
         await session.execute(joined(tuple(self._parts)), self._values)
+
+    def send_last(self, session: Session) -> None:
+        """Send it as send() does, but with the next statement or COMMIT: nobody waits for it alone."""
+        session.defer(joined(tuple(self._parts)), self._values)
 
 
 @cache
@@ -225,19 +262,17 @@ class Database:
 @asynccontextmanager
 async def _as(connection: AsyncConnection[Any], identity: Identity, begin: bytes = b"BEGIN") -> AsyncIterator[Session]:
     """Run one transaction with an identity.
-    BEGIN and the identity go in one round trip, which psycopg's own transaction() does not do.
+    BEGIN and the identity go with the first statement, what was deferred with COMMIT: psycopg's own transaction() does neither.
     """
-    session = Session(connection)
+    session = Session(connection, begin=begin)
+    session.defer(ACT_AS, _identity(identity))
     try:
-        async with connection.pipeline():
-            await connection.execute(begin)
-            await session.act_as(identity)
         yield session
+        await session.commit()
     except BaseException:
         if not connection.broken:
             await connection.rollback()
         raise
-    await connection.commit()
 
 
 # What another request did between our read and our write, by the constraint that noticed it.

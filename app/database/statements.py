@@ -58,8 +58,8 @@ class Statement(Generic[RowT]):
 
     def numbered(self, start: int) -> str:
         """Return the SQL with its parameters numbered from $start+1 on."""
-        place = {name: f"${start + n}" for n, name in enumerate(self.names, 1)}
-        return NAMED.sub(lambda found: place[found[1]], self.template).replace("%%", "%")
+        numbers = {name: f"${start + n}" for n, name in enumerate(self.names, 1)}
+        return NAMED.sub(lambda match: numbers[match[1]], self.template).replace("%%", "%")
 
     def values(self, given: Mapping[str, Any]) -> list[Any]:
         return [given[name] if name in given else self.fixed[name] for name in self.names]

@@ -91,9 +91,9 @@ async def list_events(read: ReadContext, after: int, limit: int) -> EventList:
         rows = await read.session.run(EVENTS, **values, **seen_by(read.caller))
     shown = [_event(row) for row in rows[:limit]]
     read.trail.shows(*dict.fromkeys(event.case for event in shown if event.case is not None))
-    more = len(rows) > limit
+    has_more = len(rows) > limit
     return EventList(
-        data=shown, page=EventPage(has_more=more, next_after=shown[-1].index if more else max(after, size - 1))
+        data=shown, page=EventPage(has_more=has_more, next_after=shown[-1].index if has_more else max(after, size - 1))
     )
 
 

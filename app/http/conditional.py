@@ -19,7 +19,7 @@ class PublicDocument:
 def cached(request: Request, published: PublicDocument) -> Response:
     """Answer with the bytes and their ETag, or with 304 if the caller has them."""
     headers = {"ETag": published.tag, "Cache-Control": CACHE}
-    known = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]
-    if published.tag in known or "*" in known:
+    tags = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]
+    if published.tag in tags or "*" in tags:
         return Response(status_code=304, headers=headers)
     return Response(published.body, headers=headers, media_type="application/json")

@@ -76,16 +76,16 @@ def read_buckets(text: str) -> dict[str, RateBucket]:
     """Read `class=rate/burst`, separated by commas; ValueError for anything else.
     A class that is not named has its default.
     """
-    found = {}
+    buckets = {}
     for part in re.split(r"[\s,]+", f"{DEFAULTS}, {text}".strip(", ")):
-        said = SAID.fullmatch(part)
-        if said is None or float(said[2]) <= 0 or int(said[3]) < 1:
+        match = SAID.fullmatch(part)
+        if match is None or float(match[2]) <= 0 or int(match[3]) < 1:
             raise ValueError(f"SBT_RATE_LIMITS: {part!r} is not class=rate/burst, e.g. read=200/400")
-        found[said[1]] = RateBucket(said[1], float(said[2]), int(said[3]))
-    unknown = set(found) - {said[1] for said in SAID.finditer(DEFAULTS)}
+        buckets[match[1]] = RateBucket(match[1], float(match[2]), int(match[3]))
+    unknown = set(buckets) - {match[1] for match in SAID.finditer(DEFAULTS)}
     if unknown:
         raise ValueError(f"SBT_RATE_LIMITS: there is no class {', '.join(sorted(unknown))}")
-    return found
+    return buckets
 
 
 @dataclass(slots=True)
@@ -106,8 +106,8 @@ class Lease:
 
 def _asked(scope: Scope) -> Asked:
     credentials = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    said = (address(scope), credentials.hex(), scope["method"], scope["path"])
-    return hashlib.blake2b("\n".join(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    key = (address(scope), credentials.hex(), scope["method"], scope["path"])
+    return hashlib.blake2b("\n".join(key).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def address(scope: Scope) -> str:
@@ -120,12 +120,12 @@ def address(scope: Scope) -> str:
 @lru_cache(maxsize=MOST_KNOWN)
 def _network(host: str) -> str:
     try:
-        found = ip_address(host.partition("%")[0])
+        parsed = ip_address(host.partition("%")[0])
     except ValueError:  # no IP address: a socket of this machine
         return host
-    if isinstance(found, IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ip_network((int(found), 64), strict=False))
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ip_network((int(parsed), 64), strict=False))
 
 
 class RateLimiter:
@@ -182,9 +182,9 @@ class RateLimiter:
         """Refuse the same request of the same caller again, without another look at the bucket.
         None unless its bucket is known to be empty still.
         """
-        known = self._refused.get(_asked(scope)) if self._refused else None
+        refusal = self._refused.get(_asked(scope)) if self._refused else None
         now = time.monotonic()
-        return self._refusal(*known, now) if known and known[1].refused_until > now else None
+        return self._refusal(*refusal, now) if refusal and refusal[1].refused_until > now else None
 
     def refused(self, who: str, class_: str) -> RateLimited | None:
         """Return the refusal if this process knows that nothing is left; take nothing."""

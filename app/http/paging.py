@@ -67,10 +67,10 @@ def a_day(part: object) -> date | None:
 
 
 def an_instant(part: object) -> datetime:
-    found = datetime.fromisoformat(str(part))
-    if found.tzinfo is None:
+    instant = datetime.fromisoformat(str(part))
+    if instant.tzinfo is None:
         raise ValueError("no instant of ours")
-    return found
+    return instant
 
 
 def an_id(part: object) -> UUID:

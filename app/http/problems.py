@@ -114,28 +114,30 @@ def answer(request: Request, error: DomainError) -> JSONResponse:
     return JSONResponse(document(request, error), error.status, headers, MEDIA_TYPE)
 
 
-def flaw_of(found: dict[str, Any]) -> Flaw:
+def flaw_of(reported: dict[str, Any]) -> Flaw:
     """Turn a pydantic error into a flaw: its location and kind, never its input."""
-    where, *path = found["loc"]
+    where, *path = reported["loc"]
     path = [p for p in path if not str(p).startswith(CHOICE)]
-    if found["type"] == "extra_forbidden":
+    if reported["type"] == "extra_forbidden":
         path = path[:-1]  # the last part is the caller's own text
     names = "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in path)
     pointer = names if where == "body" else f"/{where}{names}"
-    code, text_id, text_en = FLAWS.get(found["type"], OTHER_FLAW)
-    known = {k: v for k, v in (found.get("ctx") or {}).items() if k != "error"}
-    return Flaw(pointer, code, text_id.format_map(_Known(known)), text_en.format_map(_Known(known)))
+    code, text_id, text_en = FLAWS.get(reported["type"], OTHER_FLAW)
+    values = {k: v for k, v in (reported.get("ctx") or {}).items() if k != "error"}
+    return Flaw(pointer, code, text_id.format_map(_Known(values)), text_en.format_map(_Known(values)))
 
 
-def flaws_of(found: Sequence[Mapping[str, Any]], where: tuple[str, ...] = ()) -> list[Flaw]:
+def flaws_of(reported: Sequence[Mapping[str, Any]], where: tuple[str, ...] = ()) -> list[Flaw]:
     """Turn pydantic errors into flaws; beyond MOST_FLAWS they are only counted.
     A body may have thousands.
     `where`: stands before their locations.
     """
-    flaws = [flaw_of({**error, "loc": (*where, *error["loc"])}) for error in found[:MOST_FLAWS]]
-    more = len(found) - MOST_FLAWS
-    if more > 0:
-        flaws.append(Flaw("", "MORE_ERRORS", f"Masih ada {more} kesalahan lain.", f"There are {more} more errors."))
+    flaws = [flaw_of({**error, "loc": (*where, *error["loc"])}) for error in reported[:MOST_FLAWS]]
+    omitted = len(reported) - MOST_FLAWS
+    if omitted > 0:
+        flaws.append(
+            Flaw("", "MORE_ERRORS", f"Masih ada {omitted} kesalahan lain.", f"There are {omitted} more errors.")
+        )
     return flaws
 
 
@@ -190,11 +192,11 @@ def _of_framework(request: Request, error: HTTPException) -> DomainError:
 
 
 def _allowed(request: Request) -> str:
-    path, found = request.scope["path"], set[str]()
+    path, methods = request.scope["path"], set[str]()
     for route in request.app.router.routes:
         if isinstance(route, APIRoute) and route.path_regex.match(path):
-            found |= route.methods or set()
-    return ", ".join(sorted(found))
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 def answer_500(scope: Scope) -> JSONResponse:

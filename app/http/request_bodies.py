@@ -41,14 +41,18 @@ class RequestSlots:
         """Free the place of a request until its next piece arrives.
         If too many bodies are awaited, the longest awaited one times out.
         """
-        mine = [one for one, whose in self.awaited.items() if whose == who]
+        slots = [slot for slot, whose in self.awaited.items() if whose == who]
         late = (
-            mine[:1] if len(mine) >= MOST_OF_ONE else list(self.awaited)[:1] if len(self.awaited) >= MOST_OF_ALL else []
+            slots[:1]
+            if len(slots) >= MOST_OF_ONE
+            else list(self.awaited)[:1]
+            if len(self.awaited) >= MOST_OF_ALL
+            else []
         )
-        for one in late:
-            del self.awaited[one]
+        for slot in late:
+            del self.awaited[slot]
             with suppress(RuntimeError):  # it timed out by itself just now
-                one.reschedule(asyncio.get_running_loop().time())
+                slot.reschedule(asyncio.get_running_loop().time())
         self.awaited[limit] = who
         self.inside -= 1
 

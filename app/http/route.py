@@ -80,18 +80,18 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
-        found = list(dependencies_of(self.dependant))
+        dependants = list(dependencies_of(self.dependant))
         # an operation that asks for no token takes from the bucket of the address
-        guards = [guard for d in found if (guard := getattr(d.call, "before_body", None))] or [limit_public]
-        takes = next((d.call for d in found if isinstance(d.call, AcceptedBody)), AcceptedBody(MAX_BODY))
+        guards = [guard for d in dependants if (guard := getattr(d.call, "before_body", None))] or [limit_public]
+        takes = next((d.call for d in dependants if isinstance(d.call, AcceptedBody)), AcceptedBody(MAX_BODY))
         has_body = self.body_field is not None
         # an operation that writes names its request by a key; a guard that has `with_body` then checks what was sent
-        signed = [guard for d in found if (guard := getattr(d.call, "with_body", None))]
+        signed = [guard for d in dependants if (guard := getattr(d.call, "with_body", None))]
         typed = has_body or takes.media_type != JSON
-        needs_key = any(f.alias.lower() == "idempotency-key" for d in found for f in d.header_params)
+        needs_key = any(f.alias.lower() == "idempotency-key" for d in dependants for f in d.header_params)
         large = takes.most > MAX_BODY
         self.class_ = "admin" if self.path.startswith(ADMIN) else "bulk" if large else "write" if needs_key else "read"
-        known = {f.alias for d in found for f in d.query_params}
+        query_names = {f.alias for d in dependants for f in d.query_params}
 
         async def checked(request: Request) -> Request:
             if typed:
@@ -99,7 +99,7 @@ class GuardedRoute(APIRoute):
             for guard in guards:
                 await guard(request)
             _require_text(request)
-            _require_known(request, known)
+            _require_known(request, query_names)
             raw = await _arrived(request, takes, typed=typed) if typed or needs_key else b""
             for guard in signed if needs_key else ():
                 await guard(request, raw)
@@ -151,15 +151,15 @@ def _require_text(request: Request) -> None:
         raise NotFound
 
 
-def _require_known(request: Request, known: set[str]) -> None:
+def _require_known(request: Request, query_names: set[str]) -> None:
     """Refuse a query parameter that is unknown or comes twice.
     If a misspelt filter were ignored, the answer would be the whole list.
     """
     if not request.scope["query_string"]:
         return
     names = [name for name, _ in request.query_params.multi_items()]
-    if len(set(names)) != len(names) or not known.issuperset(names):
-        listed = ", ".join(sorted(known)) or "-"
+    if len(set(names)) != len(names) or not query_names.issuperset(names):
+        listed = ", ".join(sorted(query_names)) or "-"
         flaw = Flaw(
             "/query", "UNKNOWN_MEMBER", f"Yang dikenal, masing-masing sekali: {listed}.", f"Known, each once: {listed}."
         )

@@ -51,12 +51,12 @@ INSERT_STAGES = Statement(
 @dataclass(frozen=True, slots=True)
 class Imported:
     """The result of a line.
-    `known`: an earlier attempt imported it.
+    `already`: an earlier attempt imported it.
     """
 
     case_id: UUID
     entry_id: UUID
-    known: bool
+    already: bool
 
 
 async def import_case(write: WriteContext, line: ImportedCase, batch: StatementBatch, began: date) -> Imported:
@@ -67,10 +67,10 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     preparing.require_known(line)
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
-    found = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
-    if isinstance(found, EarlierLeaf):
-        leaf = read_leaf(found)
-        return Imported(UUID(leaf["case"]), UUID(leaf["id"]), known=True)
+    number = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
+    if isinstance(number, EarlierLeaf):
+        leaf = read_leaf(number)
+        return Imported(UUID(leaf["case"]), UUID(leaf["id"]), already=True)
     bodies = []
     for n, past in enumerate(line.posts):
         bodies.append(_body(procedure, n, past, line))
@@ -85,8 +85,8 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
         done = walk_posts(_empty(procedure, line), posts, deciders, write.calendar, _checker(line, posts, bodies))
     except PastPostError as error:
         raise _at(error) from None
-    await duplicates.require_new(write, line, found.epoch)
-    return await _record(write, found, line, bodies, posts, done, batch)
+    await duplicates.require_new(write, line, number.epoch)
+    return await _record(write, number, line, bodies, posts, done, batch)
 
 
 def _procedure(line: ImportedCase) -> Procedure:
@@ -95,16 +95,16 @@ def _procedure(line: ImportedCase) -> Procedure:
     """
     if line.procedure is None:
         return preparing.governing(line)
-    received, found = line.report.received_on, rulebook().procedures.get(line.procedure)
+    received, procedure = line.report.received_on, rulebook().procedures.get(line.procedure)
     if received > clock.today():
         raise ValidationFailed(checks.in_future("/report/received_on"))
-    if found is None:
+    if procedure is None:
         raise UnknownReference(checks.unknown_code("/procedure"))
-    if not found.may_import(received):
-        until = f"{found.valid_from} - {found.valid_to or ''}"
+    if not procedure.may_import(received):
+        until = f"{procedure.valid_from} - {procedure.valid_to or ''}"
         text_id, text_en = f"Prosedur ini berlaku {until}.", f"This procedure was in force {until}."
         raise ValidationFailed(Flaw("/report/received_on", "NO_PROCEDURE", text_id, text_en))
-    return found
+    return procedure
 
 
 def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[str, Any]:
@@ -113,16 +113,16 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
     if stage is None:
         raise UnknownReference(checks.unknown_code(f"{where}/stage"))
     try:
-        found = MODELS[stage.model].model_validate(past.body).stored()
+        stored = MODELS[stage.model].model_validate(past.body).stored()
     except ValidationError as error:
         flaws = flaws_of(error.errors(), ("body",))
         raise ValidationFailed(*(Flaw(f"{where}/body{f.pointer}", f.code, f.id, f.en) for f in flaws)) from None
-    checks.require_valid_values(found, known_of=f"{where}/body")
+    checks.require_valid_values(stored, known_of=f"{where}/body")
     if past.outcome not in stage.outcomes:
         raise UnknownReference(checks.unknown_code(f"{where}/outcome"))
-    checks.require_complete(stage, past.outcome, found, f"{where}/body")
-    checks.require_numbers({f"{where}/body/subject_nip": (found.get("subject_nip"), "nip")}, line.subject.kind)
-    return found
+    checks.require_complete(stage, past.outcome, stored, f"{where}/body")
+    checks.require_numbers({f"{where}/body/subject_nip": (stored.get("subject_nip"), "nip")}, line.subject.kind)
+    return stored
 
 
 def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, Any]]) -> PostCheck:
@@ -144,17 +144,17 @@ def _checker(line: ImportedCase, posts: list[PastPost], bodies: list[dict[str, A
 
 
 def _past(procedure: Procedure, line: ImportedCase, bodies: list[dict[str, Any]]) -> list[PastPost]:
-    identified, found = bool(line.subject.nip or line.subject.nik), []
+    identified, posts = bool(line.subject.nip or line.subject.nik), []
     for past, body in zip(line.posts, bodies, strict=True):
         stage = procedure.stages[past.stage]
         effective = post.members_of_outcome(stage, post.Post(past.stage, past.outcome, body))
         names = post.identifies_person(effective, identified=identified)
         facts = views.in_summary(rulebook().vocabulary, body)
-        found.append(
+        posts.append(
             PastPost(past.stage, past.outcome, facts, names, post.new_employer(effective, identified=identified))
         )
         identified = identified or names
-    return found
+    return posts
 
 
 def _empty(procedure: Procedure, line: ImportedCase) -> CaseState:
@@ -170,8 +170,8 @@ def _at(error: PastPostError) -> DomainError:
         why.flaws = tuple(replace(f, pointer=where + f.pointer) for f in why.flaws)
         return why
     allowed = why.members.get("allowed")
-    more = f" ({', '.join(allowed)})" if allowed else ""
-    return ValidationFailed(Flaw(where, why.code, why.title_id + more, why.title_en + more))
+    listed = f" ({', '.join(allowed)})" if allowed else ""
+    return ValidationFailed(Flaw(where, why.code, why.title_id + listed, why.title_en + listed))
 
 
 async def _record(
@@ -208,7 +208,7 @@ async def _record(
         link=Link(case_id, 1, None),
         client=write.caller.client_id,
         actor=write.caller.actor,
-        says={**_says(write, line, number, posts, done), **idempotency_members(write, fingerprint)},
+        leaf_members={**_leaf_members(write, line, number, posts, done), **idempotency_members(write, fingerprint)},
         parts=parts.done,
         sig=sig,
         entry_id=entry_id,
@@ -216,7 +216,7 @@ async def _record(
     batch.add(projection.INSERT_CASE, **_row(write, line, number, posts, done, entry, case_id))
     batch.add(INSERT_STAGES, rows=json.dumps(done.stage_rows(case_id, entry), default=_text))
     projection.keep_key(batch, write.request, fingerprint, entry)
-    return Imported(case_id, entry_id, known=False)
+    return Imported(case_id, entry_id, already=False)
 
 
 def _text(value: Any) -> str:
@@ -243,13 +243,15 @@ def _seal(
     parts.seal("summary", "Import", {**outline, "first_agency_code": subject.agency_code, "posts": shown}, of="import_")
     words = [views.in_words(rulebook().vocabulary, body) for body in bodies]
     if any(words):
-        said = [{"stage": s["stage"], "round": s["round"], "body": w} for s, w in zip(shown, words, strict=True) if w]
-        parts.seal("text", "Import", {"posts": said}, of="import_")
+        posts_said = [
+            {"stage": s["stage"], "round": s["round"], "body": w} for s, w in zip(shown, words, strict=True) if w
+        ]
+        parts.seal("text", "Import", {"posts": posts_said}, of="import_")
     if line.report.reporter is not None:
         parts.seal("reporter", None, line.report.reporter.model_dump(mode="json", exclude_none=True))
 
 
-def _says(
+def _leaf_members(
     write: WriteContext, line: ImportedCase, number: str, posts: list[PastPost], done: PastWalk
 ) -> dict[str, Any]:
     move = done.move()

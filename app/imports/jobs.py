@@ -23,7 +23,7 @@ from app.access.caller import Caller
 from app.access.signatures.signed import VerifiedSignature
 from app.access.signatures.signed_base import IMPORT_DELAY
 from app.access.signatures.signed_requests import consume_nonce
-from app.access.trail import Trail, record_access, trail_errors
+from app.access.trail import Trail, record_access, recorded_write
 from app.cases.context import WriteContext
 from app.cases.locking import WriteIdentity as Asked
 from app.cases.models import ImportJob, ImportLine
@@ -253,7 +253,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
     try:
         line, caller = _read(raw), await _recheck_importer(request)
         await state.limits.charge(caller.client_id, IDENTITY_BUCKET)
-        async with state.database.writing(caller.identity) as session:
+        async with recorded_write(request, caller) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
             write = WriteContext(
@@ -272,13 +272,12 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
             )
             batch = StatementBatch()
             done = await import_case(write, line, batch, await session.value(BEGAN))
-            status = "known" if done.known else "imported"
-            went = {"status": status, "case_id": done.case_id, "entry_id": done.entry_id, "code": None}
+            status = "known" if done.already else "imported"
+            result = {"status": status, "case_id": done.case_id, "entry_id": done.entry_id, "code": None}
             trail.shows(done.case_id)
             trail.record(batch, CREATED)
-            with trail_errors():
-                await batch.send(session)
-            await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb([]))
+            batch.send_last(session)
+            await session.run(SET_LINE, job_id=job.id, line=number, **result, errors=Jsonb([]))
         state.after_commit()
     except DomainError as error:
         if error.status >= SERVER_ERROR or error.code in RETRYABLE or isinstance(error, ENDS_THE_JOB):
@@ -287,17 +286,19 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
         await record_access(request, trail, error.status, error.code)
         flaws = [{"pointer": f.pointer, "code": f.code, "id": f.id, "en": f.en} for f in error.flaws]
         flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
-        went = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
-        await _refused(request, job, number, went, flaws)
+        result = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
+        await _refused(request, job, number, result, flaws)
     except Exception as error:  # noqa: BLE001 - an error in one line must not stop the others
         last_resort.log_unforeseen(log, f"line {number} of the import {job.id}", error)
-        went = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
-        await _refused(request, job, number, went, [])
+        result = {"status": "refused", "case_id": None, "entry_id": None, "code": "INTERNAL"}
+        await _refused(request, job, number, result, [])
 
 
-async def _refused(request: Request, job: Job, number: int, went: dict[str, Any], flaws: list[dict[str, Any]]) -> None:
+async def _refused(
+    request: Request, job: Job, number: int, result: dict[str, Any], flaws: list[dict[str, Any]]
+) -> None:
     async with request.app.state.database.writing(job.caller.identity) as session:
-        await session.run(SET_LINE, job_id=job.id, line=number, **went, errors=Jsonb(flaws))
+        await session.run(SET_LINE, job_id=job.id, line=number, **result, errors=Jsonb(flaws))
 
 
 async def _recheck_importer(request: Request) -> Caller:

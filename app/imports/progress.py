@@ -105,14 +105,14 @@ async def line_results(read: ReadContext, job_id: UUID, status: str | None, limi
     if status not in (None, "imported", "known", "refused"):
         raise UnknownReference(unknown_code("/query/status"))
     job = await _job(read.session, job_id, read.caller)
-    path, given = f"/v1/imports/{job_id}/lines", {"status": status}
-    after = paging.decode(cursor, path, given, paging.a_number)[0] if cursor else 0
+    path, filters = f"/v1/imports/{job_id}/lines", {"status": status}
+    after = paging.decode(cursor, path, filters, paging.a_number)[0] if cursor else 0
     values = {"id": job_id, "party": read.caller.party, "after": after, "status": status, "limit": limit + 1}
     rows = await read.session.run(LINES, **values)
     shown = [_shown(row, linked=job.client_id == read.caller.client_id) for row in rows[:limit]]
     read.trail.shows(*(case for line in shown for case in _cases(line)))
-    more = [shown[-1].line] if len(rows) > limit else None
-    return LineList(data=shown, page=paging.page(read.response, path, given, more, limit))
+    next_key = [shown[-1].line] if len(rows) > limit else None
+    return LineList(data=shown, page=paging.page(read.response, path, filters, next_key, limit))
 
 
 def _shown(row: LineRow, *, linked: bool) -> LineView:
@@ -120,7 +120,7 @@ def _shown(row: LineRow, *, linked: bool) -> LineView:
     `linked`: with the links to other cases of the same person. They were told to the client that sent the file,
     which may identify the person there; another client of its party may not.
     """
-    errors = [{name: said for name, said in error.items() if linked or name != "link"} for error in row.errors]
+    errors = [{name: value for name, value in error.items() if linked or name != "link"} for error in row.errors]
     entry = EntryRef(id=row.entry_id) if row.entry_id else None
     return LineView(line=row.line, status=row.status, case_id=row.case_id, entry=entry, code=row.code, errors=errors)
 

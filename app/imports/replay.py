@@ -68,8 +68,8 @@ class Deciders:
         held = {m.role: m.party for m in self.mandates if m.on(day)}
         passes = role not in held and succeeding_parties(rulebook(), role, day)
         conditions = rules.conditions(rulebook(), state) if passes else ()  # needed only if they decide
-        found = filled_by(rulebook(), held, role, day, conditions)
-        return found or (role if role in self.parties else self.importer)
+        parties = filled_by(rulebook(), held, role, day, conditions)
+        return parties or (role if role in self.parties else self.importer)
 
 
 def _earlier() -> Flaw:
@@ -138,16 +138,16 @@ class PastWalk:
             late = [self.dues[s.stage, s.round] for s in self.state.stages if s.status == "open" and self._late(s, day)]
             if not late:
                 return
-            first = min(late, key=lambda one: (one.due.on or day, one.stage.stage))
+            first = min(late, key=lambda dated: (dated.due.on or day, dated.stage.stage))
             self.passed.add((first.stage.stage, first.stage.round))
             assert first.due.on is not None
             next_day = first.due.on + timedelta(days=1)
             self._moved(rules.overdue(rulebook(), self.state, first.stage.stage, next_day), self.state.agency_code)
 
     def _late(self, stage: StageState, day: date) -> bool:
-        one = self.dues.get((stage.stage, stage.round))
-        known = one is not None and one.due.on is not None and one.due.on < day
-        return known and (stage.stage, stage.round) not in self.passed
+        dated = self.dues.get((stage.stage, stage.round))
+        overdue = dated is not None and dated.due.on is not None and dated.due.on < day
+        return overdue and (stage.stage, stage.round) not in self.passed
 
     def _moved(self, move: Move, employer: str) -> None:
         self.state, self.closed = move.case, move.closed or ""
@@ -176,8 +176,8 @@ class PastWalk:
         for stage in self.state.stages:
             key = (stage.stage, stage.round)
             passed = entry.id if key in self.passed else None
-            one = Dated(stage, self.dues[key].due, passed)
-            row = projection.opened_row(case_id, self.state, one, entry) | dict.fromkeys(WITHOUT_POST)
+            dated = Dated(stage, self.dues[key].due, passed)
+            row = projection.opened_row(case_id, self.state, dated, entry) | dict.fromkeys(WITHOUT_POST)
             if stage.posted_seq is not None:
                 facts, outcome, party = dict(stage.facts or {}), str(stage.outcome), str(stage.posted_by)
                 row |= projection.posted_row(facts, outcome, party, stage.posted_seq, entry)
@@ -197,8 +197,8 @@ class PastWalk:
 
     def lines(self, posts: Iterable[PastPost]) -> list[dict[str, Any]]:
         """What the leaf records of each post."""
-        found = zip(posts, self.rounds, self.parties, strict=True)
-        return [{"stage": p.stage, "round": n, "outcome": p.outcome, "party": party} for p, n, party in found]
+        lines = zip(posts, self.rounds, self.parties, strict=True)
+        return [{"stage": p.stage, "round": n, "outcome": p.outcome, "party": party} for p, n, party in lines]
 
 
 def walk_posts(

@@ -25,8 +25,8 @@ ImportRead = Annotated[ReadContext, reads(IMPORTING)]
 
 def _said() -> dict[str, Any]:
     """The request body for the OpenAPI document: a file of lines, each an ImportedCase."""
-    says = "One JSON object a line, of this form."
-    schema = {"type": "string", "description": says, "x-line": ImportedCase.model_json_schema()}
+    description = "One JSON object a line, of this form."
+    schema = {"type": "string", "description": description, "x-line": ImportedCase.model_json_schema()}
     return {"requestBody": {"required": True, "content": {LINES: {"schema": schema}}}}
 
 

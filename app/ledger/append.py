@@ -64,7 +64,7 @@ def append(
     link: Link | None = None,
     client: str | None = None,
     actor: bytes | None = None,
-    says: Mapping[str, Any] | None = None,
+    leaf_members: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     parts: Sequence[Mapping[str, Any]] = (),
     sig: str | None = None,
@@ -73,7 +73,7 @@ def append(
 ) -> Appended:
     """Add an entry to the statement batch that the caller sends.
     If the power goes out before COMMIT, the entry never existed; after COMMIT it is permanent.
-    `says`: further members of the leaf, depending on its type; `facts`: the public facts of an entry without a case.
+    `leaf_members`: further members of the leaf, depending on its type; `facts`: the public facts of an entry without a case.
     `sig`: hash of the party's signature; `signed`: the signature itself, where it is public.
     """
     made = entry_id or uuid4()
@@ -86,7 +86,7 @@ def append(
         "client": client,
         "actor": b64u(actor) if actor else None,
         "received_at": instant(received_at),
-        **(says or {}),
+        **(leaf_members or {}),
     }
     if log == CASES:
         members |= {"parts": list(parts), "sig": sig}
@@ -97,7 +97,9 @@ def append(
     if signed is not None:
         members["signed"] = dict(signed)
     leaf = leaf_bytes(members)
-    place = {"case_id": link.case_id if link else None, "seq": link.seq if link else None}
-    batch.add(INSERT_ENTRY, id=made, log=log, type=type_, party=party, received_at=received_at, leaf=leaf, **place)
+    link_members = {"case_id": link.case_id if link else None, "seq": link.seq if link else None}
+    batch.add(
+        INSERT_ENTRY, id=made, log=log, type=type_, party=party, received_at=received_at, leaf=leaf, **link_members
+    )
     batch.add(INSERT_PENDING, log=log, entry_id=made)
     return Appended(made, leaf, leaf_hash(leaf), received_at)

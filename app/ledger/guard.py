@@ -66,9 +66,9 @@ async def _fault(session: Connection, name: str, head: Head, signer: Signer) -> 
 
 async def _beyond(session: Connection, name: str, head: Head) -> str | None:
     """Return the fault if a published or cosigned checkpoint is larger than the log; else None."""
-    found = await (await session.execute(NEWEST, [name])).fetchone()
-    assert found is not None, "an aggregate always has a row"
-    for size, what in ((found[0], "published"), (found[1], "cosigned")):
+    newest = await (await session.execute(NEWEST, [name])).fetchone()
+    assert newest is not None, "an aggregate always has a row"
+    for size, what in ((newest[0], "published"), (newest[1], "cosigned")):
         if size is not None and size > head.size:
             return f"{name}: the database has {head.size} entries, a checkpoint of {size} was {what}"
     return None

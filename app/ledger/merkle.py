@@ -55,8 +55,8 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
     require_hashes(leaf, root, *proof)
     inner, border = _lengths(index, size)
     _require_length(proof, inner + border)
-    found = _climb(leaf, proof[:inner], index)
-    if _along_the_edge(found, proof[inner:]) != root:
+    computed = _climb(leaf, proof[:inner], index)
+    if _along_the_edge(computed, proof[inner:]) != root:
         raise ProofError("the proof leads to another root")
 
 
@@ -106,23 +106,23 @@ def _require_length(proof: Sequence[bytes], wanted: int) -> None:
         raise ProofError(f"the proof has {len(proof)} hashes where {wanted} are needed")
 
 
-def _climb(found: bytes, proof: Sequence[bytes], index: int) -> bytes:
+def _climb(root: bytes, proof: Sequence[bytes], index: int) -> bytes:
     for height, sibling in enumerate(proof):
-        found = node_hash(sibling, found) if index >> height & 1 else node_hash(found, sibling)
-    return found
+        root = node_hash(sibling, root) if index >> height & 1 else node_hash(root, sibling)
+    return root
 
 
-def _climb_left(found: bytes, proof: Sequence[bytes], index: int) -> bytes:
+def _climb_left(root: bytes, proof: Sequence[bytes], index: int) -> bytes:
     """As _climb, but with the siblings on the left only.
     The siblings on the right did not exist in the older tree.
     """
     for height, sibling in enumerate(proof):
         if index >> height & 1:
-            found = node_hash(sibling, found)
-    return found
+            root = node_hash(sibling, root)
+    return root
 
 
-def _along_the_edge(found: bytes, proof: Sequence[bytes]) -> bytes:
+def _along_the_edge(root: bytes, proof: Sequence[bytes]) -> bytes:
     for sibling in proof:
-        found = node_hash(sibling, found)
-    return found
+        root = node_hash(sibling, root)
+    return root

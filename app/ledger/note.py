@@ -125,8 +125,8 @@ def read_note(raw: bytes) -> Note:
         raise NoteError("a note is UTF-8") from None
     if any((c < " " and c != "\n") or c == "\x7f" for c in text):
         raise NoteError("a note holds no control characters")
-    body, found, signatures = text.rpartition("\n\n")
-    if not found or not signatures.endswith("\n"):
+    body, separator, signatures = text.rpartition("\n\n")
+    if not separator or not signatures.endswith("\n"):
         raise NoteError("a note is a text, an empty line and signature lines")
     lines = signatures[:-1].split("\n")
     if len(lines) > MAX_LINES:
@@ -146,10 +146,10 @@ def require_signed(note: Note, key: VerifierKey) -> None:
     """Check that the note has a signature by this key; else NoteError.
     Every line that claims to be by this key must be valid.
     """
-    mine = [line for line in note.lines if (line.name, line.key_id) == (key.name, key.id)]
-    if not mine:
+    lines = [line for line in note.lines if (line.name, line.key_id) == (key.name, key.id)]
+    if not lines:
         raise NoteError(f"{key.name} has not signed this note")
-    for line in mine:
+    for line in lines:
         signed_at(note.text, line, key)
 
 
@@ -188,13 +188,13 @@ def newest_cosigners(note: Note, keys: Iterable[VerifierKey]) -> dict[str, int]:
 
 
 def _cosigned_times(note: Note, keys: Iterable[VerifierKey]) -> dict[str, list[int]]:
-    known = {(key.name, key.id): key for key in keys}
-    found: dict[str, list[int]] = {}
+    keys_by_name = {(key.name, key.id): key for key in keys}
+    times: dict[str, list[int]] = {}
     for line in note.lines:
-        key = known.get((line.name, line.key_id))
+        key = keys_by_name.get((line.name, line.key_id))
         if key is not None:
-            found.setdefault(key.name, []).append(signed_at(note.text, line, key) or 0)
-    return found
+            times.setdefault(key.name, []).append(signed_at(note.text, line, key) or 0)
+    return times
 
 
 def read_checkpoint(text: str) -> Checkpoint:

@@ -66,8 +66,8 @@ def commitments(root_key: bytes, fields: Sequence[str], content: Mapping[str, An
     return [commit(salt(root_key, name), name, content.get(name)) for name in fields]
 
 
-def part_root(found: Sequence[bytes]) -> bytes:
-    return root_of([leaf_hash(c) for c in found])
+def part_root(hashes: Sequence[bytes]) -> bytes:
+    return root_of([leaf_hash(c) for c in hashes])
 
 
 def aad(members: Mapping[str, Any], part: str, schema: Mapping[str, Any]) -> bytes:

@@ -23,17 +23,17 @@ class Run:
 def inclusion(index: int, size: int) -> list[LeafRange]:
     """The subtrees of an inclusion proof (RFC 6962 section 2.1.1), from the leaf upwards."""
     require_sizes(index, size)
-    found: list[LeafRange] = []
+    ranges: list[LeafRange] = []
     low, high = 0, size
     while high - low > 1:
         middle = low + _split(high - low)
         if index < middle:
-            found.append((middle, high))
+            ranges.append((middle, high))
             high = middle
         else:
-            found.append((low, middle))
+            ranges.append((low, middle))
             low = middle
-    return found[::-1]
+    return ranges[::-1]
 
 
 def consistency(old: int, new: int) -> list[LeafRange]:
@@ -44,19 +44,19 @@ def consistency(old: int, new: int) -> list[LeafRange]:
         raise ProofError(f"{old} is not a size before {new}")
     if old in (0, new):
         return []
-    found: list[LeafRange] = []
+    ranges: list[LeafRange] = []
     low, high = 0, new
     while old != high:
         middle = low + _split(high - low)
         if old <= middle:
-            found.append((middle, high))
+            ranges.append((middle, high))
             high = middle
         else:
-            found.append((low, middle))
+            ranges.append((low, middle))
             low = middle
     if low != 0:
-        found.append((low, high))
-    return found[::-1]
+        ranges.append((low, high))
+    return ranges[::-1]
 
 
 def _split(count: int) -> int:
@@ -86,11 +86,11 @@ def make(spans: Iterable[LeafRange], stored: Mapping[Tile, bytes]) -> list[bytes
 
 
 def span_root(span: LeafRange, stored: Mapping[Tile, bytes]) -> bytes:
-    found: bytes | None = None
+    root: bytes | None = None
     for part in reversed([_subtree(run, stored) for run in runs(span)]):
-        found = part if found is None else root_of([part, found])
-    assert found is not None, "a span is never empty"
-    return found
+        root = part if root is None else root_of([part, root])
+    assert root is not None, "a span is never empty"
+    return root
 
 
 def _subtree(run: Run, stored: Mapping[Tile, bytes]) -> bytes:

@@ -96,7 +96,7 @@ class Sequencer:
         checked = now()
         while not self._stopping:
             started = now()
-            placed = [await self._batch(writer, one) for one in integrators]
+            placed = [await self._batch(writer, integrator) for integrator in integrators]
             if 0 < max(placed) < BATCH:
                 await asyncio.sleep(started + ROUND_SECONDS - now())
             if max(placed) < BATCH:
@@ -108,8 +108,8 @@ class Sequencer:
     async def _become_the_one(self, session: Connection) -> bool:
         """Wait for the advisory lock; False if stop() was called first."""
         while not self._stopping:
-            found = await (await session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
-            if found and found[0]:
+            row = await (await session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
+            if row and row[0]:
                 return True
             await asyncio.sleep(RETRY_SECONDS)
         return False
@@ -120,16 +120,16 @@ class Sequencer:
         await guard.insert_heads(writer, signers)
         await guard.require_sound(writer, signers)
         await writer.execute(NEXT_EPOCH)
-        found = [Integrator(name, signer, writer, reader, self._around) for name, signer in signers.items()]
-        for one in found:
-            await _or_quarantine(writer, one.start())
-        return found
+        integrators = [Integrator(name, signer, writer, reader, self._around) for name, signer in signers.items()]
+        for integrator in integrators:
+            await _or_quarantine(writer, integrator.start())
+        return integrators
 
     def _signers(self) -> dict[str, Signer]:
         return {name: Signer(self._keys, name, make=self._make) for name in LOGS}
 
-    async def _batch(self, writer: Connection, one: Integrator) -> int:
-        return await _or_quarantine(writer, one.batch())
+    async def _batch(self, writer: Connection, integrator: Integrator) -> int:
+        return await _or_quarantine(writer, integrator.batch())
 
     async def _wait(self) -> None:
         self._wake.clear()

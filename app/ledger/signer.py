@@ -46,8 +46,8 @@ class Signer:
         return self._key.verifier
 
     def _read(self) -> LastSigned:
-        said = json.loads(key_files.read_key(self._file))
-        return LastSigned(UUID(said["log_id"]), said["size"], unb64u(said["root"]))
+        document = json.loads(key_files.read_key(self._file))
+        return LastSigned(UUID(document["log_id"]), document["size"], unb64u(document["root"]))
 
     def _remember(self, signed: LastSigned) -> None:
         key_files.replace(self._file, _text(signed))
@@ -65,9 +65,9 @@ class Signer:
         """Write the checkpoint to disk before its signature exists.
         If the power goes out here, the next start signs the same note.
         """
-        known = self._read()  # another process may have signed more while this one was suspended
-        if known.size > checkpoint.size or (known.size == checkpoint.size and known.root != checkpoint.root):
-            raise ForkError(f"{checkpoint.origin}: size {known.size} was signed already")
+        stored = self._read()  # another process may have signed more while this one was suspended
+        if stored.size > checkpoint.size or (stored.size == checkpoint.size and stored.root != checkpoint.root):
+            raise ForkError(f"{checkpoint.origin}: size {stored.size} was signed already")
         self._remember(LastSigned(self.last.log_id, checkpoint.size, checkpoint.root))
         self.last = self._read()
 

@@ -83,8 +83,8 @@ class Head:
 
 
 async def read_head(session: Connection, log: str) -> Head | None:
-    found = await (await session.execute(HEAD, [log])).fetchone()
-    return Head(*found[1:]) if found else None
+    row = await (await session.execute(HEAD, [log])).fetchone()
+    return Head(*row[1:]) if row else None
 
 
 async def read_tiles(session: Connection, log: str, wanted: Iterable[Tile]) -> dict[Tile, bytes]:

@@ -44,13 +44,13 @@ def read_path(text: str) -> tuple[int, int] | None:
     """Read number and width from `x001/234` or `x001/234.p/5`; None if there is no such address.
     A number has one spelling.
     """
-    found = PATH.fullmatch(text) if len(text) <= LONGEST_PATH else None
-    if found is None:
+    match = PATH.fullmatch(text) if len(text) <= LONGEST_PATH else None
+    if match is None:
         return None
-    number = int(found[1].replace("x", "").replace("/", ""))
-    width = int(found[2]) if found[2] else WIDTH
-    partial_is_whole = found[2] is not None and width >= WIDTH
-    return None if number_path(number) != found[1] or partial_is_whole or number >= 2**63 else (number, width)
+    number = int(match[1].replace("x", "").replace("/", ""))
+    width = int(match[2]) if match[2] else WIDTH
+    partial_is_whole = match[2] is not None and width >= WIDTH
+    return None if number_path(number) != match[1] or partial_is_whole or number >= 2**63 else (number, width)
 
 
 def split(data: bytes) -> list[bytes]:
@@ -83,12 +83,12 @@ class Edge:
                 changed[Tile(level, number)] = b"".join(hashes)
         return changed
 
-    def _push(self, level: int, found: list[bytes], changed: dict[Tile, bytes]) -> None:
+    def _push(self, level: int, level_hashes: list[bytes], changed: dict[Tile, bytes]) -> None:
         """Add hashes to a level; at most as many as its partial tile has room for."""
         if level == len(self.levels):
             self.levels.append([])
         hashes = self.levels[level]
-        hashes += found
+        hashes += level_hashes
         if len(hashes) == WIDTH:
             number = (self.size >> (HEIGHT * level)) // WIDTH - 1
             changed[Tile(level, number)] = b"".join(hashes)
@@ -99,22 +99,22 @@ class Edge:
         """Compute the root, from the lowest level up.
         The root of what is below a level is the last hash of that level: its subtree is smaller than a whole one.
         """
-        found: bytes | None = None
+        root: bytes | None = None
         for hashes in self.levels:
-            items = hashes if found is None else [*hashes, found]
-            found = root_of(items) if items else found
-        return EMPTY_ROOT if found is None else found
+            items = hashes if root is None else [*hashes, root]
+            root = root_of(items) if items else root
+        return EMPTY_ROOT if root is None else root
 
 
 def edge_tiles(size: int) -> list[Tile]:
     """The partial tiles of a log of `size`."""
-    found, level = [], 0
+    tiles, level = [], 0
     while size >> (HEIGHT * level):
         number, width = tiles_at(size, level)
         if width:
-            found.append(Tile(level, number))
+            tiles.append(Tile(level, number))
         level += 1
-    return found
+    return tiles
 
 
 def edge_from(size: int, stored: Mapping[Tile, bytes]) -> Edge:

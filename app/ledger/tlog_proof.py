@@ -30,7 +30,7 @@ class TlogProof:
 
 
 def make_proof(index: int, hashes: Iterable[bytes], checkpoint: str) -> str:
-    path = "".join(f"{base64.b64encode(found).decode()}\n" for found in hashes)
+    path = "".join(f"{base64.b64encode(node).decode()}\n" for node in hashes)
     return f"{FIRST}\nindex {index}\n{path}\n{checkpoint}"
 
 
@@ -38,9 +38,9 @@ def read_proof(text: str) -> TlogProof:
     """Read a tlog-proof.
     An `extra` line is allowed and ignored: no signature covers it.
     """
-    head, found, checkpoint = text.partition("\n\n")
+    head, separator, checkpoint = text.partition("\n\n")
     lines = head.split("\n")
-    if not found or lines[0] != FIRST:
+    if not separator or lines[0] != FIRST:
         raise TlogProofError("it does not begin as a tlog-proof does")
     extra = len(lines) > 1 and lines[1].startswith("extra ")
     if extra:

@@ -59,13 +59,15 @@ class Cell:
 
 def operations(document: Mapping[str, Any]) -> list[Operation]:
     """Every operation of the document, in its order."""
-    found = []
+    rows = []
     for path, verbs in document["paths"].items():
-        for method, said in verbs.items():
-            scopes = [s for need in said.get("security", ()) for s in need["oauth2"]]
-            public = "security" not in said
-            found.append(Operation(said["operationId"], method.upper(), path, scopes[0] if scopes else None, public))
-    return found
+        for method, operation in verbs.items():
+            scopes = [s for need in operation.get("security", ()) for s in need["oauth2"]]
+            public = "security" not in operation
+            rows.append(
+                Operation(operation["operationId"], method.upper(), path, scopes[0] if scopes else None, public)
+            )
+    return rows
 
 
 def parties() -> list[str]:
@@ -187,8 +189,8 @@ def _correct(operation: Operation, party: str, case: Situation) -> Cell:
     if not sees(party, case) or code not in case.stages:
         return Cell(MISSING)
     stage = case.stages[code]
-    mine = party == case.opened_by and sees_all(party) if stage.opened_by_case else poster(stage, case) == party
-    return Cell((CREATED if code in case.posted else CONFLICT) if mine else FORBIDDEN)
+    may = party == case.opened_by and sees_all(party) if stage.opened_by_case else poster(stage, case) == party
+    return Cell((CREATED if code in case.posted else CONFLICT) if may else FORBIDDEN)
 
 
 def _withdraw(_operation: Operation, party: str, case: Situation) -> Cell:

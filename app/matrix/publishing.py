@@ -20,12 +20,12 @@ def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """
     for operation in operations(document):
         for party in parties():
-            told: set[tuple[str, Cell]] = set()
+            written: set[tuple[str, Cell]] = set()
             for case in situations():
                 cell = expected(operation, party, case)
                 where = state(party, case)
-                if (where, cell) not in told:
-                    told.add((where, cell))
+                if (where, cell) not in written:
+                    written.add((where, cell))
                     yield {
                         "operation": operation.name,
                         "party": party,
@@ -43,8 +43,8 @@ def matrix_page(document: Mapping[str, Any]) -> str:
     head = ["operation", *parties()]
     lines = [PAGE, f"| {' | '.join(head)} |", f"|---{'|---' * len(parties())}|"]
     for operation in operations(document):
-        found = [sorted({expected(operation, party, case).status for case in situations()}) for party in parties()]
-        lines.append(f"| `{operation.name}` | {' | '.join(', '.join(map(str, each)) for each in found)} |")
+        statuses = [sorted({expected(operation, party, case).status for case in situations()}) for party in parties()]
+        lines.append(f"| `{operation.name}` | {' | '.join(', '.join(map(str, each)) for each in statuses)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -57,12 +57,12 @@ def kind_of(party: str) -> str:
 @cache
 def holders(day: date = DAY) -> dict[str, str]:
     """Return role to party, by the mandates of a day."""
-    found = {}
+    by_role = {}
     for row in rulebook().catalogue.mandates:
         until = date.fromisoformat(str(row["to"])) if row["to"] else None
         if date.fromisoformat(str(row["from"])) <= day and (until is None or day <= until):
-            found[str(row["role"])] = str(row["party"])
-    return found
+            by_role[str(row["role"])] = str(row["party"])
+    return by_role
 
 
 def filler(role: str, case: Situation) -> str | None:
@@ -104,8 +104,8 @@ def identifies(party: str, case: Situation) -> bool:
 
 def names(party: str, case: Situation) -> set[str]:
     """Return the names that the procedure's views use for a party in this case."""
-    found = {party} | ({"opener"} if party == case.opened_by else set())
-    return found | {s.role for s in rulebook().vocabulary.succession if filler(s.role, case) == party}
+    roles = {party} | ({"opener"} if party == case.opened_by else set())
+    return roles | {s.role for s in rulebook().vocabulary.succession if filler(s.role, case) == party}
 
 
 def view(party: str, stage: Stage, case: Situation) -> View:

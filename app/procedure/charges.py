@@ -39,12 +39,12 @@ def misfits(rulebook: Rulebook, charges: Iterable[str], phase: str) -> list[Misf
     SKB 2022, Lampiran II: part A is for before the designation, part B for after it.
     """
     forms = rulebook.catalogue.codes("violations")
-    found = []
+    unfit = []
     for at, code in enumerate(charges):
         if forms[code]["phase"] not in (phase, ANY):
             other = forms[code].get("counterpart")
-            found.append(Misfit(at, str(other) if other else None))
-    return found
+            unfit.append(Misfit(at, str(other) if other else None))
+    return unfit
 
 
 def laws_on(rulebook: Rulebook, day: date) -> list[str]:

@@ -150,6 +150,6 @@ def _reachable(procedure: Procedure) -> set[str]:
     return seen
 
 
-def _unknown(names: Collection[str] | Iterator[str], known: Collection[str], what: str) -> Iterator[str]:
-    for name in sorted(set(names) - set(known)):
+def _unknown(names: Collection[str] | Iterator[str], defined: Collection[str], what: str) -> Iterator[str]:
+    for name in sorted(set(names) - set(defined)):
         yield f"unknown {what} {name}"

@@ -39,8 +39,8 @@ def filled_by(
         return holders[role]
     if role in successors:
         return successors[role]
-    found = set(conditions)
-    return next((s.to for s in _succeeding(rulebook, role, day) if _fits(s, found)), None)
+    filled = set(conditions)
+    return next((s.to for s in _succeeding(rulebook, role, day) if _fits(s, filled)), None)
 
 
 def succeeding_parties(rulebook: Rulebook, role: str, day: date) -> list[str]:

@@ -37,9 +37,9 @@ def holds(rulebook: Rulebook, code: str | None, case: CaseState) -> bool:
     if condition.of_employer:
         return case.agency_code[:2] in rulebook.catalogue.provincial_prefixes
     for post in case.posts():
-        found = _decides(condition, post)
-        if found is not None:
-            return found
+        decided = _decides(condition, post)
+        if decided is not None:
+            return decided
     touched = [s for s in case.stages if s.stage in condition.touched]
     return any(condition.by in (None, handler) for s in touched for handler in s.handlers)
 
@@ -65,15 +65,15 @@ def _fits(rulebook: Rulebook, yes: str | None, no: str | None, case: CaseState) 
 
 
 def require_open(case: CaseState, stage: str) -> StageState:
-    found = case.open(stage)
-    if found is None:
+    open_round = case.open(stage)
+    if open_round is None:
         raise StageNotOpen(stage=stage, allowed=case.open_codes())
-    return found
+    return open_round
 
 
 def allowed_outcomes(rulebook: Rulebook, case: CaseState, stage: str) -> list[str]:
-    found = rulebook.procedures[case.procedure].stages[stage]
-    return [o.code for o in found.outcomes.values() if _fits(rulebook, o.holds, o.fails, case)]
+    its_stage = rulebook.procedures[case.procedure].stages[stage]
+    return [o.code for o in its_stage.outcomes.values() if _fits(rulebook, o.holds, o.fails, case)]
 
 
 def require_outcome(rulebook: Rulebook, case: CaseState, stage: str, outcome: str) -> Outcome:
@@ -173,10 +173,10 @@ def may_reopen(rulebook: Rulebook, case: CaseState, stage: str) -> bool:
     """Check whether a stage may be reopened.
     It was open in this case, is no first stage, exists under its condition, and has something to decide.
     """
-    found = rulebook.procedures[case.procedure].stages.get(stage)
-    if found is None or found.opened_by_case or not case.rounds(stage):
+    its_stage = rulebook.procedures[case.procedure].stages.get(stage)
+    if its_stage is None or its_stage.opened_by_case or not case.rounds(stage):
         return False
-    return holds(rulebook, found.only_if, case) and bool(allowed_outcomes(rulebook, case, stage))
+    return holds(rulebook, its_stage.only_if, case) and bool(allowed_outcomes(rulebook, case, stage))
 
 
 def dependent_rounds(rulebook: Rulebook, case: CaseState, corrected: StageState) -> list[StageState]:
@@ -191,8 +191,8 @@ def dependent_rounds(rulebook: Rulebook, case: CaseState, corrected: StageState)
     while grown - reached:
         reached |= grown
         grown = reached | {code for code in codes if _sources(stages[code]) & reached}
-    found = [s for s in later if _sources(stages[s.stage]) & reached]
-    return sorted(found, key=lambda s: (_order(s), s.stage, s.round))
+    dependent = [s for s in later if _sources(stages[s.stage]) & reached]
+    return sorted(dependent, key=lambda s: (_order(s), s.stage, s.round))
 
 
 def _sources(stage: Stage) -> set[str]:

@@ -122,8 +122,8 @@ async def case_bundle(read: ReadContext, case_id: UUID, receipts: PromiseSigner,
 async def _checkpoint(session: Session, entries: list[EntryRow], witnesses: Policy) -> SignedCheckpoint:
     """Return a checkpoint over all entries of the case; if there is none, the newest one."""
     last = max((row.leaf_index for row in entries if row.leaf_index is not None), default=None)
-    found = await covering(session, CASES, last, witnesses)
-    signed = found[0] if found else await published.newest_checkpoint(session, CASES)
+    covered = await covering(session, CASES, last, witnesses)
+    signed = covered[0] if covered else await published.newest_checkpoint(session, CASES)
     if signed is None or not entries:
         raise NotFound
     return signed
@@ -158,7 +158,7 @@ async def _leaves(
     named += [(f"entries/{row.seq:04}", index, row.leaf) for index, row in placed]
     size = signed.checkpoint.size
     spans = {name: proofs.inclusion(index, size) for name, index, _ in named}
-    wanted: set[Tile] = proofs.tiles_for(span for found in spans.values() for span in found)
+    wanted: set[Tile] = proofs.tiles_for(span for ranges in spans.values() for span in ranges)
     stored = await published.read_stored_tiles(session, CASES, wanted)
     for name, index, leaf in named:
         made.files[f"{name}.leaf"] = leaf
@@ -172,7 +172,7 @@ async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:
     """
     persons = (p for p in (SUBJECT, REPORTER) if visible_fields(read.caller, case, case.first_stage, p))
     wanted = [SUMMARY, TEXT, CONTENT, *persons]
-    found: dict[UUID, dict[str, Any]] = {}
+    parts_shown: dict[UUID, dict[str, Any]] = {}
     rows = await read.session.run(PARTS, case_id=case.id, parts=wanted)
     fields = await fields_of(read.session, [p["schema"] for row in rows for p in read_leaf(row.leaf)["parts"]])
     for row in rows:
@@ -181,25 +181,25 @@ async def _shown(read: ReadContext, case: Case) -> dict[UUID, dict[str, Any]]:
         opened = show_row(read.vault, row) if names else None
         await asyncio.sleep(0)
         if opened is not None:
-            found.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names, fields)
-    return found
+            parts_shown.setdefault(row.entry_id, {})[row.part] = openings(leaf, row.part, opened, names, fields)
+    return parts_shown
 
 
 def openings(
-    leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Collection[str], known: SchemaFields
+    leaf: Mapping[str, Any], part: str, opened: OpenedPart, names: Collection[str], schema_fields: SchemaFields
 ) -> dict[str, Any]:
     """Return for each named field its value, its salt, and its proof within the part."""
     ref = next(p["schema"] for p in leaf["parts"] if p["name"] == part)
-    fields = known[ref["name"], ref["version"]]
+    fields = schema_fields[ref["name"], ref["version"]]
     hashes = [leaf_hash(c) for c in commitments(opened.root_key, fields, opened.fields)]
     tree = {Tile(0, 0): b"".join(hashes)}
-    found = {}
+    opened_fields = {}
     for n, name in enumerate(fields):
         if name in names and name in opened.fields:
             path = proofs.make(proofs.inclusion(n, len(fields)), tree)
-            found[name] = {
+            opened_fields[name] = {
                 "value": opened.fields[name],
                 "salt": b64u(salt(opened.root_key, name)),
                 "proof": [b64u(h) for h in path],
             }
-    return found
+    return opened_fields

@@ -44,8 +44,8 @@ async def accept_cosignatures(request: Request, log: str) -> Response:
     note, checkpoint = _read(await read_whole(request, MOST))
     lines = _good(note, request.app.state.witnesses.keys)
     async with request.app.state.database.reading() as session:
-        known = await published.of_size(session, log, checkpoint.size)
-    if known is None or known.note.text != note.text:
+        published_rows = await published.of_size(session, log, checkpoint.size)
+    if published_rows is None or published_rows.note.text != note.text:
         raise NotFound
     async with request.app.state.database.writing(ANONYMOUS) as session:
         for line, at in lines:
@@ -67,13 +67,15 @@ def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[tuple[Line, int]]:
     """Return the lines of known witnesses with their times; each must be valid and not from the future.
     Lines of other keys are ignored.
     """
-    known = {(key.name, key.id): key for key in keys}
-    mine = [(line, known[line.name, line.key_id]) for line in note.lines if (line.name, line.key_id) in known]
-    if not mine:
+    keys_by_name = {(key.name, key.id): key for key in keys}
+    trusted_lines = [
+        (line, keys_by_name[line.name, line.key_id]) for line in note.lines if (line.name, line.key_id) in keys_by_name
+    ]
+    if not trusted_lines:
         raise _refused("UNKNOWN_WITNESS", "Tidak ada tanda tangan saksi yang terdaftar.", "No witness that is listed.")
     latest = clock.real().timestamp() + AHEAD
     try:
-        times = [signed_at(note.text, line, key) or 0 for line, key in mine]
+        times = [signed_at(note.text, line, key) or 0 for line, key in trusted_lines]
     except NoteError:
         times = [0]
     if not all(latest - AHEAD - BEHIND <= at <= latest for at in times):
@@ -82,7 +84,7 @@ def _good(note: Note, keys: tuple[VerifierKey, ...]) -> list[tuple[Line, int]]:
             "Tanda tangan saksi salah, atau bukan dari saat ini.",
             "The cosignature is wrong, or not of now.",
         )
-    return [(line, at) for (line, _), at in zip(mine, times, strict=True)]
+    return [(line, at) for (line, _), at in zip(trusted_lines, times, strict=True)]
 
 
 def _refused(code: str, text_id: str, text_en: str) -> DomainError:

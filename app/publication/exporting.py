@@ -62,9 +62,9 @@ async def _log(session: Session, log: str, folder: Path, *, sealed: bool, tick: 
 async def _tile(session: Session, log: str, folder: Path, tile: Tile, width: int) -> None:
     path = folder / "log" / log / "tile" / str(tile.level) / _name(tile.number, width)
     if not _there(path, width * HASH):
-        found = await published.read_tile(session, log, tile, width)
-        assert found is not None, "a signed checkpoint covers it"
-        _write(path, found)
+        hashes = await published.read_tile(session, log, tile, width)
+        assert hashes is not None, "a signed checkpoint covers it"
+        _write(path, hashes)
 
 
 async def _bundle(session: Session, log: str, folder: Path, number: int, width: int) -> None:

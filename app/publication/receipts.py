@@ -39,12 +39,12 @@ async def receipt(request: Request, caller: Caller, entry_id: UUID) -> Response:
         if row.party != caller.party:
             policy.require_reads_leaves(caller, row.log)
         trail.shows(*([row.case_id] if row.case_id else []))
-        found = await covering(session, row.log, row.leaf_index, state.witnesses)
-        if found is None:
+        covered = await covering(session, row.log, row.leaf_index, state.witnesses)
+        if covered is None:
             trail.status = 202
             promise = state.receipts.promise(Appended(row.id, row.leaf, row.leaf_hash, row.received_at))
             return Response(promise, 202, {STANDING: "promised", "Retry-After": "1"}, TEXT)
-        signed, standing = found
+        signed, standing = covered
         spans = proofs.inclusion(row.leaf_index, signed.checkpoint.size)
         path = await published.prove(session, row.log, spans, signed.checkpoint.size)
     body = make_proof(row.leaf_index, path, str(signed))
@@ -60,9 +60,9 @@ async def covering(
     if index is None:
         return None
     if len(witnesses.keys) >= witnesses.quorum:
-        known = await published.witnessed(session, log, index, witnesses.names, witnesses.quorum)
-        if known is not None:
-            return known, "witnessed"
+        witnessed = await published.witnessed(session, log, index, witnesses.names, witnesses.quorum)
+        if witnessed is not None:
+            return witnessed, "witnessed"
     signed = await published.newest_checkpoint(session, log)
     if signed is None or signed.checkpoint.size <= index:
         return None

@@ -44,15 +44,15 @@ async def serve_checkpoint(request: Request, log: str) -> Response:
 
 async def serve_tile(request: Request, log: str, level: str, path: str) -> Response:
     require_log(log)
-    place = read_path(path)
-    if place is None or not LEVEL.fullmatch(level):
+    parsed = read_path(path)
+    if parsed is None or not LEVEL.fullmatch(level):
         raise NotFound
-    number, width = place
+    number, width = parsed
     async with request.app.state.database.reading() as session:
-        found = await published.read_tile(session, log, Tile(int(level), number), width)
-    if found is None:
+        hashes = await published.read_tile(session, log, Tile(int(level), number), width)
+    if hashes is None:
         raise NotFound
-    return Response(found, media_type=BYTES, headers={"Cache-Control": IMMUTABLE})
+    return Response(hashes, media_type=BYTES, headers={"Cache-Control": IMMUTABLE})
 
 
 async def serve_entries(request: Request, caller: Caller, log: str, path: str) -> Response:
@@ -61,11 +61,11 @@ async def serve_entries(request: Request, caller: Caller, log: str, path: str) -
     """
     require_log(log)
     policy.require_reads_leaves(caller, log)
-    place = read_path(path)
-    if place is None:
+    parsed = read_path(path)
+    if parsed is None:
         raise NotFound
     async with recorded_access(request) as trail, request.app.state.database.reading(caller.identity) as session:
-        rows = await published.entry_bundle_rows(session, log, *place)
+        rows = await published.entry_bundle_rows(session, log, *parsed)
         if rows is None:
             raise NotFound
         trail.shows(*dict.fromkeys(case for row in rows for case in _cases(log, row)))
@@ -102,11 +102,11 @@ def _spans(make: Callable[[], list[LeafRange]]) -> list[LeafRange]:
         raise ValidationFailed(flaw) from None
 
 
-async def _proof(request: Request, log: str, spans: list[LeafRange], size: int, said: dict[str, Any]) -> Response:
+async def _proof(request: Request, log: str, spans: list[LeafRange], size: int, document: dict[str, Any]) -> Response:
     try:
         async with request.app.state.database.reading() as session:
             hashes = await published.prove(session, log, spans, size)
     except ProofError:
         raise NotFound from None
-    said["hashes"] = [base64.b64encode(h).decode() for h in hashes]
-    return JSONResponse(said, headers={"Cache-Control": IMMUTABLE})
+    document["hashes"] = [base64.b64encode(h).decode() for h in hashes]
+    return JSONResponse(document, headers={"Cache-Control": IMMUTABLE})

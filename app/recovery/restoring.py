@@ -71,18 +71,18 @@ class Loss:
 
 def losses(session: SyncConnection, signers: dict[str, Signer]) -> list[Loss]:
     sizes: dict[str, int] = dict(session.execute("SELECT name, size FROM log").fetchall())
-    found = [Loss(log, sizes.get(log, 0), signer.last.size) for log, signer in signers.items()]
-    return [loss for loss in found if loss.size < loss.signed]
+    all_logs = [Loss(log, sizes.get(log, 0), signer.last.size) for log, signer in signers.items()]
+    return [loss for loss in all_logs if loss.size < loss.signed]
 
 
 def restore(session: SyncConnection, signers: dict[str, Signer], folder: Path, keys: Path) -> list[Loss]:
     """Restores all losses in the caller's transaction, as the owner of the tables.
     If the power fails here, nothing is restored.
     """
-    found = losses(session, signers)
+    lost = losses(session, signers)
     session.execute("UPDATE log SET quarantined = NULL")
     try:
-        for loss in found:
+        for loss in lost:
             _log(session, loss, signers[loss.log], folder)
         _sealed(session, folder)
         _rows(session, keys)
@@ -92,7 +92,7 @@ def restore(session: SyncConnection, signers: dict[str, Signer], folder: Path, k
         raise NotRestoredError(
             f"an entry that was written since stands where a lost one was: {error.diag.message_detail}"
         ) from None
-    return found
+    return lost
 
 
 def _log(session: SyncConnection, loss: Loss, signer: Signer, folder: Path) -> None:
@@ -119,8 +119,8 @@ def _log(session: SyncConnection, loss: Loss, signer: Signer, folder: Path) -> N
 def _edge(session: SyncConnection, loss: Loss) -> Edge:
     stored = {}
     for tile in edge_tiles(loss.size):
-        place = [loss.log, tile.level, tile.number]
-        row = session.execute("SELECT hashes FROM tile WHERE (log, level, number) = (%s, %s, %s)", place).fetchone()
+        key = [loss.log, tile.level, tile.number]
+        row = session.execute("SELECT hashes FROM tile WHERE (log, level, number) = (%s, %s, %s)", key).fetchone()
         if row is None:
             raise NotRestoredError(
                 f"{loss.log}: tile {tile.level}/{tile.number} is missing: the tree here is not whole"
@@ -145,21 +145,21 @@ def _widest(folder: Path, number: int) -> bytes:
     whole = folder / number_path(number)
     if whole.is_file():
         return whole.read_bytes()
-    found = [path for path in (folder / f"{number_path(number)}.p").glob("*") if path.name.isdigit()]
-    partial = sorted(found, key=lambda path: int(path.name))
+    paths = [path for path in (folder / f"{number_path(number)}.p").glob("*") if path.name.isdigit()]
+    partial = sorted(paths, key=lambda path: int(path.name))
     return partial[-1].read_bytes() if partial else b""
 
 
 def _entry(session: SyncConnection, log: str, index: int, leaf: bytes) -> None:
-    said = json.loads(leaf)
+    members = json.loads(leaf)
     row = {
-        "id": UUID(said["id"]),
+        "id": UUID(members["id"]),
         "log": log,
-        "type": said["type"],
-        "case_id": said.get("case"),
-        "seq": said.get("seq"),
+        "type": members["type"],
+        "case_id": members.get("case"),
+        "seq": members.get("seq"),
     }
-    row |= {"party": said["party"], "received_at": said["received_at"], "leaf": leaf}
+    row |= {"party": members["party"], "received_at": members["received_at"], "leaf": leaf}
     session.execute(RESTORE_ENTRY, row)
     session.execute("DELETE FROM pending WHERE entry_id = %s", [row["id"]])
     session.execute(RESTORED, [log, index, row["id"]])
@@ -229,9 +229,9 @@ def _days_off(session: SyncConnection, registers: Registers) -> None:
     """Writes the days off of each calendar that has none.
     They are those of the package, or of a revision that two operators agreed on.
     """
-    there = {version for (version,) in session.execute("SELECT DISTINCT version FROM holiday").fetchall()}
+    versions = {version for (version,) in session.execute("SELECT DISTINCT version FROM holiday").fetchall()}
     for version in registers.calendars:  # in the order of the log: a revision follows the calendar that it revises
-        if version not in there:
+        if version not in versions:
             for day in _days_of(session, registers, version):
                 session.execute(DAY_OFF, {**day, "version": version})
 
@@ -254,18 +254,18 @@ def _keys_of(session: SyncConnection, epochs: list[int]) -> None:
     session.execute("INSERT INTO data_key SELECT * FROM exported_key WHERE epoch = ANY(%s) ON CONFLICT (id) DO UPDATE"
                     " SET epoch = excluded.epoch, wrapped = excluded.wrapped", [epochs])  # fmt: skip
     for (leaf,) in session.execute("SELECT leaf FROM entry WHERE type = 'subject.erased'").fetchall():
-        said = json.loads(leaf)
-        session.execute("DELETE FROM data_key WHERE case_id = %s AND person = %s", [said["case"], said["person"]])
-        if said["person"] == "subject":
-            session.execute("DELETE FROM blind_index WHERE case_id = %s", [said["case"]])
+        members = json.loads(leaf)
+        session.execute("DELETE FROM data_key WHERE case_id = %s AND person = %s", [members["case"], members["person"]])
+        if members["person"] == "subject":
+            session.execute("DELETE FROM blind_index WHERE case_id = %s", [members["case"]])
     for name in ("blind_index", "data_key", "key_epoch"):
         session.execute(f"DELETE FROM {name} WHERE NOT epoch = ANY(%s)", [epochs])
 
 
 def _require_whole(report: VerificationReport) -> None:
     if report.findings:
-        found = report.findings[0]
-        raise NotRestoredError(f"what came back is not whole: {found.code} at {found.place}: {found.says}")
+        finding = report.findings[0]
+        raise NotRestoredError(f"what came back is not whole: {finding.code} at {finding.place}: {finding.says}")
 
 
 def _upsert(key: tuple[str, ...], columns: Iterable[str]) -> str:

@@ -62,8 +62,8 @@ INSERT_DAYS = Statement(
 
 def _days(category: str, language: str) -> dict[date, str]:
     years = range(FIRST_YEAR, LAST_YEAR + 1)
-    found = holidays.country_holidays("ID", years=years, categories=(category,), language=language)
-    return dict(found.items())
+    listed = holidays.country_holidays("ID", years=years, categories=(category,), language=language)
+    return dict(listed.items())
 
 
 def days_off() -> tuple[date, list[dict[str, Any]]]:
@@ -95,11 +95,11 @@ async def ensure_calendar(session: Session, *, by: str) -> None:
     """Stores the snapshot of this package version, once, with its entry.
     A revised calendar stays in force until the package knows joint leave for longer.
     """
-    found = Calendars()
-    await found.refresh(session)
+    calendars = Calendars()
+    await calendars.refresh(session)
     known_until, days = days_off()
-    revised = bool(found.known) and not found.current.version.startswith(PACKAGE)
-    if CALENDAR_VERSION in found.known or (revised and known_until <= found.current.known_until):
+    revised = bool(calendars.known) and not calendars.current.version.startswith(PACKAGE)
+    if CALENDAR_VERSION in calendars.known or (revised and known_until <= calendars.current.known_until):
         return
     await _store(session, CALENDAR_VERSION, known_until, days, by=by)
 
@@ -112,7 +112,7 @@ async def _store(
     *,
     by: str,
     client: str | None = None,
-    **more: str,
+    **further: str,
 ) -> None:
     batch = StatementBatch()
     facts = {
@@ -120,7 +120,7 @@ async def _store(
         "known_until": known_until.isoformat(),
         "days": len(days),
         "sha256": days_hash(days),
-        **more,
+        **further,
     }
     entry = append(batch, type_="calendar.loaded", party=by, client=client, received_at=clock.now(), facts=facts)
     await batch.send(session)
@@ -148,9 +148,9 @@ class Revision:
 
     def applied(self, days: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Returns the days off of a calendar, with those added and without those removed by the decree."""
-        gone, found = set(self.remove), {row["day"]: dict(row) for row in days}
-        found = {day: row for day, row in found.items() if day not in gone} | {row["day"]: row for row in self.add}
-        return [found[day] for day in sorted(found)]
+        gone, rows = set(self.remove), {row["day"]: dict(row) for row in days}
+        rows = {day: row for day, row in rows.items() if day not in gone} | {row["day"]: row for row in self.add}
+        return [rows[day] for day in sorted(rows)]
 
 
 async def require_revisable(session: Session, revision: Revision) -> list[dict[str, Any]]:
@@ -164,10 +164,10 @@ async def require_revisable(session: Session, revision: Revision) -> list[dict[s
             Flaw("/version", "TAKEN", "Nama ini sudah dipakai: beri nama lain.", "This name is taken: give another.")
         )
     if revision.known_until < current.known_until:
-        known = current.known_until
+        known_until = current.known_until
         text_id, text_en = (
-            f"Cuti bersama sudah diketahui sampai {known}.",
-            f"Joint leave is known until {known} already.",
+            f"Cuti bersama sudah diketahui sampai {known_until}.",
+            f"Joint leave is known until {known_until} already.",
         )
         raise ValidationFailed(Flaw("/known_until", "TOO_EARLY", text_id, text_en))
     days = [row._asdict() for row in await session.run(ROWS, version=current.version)]
@@ -186,13 +186,13 @@ async def require_revisable(session: Session, revision: Revision) -> list[dict[s
     return days
 
 
-async def revise(session: Session, revision: Revision, *, by: str, client: str | None = None, **more: str) -> None:
+async def revise(session: Session, revision: Revision, *, by: str, client: str | None = None, **further: str) -> None:
     """Stores a new calendar: the one in force, with days added and removed.
     The watcher computes open deadlines again.
     `more`: further facts of its entry.
     """
     days = revision.applied(await require_revisable(session, revision))
-    await _store(session, revision.version, revision.known_until, days, by=by, client=client, **more)
+    await _store(session, revision.version, revision.known_until, days, by=by, client=client, **further)
 
 
 class Calendars:
@@ -227,8 +227,8 @@ async def load_calendars(session: Session) -> Calendars:
     """Loads every calendar.
     Without one it raises RuntimeError, and the service does not start.
     """
-    found = Calendars()
-    await found.refresh(session)
-    if not found.known:
+    calendars = Calendars()
+    await calendars.refresh(session)
+    if not calendars.known:
         raise RuntimeError("no calendar is loaded: run `sbt db migrate`")
-    return found
+    return calendars

@@ -14,9 +14,9 @@ INSERT_LOADED = Statement(insert(LoadedProcedure).values({c: bindparam(c) for c 
 
 
 async def ensure_procedures(session: Session, *, by: str) -> None:
-    known = {(row.code, row.sha256) for row in await session.run(LOADED)}
+    loaded = {(row.code, row.sha256) for row in await session.run(LOADED)}
     for procedure in rulebook().procedures.values():
-        if (procedure.code, procedure.sha256) in known:
+        if (procedure.code, procedure.sha256) in loaded:
             continue
         batch = StatementBatch()
         facts = {"code": procedure.code, "sha256": procedure.sha256}
@@ -27,7 +27,7 @@ async def ensure_procedures(session: Session, *, by: str) -> None:
 
 async def require_loaded(session: Session) -> None:
     """Raises RuntimeError if a procedure's text is not recorded; the service does not start."""
-    known = {(row.code, row.sha256) for row in await session.run(LOADED)}
-    missing = [p.code for p in rulebook().procedures.values() if (p.code, p.sha256) not in known]
+    loaded = {(row.code, row.sha256) for row in await session.run(LOADED)}
+    missing = [p.code for p in rulebook().procedures.values() if (p.code, p.sha256) not in loaded]
     if missing:
         raise RuntimeError(f"not on record as they are now: {', '.join(missing)}; run `sbt db migrate`")

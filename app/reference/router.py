@@ -149,25 +149,25 @@ def _extension(clock: DeadlineRule) -> dict[str, Any] | None:
 
 def _clocks() -> list[dict[str, Any]]:
     """Returns the rules of all clocks: due soon, ageing, extension, pause, receipt and withdrawal."""
-    known = rulebook().vocabulary
-    value, unit = known.due_soon
+    vocabulary = rulebook().vocabulary
+    value, unit = vocabulary.due_soon
     return [
         {"code": "due_soon", "value": value, "unit": unit},
-        {"code": "ageing", "upper": list(known.ageing), "unit": "calendar_day"},
-        {"code": "extension", "times": known.extension_times},
+        {"code": "ageing", "upper": list(vocabulary.ageing), "unit": "calendar_day"},
+        {"code": "extension", "times": vocabulary.extension_times},
         {
             "code": "pause",
-            "stages": sorted(known.pause.stages),
-            "longest": known.pause.longest,
-            "unit": known.pause.unit,
-            "times": known.pause.times,
+            "stages": sorted(vocabulary.pause.stages),
+            "longest": vocabulary.pause.longest,
+            "unit": vocabulary.pause.unit,
+            "times": vocabulary.pause.times,
         },
-        {"code": "no_receipt", "value": known.no_receipt_days, "unit": "calendar_day"},
+        {"code": "no_receipt", "value": vocabulary.no_receipt_days, "unit": "calendar_day"},
         {
             "code": "withdrawal",
-            "closes": known.withdrawal.closes,
-            "by": sorted(known.withdrawal.by),
-            "until": sorted(known.withdrawal.until),
+            "closes": vocabulary.withdrawal.closes,
+            "by": sorted(vocabulary.withdrawal.by),
+            "until": sorted(vocabulary.withdrawal.until),
         },
     ]
 

@@ -39,7 +39,7 @@ async def run_in_background(
     What a stopped loop works on rolls back, and the next loop finds it again.
     `ordered`: the sequencer, which finishes what it works on.
     """
-    tasks = [asyncio.create_task(one) for one in forever]
+    tasks = [asyncio.create_task(loop) for loop in forever]
     placing = asyncio.create_task(ordered.run()) if ordered is not None else None
     try:
         yield

@@ -54,12 +54,12 @@ async def ready(request: Request) -> JSONResponse:
     """The database answers and has room, the ledger is not quarantined,
     no entry waits for its index too long, and whether witnesses follow.
     """
-    known: Readiness = request.app.state.readiness
-    async with known.asking:
-        if known.answer is None or known.until <= time.monotonic():
-            known.answer = await _asked(request)
-            known.until = time.monotonic() + KEPT_SECONDS
-        return known.answer
+    readiness: Readiness = request.app.state.readiness
+    async with readiness.asking:
+        if readiness.answer is None or readiness.until <= time.monotonic():
+            readiness.answer = await _asked(request)
+            readiness.until = time.monotonic() + KEPT_SECONDS
+        return readiness.answer
 
 
 async def _asked(request: Request) -> JSONResponse:
@@ -83,11 +83,11 @@ async def _asked(request: Request) -> JSONResponse:
     )
 
 
-def _fresh(known: SignedCheckpoint, signed: SignedCheckpoint, policy: Policy) -> bool:
+def _fresh(witnessed: SignedCheckpoint, signed: SignedCheckpoint, policy: Policy) -> bool:
     """Check that witnesses follow: they know the newest checkpoint, or cosigned one within the last hour."""
-    if known.checkpoint.size == signed.checkpoint.size:
+    if witnessed.checkpoint.size == signed.checkpoint.size:
         return True
-    newest = max(newest_cosigners(known.note, policy.keys).values(), default=0)
+    newest = max(newest_cosigners(witnessed.note, policy.keys).values(), default=0)
     return clock.real().timestamp() - newest < FRESH_SECONDS
 
 
@@ -96,12 +96,12 @@ async def _standing(session: Session, policy: Policy) -> dict[str, Any]:
     Below the quorum the service goes on.
     """
     signed = await published.newest_checkpoint(session, CASES)
-    known = await published.witnessed(session, CASES, -1, policy.names, policy.quorum) if policy.keys else None
-    fresh = known is not None and signed is not None and _fresh(known, signed, policy)
+    witnessed = await published.witnessed(session, CASES, -1, policy.names, policy.quorum) if policy.keys else None
+    fresh = witnessed is not None and signed is not None and _fresh(witnessed, signed, policy)
     return {
         "standing": "witnessed" if fresh else "log-signed",
         "size": signed.checkpoint.size if signed else 0,
-        "witnessed_size": known.checkpoint.size if known else None,
+        "witnessed_size": witnessed.checkpoint.size if witnessed else None,
         "witnesses": len(policy.keys),
         "quorum": policy.quorum,
     }

@@ -76,20 +76,20 @@ def _links(operation: dict[str, Any]) -> None:
 
 def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainError]]:
     """Return the refusals that a route may answer with, whatever it does, by what it takes."""
-    found: list[type[DomainError]] = [HeaderTwice, UriTooLong, HeadersTooLarge, errors.Internal, errors.Overloaded]
+    refusals: list[type[DomainError]] = [HeaderTwice, UriTooLong, HeadersTooLarge, errors.Internal, errors.Overloaded]
     if isinstance(route, GuardedRoute):
-        found += [errors.NotFound, errors.ValidationFailed]
+        refusals += [errors.NotFound, errors.ValidationFailed]
     if "requestBody" in operation:
-        found += [errors.InvalidJson, BodyTooSlow, errors.BodyTooLarge, errors.UnsupportedMediaType]
+        refusals += [errors.InvalidJson, BodyTooSlow, errors.BodyTooLarge, errors.UnsupportedMediaType]
     if any(isinstance(d.call, Needs) for d in _walk(route.dependant)):
-        found += [errors.TokenInvalid, errors.PartySuspended, errors.RateLimited, errors.AccessNotRecorded]
+        refusals += [errors.TokenInvalid, errors.PartySuspended, errors.RateLimited, errors.AccessNotRecorded]
     if any(p.alias.lower() == "idempotency-key" for d in _walk(route.dependant) for p in d.header_params):
-        found += [errors.IdempotencyKeyRequired, BodyTooSlow]
-    return found
+        refusals += [errors.IdempotencyKeyRequired, BodyTooSlow]
+    return refusals
 
 
-def _problem(says: str) -> dict[str, Any]:
-    return {"description": says, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
 _ERROR = {
@@ -98,8 +98,8 @@ _ERROR = {
     "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
 }
 OAUTH = {
-    status: {"description": f"RFC 6749: {says}", "content": {"application/json": {"schema": _ERROR}}}
-    for status, says in (
+    status: {"description": f"RFC 6749: {meaning}", "content": {"application/json": {"schema": _ERROR}}}
+    for status, meaning in (
         ("400", "invalid_request, invalid_scope, unauthorized_client, unsupported_grant_type"),
         ("401", "invalid_client"),
         ("429", "temporarily_unavailable: too many requests"),

@@ -68,9 +68,9 @@ def require_safe_settings(settings: Settings) -> None:
     """Check the settings, and whose keys these are, before anything is connected to."""
     if settings.sandbox:
         return
-    found = list(faults(settings))
-    if found:
-        raise UnsafeError("\n".join(found))
+    unsafe = list(faults(settings))
+    if unsafe:
+        raise UnsafeError("\n".join(unsafe))
     if (settings.keys / SANDBOX_MARK).exists():
         raise UnsafeError(
             f"The keys in {settings.keys} are a sandbox's: make those of this ledger with `sbt keys init`."

@@ -32,9 +32,9 @@ async def require_keys(session: Session, vault: VaultKeys) -> None:
         return
     missing = [row.epoch for row in await session.run(EPOCHS) if not vault.holds(row.epoch)]
     if missing:
-        told = ", ".join(map(str, missing))
+        listed = ", ".join(map(str, missing))
         raise RuntimeError(
-            f"the vault's keys of epoch {told} are not in SBT_KEY_DIR: restore them, or start anew (`sbt sandbox reset`)"
+            f"the vault's keys of epoch {listed} are not in SBT_KEY_DIR: restore them, or start anew (`sbt sandbox reset`)"
         )
 
 

@@ -80,13 +80,13 @@ class VaultKeys:
     def actor(self, party: str, actor: str) -> bytes:
         return hmac.new(self._actor, f"{party}\x1f{actor}".encode(), hashlib.sha256).digest()
 
-    def wrap(self, epoch: int, key: bytes, place: bytes) -> bytes:
+    def wrap(self, epoch: int, key: bytes, context: bytes) -> bytes:
         nonce = key_files.random_key()[:NONCE]
-        return nonce + self._epoch(epoch)[0].encrypt(nonce, key, place)
+        return nonce + self._epoch(epoch)[0].encrypt(nonce, key, context)
 
-    def unwrap(self, epoch: int, wrapped: bytes, place: bytes) -> bytes:
+    def unwrap(self, epoch: int, wrapped: bytes, context: bytes) -> bytes:
         try:
-            return self._epoch(epoch)[0].decrypt(wrapped[:NONCE], wrapped[NONCE:], place)
+            return self._epoch(epoch)[0].decrypt(wrapped[:NONCE], wrapped[NONCE:], context)
         except (InvalidTag, ValueError):
             raise KeyDestroyedError("the wrapped key does not open") from None
 

@@ -57,5 +57,5 @@ def show_row(keys: VaultKeys, row: SealedRow) -> OpenedPart | None:
 
 
 def part_of(leaf: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(p for p in leaf["parts"] if p["name"] == name)
-    return found
+    part: dict[str, Any] = next(p for p in leaf["parts"] if p["name"] == name)
+    return part

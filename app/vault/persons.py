@@ -66,7 +66,7 @@ def name_forms(name: str | None) -> list[str]:
     kept = long or plain
     if len(kept) == 1:
         return [_alone(kept[0])] if len(kept[0]) >= SHORTEST_NAME else []
-    pairs = [one + other for one, other in [*pairwise(long), *([(long[0], long[-1])] if long else [])]]
+    pairs = [before + other for before, other in [*pairwise(long), *([(long[0], long[-1])] if long else [])]]
     return [form for form in dict.fromkeys([*pairs, "".join(kept), "".join(plain)]) if len(form) >= SHORTEST_NAME]
 
 
@@ -79,15 +79,15 @@ def named_person_forms(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def forms_in_texts(texts: Iterable[str]) -> set[tuple[str, str]]:
     """Returns kind and plain value of every name and number that these texts could contain."""
-    found: set[tuple[str, str]] = set()
+    matched: set[tuple[str, str]] = set()
     for text in texts:
         plain = words(text)
         for spoken in (plain, [word for word in plain if len(word) >= SHORTEST_WORD and word not in TITLES]):
-            found.update((NAME_FORM, form) for form in _windows(spoken))
-            found.update((NAME_FORM, other + one) for one, other in pairwise(spoken))
-        found.update((NAME_FORM, _alone(word)) for word in plain)
-        found.update(_numbers(text))
-    return found
+            matched.update((NAME_FORM, form) for form in _windows(spoken))
+            matched.update((NAME_FORM, other + before) for before, other in pairwise(spoken))
+        matched.update((NAME_FORM, _alone(word)) for word in plain)
+        matched.update(_numbers(text))
+    return matched
 
 
 def words(text: str) -> list[str]:
@@ -102,8 +102,8 @@ def _without_degrees(name: str) -> str:
     """Returns the name without degrees and without remarks beside it.
     After a comma it keeps only what looks like a further name: `Merak, Budi`, but not `Merak, M.Si.`
     """
-    first, *more = ASIDE.split(name.strip(" ,"), maxsplit=1)[0].split(",")
-    return " ".join([first, *(part for part in more if "." not in part and len(part.strip()) >= SHORTEST_NAME)])
+    first, *rest = ASIDE.split(name.strip(" ,"), maxsplit=1)[0].split(",")
+    return " ".join([first, *(part for part in rest if "." not in part and len(part.strip()) >= SHORTEST_NAME)])
 
 
 def _alone(word: str) -> str:
@@ -120,12 +120,12 @@ def _windows(spoken: list[str]) -> Iterator[str]:
 
 
 def _numbers(text: str) -> Iterator[tuple[str, str]]:
-    found = "".join(
+    numbers = "".join(
         str(unicodedata.digit(c)) for c in text if not c.isalpha() and unicodedata.digit(c, None) is not None
     )
     for kind, digits in DIGITS.items():
-        for start in range(len(found) - digits + 1):
-            yield kind, found[start : start + digits]
+        for start in range(len(numbers) - digits + 1):
+            yield kind, numbers[start : start + digits]
 
 
 def _plain(text: str) -> str:

@@ -140,10 +140,10 @@ async def _index(session: Session, vault: VaultKeys, epoch: int, row: IndexedRow
     if person is None:  # erased since the row was read; its index rows were deleted with the key
         return
     values = {"case_id": row.of_case, "epoch": epoch, "entry_id": row.entry_id, "key_id": row.key_id}
-    found = list(forms(person.fields) if row.part == "subject" else named_person_forms(person.fields))
-    if row.kind not in {kind for kind, _ in found}:  # otherwise every batch would select this row again, for ever
+    new_forms = list(forms(person.fields) if row.part == "subject" else named_person_forms(person.fields))
+    if row.kind not in {kind for kind, _ in new_forms}:  # otherwise every batch would select this row again, for ever
         raise RotatingError(
             f"a row of the blind index ({row.kind}, case {row.of_case}) follows from no part of its entry"
         )
-    for kind, plain in found:
+    for kind, plain in new_forms:
         await session.run(PUT_INDEX, **values, kind=kind, digest=vault.digest(epoch, kind, plain))

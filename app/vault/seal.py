@@ -93,7 +93,7 @@ def seal(
     The commitments are salted: an unsalted hash of a NIP is as good as the NIP (rule R2).
     """
     root_key = secrets.token_bytes(ROOT_KEY)
-    found = commitments(root_key, schema.fields, content)
+    roots = commitments(root_key, schema.fields, content)
     secret = canonical({"fields": dict(content), "rk": b64u(root_key)})
     nonce = secrets.token_bytes(NONCE)
     ciphertext = nonce + _cipher(key, leaf["id"], part).encrypt(nonce, secret, aad(leaf, part, schema.ref()))
@@ -101,8 +101,8 @@ def seal(
     return {
         "name": part,
         "schema": schema.ref(),
-        "root": b64u(part_root(found)),
-        "n": len(found),
+        "root": b64u(part_root(roots)),
+        "n": len(roots),
         "ct": sha256(ciphertext),
         "key": str(key.id),
     }
@@ -130,18 +130,23 @@ def index_person(
 
 
 def index_forms(
-    batch: StatementBatch, keys: VaultKeys, epoch: int, case_id: UUID, entry_id: UUID, found: Iterable[tuple[str, str]]
+    batch: StatementBatch,
+    keys: VaultKeys,
+    epoch: int,
+    case_id: UUID,
+    entry_id: UUID,
+    new_forms: Iterable[tuple[str, str]],
 ) -> None:
     """Adds forms to the blind index; existing rows stay.
     `found`: kind and plain value.
     """
-    known = list(found)
-    if known:
-        kinds, hashed = [kind for kind, _ in known], [keys.digest(epoch, kind, plain) for kind, plain in known]
+    form_list = list(new_forms)
+    if form_list:
+        kinds, hashed = [kind for kind, _ in form_list], [keys.digest(epoch, kind, plain) for kind, plain in form_list]
         batch.add(INSERT_INDEX, case_id=case_id, kinds=kinds, digests=hashed, epoch=epoch, entry_id=entry_id)
 
 
 def digests(keys: VaultKeys, epochs: Iterable[int], person: Mapping[str, str | None]) -> list[tuple[str, bytes]]:
     """Returns the digests of all known forms of a person, in every given epoch."""
-    found = list(forms(person))
-    return [(kind, keys.digest(epoch, kind, plain)) for epoch in epochs for kind, plain in found]
+    person_forms = list(forms(person))
+    return [(kind, keys.digest(epoch, kind, plain)) for epoch in epochs for kind, plain in person_forms]

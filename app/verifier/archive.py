@@ -41,8 +41,8 @@ class Bundle:
         """Names of the leaves: registers, schemas, then the entries of the case, each in order.
         The entries refer to the registers and schemas, so these come first.
         """
-        found = [name for name in self.files if ENTRY.fullmatch(name)]
-        return sorted(found, key=lambda name: (ORDER.index(name.partition("/")[0]), len(name), name))
+        entries = [name for name in self.files if ENTRY.fullmatch(name)]
+        return sorted(entries, key=lambda name: (ORDER.index(name.partition("/")[0]), len(name), name))
 
 
 def read_bundle_file(raw: bytes) -> Bundle:
@@ -104,10 +104,10 @@ def parse_json(raw: bytes, name: str, twice: list[str]) -> Any:
     """
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        document = dict(pairs)
+        if len(document) != len(pairs):
             twice.append(f"{name}: a member")
-        return found
+        return document
 
     return json.loads(raw, object_pairs_hook=members)
 

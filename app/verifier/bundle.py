@@ -68,8 +68,8 @@ def _strange(report: VerificationReport, bundle: Bundle) -> None:
     for name in sorted(bundle.files):
         beside = BESIDE.fullmatch(name)
         has_leaf = beside is not None and f"{beside[1] or beside[2]}.leaf" in bundle.files
-        known = name in SINGLE or ENTRY.fullmatch(name) or PROMISE.fullmatch(name) or has_leaf
-        if not known:
+        allowed = name in SINGLE or ENTRY.fullmatch(name) or PROMISE.fullmatch(name) or has_leaf
+        if not allowed:
             report.find("bytes", "FILE_UNKNOWN", name, "no check of a bundle looks at it")
     if bundle.files.get("README.txt", README.encode()) != README.encode():
         report.find("bytes", "FILE_UNKNOWN", "README.txt", "it is not the text that belongs to every bundle")
@@ -223,17 +223,17 @@ def _shown(raw: bytes, name: str, twice: list[str]) -> dict[str, Any]:
     A malformed file gives one field that cannot open, so that it becomes a finding.
     """
     try:
-        found = parse_json(raw, name, twice)
+        document = parse_json(raw, name, twice)
     except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {"": None}
+        document = None
+    return document if isinstance(document, dict) else {"": None}
 
 
 def read_promise(text: str, origin: str) -> dict[str, str]:
     """The members of a promise: entry, leaf, received, integrate-by. NoteError where it is malformed.
     `origin`: its first line, the name of the key that signs promises.
     """
-    found = PROMISED.fullmatch(text)
-    if found is None or found["origin"] != origin:
+    match = PROMISED.fullmatch(text)
+    if match is None or match["origin"] != origin:
         raise NoteError("a promise says its origin, entry, leaf, received and integrate-by, and nothing else")
-    return {"entry": found["entry"], "leaf": found["leaf"], "received": found["received"], "integrate-by": found["by"]}
+    return {"entry": match["entry"], "leaf": match["leaf"], "received": match["received"], "integrate-by": match["by"]}

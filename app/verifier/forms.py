@@ -164,7 +164,7 @@ def _of_cases(members: Mapping[str, Any]) -> str | None:
         return "changed"
     for name, form in LISTED:
         inner += [(row, form, name) for row in members.get(name, ())]
-    return next((found for row, form, where in inner if (found := _fits(row, form, where))), None) or _of_parts(members)
+    return next((flaw for row, form, where in inner if (flaw := _fits(row, form, where))), None) or _of_parts(members)
 
 
 def _of_parts(members: Mapping[str, Any]) -> str | None:

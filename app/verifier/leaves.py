@@ -82,8 +82,8 @@ class LeafCheck:
             self._find("bytes", "LEAF_NOT_CANONICAL", index, "its bytes are not those of RFC 8785")
         if members["v"] != 1 or members["log"] != self.origin:
             self._find("bytes", "LEAF_OF_ANOTHER_LOG", index, f"it names {members['log']}, version {members['v']}")
-        found: dict[str, Any] = members
-        return found
+        checked: dict[str, Any] = members
+        return checked
 
     def _chain(self, index: int, leaf: bytes, members: Mapping[str, Any]) -> None:
         if members["id"] in self.ids:
@@ -162,11 +162,11 @@ class LeafCheck:
         for part in members["parts"]:
             self.report.count("schemas")
             ref = part["schema"]
-            known = self.schemas.get((ref["name"], ref["version"]))
+            schema = self.schemas.get((ref["name"], ref["version"]))
             place = f"part {part['name']}"
-            if part["name"] not in PARTS or known is None or known["sha256"] != ref["sha256"]:
+            if part["name"] not in PARTS or schema is None or schema["sha256"] != ref["sha256"]:
                 self._find("schemas", "SCHEMA_UNKNOWN", index, f"{ref['name']} was not registered like this", place)
-            elif part["n"] != len(known["text"]["properties"]):
+            elif part["n"] != len(schema["text"]["properties"]):
                 self._find("schemas", "FIELDS_MISCOUNTED", index, "another number of fields than its schema has", place)
 
 
@@ -221,11 +221,11 @@ def _fresh(leaves: LeafCheck, members: Mapping[str, Any]) -> bool:
 
 def read_entry_bundle(body: bytes) -> list[bytes]:
     """The leaves of an entry bundle. ValueError where the lengths do not fit."""
-    found, at = [], 0
+    entries, at = [], 0
     while at < len(body):
         end = at + 2 + int.from_bytes(body[at : at + 2], "big")
         if len(body) < end:
             raise ValueError("the bundle is cut short")
-        found.append(body[at + 2 : end])
+        entries.append(body[at + 2 : end])
         at = end
-    return found
+    return entries

@@ -24,14 +24,14 @@ def main() -> None:
     )
     words.add_argument("--quorum", type=int, help="how many of the witnesses given must have cosigned (3 unless given)")
     words.add_argument("--json", action="store_true", help="the whole report as JSON")
-    told = words.parse_args()
+    arguments = words.parse_args()
     try:
-        report = check(told.bundle.read_bytes(), [read_vkey(text) for text in told.vkey], told.quorum)
+        report = check(arguments.bundle.read_bytes(), [read_vkey(text) for text in arguments.vkey], arguments.quorum)
     except (NoBundleError, NoteError, OSError) as error:
         print(f"could not check: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - a command prints
         raise SystemExit(COULD_NOT) from None
     except Exception as error:  # noqa: BLE001 - a bundle that crashes the verifier was not checked, which is not a finding
         print(f"could not check: {type(error).__name__}", file=sys.stderr)  # noqa: T201 - a command prints
         raise SystemExit(COULD_NOT) from None
-    print(json.dumps(report.told(), indent=1) if told.json else "\n".join(lines(report)))  # noqa: T201 - a command prints
+    print(json.dumps(report.told(), indent=1) if arguments.json else "\n".join(lines(report)))  # noqa: T201 - a command prints
     raise SystemExit(report.exit_code)

@@ -84,7 +84,7 @@ def _require_unique(name: str, text: str, seen: dict[str, str]) -> None:
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
         else:
             continue
-        for one in names:
-            if one in seen:
-                raise RuntimeError(f"{one} is in {seen[one]} and in {name}")
-            seen[one] = name
+        for defined in names:
+            if defined in seen:
+                raise RuntimeError(f"{defined} is in {seen[defined]} and in {name}")
+            seen[defined] = name

@@ -144,19 +144,19 @@ def lines(report: VerificationReport) -> Iterator[str]:
 
 
 def _lines(report: VerificationReport) -> Iterator[str]:
-    told = report.told()
-    for step in told["steps"]:
+    document = report.told()
+    for step in document["steps"]:
         why = f" ({step['why']})" if step["why"] else f" ({step['checked']:,})" if step["checked"] else ""
         yield f"{step['number']:>3}. {step['title']}: {MARKS[step['status']]}{why}"
-    for found in told["findings"]:
-        where = f"{found['log']}/{found['index']} " if found["index"] is not None else ""
-        yield f"  ! step {found['step']} {found['code']} at {where}{found['place']}: {found['says']}"
-    if told["more_findings"]:
-        yield f"  ! and {told['more_findings']:,} more"
-    for row in told.get("shredded", ()):
+    for finding in document["findings"]:
+        where = f"{finding['log']}/{finding['index']} " if finding["index"] is not None else ""
+        yield f"  ! step {finding['step']} {finding['code']} at {where}{finding['place']}: {finding['says']}"
+    if document["more_findings"]:
+        yield f"  ! and {document['more_findings']:,} more"
+    for row in document.get("shredded", ()):
         under = f"entry {row['under']['entry']} ({row['under']['authority']})"
         yield f"  - SHREDDED {row['part']} of entry {row['entry']}, under {under}"
     for name, value in report.says.items():
         if isinstance(value, (str, int)) and value is not False:
             yield f"{name.replace('_', ' ')}: {value}"
-    yield f"result: {RESULTS[told['result']]}"
+    yield f"result: {RESULTS[document['result']]}"

@@ -27,22 +27,22 @@ class TreeCheck:
     def add(self, leaves: Iterable[bytes]) -> list[bytes]:
         """Adds the next leaf hashes in order, and returns them."""
         hashes = list(leaves)
-        for found in hashes:
-            self._push(found)
+        for node in hashes:
+            self._push(node)
             if self.size in self.roots:
                 self._require_root(self.size)
             if self.size in self.watched:
                 self.seen[self.size] = self.root()
         return hashes
 
-    def _push(self, found: bytes) -> None:
+    def _push(self, root: bytes) -> None:
         self.size += 1
         height = 0
         while self.stack and self.stack[-1][0] == height:
-            found, height = node_hash(self.stack.pop()[1], found), height + 1
+            root, height = node_hash(self.stack.pop()[1], root), height + 1
             if height % HEIGHT == 0:
-                self._level(height // HEIGHT - 1).append(found)
-        self.stack.append((height, found))
+                self._level(height // HEIGHT - 1).append(root)
+        self.stack.append((height, root))
 
     def _level(self, level: int) -> list[bytes]:
         while len(self.levels) <= level:
@@ -52,10 +52,10 @@ class TreeCheck:
     def root(self) -> bytes:
         if not self.stack:
             return EMPTY_ROOT
-        found = self.stack[-1][1]
+        root = self.stack[-1][1]
         for _, left in reversed(self.stack[:-1]):
-            found = node_hash(left, found)
-        return found
+            root = node_hash(left, root)
+        return root
 
     def _require_root(self, size: int) -> None:
         self.report.count("history")
@@ -83,15 +83,15 @@ class TreeCheck:
         code = "LEAF_ALTERED" if tile.level == 0 and differ < len(hashes) else "TILE_WRONG"
         self.report.find("tree", code, f"{place} hash {differ}", "entry and tile disagree", log=self.log, index=index)
 
-    def follows(self, known: Checkpoint, place: str) -> None:
+    def follows(self, earlier: Checkpoint, place: str) -> None:
         """Step 3: a remembered checkpoint is the beginning of this tree. Its size must be in `watched`."""
         self.report.count("history")
-        if known.size > self.size:
-            says = f"the log had {known.size} entries and now has {self.size}"
+        if earlier.size > self.size:
+            says = f"the log had {earlier.size} entries and now has {self.size}"
             self.report.find("history", "ROLLED_BACK", place, says, log=self.log, index=self.size)
-        elif self.seen.get(known.size, EMPTY_ROOT) != known.root:
-            says = f"its first {known.size} entries had another root"
-            self.report.find("history", "FORKED", place, says, log=self.log, index=known.size)
+        elif self.seen.get(earlier.size, EMPTY_ROOT) != earlier.root:
+            says = f"its first {earlier.size} entries had another root"
+            self.report.find("history", "FORKED", place, says, log=self.log, index=earlier.size)
 
     def upper_tiles(self, stored: Mapping[Tile, bytes]) -> None:
         """Compares all tiles above the lowest level, after all leaves were added."""

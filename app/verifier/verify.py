@@ -70,8 +70,8 @@ def check_times(report: VerificationReport, leaves: LeafCheck, seen: Iterable[Wi
     Of their times the earliest shows that a leaf is absent, the latest that it is there: no single witness can accuse.
     """
     report.begin("times")
-    known = [w for w in seen if len(w.cosigned) >= max(quorum, 1)]
-    bounds = sorted((w.checkpoint.size, min(w.cosigned.values()), max(w.cosigned.values())) for w in known)
+    witnessed = [w for w in seen if len(w.cosigned) >= max(quorum, 1)]
+    bounds = sorted((w.checkpoint.size, min(w.cosigned.values()), max(w.cosigned.values())) for w in witnessed)
     if not bounds:
         report.skip("times", "not_yet", "no checkpoint has a quorum of cosignatures")
         return

@@ -54,6 +54,20 @@ def test_no_central_name_stands_twice() -> None:
     assert measure.central_twice(measure.modules(APP.parent)) == []
 
 
+# members of the API's answers, and of the rows they are made of; a statement is given the values of its parameters
+PUBLIC_NAMES = {
+    "app.cases.schemas says",
+    "app.imports.progress known",
+    "app.imports.schemas known",
+    "app.database.statements given",
+}
+
+
+def test_a_value_is_named_after_what_it_is() -> None:
+    vague = measure.vague_names(measure.modules(APP.parent))
+    assert {re.sub(r":\d+", "", name) for name in vague} == PUBLIC_NAMES, vague
+
+
 def test_the_first_line_of_every_docstring_is_read_at_a_glance() -> None:
     assert measure.long_first_lines(measure.modules(APP.parent)) == []
 

@@ -104,22 +104,22 @@ class RegisterCache:
         assert snapshot is not None
         return snapshot
 
-    async def newer(self, known: RegisterSnapshot) -> RegisterSnapshot:
+    async def newer(self, outdated: RegisterSnapshot) -> RegisterSnapshot:
         """Reads the registers again for a request that names something unknown.
         Another process may have registered it just now.
         Returns `known` itself if it was read a moment ago: strangers cause at most five readings a second.
         """
-        if self._snapshot is known and time.monotonic() - self._read_at > HASTE_SECONDS:
+        if self._snapshot is outdated and time.monotonic() - self._read_at > HASTE_SECONDS:
             self._read_at = float("-inf")
         return await self.current()
 
     async def _read_anew(self) -> RegisterSnapshot:
         self._begun += 1
-        mine, begun = self._begun, time.monotonic()
+        generation, begun = self._begun, time.monotonic()
         async with self._database.reading() as session, session.snapshot():
-            further, found = await read_registers(session)
-        if mine > self._newest:  # no later reading and no change came first: otherwise time would run back
-            self._newest, self._snapshot, self._as_of = mine, found, begun
+            further, registers = await read_registers(session)
+        if generation > self._newest:  # no later reading and no change came first: otherwise time would run back
+            self._newest, self._snapshot, self._as_of = generation, registers, begun
             clock.shift(further if self._sandbox else timedelta(0))
         return self._snapshot or await self._read_anew()
 

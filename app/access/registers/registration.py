@@ -37,8 +37,8 @@ def _inserted(model: Any) -> Statement:
 
 def _changed(model: Any, key: tuple[str, ...], *columns: str) -> Statement:
     table = model.__table__
-    found = update(model).where(*(table.c[k] == bindparam(f"b_{k}") for k in key))
-    return Statement(found.values({c: bindparam(c) for c in (*columns, "standing_entry_id")}))
+    statement = update(model).where(*(table.c[k] == bindparam(f"b_{k}") for k in key))
+    return Statement(statement.values({c: bindparam(c) for c in (*columns, "standing_entry_id")}))
 
 
 INSERT_PARTY, INSERT_CLIENT, INSERT_KEY, INSERT_MANDATE = map(_inserted, (Party, Client, ClientKey, MandateRow))
@@ -83,14 +83,14 @@ async def apply_change(session: Session, kind: str, facts: Facts, by: Author) ->
     The schema refuses a key or party that already exists, or that does not exist at all.
     """
     batch = StatementBatch()
-    said = {**facts, "change": str(by.change)} if by.change else dict(facts)
+    change_facts = {**facts, "change": str(by.change)} if by.change else dict(facts)
     entry = append(
         batch,
         type_=kind,
         party=by.party,
         client=by.client,
         received_at=clock.now(),
-        facts=said,
+        facts=change_facts,
         sig=by.signed.hash if by.signed else None,
         signed=by.signed.public() if by.signed else None,
     )
@@ -181,10 +181,10 @@ def entries_of(kind: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
     if kind == CALENDAR_REVISED:  # the days follow from the calendar in force; the other facts are what was agreed
         return [("calendar.loaded", {name: facts[name] for name in ("version", "known_until")})]
     own = dict(facts)
-    more: list[tuple[str, dict[str, Any]]] = [("key.registered", key) for key in own.pop("keys", ())]
+    further: list[tuple[str, dict[str, Any]]] = [("key.registered", key) for key in own.pop("keys", ())]
     if "replaces" in own:
-        more.append(("key.retired", own.pop("replaces")))
-    return [(kind, own), *more]
+        further.append(("key.retired", own.pop("replaces")))
+    return [(kind, own), *further]
 
 
 TWO_OPERATOR_KINDS = frozenset(

@@ -82,8 +82,8 @@ async def check_signature(request: Request, response: Response, caller: Annotate
 def explain(request: Request, caller: Caller, body: bytes) -> Explained:
     message = message_of(request)
     chosen = language(request.headers.get("accept-language"))
-    found = list(_checks(message, request, caller, body))
-    checks = [Check(check=name, ok=ok, detail="" if ok else texts[chosen]) for name, ok, texts in found]
+    results = list(_checks(message, request, caller, body))
+    checks = [Check(check=name, ok=ok, detail="" if ok else texts[chosen]) for name, ok, texts in results]
     return Explained(good=all(c.ok for c in checks), checks=checks, base=_lines(message))
 
 
@@ -99,21 +99,21 @@ def _checks(message: SignatureMessage, request: Request, caller: Caller, body: b
         f"Dikirim lebih dari sekali: {', '.join(twice)}.",
         f"Sent more than once: {', '.join(twice)}.",
     )
-    found = _read(headers.get("signature-input", ""))
+    inputs = _read(headers.get("signature-input", ""))
     shape = "sbt=(...);created=..."
     yield _check(
         "input",
-        found is not None,
+        inputs is not None,
         f"Signature-Input harus satu label dengan daftar: {shape}",
         f"Signature-Input must hold one label with a list: {shape}",
     )
-    if found is None:
+    if inputs is None:
         return
-    yield from _components(message, found)
-    yield from _parameters(found.params)
-    yield from _key(caller, str(found.params.get("keyid", "")))
+    yield from _components(message, inputs)
+    yield from _parameters(inputs.params)
+    yield from _key(caller, str(inputs.params.get("keyid", "")))
     yield _digest(headers.get("content-digest"), body)
-    yield _signature(message, caller, found)
+    yield _signature(message, caller, inputs)
     yield _accepted(message, request, caller, body)
 
 
@@ -123,17 +123,17 @@ def _check(name: str, ok: bool, text_id: str, text_en: str) -> Found:  # noqa: F
 
 def _read(text: str) -> InnerList | None:
     """Returns the one inner list of Signature-Input; None if the header is anything else."""
-    found = Dictionary()
+    inputs = Dictionary()
     try:
-        found.parse(text.encode())
-        (member,) = found.values()
+        inputs.parse(text.encode())
+        (member,) = inputs.values()
     except Exception:  # noqa: BLE001 - whatever the parser raises: the header is no such list
         return None
     return member if isinstance(member, InnerList) else None
 
 
-def _components(message: SignatureMessage, found: InnerList) -> Iterator[Found]:
-    named, wanted = [str(item) for item in found], [f'"{n}"' for n in required_components(message.headers)]
+def _components(message: SignatureMessage, inner: InnerList) -> Iterator[Found]:
+    named, wanted = [str(item) for item in inner], [f'"{n}"' for n in required_components(message.headers)]
     missing, extra = [n for n in wanted if n not in named], [n for n in named if n not in wanted]
     yield _check(
         "covers all it must", not missing, f"Cakup juga {' '.join(missing)}.", f"Cover also {' '.join(missing)}."
@@ -166,22 +166,27 @@ def _parameters(params: Any) -> Iterator[Found]:
     yield _check(
         "nonce", good, f"nonce: {size} karakter, baru setiap kali.", f"nonce: {size} characters, new each time."
     )
-    known = ECDSA_P256_SHA256.algorithm_id
-    yield _check("alg", params.get("alg", known) == known, f"alg: {known}, atau tanpa alg.", f"alg: {known}, or none.")
+    algorithm = ECDSA_P256_SHA256.algorithm_id
+    yield _check(
+        "alg",
+        params.get("alg", algorithm) == algorithm,
+        f"alg: {algorithm}, atau tanpa alg.",
+        f"alg: {algorithm}, or none.",
+    )
 
 
 def _key(caller: Caller, kid: str) -> Iterator[Found]:
     """Checks the key.
     It reveals nothing about keys of other parties.
     """
-    known = caller.snapshot
-    key = known.keys.get(kid)
-    mine = key is not None and key.client_id == caller.client_id
+    registers = caller.snapshot
+    key = registers.keys.get(kid)
+    own = key is not None and key.client_id == caller.client_id
     text_id = "keyid: sidik (RFC 7638) kunci terdaftar dari klien yang meminta token ini; lihat /v1/me."
     yield _check(
-        "keyid", mine, text_id, "keyid: thumbprint (RFC 7638) of a key of the client of this token; /v1/me lists them."
+        "keyid", own, text_id, "keyid: thumbprint (RFC 7638) of a key of the client of this token; /v1/me lists them."
     )
-    if key is not None and mine:
+    if key is not None and own:
         text_id = "Kunci ini untuk meminta token, bukan untuk menandatangani."
         yield _check("purpose", key.purpose == SIGN, text_id, "This key is for asking for tokens, not for signing.")
         text_id = "Kunci ini sudah berakhir atau ditangguhkan."
@@ -201,8 +206,8 @@ def _digest(field: str | None, body: bytes) -> Found:
     return _check("content-digest", good, text_id, f"Of the {size} bytes that arrived it is {expected}")
 
 
-def _signature(message: SignatureMessage, caller: Caller, found: InnerList) -> Found:
-    key = caller.snapshot.keys.get(str(found.params.get("keyid", "")))
+def _signature(message: SignatureMessage, caller: Caller, inner: InnerList) -> Found:
+    key = caller.snapshot.keys.get(str(inner.params.get("keyid", "")))
     text = "\n".join(line.expected for line in _lines(message))
     signature = Dictionary()
     try:
@@ -234,21 +239,21 @@ def _accepted(message: SignatureMessage, request: Request, caller: Caller, body:
 
 
 def _lines(message: SignatureMessage) -> list[BaseLine]:
-    found = _read(message.headers.get("signature-input", ""))
-    if found is None:
+    inputs = _read(message.headers.get("signature-input", ""))
+    if inputs is None:
         return []
     made: Any = HTTPSignatureComponentResolver
     resolver, lines = made(message), []
-    for item in found:
+    for item in inputs:
         try:
             lines.append(f"{item}: {resolver.resolve(item)}")
         except Exception:  # noqa: BLE001 - a component that is absent, or that does not exist
             lines.append(f"{item}: (not in the request)")
-    lines.append(f'"@signature-params": {found}')
+    lines.append(f'"@signature-params": {inputs}')
     yours = _yours(message.headers.get(BASE))
     return [
         BaseLine(
-            expected=line, yours=(mine := yours[n] if n < len(yours) else None), same=mine == line if yours else None
+            expected=line, yours=(sent := yours[n] if n < len(yours) else None), same=sent == line if yours else None
         )
         for n, line in enumerate(lines)
     ]

@@ -56,16 +56,16 @@ def read_base(text: str) -> SignedBase:
     """Parses a signature base; raises UnacceptableError if two readers could read it in two ways.
     It refuses a line or parameter that occurs twice, and quotes within quotes.
     """
-    found = [LINE.fullmatch(line) for line in text.split("\n")]
-    lines = {match[1]: match[2] for match in found if match}
-    given = lines.get("@signature-params", "")
-    components = COMPONENTS.match(given)
+    matches = [LINE.fullmatch(line) for line in text.split("\n")]
+    lines = {match[1]: match[2] for match in matches if match}
+    signature_params = lines.get("@signature-params", "")
+    components = COMPONENTS.match(signature_params)
     names = re.findall(r'"([^"]+)"', components[1] or "") if components else []
-    rest = given[components.end() :] if components else given
+    rest = signature_params[components.end() :] if components else signature_params
     parameters = {name: (words, number) for name, words, number in PARAMETER.findall(rest)}
     whole = "".join(match[0] for match in PARAMETER.finditer(rest)) == rest
     counted = len(PARAMETER.findall(rest)) == len(parameters)
-    if None in found or len(lines) != len(found) or [*names, "@signature-params"] != list(lines):
+    if None in matches or len(lines) != len(matches) or [*names, "@signature-params"] != list(lines):
         raise _unreadable("Signature-Input: setiap komponen satu kali.", "Signature-Input: each component once.")
     if not whole or not counted or not set(parameters) <= PARAMETERS:
         raise _unreadable(
@@ -114,11 +114,11 @@ def require_digest(field: str, sha256: bytes) -> None:
     """Requires that Content-Digest (RFC 9530) contains the SHA-256 of the body.
     Another algorithm is allowed beside it, but not instead of it.
     """
-    found = DIGEST.search(field)
-    if found is None:
+    digest = DIGEST.search(field)
+    if digest is None:
         text_id, text_en = "Content-Digest harus memuat sha-256.", "Content-Digest must hold a sha-256 digest."
         raise UnacceptableError("/header/Content-Digest", "SHA256_REQUIRED", text_id, text_en)
-    if unb64u(found[1].rstrip("=").replace("+", "-").replace("/", "_")) != sha256:
+    if unb64u(digest[1].rstrip("=").replace("+", "-").replace("/", "_")) != sha256:
         text_id, text_en = "Content-Digest bukan dari isi ini.", "Content-Digest is not of this body."
         raise UnacceptableError("/header/Content-Digest", "OTHER_BODY", text_id, text_en)
 

@@ -48,20 +48,20 @@ async def consume_nonce_now(session: Session, signed: VerifiedSignature | None) 
 class KeysOf(HTTPSignatureKeyResolver):
     """Resolves the keys of one client that may sign now."""
 
-    def __init__(self, known: RegisterSnapshot, client_id: str) -> None:
-        self._known, self._client_id = known, client_id
+    def __init__(self, registers: RegisterSnapshot, client_id: str) -> None:
+        self._known, self._client_id = registers, client_id
 
     def resolve_public_key(self, key_id: str) -> ec.EllipticCurvePublicKey | None:
-        found = key_of(self._known, self._client_id, key_id)
-        return jwks.point(found.x, found.y) if found else None
+        key = key_of(self._known, self._client_id, key_id)
+        return jwks.point(key.x, key.y) if key else None
 
 
-def key_of(known: RegisterSnapshot, client_id: str, kid: str) -> KnownKey | None:
+def key_of(registers: RegisterSnapshot, client_id: str, kid: str) -> KnownKey | None:
     """Returns the signing key, or None.
     The key and the token must belong to the same client, even within one party: otherwise the signer is not the caller.
     """
-    key = known.keys.get(kid)
-    if key is None or not key.good_for(SIGN) or known.clients[key.client_id].suspended:
+    key = registers.keys.get(kid)
+    if key is None or not key.good_for(SIGN) or registers.clients[key.client_id].suspended:
         return None
     return key if key.client_id == client_id else None
 
@@ -83,47 +83,49 @@ def message_of(request: Request) -> SignatureMessage:
     return SignatureMessage(request.method, f"{url}?{query}" if query else url, request.headers)
 
 
-def check_signature(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> VerifiedSignature | None:
+def check_signature(
+    request: Request, registers: RegisterSnapshot, client_id: str, body: bytes
+) -> VerifiedSignature | None:
     """Verifies the signature as the policy of the party requires.
     Raises 401 if it is invalid, or if it is required and missing.
     Returns None if none is required and none was sent, or if the policy is OFF.
     """
-    policy = known.parties[known.clients[client_id].party].signatures
+    policy = registers.parties[registers.clients[client_id].party].signatures
     if "signature-input" not in request.headers and "signature" not in request.headers:
         if policy == REQUIRED:
             raise SignatureRequired
         return None
-    return None if policy == OFF else verify(request, known, client_id, body)
+    return None if policy == OFF else verify(request, registers, client_id, body)
 
 
-def verify(request: Request, known: RegisterSnapshot, client_id: str, body: bytes) -> VerifiedSignature:
+def verify(request: Request, registers: RegisterSnapshot, client_id: str, body: bytes) -> VerifiedSignature:
     message = message_of(request)
     if any(len(request.headers.getlist(name)) > 1 for name in ONCE):
         raise SignatureInvalid
     try:
-        found = _verified(message, known, client_id)
+        result = _verified(message, registers, client_id)
     except SignatureInvalid:
         raise
     except Exception:  # noqa: BLE001 - whatever the library raises on hostile headers: it is no signature
         raise SignatureInvalid from None
     try:
-        base = require_acceptable(request, base_of(found), known, body)
+        base = require_acceptable(request, base_of(result), registers, body)
     except UnacceptableError as error:
         raise invalid(error) from None
     if not hasattr(request.state, "upload"):
         _require_digest(message, body)
-    signature, ends = _signature(message, found.label), base.created + MAX_AGE + HTTPMessageVerifier.max_clock_skew
+    signature, ends = _signature(message, result.label), base.created + MAX_AGE + HTTPMessageVerifier.max_clock_skew
     return VerifiedSignature(base.kid, base.nonce, signature, base.text, body, base.created, ends)
 
 
-def require_acceptable(request: Request, text: str, known: RegisterSnapshot, body: bytes) -> SignedBase:
+def require_acceptable(request: Request, text: str, registers: RegisterSnapshot, body: bytes) -> SignedBase:
     """Returns the signature base, if it meets the acceptance rule.
     Raises UnacceptableError for what the verifier would report later, although the signature is valid.
     Raises DigestMismatch for another body.
     """
     base = signed_base.read_base(text)
     signed_base.require_canonical_path(request.scope["raw_path"].decode("latin-1"))
-    signed_base.require_in_force(base.created, known.keys[base.kid].expires_at)
+    signed_base.require_in_force(base.created, registers.keys[base.kid].expires_at)
     try:
         upload = getattr(request.state, "upload", None)
         sha256 = upload.sha256 if upload else hashlib.sha256(body).digest()
@@ -140,11 +142,11 @@ def required_components(headers: Mapping[str, str]) -> tuple[str, ...]:
     Not less, so that nothing can be changed; not more, so that the base, which is kept, contains no token.
     """
     left_out = () if "content-type" in headers else ("content-type",)  # a request without a body
-    more = (IF_MATCH,) if IF_MATCH in headers else ()
-    return (*(name for name in COVERED if name not in left_out), *more)
+    conditional = (IF_MATCH,) if IF_MATCH in headers else ()
+    return (*(name for name in COVERED if name not in left_out), *conditional)
 
 
-def _verified(message: SignatureMessage, known: RegisterSnapshot, client_id: str) -> Any:
+def _verified(message: SignatureMessage, registers: RegisterSnapshot, client_id: str) -> Any:
     """Requires exactly one signature, over exactly what it must cover, with a nonce.
     Any other exception also means that there is no valid signature.
     """
@@ -153,17 +155,17 @@ def _verified(message: SignatureMessage, known: RegisterSnapshot, client_id: str
         > LONGEST_HEADER
     ):
         raise SignatureInvalid
-    verifier = HTTPMessageVerifier(signature_algorithm=ECDSA_P256_SHA256, key_resolver=KeysOf(known, client_id))
-    (found,) = verifier.verify(message, max_age=MAX_AGE)
+    verifier = HTTPMessageVerifier(signature_algorithm=ECDSA_P256_SHA256, key_resolver=KeysOf(registers, client_id))
+    (result,) = verifier.verify(message, max_age=MAX_AGE)
     wanted = {f'"{name}"' for name in required_components(message.headers)}
-    if set(found.covered_components) - {'"@signature-params"'} != wanted:
+    if set(result.covered_components) - {'"@signature-params"'} != wanted:
         raise SignatureInvalid
-    return found
+    return result
 
 
-def base_of(found: Any) -> str:
+def base_of(result: Any) -> str:
     """Returns the signature base (RFC 9421 section 2.5)."""
-    return "\n".join(f"{name}: {value}" for name, value in found.covered_components.items())
+    return "\n".join(f"{name}: {value}" for name, value in result.covered_components.items())
 
 
 def _require_digest(message: SignatureMessage, body: bytes) -> None:
@@ -175,7 +177,7 @@ def _require_digest(message: SignatureMessage, body: bytes) -> None:
 
 
 def _signature(message: SignatureMessage, label: str) -> bytes:
-    found = Dictionary()
-    found.parse(message.headers["signature"].encode())
-    raw: bytes = found[label].value
+    signatures = Dictionary()
+    signatures.parse(message.headers["signature"].encode())
+    raw: bytes = signatures[label].value
     return raw

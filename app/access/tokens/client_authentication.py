@@ -74,12 +74,12 @@ async def authenticate_client(request: Request, form: Mapping[str, str]) -> Clie
 async def _by_key(request: Request, form: Mapping[str, str], snapshot: RegisterSnapshot) -> ClientAuthentication:
     if form.get("client_assertion_type") != TYPE or "client_assertion" not in form:
         raise OAuthError("invalid_request", f"Send client_assertion with client_assertion_type={TYPE}.")
-    found, claims = await _read(request, form["client_assertion"], snapshot)
+    key, claims = await _read(request, form["client_assertion"], snapshot)
     ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY)
     async with request.app.state.database.autocommit() as session:
-        if not await session.value(USE_ONCE, kid=found.key, value=claims["jti"], expires_at=ends):
+        if not await session.value(USE_ONCE, kid=key.key, value=claims["jti"], expires_at=ends):
             raise _refused()
-    return found
+    return key
 
 
 async def _read(
@@ -145,9 +145,9 @@ def _by_secret(request: Request, snapshot: RegisterSnapshot) -> ClientAuthentica
         user, _, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
     except ValueError:
         raise _refused() from None
-    found = snapshot.clients.get(unquote_plus(user))
-    known = found.secret_hash if found and found.secret_hash else bytes(32)
-    fits = hmac.compare_digest(known, hash_secret(unquote_plus(secret)))
-    if kind.lower() != "basic" or found is None or found.secret_hash is None or not fits:
+    client = snapshot.clients.get(unquote_plus(user))
+    secret_hash = client.secret_hash if client and client.secret_hash else bytes(32)
+    fits = hmac.compare_digest(secret_hash, hash_secret(unquote_plus(secret)))
+    if kind.lower() != "basic" or client is None or client.secret_hash is None or not fits:
         raise _refused()
-    return ClientAuthentication(found, "", snapshot)
+    return ClientAuthentication(client, "", snapshot)

@@ -28,10 +28,10 @@ def new_pem() -> bytes:
 
 
 def read_pem(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    found = serialization.load_pem_private_key(pem, None)
-    if not isinstance(found, ec.EllipticCurvePrivateKey) or found.curve.name != "secp256r1":
+    key = serialization.load_pem_private_key(pem, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise BadKeyError("no P-256 key")
-    return found
+    return key
 
 
 def public(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:

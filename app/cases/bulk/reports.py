@@ -85,9 +85,13 @@ def _of_person(write: WriteContext, n: int, persons: Sequence[Person]) -> WriteC
     """The context of one person's case.
     Its fingerprint covers what was said of this person, not of the others: whoever of them is erased cannot be guessed by it.
     """
-    one = persons[n]
-    said = {"case": one.case.model_dump(mode="json"), "outcome": one.outcome, "body": one.body.model_dump(mode="json")}
-    asked = b"/v1/reports\x1f" + canonical([n, len(persons), said])
+    person = persons[n]
+    stated = {
+        "case": person.case.model_dump(mode="json"),
+        "outcome": person.outcome,
+        "body": person.body.model_dump(mode="json"),
+    }
+    asked = b"/v1/reports\x1f" + canonical([n, len(persons), stated])
     request = replace(write.request, key=item_key(write.request.key, n), asked=asked)
     return replace(
         write, request=request, trail=write.trail.another(), signed=write.signed and write.signed.for_batch_item()

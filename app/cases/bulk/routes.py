@@ -29,12 +29,12 @@ LARGE = Depends(AcceptedBody(ONE_MIB))
 
 def add_reports(router: APIRouter) -> None:
     """Adds POST /v1/reports: the day of receipt selects the procedure, and so the first stage's body."""
-    models = {code: _report_model(found) for code, found in first_stages_by_code().items()}
+    models = {code: _report_model(stages) for code, stages in first_stages_by_code().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody()]
 
     async def post(body: body_type, write: Annotated[WriteContext, opens("cases:open")]) -> Opened:
         stage = next(code for code, model in models.items() if isinstance(body, model))
-        return await reports.open_report(write, stage, [_person(body, one) for one in body.persons])
+        return await reports.open_report(write, stage, [_person(body, person) for person in body.persons])
 
     router.add_api_route(
         "/v1/reports",
@@ -132,8 +132,8 @@ def _stage_of(value: Any) -> str:
     For an unknown stage it is any model: the error then lists the stages.
     """
     named = value.get("stage") if isinstance(value, dict) else getattr(value, "stage", None)
-    known = list(later_stages_by_code())
-    return f"~{named if named in known else known[0]}"
+    codes = list(later_stages_by_code())
+    return f"~{named if named in codes else codes[0]}"
 
 
 def _bulk_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
@@ -149,8 +149,10 @@ def _bulk_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseMo
     )
     posts: Any = Annotated[list[item], Field(min_length=1, max_length=MOST)]
     named: Any = Literal[code]
-    says = f"Posts of the stage {code} in several cases."
-    return create_model(f"Bulk{camel(code)}", __base__=Body, __doc__=says, stage=(named, ...), posts=(posts, ...))
+    description = f"Posts of the stage {code} in several cases."
+    return create_model(
+        f"Bulk{camel(code)}", __base__=Body, __doc__=description, stage=(named, ...), posts=(posts, ...)
+    )
 
 
 add_reports(router)

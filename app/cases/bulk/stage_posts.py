@@ -50,14 +50,14 @@ async def post_stages(request: Request, acts: Acts, key: UUID, stage: str, items
             await consume_nonce_now(session, request.state.signed)
         request.state.signed = request.state.signed.for_batch_item()
     keys = [item_key(key, n) for n in range(len(items))]
-    known = await _known(request, keys)
-    found: dict[int, StageResult] = {}
+    used_keys = await _known(request, keys)
+    results_by_item: dict[int, StageResult] = {}
     # items that an earlier attempt posted come first: their answers are replayed
-    for n in sorted(range(len(items)), key=lambda n: (keys[n] not in known, n)):
-        found[n] = await _one(request, acts, keys[n], stage, n, items)
-        if keys[n] in known and (found[n].problem or {}).get("code") == IdempotencyKeyReused.code:
+    for n in sorted(range(len(items)), key=lambda n: (keys[n] not in used_keys, n)):
+        results_by_item[n] = await _one(request, acts, keys[n], stage, n, items)
+        if keys[n] in used_keys and (results_by_item[n].problem or {}).get("code") == IdempotencyKeyReused.code:
             raise IdempotencyKeyReused  # the key belongs to another request: no item of this one is posted
-    results = [found[n] for n in range(len(items))]
+    results = [results_by_item[n] for n in range(len(items))]
     posted = sum(r.status == CREATED for r in results)
     return StageResults(stage=stage, posted=posted, refused=len(results) - posted, results=results)
 

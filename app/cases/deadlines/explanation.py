@@ -25,40 +25,40 @@ TEXT = (
 )
 
 
-def explain(read: ReadContext, state: CaseState, one: Round) -> DueView:
+def explain(read: ReadContext, state: CaseState, round_: Round) -> DueView:
     """Explains the due date of a round with the calendar that counted it."""
-    stage, said = one.state, one.due
+    stage, due = round_.state, round_.due
     rule = clock_of(rulebook().procedures[state.procedure], state, stage)
-    calendar = read.calendars.known.get(said["calendar"])
+    calendar = read.calendars.known.get(due["calendar"])
     if calendar is None:  # another process loaded it just now: this one has it within a second
         raise Overloaded
-    start, on = (date.fromisoformat(said["start"]) if said["start"] else None), one.due_on
+    start, on = (date.fromisoformat(due["start"]) if due["start"] else None), round_.due_on
     skipped = _skipped(read, calendar, stage, rule, start, on) if start and on else []
     return DueView(
         on=on,
         text=_text(read, rule, stage, start, on, len(skipped)),
         start=start,
-        started_by=said["started_by"],
-        value=said["value"],
-        unit=said["unit"],
+        started_by=due["started_by"],
+        value=due["value"],
+        unit=due["unit"],
         zone=ZONE,
-        certainty=said["certainty"],
+        certainty=due["certainty"],
         unit_certainty=rule.unit_certainty if rule else None,
-        start_certainty="assumed" if _stood_in(said) else rule.start_certainty if rule else None,
+        start_certainty="assumed" if _stood_in(due) else rule.start_certainty if rule else None,
         reason=rule.reason if rule else None,
         source=[rulebook().vocabulary.sources[s] for s in _sources(state, stage, rule)],
         extended=stage.extended,
         may_extend_by=_longer(read, rule.extension) if rule and rule.extension and not stage.extended else None,
         paused=Span(since=stage.paused[0], until=stage.paused[1]) if stage.paused else None,
         skipped=skipped,
-        calendar=said["calendar"],
-        provisional=said["provisional"],
+        calendar=due["calendar"],
+        provisional=due["provisional"],
     )
 
 
-def _stood_in(said: Mapping[str, Any]) -> bool:
+def _stood_in(due: Mapping[str, Any]) -> bool:
     """Whether no receipt is on record: then a number of days after the letter's date replaces it."""
-    return str(said["started_by"]).endswith(":no_receipt")
+    return str(due["started_by"]).endswith(":no_receipt")
 
 
 def _sources(state: CaseState, stage: StageState, rule: DeadlineRule | None) -> tuple[str, ...]:
@@ -100,20 +100,20 @@ def _said(read: ReadContext, both: tuple[str, str]) -> str:
     return both[1] if read.language == "en" else both[0]
 
 
-def when_overdue(read: ReadContext, state: CaseState, one: Round, place: AccessFacts) -> list[Follows]:
+def when_overdue(read: ReadContext, state: CaseState, round_: Round, access_facts: AccessFacts) -> list[Follows]:
     """The stages that the clock would open if it ran out now."""
-    if one.due_on is None or one.passed_entry_id is not None:
+    if round_.due_on is None or round_.passed_entry_id is not None:
         return []
-    move = rules.overdue(rulebook(), state, one.stage, clock.today())
+    move = rules.overdue(rulebook(), state, round_.stage, clock.today())
     stages = rulebook().procedures[state.procedure].stages
-    return [Follows(stage=s.stage, owner=owner_now(read.caller, stages[s.stage], place)) for s in move.opened]
+    return [Follows(stage=s.stage, owner=owner_now(read.caller, stages[s.stage], access_facts)) for s in move.opened]
 
 
-def state_now(read: ReadContext, one: Round) -> DeadlineState:
+def state_now(read: ReadContext, round_: Round) -> DeadlineState:
     """For an open stage running, due_soon, overdue or paused; met once it is posted."""
-    if one.status != "open":
+    if round_.status != "open":
         return "met"
-    return deadline_state(one.due_on, one.paused, clock.today(), soon(read.calendars.current))
+    return deadline_state(round_.due_on, round_.paused, clock.today(), soon(read.calendars.current))
 
 
 def soon(calendar: Calendar) -> date:
@@ -122,5 +122,5 @@ def soon(calendar: Calendar) -> date:
     return calendar.count(clock.today(), value, unit)
 
 
-def flags(one: Round) -> list[Flag]:
-    return [Flag(**flag) for flag in one.flags]
+def flags(round_: Round) -> list[Flag]:
+    return [Flag(**flag) for flag in round_.flags]

@@ -104,9 +104,9 @@ CLAUSES = {
 def chosen(read: ReadContext, filters: WorkFilters) -> dict[str, Any]:
     """The filters that were given; 422 for an unknown code, not an empty list."""
     names = (*CLAUSES, "agency", "state")
-    given = {n: getattr(filters, n) for n in names if getattr(filters, n, None) is not None}
+    given_filters = {n: getattr(filters, n) for n in names if getattr(filters, n, None) is not None}
     catalogue = rulebook().catalogue
-    known: dict[str, Any] = {
+    codes: dict[str, Any] = {
         "province": catalogue.codes("provinces"),
         "election": catalogue.codes("elections"),
         "stage": stage_codes(),
@@ -114,23 +114,23 @@ def chosen(read: ReadContext, filters: WorkFilters) -> dict[str, Any]:
         "agency": read.caller.snapshot.parties,
         "state": STATES,
     }
-    unknown = [n for n, v in given.items() if n in known and not set(_codes(n, v)) <= set(known[n])]
+    unknown = [n for n, v in given_filters.items() if n in codes and not set(_codes(n, v)) <= set(codes[n])]
     if unknown:
         raise UnknownReference(*(unknown_code(f"/query/{n}") for n in unknown))
-    return given
+    return given_filters
 
 
 def _codes(name: str, value: Any) -> list[str]:
     return str(value).split(",") if name == "state" else [str(value)]
 
 
-def _where(read: ReadContext, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+def _where(read: ReadContext, filters: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """The SQL clauses of the filters, and the parameters that filters and states need."""
-    clauses = [VISIBLE, *(CLAUSES[name] for name in given if name in CLAUSES)]
-    values = {name: value for name, value in given.items() if name in CLAUSES} | seen_by(read.caller)
-    if "state" in given:
-        wanted = (STATES[state].format(paused=PAUSED) for state in _codes("state", given["state"]))
-        clauses.append(f"({' OR '.join(f'({one})' for one in wanted)})")
+    clauses = [VISIBLE, *(CLAUSES[name] for name in filters if name in CLAUSES)]
+    values = {name: value for name, value in filters.items() if name in CLAUSES} | seen_by(read.caller)
+    if "state" in filters:
+        wanted = (STATES[state].format(paused=PAUSED) for state in _codes("state", filters["state"]))
+        clauses.append(f"({' OR '.join(f'({condition})' for condition in wanted)})")
     values |= {"today": clock.today(), "soon": soon(read.calendars.current)}
     return clauses, values
 
@@ -139,43 +139,43 @@ async def worklist(read: ReadContext, filters: WorkFilters, limit: int, cursor: 
     """Open stages on which the party must act, and its posts that relied on a post corrected since.
     The party is the caller's, or the one named. Order: due date; stages without a term come last.
     """
-    given = chosen(read, filters)
-    clauses, values = _where(read, given)
-    turn, more = posting_party_is(read.caller, given.get("agency", read.caller.party))
+    chosen_filters = chosen(read, filters)
+    clauses, values = _where(read, chosen_filters)
+    turn, turn_values = posting_party_is(read.caller, chosen_filters.get("agency", read.caller.party))
     clauses += [WAITS, f"({turn})"]
-    values |= more
+    values |= turn_values
     buckets = await _buckets(read, clauses, values)
     if cursor is not None:
-        values |= _after(cursor, "/v1/worklist", given)
+        values |= _after(cursor, "/v1/worklist", chosen_filters)
         place_after = "(coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage, :after_round)"
         clauses.append(f"(coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round) > {place_after}")
     rows = await _rows(read, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round", limit)
     shown = [_item(read, row) for row in rows[:limit]]
-    page = _page(read, "/v1/worklist", given, shown, limit, more=len(rows) > limit)
+    page = _page(read, "/v1/worklist", chosen_filters, shown, limit, has_more=len(rows) > limit)
     return Worklist(data=shown, buckets=buckets, page=page)
 
 
-def _after(cursor: str, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _after(cursor: str, path: str, filters: Mapping[str, Any]) -> dict[str, Any]:
     """The sort key of the last line of the previous page; both lists have the same order."""
     kinds = (paging.a_day, paging.an_id, paging.a_code, paging.a_number)
-    found = paging.decode(cursor, path, given, *kinds)
-    return dict(zip(("due", "after_case", "after_stage", "after_round"), found, strict=True))
+    position = paging.decode(cursor, path, filters, *kinds)
+    return dict(zip(("due", "after_case", "after_stage", "after_round"), position, strict=True))
 
 
 def _page(
     read: ReadContext,
     path: str,
-    given: Mapping[str, Any],
+    filters: Mapping[str, Any],
     shown: Sequence[WorkItem | Deadline],
     limit: int,
     *,
-    more: bool,
+    has_more: bool,
 ) -> paging.Page:
     """Adds the lines to the access record; the next page begins after the last of them."""
     read.trail.shows(*dict.fromkeys(line.case_id for line in shown))
-    last = shown[-1] if more else None
-    place = [last.due_on, last.case_id, last.stage, last.round] if last else None
-    return paging.page(read.response, path, given, place, limit)
+    last = shown[-1] if has_more else None
+    last_key = [last.due_on, last.case_id, last.stage, last.round] if last else None
+    return paging.page(read.response, path, filters, last_key, limit)
 
 
 async def _rows(
@@ -223,34 +223,34 @@ def _item(read: ReadContext, row: QueuedRow) -> WorkItem:
     )
 
 
-def _owner(read: ReadContext, row: QueuedRow, one: Round) -> str:
+def _owner(read: ReadContext, row: QueuedRow, round_: Round) -> str:
     """The party whose turn an open stage is, or that posted a posted stage."""
-    return one.posted_by or _turn(read, row, one)
+    return round_.posted_by or _turn(read, row, round_)
 
 
-def _turn(read: ReadContext, row: QueuedRow, one: Round) -> str:
-    stage = rulebook().procedures[row.procedure].stages[one.stage]
-    place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
-    return policy.posting_party(read.caller, stage, place)
+def _turn(read: ReadContext, row: QueuedRow, round_: Round) -> str:
+    stage = rulebook().procedures[row.procedure].stages[round_.stage]
+    access_facts = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
+    return policy.posting_party(read.caller, stage, access_facts)
 
 
 async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:
     """Every term, the earliest due date first: running, due soon, overdue, paused, and met."""
-    given = chosen(read, filters)
-    clauses, values = _where(read, given)
+    chosen_filters = chosen(read, filters)
+    clauses, values = _where(read, chosen_filters)
     clauses += ["s.due_on IS NOT NULL", "s.status IN ('open', 'posted')"]
-    if "agency" in given:
-        turn, more = posting_party_is(read.caller, given["agency"])
+    if "agency" in chosen_filters:
+        turn, turn_values = posting_party_is(read.caller, chosen_filters["agency"])
         clauses.append(f"((s.status = 'open' AND ({turn})) OR (s.status = 'posted' AND s.posted_by = :agency))")
-        values |= {**more, "agency": given["agency"]}
+        values |= {**turn_values, "agency": chosen_filters["agency"]}
     if cursor is not None:
-        values |= _after(cursor, "/v1/deadlines", given)
+        values |= _after(cursor, "/v1/deadlines", chosen_filters)
         clauses.append(
             "(s.due_on, s.case_id, s.stage, s.round) > (CAST(:due AS date), :after_case, :after_stage, :after_round)"
         )
     rows = await _rows(read, clauses, values, "s.due_on, s.case_id, s.stage, s.round", limit)
     shown = [_deadline(read, row) for row in rows[:limit]]
-    page = _page(read, "/v1/deadlines", given, shown, limit, more=len(rows) > limit)
+    page = _page(read, "/v1/deadlines", chosen_filters, shown, limit, has_more=len(rows) > limit)
     return DeadlineList(data=shown, page=page)
 
 
@@ -275,13 +275,13 @@ def _deadline(read: ReadContext, row: QueuedRow) -> Deadline:
     )
 
 
-def _ended(read: ReadContext, row: QueuedRow, one: Round) -> date | None:
+def _ended(read: ReadContext, row: QueuedRow, round_: Round) -> date | None:
     """The day on which the stage was decided.
     For a party that sees only its status, the day on which it was posted.
     """
-    stage = rulebook().procedures[row.procedure].stages[one.stage]
-    place = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
-    decided = one.facts.get("decided_on")
-    if view_of(stage, policy.view_names(read.caller, place)) == STATUS:
-        return clock.day_of(one.posted_at) if one.posted_at and decided else None
+    stage = rulebook().procedures[row.procedure].stages[round_.stage]
+    access_facts = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
+    decided = round_.facts.get("decided_on")
+    if view_of(stage, policy.view_names(read.caller, access_facts)) == STATUS:
+        return clock.day_of(round_.posted_at) if round_.posted_at and decided else None
     return date.fromisoformat(decided) if decided else None

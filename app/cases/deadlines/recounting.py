@@ -14,7 +14,7 @@ from app.procedure.state import CaseState
 def recount_move(state: CaseState, rounds: Iterable[Round], calendar: Calendar, *, was: str) -> Move:
     """Open stages whose due date changes, or becomes sure where it was provisional, with their clocks."""
     procedure = rulebook().procedures[state.procedure]
-    stands = {one.key: (one.due_on, bool(one.due["provisional"])) for one in rounds}
+    stands = {round_.key: (round_.due_on, bool(round_.due["provisional"])) for round_ in rounds}
     other = []
     for stage in state.stages:
         if stage.status == "open":

@@ -55,8 +55,8 @@ async def pause(write: WriteContext, locked: LockedCase, stage: str, body: Pause
     why = why_no_pause(running.state, span, running.due_on, write.calendar)
     if why is not None:
         raise PauseNotAllowed(why=why)
-    says = {**round_ref(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
-    step = Step("stage.paused", says, pause_move(state, running.state, write.caller.party, span))
+    leaf_members = {**round_ref(running), "pause": {"from": span[0].isoformat(), "until": span[1].isoformat()}}
+    step = Step("stage.paused", leaf_members, pause_move(state, running.state, write.caller.party, span))
     return await CaseEntry(write, locked).reasoned(body, step)
 
 

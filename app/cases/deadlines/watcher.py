@@ -130,8 +130,8 @@ class Watcher:
                 return written, whole
             author = system(await self._register_cache.current())
             for row in rows:
-                found = await self._guarded(self._recounted(author, row.case_id), row.case_id)
-                written, whole = written + max(found, 0), whole and found >= 0
+                recounted = await self._guarded(self._recounted(author, row.case_id), row.case_id)
+                written, whole = written + max(recounted, 0), whole and recounted >= 0
             after = rows[-1].case_id
 
     async def _recounted(self, author: Caller, case_id: UUID) -> int:
@@ -157,21 +157,24 @@ async def lock_if_free(session: Session, case_id: UUID) -> Case | None:
 
 
 def _still_passed(case: Case, stage: str, number: int) -> Round | None:
-    found = case.round(stage, number)
-    return found if found.status == "open" and is_past(found, clock.today()) else None
+    round_ = case.round(stage, number)
+    return round_ if round_.status == "open" and is_past(round_, clock.today()) else None
 
 
-def is_past(one: Round, today: date) -> bool:
+def is_past(round_: Round, today: date) -> bool:
     """Whether the due date has passed and no entry says so yet."""
-    return one.due_on is not None and one.due_on < today and one.passed_entry_id is None
+    return round_.due_on is not None and round_.due_on < today and round_.passed_entry_id is None
 
 
 async def expire_deadline(session: Session, author: Caller, calendar: Calendar, case: Case, late: Round) -> None:
     """Writes the entry that a term has run out, and opens what the flow names."""
     assert late.due_on is not None, "is_past() says so"
-    batch, says = StatementBatch(), {"stage": late.stage, "round": late.round, "due_on": late.due_on.isoformat()}
+    batch, leaf_members = (
+        StatementBatch(),
+        {"stage": late.stage, "round": late.round, "due_on": late.due_on.isoformat()},
+    )
     move = rules.overdue(rulebook(), case.state, late.stage, late.due_on + timedelta(days=1))
-    entry = append_and_project(batch, author, calendar, case, Step("deadline.passed", says, move, acts=False))
+    entry = append_and_project(batch, author, calendar, case, Step("deadline.passed", leaf_members, move, acts=False))
     where = {"b_case": case.id, "b_stage": late.stage, "b_round": late.round}
     batch.add(projection.PASSED, **where, passed_entry_id=entry.id)
     await batch.send(session)
@@ -185,18 +188,18 @@ async def recount(session: Session, author: Caller, calendars: Calendars, case: 
     move = recount_move(case.state, case.rounds, calendar, was=case.status)
     if not move.opened:
         return 0
-    says, batch = {"was": dated_before(case.rounds, move)}, StatementBatch()
-    append_and_project(batch, author, calendar, case, Step("deadline.recounted", says, move, acts=False))
+    leaf_members, batch = {"was": dated_before(case.rounds, move)}, StatementBatch()
+    append_and_project(batch, author, calendar, case, Step("deadline.recounted", leaf_members, move, acts=False))
     await batch.send(session)
     return 1
 
 
 def dated_before(rounds: Iterable[Round], move: Move) -> list[dict[str, Any]]:
     """The due dates that a move replaces, each with the calendar that counted it."""
-    before = {one.key: one for one in rounds}
+    before = {round_.key: round_ for round_ in rounds}
     return [_dated(before[stage.stage, stage.round]) for stage in move.opened]
 
 
-def _dated(one: Round) -> dict[str, Any]:
-    due_on = one.due_on.isoformat() if one.due_on else None
-    return {"stage": one.stage, "round": one.round, "due_on": due_on, "calendar": one.due["calendar"]}
+def _dated(round_: Round) -> dict[str, Any]:
+    due_on = round_.due_on.isoformat() if round_.due_on else None
+    return {"stage": round_.stage, "round": round_.round, "due_on": due_on, "calendar": round_.due["calendar"]}

@@ -29,7 +29,7 @@ async def withdraw_case(write: WriteContext, locked: LockedCase, body: Reasoned)
     policy.require_named(write.caller, rule.by, case.access_facts)
     require_version(case, write.if_match)
     require_not_closed(case)
-    reached = next((one.stage for one in case.rounds if one.stage in rule.until), None)
+    reached = next((round_.stage for round_ in case.rounds if round_.stage in rule.until), None)
     if reached is not None:
         raise WithdrawalNotAllowed(stage=reached)
     step = Step("case.withdrawn", {}, rules.withdraw(rulebook(), case.state))
@@ -83,8 +83,8 @@ def no_such_stage() -> ValidationFailed:
 
 def procedures_of(role: str) -> list[str]:
     """The procedures in which the role owns or records a stage."""
-    found = rulebook().procedures.values()
-    return [p.code for p in found if any(role in (s.owner, s.recorder) for s in p.stages.values())]
+    procedures = rulebook().procedures.values()
+    return [p.code for p in procedures if any(role in (s.owner, s.recorder) for s in p.stages.values())]
 
 
 def possible_successors(holders: Mapping[str, str], role: str) -> list[str]:

@@ -59,12 +59,12 @@ async def require_erasable(
     if person == SUBJECT and case.closed_at is None:
         raise ErasureNotPossible(why="case_open")
     parts = [open_row(vault, row) for row in await session.run(PERSONS, case_id=case_id)]
-    known = (
+    erasable = (
         unsealed_texts.matcher_for_persons({n: opened.fields.get(n) for n in ("nip", "nik", "name")})
         for opened in parts
         if opened
     )
-    unsealed_texts.require_no_person({"/authority": order["authority"]}, *known)
+    unsealed_texts.require_no_person({"/authority": order["authority"]}, *erasable)
     return case, keys
 
 
@@ -73,8 +73,8 @@ async def erase(session: Session, vault: VaultKeys, order: Mapping[str, Any], by
     `order`: case_id, person, authority and document, as two operators agreed.
     """
     case, keys = await require_erasable(session, vault, order)
-    says = {"erases": {"person": order["person"], "keys": [str(key.id) for key in keys]}, "why": None}
-    entry = await _append(session, case, says | {n: order[n] for n in ("person", "authority", "document")}, by)
+    leaf_members = {"erases": {"person": order["person"], "keys": [str(key.id) for key in keys]}, "why": None}
+    entry = await _append(session, case, leaf_members | {n: order[n] for n in ("person", "authority", "document")}, by)
     await session.run(ERASE, entry=entry.id)
 
 
@@ -86,7 +86,7 @@ def _require_no_number(authority: str) -> None:
         raise ValidationFailed(Flaw("/authority", "INVALID", text_id, text_en))
 
 
-async def _append(session: Session, case: Case, says: dict[str, Any], by: Author) -> Appended:
+async def _append(session: Session, case: Case, leaf_members: dict[str, Any], by: Author) -> Appended:
     batch = StatementBatch()
     same = {n: getattr(case, n) for n in ("number", "procedure", "election", "status")}
     agreed = {"change": str(by.change)} if by.change else {}
@@ -97,7 +97,15 @@ async def _append(session: Session, case: Case, says: dict[str, Any], by: Author
         client=by.client,
         received_at=max(clock.now(), case.updated_at),
         link=Link(case.id, case.version + 1, case.head_hash),
-        says={**same, **says, **agreed, "opens": [], "skips": [], "open": list(case.open_stages), "calendar": None},
+        leaf_members={
+            **same,
+            **leaf_members,
+            **agreed,
+            "opens": [],
+            "skips": [],
+            "open": list(case.open_stages),
+            "calendar": None,
+        },
     )
     touched = {"acted": case.acted, "version": case.version + 1, "head_hash": entry.leaf_hash}
     touched |= {"updated_at": entry.received_at, "last_entry_id": entry.id}

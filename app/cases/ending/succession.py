@@ -78,9 +78,9 @@ async def hand_over(
             require_succession(role, author)
             async with database.reading(SERVICE) as session:
                 await calendars.refresh(session)
-            found = await _one(database, author, calendars.current, role, row.id, execute=execute)
-            if found is not None:
-                yield found
+            handed_over = await _one(database, author, calendars.current, role, row.id, execute=execute)
+            if handed_over is not None:
+                yield handed_over
         after = rows[-1].id
 
 

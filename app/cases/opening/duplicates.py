@@ -47,17 +47,17 @@ async def require_new(write: WriteContext, new: NewCase, epoch: int) -> None:
     """
     numbers = {"nip": new.subject.nip, "nik": new.subject.nik}
     newest = sorted(digest for _, digest in digests(write.vault, [epoch], numbers))
-    *_, known = await write.session.run_each(*((LOCK, {"digest": digest}) for digest in newest), (EPOCHS, {}))
+    *_, epoch_rows = await write.session.run_each(*((LOCK, {"digest": digest}) for digest in newest), (EPOCHS, {}))
     if not newest or new.duplicate_override is not None:
         return
-    epochs = [row.epoch for row in known]
-    found = [digest for _, digest in digests(write.vault, epochs, numbers)]
+    epochs = [row.epoch for row in epoch_rows]
+    number_digests = [digest for _, digest in digests(write.vault, epochs, numbers)]
     incident = {"election": new.election, "occurred_on": new.incident.occurred_on, "violations": new.violations}
-    rows = await write.session.run(SAME, digests=found, **incident, **seen_by(write.caller))
-    told = [case for case in map(Case.of, rows) if _identifies(write, case)]
-    if told:
-        refusal = DuplicateCase(cases=[_link(case) for case in told])
-        refusal.shows = [case.id for case in told]
+    rows = await write.session.run(SAME, digests=number_digests, **incident, **seen_by(write.caller))
+    visible = [case for case in map(Case.of, rows) if _identifies(write, case)]
+    if visible:
+        refusal = DuplicateCase(cases=[_link(case) for case in visible])
+        refusal.shows = [case.id for case in visible]
         raise refusal
 
 

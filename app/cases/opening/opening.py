@@ -55,15 +55,15 @@ async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str,
 
 async def register_case(write: WriteContext, case: ValidatedCase) -> Written:
     """Checks permission, then duplicates, then records the case."""
-    found = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
-    if isinstance(found, EarlierLeaf):
-        return await replayed(write, found)
-    write = await write.on(clock.day_of(found.at))
+    reserved = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
+    if isinstance(reserved, EarlierLeaf):
+        return await replayed(write, reserved)
+    write = await write.on(clock.day_of(reserved.at))
     policy.require_may_open(write.caller, case.stage)
-    await duplicates.require_new(write, case.new, found.epoch)
-    number = case_number(clock.day_of(found.at).year, found.serial)
+    await duplicates.require_new(write, case.new, reserved.epoch)
+    number = case_number(clock.day_of(reserved.at).year, reserved.serial)
     draft = CaseDraft(
-        uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, found.epoch, found.at
+        uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, reserved.epoch, reserved.at
     )
     return await _record(write, draft)
 
@@ -171,7 +171,7 @@ def _append(
     entry_id: UUID,
 ) -> Appended:
     sig = parts.sign()
-    says = {
+    leaf_members = {
         "number": draft.number,
         "procedure": draft.procedure.code,
         "election": draft.new.election,
@@ -192,7 +192,7 @@ def _append(
         link=Link(draft.id, 1, None),
         client=write.caller.client_id,
         actor=write.caller.actor,
-        says=says,
+        leaf_members=leaf_members,
         parts=parts.done,
         sig=sig,
         entry_id=entry_id,

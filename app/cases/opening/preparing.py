@@ -45,14 +45,16 @@ def validate_new_case(
     return ValidatedCase(new, procedure, first, outcome, stored)
 
 
-def require_report_names_nobody(new: NewCase, texts: Mapping[str, str], *known: unsealed_texts.PersonMatcher) -> None:
+def require_report_names_nobody(
+    new: NewCase, texts: Mapping[str, str], *matchers: unsealed_texts.PersonMatcher
+) -> None:
     """422 if the report's number or the summary of a post names a person.
     The persons are the reported person, the reporter, and those that a post names.
     """
     number = {"/report/report_number": new.report.report_number}
     unsealed_texts.require_no_numbers(number)
     reporter = unsealed_texts.matcher_for_persons({"name": new.report.reporter.name if new.report.reporter else None})
-    unsealed_texts.require_no_person({**texts, **number}, of_subject(new), reporter, *known)
+    unsealed_texts.require_no_person({**texts, **number}, of_subject(new), reporter, *matchers)
 
 
 def of_subject(*cases: NewCase) -> unsealed_texts.PersonMatcher:
@@ -66,8 +68,8 @@ def governing(new: NewCase) -> Procedure:
     received = new.report.received_on
     if received > clock.today():
         raise ValidationFailed(checks.in_future("/report/received_on"))
-    found = rulebook().governing(received)
-    if found is None:
+    procedures = rulebook().governing(received)
+    if procedures is None:
         earliest = rulebook().current()[0].valid_from
         flaw = Flaw(
             "/report/received_on",
@@ -76,7 +78,7 @@ def governing(new: NewCase) -> Procedure:
             f"No procedure was in force on this day (the earliest is {earliest}).",
         )
         raise ValidationFailed(flaw)
-    return found
+    return procedures
 
 
 def _first(procedure: Procedure, stage: str) -> Stage:
@@ -105,7 +107,7 @@ def require_known(new: NewCase) -> None:
         ("/incident/channel", new.incident.channel, codes.codes("channels")),
         *((f"/violations/{n}", v, codes.codes("violations")) for n, v in enumerate(new.violations)),
     ]
-    unknown = [checks.unknown_code(pointer) for pointer, code, known in pairs if code not in known]
+    unknown = [checks.unknown_code(pointer) for pointer, code, allowed in pairs if code not in allowed]
     if new.contest is not None and not unknown and new.contest not in contests(new.election):
         unknown.append(checks.unknown_code("/contest"))
     if unknown:

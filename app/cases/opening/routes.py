@@ -22,7 +22,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 
 def add_opening(router: APIRouter) -> None:
     """Adds POST /v1/cases: the day of receipt selects the procedure, and so the first stage's body."""
-    models = {code: _open_model(found) for code, found in first_stages_by_code().items()}
+    models = {code: _open_model(stages) for code, stages in first_stages_by_code().items()}
     body_type: Any = Annotated[one_of(models, first_stage_of), FromBody(openapi_examples=_openings())]
 
     async def post(body: body_type, write: Annotated[WriteContext, opens("cases:open")]) -> Written:
@@ -45,9 +45,9 @@ def add_opening(router: APIRouter) -> None:
 
 def _open_model(stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
     stage = stages[0][1]
-    says = f"A case under {', '.join(p.code for p, _ in stages)}, with the post of its first stage {stage.code}."
+    description = f"A case under {', '.join(p.code for p, _ in stages)}, with the post of its first stage {stage.code}."
     fields: dict[str, Any] = {"outcome": (outcomes_of(stages), ...), "body": (MODELS[stage.model], ...)}
-    return create_model(f"Open{camel(stage.code)}", __base__=NewCase, __doc__=says, **fields)
+    return create_model(f"Open{camel(stage.code)}", __base__=NewCase, __doc__=description, **fields)
 
 
 def _opens(procedure: Procedure, stage: Stage) -> str:
@@ -59,14 +59,17 @@ def _opens(procedure: Procedure, stage: Stage) -> str:
 
 
 def _openings() -> dict[str, Any]:
-    found = {}
+    openings = {}
     for procedure, stage in first_stages():
         for n, example in enumerate(stage.examples):
             case: dict[str, Any] = dict(procedure.example_case)
             case["subject"] = {**case["subject"], **_mapping(example.get("subject"))}
             value = {**case, "outcome": example["outcome"], "body": example["body"]}
-            found[f"{procedure.code}_{n + 1}"] = {"summary": f"{procedure.code}: {example['outcome']}", "value": value}
-    return found
+            openings[f"{procedure.code}_{n + 1}"] = {
+                "summary": f"{procedure.code}: {example['outcome']}",
+                "value": value,
+            }
+    return openings
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -48,22 +48,22 @@ CLAUSES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 
 async def list_accesses(read: ReadContext, filters: AccessFilters, limit: int, cursor: str | None) -> AccessList:
     """The whole access trail, newest first."""
-    given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
-    query = select(Access.__table__).where(*(CLAUSES[name](value) for name, value in given.items()))
-    return await _page(read, query, "/v1/audit/events", given, limit, cursor)
+    given_filters = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
+    query = select(Access.__table__).where(*(CLAUSES[name](value) for name, value in given_filters.items()))
+    return await _page(read, query, "/v1/audit/events", given_filters, limit, cursor)
 
 
 async def _page(
-    read: ReadContext, query: Select[Any], path: str, given: dict[str, Any], limit: int, cursor: str | None
+    read: ReadContext, query: Select[Any], path: str, filters: dict[str, Any], limit: int, cursor: str | None
 ) -> AccessList:
     if cursor is not None:
-        at, entry = paging.decode(cursor, path, given, paging.an_instant, paging.an_id)
+        at, entry = paging.decode(cursor, path, filters, paging.an_instant, paging.an_id)
         query = query.where(tuple_(A.at, A.entry_id) < tuple_(at, entry))
     newest_first = query.order_by(A.at.desc(), A.entry_id.desc()).limit(limit + 1)
     rows = await read.session.run(Statement[AccessRow](newest_first))
     shown = [_event(row) for row in rows[:limit]]
-    more = [shown[-1].at, shown[-1].id] if len(rows) > limit else None
-    return AccessList(data=shown, page=paging.page(read.response, path, given, more, limit))
+    next_key = [shown[-1].at, shown[-1].id] if len(rows) > limit else None
+    return AccessList(data=shown, page=paging.page(read.response, path, filters, next_key, limit))
 
 
 class AccessRow(Protocol):

@@ -74,31 +74,31 @@ KNOWN = {"election": "elections", "province": "provinces", "violation": "violati
 
 def chosen(filters: CaseFilters) -> dict[str, Any]:
     """The filters that were given; 422 for an unknown code, not an empty list."""
-    given = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
+    given_filters = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
     codes: dict[str, Collection[str]] = {name: rulebook().catalogue.codes(lst) for name, lst in KNOWN.items()}
     codes["status"] = rulebook().vocabulary.statuses.keys()
     codes["procedure"] = rulebook().procedures.keys()
     codes["stage"] = {s for p in rulebook().procedures.values() for s in p.stages}
-    unknown = [n for n in given if n in codes and given[n] not in codes[n]]
+    unknown = [n for n in given_filters if n in codes and given_filters[n] not in codes[n]]
     if unknown:
         raise UnknownReference(*(unknown_code(f"/query/{n}") for n in unknown))
-    return given
+    return given_filters
 
 
 async def list_cases(read: ReadContext, filters: CaseFilters, limit: int, cursor: str | None) -> CaseList:
-    given = chosen(filters)
-    clauses = [VISIBLE, *(CLAUSES[name] for name in given)]
-    values: dict[str, Any] = {**given, **seen_by(read.caller), "today": clock.today(), "limit": limit + 1}
+    chosen_filters = chosen(filters)
+    clauses = [VISIBLE, *(CLAUSES[name] for name in chosen_filters)]
+    values: dict[str, Any] = {**chosen_filters, **seen_by(read.caller), "today": clock.today(), "limit": limit + 1}
     if cursor is not None:
-        (before,) = paging.decode(cursor, "/v1/cases", given, paging.an_id)
+        (before,) = paging.decode(cursor, "/v1/cases", chosen_filters, paging.an_id)
         clauses.append("c.id < :before")
         values["before"] = before
     query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
     rows = await read.session.run(Statement(query), **values)
     shown = [list_view(read.caller, Case.of(row), read.language) for row in rows[:limit]]
     read.trail.shows(*(case.id for case in shown))
-    more = [shown[-1].id] if len(rows) > limit else None
-    return CaseList(data=shown, page=paging.page(read.response, "/v1/cases", given, more, limit))
+    next_key = [shown[-1].id] if len(rows) > limit else None
+    return CaseList(data=shown, page=paging.page(read.response, "/v1/cases", chosen_filters, next_key, limit))
 
 
 async def search(read: ReadContext, body: SearchBody, limit: int, cursor: str | None) -> CaseList:
@@ -117,14 +117,16 @@ async def search(read: ReadContext, body: SearchBody, limit: int, cursor: str | 
         raise ValidationFailed(flaw)
     epochs = [row.epoch for row in await read.session.run(EPOCHS)]
     wanted = [digest for kind, digest in digests(read.vault, epochs, person) if kind != NAME_FORM]
-    given, path = {"person": wanted[-1].hex()}, "/v1/cases/search"
-    before = paging.decode(cursor, path, given, paging.an_id)[0] if cursor else None
+    query, path = {"person": wanted[-1].hex()}, "/v1/cases/search"
+    before = paging.decode(cursor, path, query, paging.an_id)[0] if cursor else None
     rows = await read.session.run(
         PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(read.caller)
     )
     cases = map(Case.of, rows)
-    known = [c for c in cases if may_read_identity(read.caller, c.access_facts, parts_in(read.caller, c))]
-    found: list[CaseHeader] = [list_view(read.caller, case, read.language) for case in known[:limit]]
-    read.trail.shows(*(case.id for case in found))
-    more = [found[-1].id] if len(known) > limit else None  # only of cases in which the caller may identify the person
-    return CaseList(data=found, page=paging.page(read.response, path, given, more, limit, hidden=("person",)))
+    identified = [c for c in cases if may_read_identity(read.caller, c.access_facts, parts_in(read.caller, c))]
+    shown: list[CaseHeader] = [list_view(read.caller, case, read.language) for case in identified[:limit]]
+    read.trail.shows(*(case.id for case in shown))
+    next_key = (
+        [shown[-1].id] if len(identified) > limit else None
+    )  # only of cases in which the caller may identify the person
+    return CaseList(data=shown, page=paging.page(read.response, path, query, next_key, limit, hidden=("person",)))

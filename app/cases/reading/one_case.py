@@ -87,23 +87,23 @@ def steps(read: ReadContext, case: Case) -> list[NextStep]:
     """The open stages: whose turn, since when, until when and why, and what happens then."""
     state, facts, stages = case.state, case.access_facts, case.its_procedure.stages
     order = list(stages)
-    running = sorted(case.open_rounds(), key=lambda one: order.index(one.stage))
+    running = sorted(case.open_rounds(), key=lambda round_: order.index(round_.stage))
     return [
         NextStep(
-            stage=one.stage,
-            round=one.round,
-            owner=policy.posting_party(read.caller, stages[one.stage], facts),
-            since=one.opened_on,
-            opened_at=one.opened_at,
-            due_on=one.due_on,
-            state=state_now(read, one),
-            due=explain(read, state, one),
-            when_overdue=when_overdue(read, state, one, facts),
-            outcomes=rules.allowed_outcomes(rulebook(), state, one.stage),
-            flags=flags(one),
-            yours=policy.may_post(read.caller, stages[one.stage], facts),
+            stage=round_.stage,
+            round=round_.round,
+            owner=policy.posting_party(read.caller, stages[round_.stage], facts),
+            since=round_.opened_on,
+            opened_at=round_.opened_at,
+            due_on=round_.due_on,
+            state=state_now(read, round_),
+            due=explain(read, state, round_),
+            when_overdue=when_overdue(read, state, round_, facts),
+            outcomes=rules.allowed_outcomes(rulebook(), state, round_.stage),
+            flags=flags(round_),
+            yours=policy.may_post(read.caller, stages[round_.stage], facts),
         )
-        for one in running
+        for round_ in running
     ]
 
 
@@ -117,7 +117,7 @@ async def _sealed(read: ReadContext, case: Case) -> dict[str, Any]:
         return {}
     rows = await read.session.run(SEALED, **wanted, subject_entry=case.subject_entry_id, first_entry=case.entry_id)
     opened = {r.part: show_row(read.vault, r) for r in rows}
-    fields = {part: found.fields for part, found in opened.items() if found is not None}
+    fields = {part: opened_part.fields for part, opened_part in opened.items() if opened_part is not None}
     account = fields.pop("content", {}).get("account")  # this view names nothing else of the content
     return fields | ({"account": account} if account else {})
 
@@ -130,11 +130,14 @@ async def show_stage(read: ReadContext, case_id: UUID, code: str) -> StageView:
     if stage is None:
         raise NotFound
     view = stage_view(read.caller, case, code)
-    rounds = [one for one in case.rounds if one.stage == code]
+    rounds = [round_ for round_ in case.rounds if round_.stage == code]
     part = CONTENT if view == FULL else TEXT
     bodies = await contents(read.session, read.vault, rounds, part) if view != STATUS else {}
     state, fields = case.state, visible_fields(read.caller, case, code, part)
-    shown = [_round(read, case, state, one, _body(stage, one, view, bodies.get(one.key, {}), fields)) for one in rounds]
+    shown = [
+        _round(read, case, state, round_, _body(stage, round_, view, bodies.get(round_.key, {}), fields))
+        for round_ in rounds
+    ]
     return StageView(
         case_id=case.id,
         stage=code,
@@ -146,28 +149,28 @@ async def show_stage(read: ReadContext, case_id: UUID, code: str) -> StageView:
     )
 
 
-def _round(read: ReadContext, case: Case, state: CaseState, one: Round, body: dict[str, Any] | None) -> RoundView:
-    entry, content = one.posted_entry_id, one.content_entry_id
+def _round(read: ReadContext, case: Case, state: CaseState, round_: Round, body: dict[str, Any] | None) -> RoundView:
+    entry, content = round_.posted_entry_id, round_.content_entry_id
     return RoundView(
-        round=one.round,
-        status=one.status,
-        opened_at=one.opened_at,
-        opened_by=one.after,
-        due_on=one.due_on,
-        due=explain(read, state, one),
-        sanction=sanction_of(case, state, one),
-        outcome=one.outcome,
-        posted_at=one.posted_at,
-        posted_by=one.posted_by,
+        round=round_.round,
+        status=round_.status,
+        opened_at=round_.opened_at,
+        opened_by=round_.after,
+        due_on=round_.due_on,
+        due=explain(read, state, round_),
+        sanction=sanction_of(case, state, round_),
+        outcome=round_.outcome,
+        posted_at=round_.posted_at,
+        posted_by=round_.posted_by,
         entry=EntryRef(id=entry) if entry else None,
         corrected_by=EntryRef(id=content) if content and content != entry else None,
-        flags=flags(one),
+        flags=flags(round_),
         body=body if entry else None,
     )
 
 
 def _body(
-    stage: Stage, one: Round, view: str, sealed: Mapping[str, Any], fields: Collection[str]
+    stage: Stage, round_: Round, view: str, sealed: Mapping[str, Any], fields: Collection[str]
 ) -> dict[str, Any] | None:
     """The body of a post, as the view allows it.
     `sealed`: content or free text, as the view requires.
@@ -176,7 +179,7 @@ def _body(
     if view == STATUS:
         return None
     # The projection has the day of a receipt that was recorded after the post; after an erasure only the projection is left.
-    body = {**sealed, **one.facts}
+    body = {**sealed, **round_.facts}
     if view != FULL:
         return {name: value for name, value in body.items() if name in fields}
     names = {*stage.body.members, *rulebook().vocabulary.every_stage.members}
@@ -193,11 +196,11 @@ async def history(read: ReadContext, case_id: UUID, limit: int, cursor: str | No
     case = await find(read, case_id)
     rows = await read.session.run(HISTORY, case_id=case_id, after=after, limit=limit + 1, **seen_by(read.caller))
     leaves = {str(row.id): read_leaf(row.leaf) for row in rows[:limit]}
-    mine = [entry for entry, leaf in leaves.items() if _may_read_reason(read, case, leaf)]
-    reasons = await open_contents(read.session, read.vault, mine)
-    found = [_entry(row, leaves[str(row.id)], reasons.get(str(row.id), {})) for row in rows[:limit]]
-    more = [found[-1].seq] if len(rows) > limit else None
-    return History(data=found, page=paging.page(read.response, path, {}, more, limit))
+    readable = [entry for entry, leaf in leaves.items() if _may_read_reason(read, case, leaf)]
+    reasons = await open_contents(read.session, read.vault, readable)
+    entries = [_entry(row, leaves[str(row.id)], reasons.get(str(row.id), {})) for row in rows[:limit]]
+    next_key = [entries[-1].seq] if len(rows) > limit else None
+    return History(data=entries, page=paging.page(read.response, path, {}, next_key, limit))
 
 
 def _may_read_reason(read: ReadContext, case: Case, leaf: dict[str, Any]) -> bool:

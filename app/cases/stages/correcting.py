@@ -171,7 +171,7 @@ async def _record(entry: CaseEntry, correction: Correction, reason: str) -> Writ
     # PostgreSQL updates a row once per statement, and the batch may have set a new due date already: flags take a second statement
     flag_updates = StatementBatch()
     add_flag_updates(flag_updates, case, was, dependent, corrected_state, appended)
-    await flag_updates.send(entry.write.session)
+    flag_updates.send_last(entry.write.session)
     return answer
 
 

@@ -25,8 +25,8 @@ router = APIRouter(route_class=GuardedRoute, tags=["cases"])
 
 def post_model(code: str, stages: list[tuple[Procedure, Stage]]) -> type[BaseModel]:
     model = MODELS[stages[0][1].model]
-    name, says = f"Post{camel(code)}", f"A post of the stage {code}: its outcome, and what was found."
-    return create_model(name, __base__=Body, __doc__=says, outcome=(outcomes_of(stages), ...), body=(model, ...))
+    name, description = f"Post{camel(code)}", f"A post of the stage {code}: its outcome, and what was found."
+    return create_model(name, __base__=Body, __doc__=description, outcome=(outcomes_of(stages), ...), body=(model, ...))
 
 
 def add_post_routes(router: APIRouter) -> None:
