@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psycopg
 import pytest
 from psycopg import errors as pg
 
-from app.database import sessions
+from app.database import roles, sessions
 from app.database.sessions import ANONYMOUS, Database
 from app.errors import Overloaded
 from app.service import health, preflight
@@ -23,6 +24,7 @@ from app.settings import Settings
 from tests.support.house import HTTP, House, refusal
 from tests.support.walks import first_body
 
+LOCK_SECONDS = 3.0  # then PostgreSQL itself gives up waiting: connections.PATIENCE
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'sbt_app'"
 
 
@@ -196,3 +198,16 @@ def test_a_full_disk_is_told_as_come_again_and_the_service_is_not_ready(api: Hou
         assert api.http.get("/health/ready").status_code == 200
     api.app.state.database.full.clear()
     assert api.send("bkn", "/v1/cases", first_body("sbt_2024")).status_code == 201
+
+
+def test_a_database_that_does_not_answer_is_not_ready_and_keeps_no_load_balancer_waiting(api: House) -> None:
+    """The table is locked by somebody: the statement would wait until its own timeout, and longer at a stopped server."""
+    with psycopg.connect(roles.plain(api.urls.owner)) as other, patch.object(health, "ANSWER_SECONDS", 0.5):
+        other.execute("LOCK TABLE pending IN ACCESS EXCLUSIVE MODE")
+        api.app.state.readiness.until = 0.0
+        begun = time.monotonic()
+        ready = api.http.get("/health/ready")
+        assert (ready.status_code, ready.json()) == (503, {"status": "not_ready"})
+        assert time.monotonic() - begun < LOCK_SECONDS, "it waited for the lock, not for its own limit"
+    api.app.state.readiness.until = 0.0
+    assert api.http.get("/health/ready").status_code == 200

@@ -301,3 +301,16 @@ def test_a_coded_body_is_refused_unread(api: House, coding: str) -> None:
     for path in ("/v1/cases", "/v1/imports", "/oauth2/token", "/log/cases/cosignatures"):
         headers = api.headers("bkn") | {"Content-Encoding": coding}
         assert refusal(api.http.post(path, content=b"{}", headers=headers)) == (415, "UNSUPPORTED_MEDIA_TYPE"), path
+
+
+def test_a_connection_is_never_turned_into_another_protocol(api: House) -> None:
+    """Behind an upgrade nothing would count requests, nor look at tokens."""
+    host, port = api.base.removeprefix("http://").split(":")
+    for wanted in (("websocket", "/v1/cases"), ("websocket", "/"), ("h2c", "/v1/me")):
+        with socket.create_connection((host, int(port)), timeout=20) as asking:
+            asking.sendall(
+                f"GET {wanted[1]} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade, close\r\nUpgrade: {wanted[0]}\r\n"
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            )
+            answer = asking.recv(4096)
+        assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 200")), answer
