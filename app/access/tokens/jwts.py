@@ -19,7 +19,7 @@ HEADERS = {"alg", "typ", "kid"}
 
 
 class BadJwtError(Exception):
-    """The token is not valid, whatever it says."""
+    """The token is not valid, whatever it says; the text says why, for a developer in the sandbox."""
 
 
 def signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) -> dict[str, Any]:
@@ -32,25 +32,47 @@ def signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) -> 
     except BadJwtError:
         raise
     except Exception:  # noqa: BLE001 - jose raises more than JWTError on hostile input
-        raise BadJwtError from None
+        raise BadJwtError("it is no signed JWT: three parts of base64url, the first two of them JSON objects") from None
 
 
 def _signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) -> dict[str, Any]:
     if len(token) > LONGEST or not token.isascii():
-        raise BadJwtError
+        raise BadJwtError(f"it has at most {LONGEST} characters, all of them ASCII")
     header_text, _, _ = token.split(".")
     if not all(_canonical(part) for part in token.split(".")):
-        raise BadJwtError
+        raise BadJwtError("each part is base64url without padding (RFC 4648 section 5), its unused bits zero")
     header = strict_json.parse(_decoded(header_text))
-    if set(header) != HEADERS or header["alg"] != ALGORITHM or header["typ"] != type_:
-        raise BadJwtError
+    _require_header(header, type_)
     key = find(header["kid"])
     if key is None:
-        raise BadJwtError
-    claims = strict_json.parse(jws.verify(token, key, [ALGORITHM]))
+        raise BadJwtError(
+            "header kid: the RFC 7638 thumbprint of an auth key of yours that is in force; GET /v1/me lists them"
+        )
+    claims = strict_json.parse(_verified(token, key))
     if not isinstance(claims, dict):
-        raise BadJwtError
+        raise BadJwtError("the claims are one JSON object")
     return claims
+
+
+def _require_header(header: Mapping[str, Any], type_: str) -> None:
+    """Requires exactly the three members; `typ` may be written as a whole media type (RFC 7515 section 4.1.9)."""
+    for name in sorted(HEADERS):
+        if name not in header:
+            raise BadJwtError(f"header {name} is missing")
+    if set(header) != HEADERS:
+        raise BadJwtError("header: only the members alg, kid and typ")
+    if header["alg"] != ALGORITHM:
+        raise BadJwtError(f"header alg: {ALGORITHM}")
+    if not isinstance(header["typ"], str) or header["typ"].lower().removeprefix("application/") != type_:
+        raise BadJwtError(f"header typ: {type_}")
+
+
+def _verified(token: str, key: Key) -> bytes:
+    try:
+        payload: bytes = jws.verify(token, key, [ALGORITHM])
+    except Exception:  # noqa: BLE001 - jose raises more than JWTError on hostile input
+        raise BadJwtError("the signature is not one of the key that kid names") from None
+    return payload
 
 
 def _decoded(part: str) -> bytes:
@@ -68,10 +90,12 @@ def require_types(claims: Mapping[str, Any], texts: tuple[str, ...], instants: t
     """Requires that every claim is present and has its type.
     A number of seconds is an integer; a boolean is not an integer.
     """
-    if not all(type(claims.get(name)) is str for name in texts):
-        raise BadJwtError
-    if not all(type(claims.get(name)) is int for name in instants):
-        raise BadJwtError
+    for name in texts:
+        if type(claims.get(name)) is not str:
+            raise BadJwtError(f"claim {name}: one text")
+    for name in instants:
+        if type(claims.get(name)) is not int:
+            raise BadJwtError(f"claim {name}: whole seconds since 1970, an integer")
 
 
 def sign_jwt(claims: Mapping[str, Any], type_: str, kid: str, key: Any) -> str:

@@ -20,6 +20,7 @@ from app.access.registers.register_cache import KnownClient
 from app.access.tokens import client_authentication
 from app.access.tokens.access_tokens import LIFETIME
 from app.access.tokens.client_authentication import NO_STORE, UNAUTHORIZED, ClientAuthentication, OAuthError
+from app.access.tokens.jwts import ALGORITHM
 from app.access.trail import Trail, record_access
 from app.database.sessions import ANONYMOUS
 from app.database.statements import Statement
@@ -36,14 +37,17 @@ REVOKE = Statement(
 )
 
 
-def answer_oauth(_: Request, error: Exception) -> JSONResponse:
+def answer_oauth(request: Request, error: Exception) -> JSONResponse:
+    """RFC 6749 section 5.2. Basic is named only where it may work: in the sandbox, to who sent no assertion.
+    Libraries that read `WWW-Authenticate: Basic` would otherwise ask for a secret that nobody has.
+    """
     assert isinstance(error, OAuthError)
-    headers = dict(NO_STORE)
-    if error.status == UNAUTHORIZED:
+    sandbox, headers = request.app.state.settings.sandbox, dict(NO_STORE)
+    if error.status == UNAUTHORIZED and sandbox and not getattr(request.state, "by_assertion", False):
         headers["WWW-Authenticate"] = 'Basic realm="sbt"'
     headers |= error.headers
-    body = {"error": error.error, "error_description": error.description}
-    return JSONResponse(body, error.status, headers)
+    description = f"{error.description} Sandbox: {error.reason}." if error.reason and sandbox else error.description
+    return JSONResponse({"error": error.error, "error_description": description}, error.status, headers)
 
 
 @router.post(
@@ -71,7 +75,12 @@ def answer_oauth(_: Request, error: Exception) -> JSONResponse:
 async def issue_token(request: Request) -> JSONResponse:
     """An access token for ten minutes, for who proves itself by an assertion
     that a registered key signed (`private_key_jwt`, RFC 7523).
-    In the sandbox HTTP Basic with client id and secret does as well.
+
+    The assertion is an ES256 JWT. Header, exactly: `alg` ES256, `typ` client-authentication+jwt, `kid` the RFC 7638 thumbprint
+    of the auth key. Claims: `iss` and `sub` the client id; `aud` the issuer, one text, not the address of this endpoint;
+    `exp` at most 300 seconds from now; `jti` new each time.
+
+    In the sandbox HTTP Basic with client id and secret does as well, and a refusal says which header or claim is wrong.
     """
     form, proven = await _proven(request)
     if form.get("grant_type") != "client_credentials":
@@ -190,7 +199,7 @@ async def jwks(request: Request) -> JSONResponse:
     dependencies=[Depends(limit_public)],
 )
 async def authorization_server(request: Request) -> dict[str, Any]:
-    """RFC 8414."""
+    """RFC 8414. `client_assertion` is a member of our own: what an assertion must say, which RFC 8414 has no word for."""
     issuer = request.app.state.settings.issuer_url
     methods = ["private_key_jwt", *(["client_secret_basic"] if request.app.state.settings.sandbox else [])]
     return {
@@ -201,8 +210,27 @@ async def authorization_server(request: Request) -> dict[str, Any]:
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": methods,
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "token_endpoint_auth_signing_alg_values_supported": [ALGORITHM],
         "scopes_supported": sorted(all_scopes(rulebook())),
+        "service_documentation": f"{request.app.state.settings.public}/docs",
+        "client_assertion": assertion_form(issuer),
+    }
+
+
+def assertion_form(issuer: str) -> dict[str, dict[str, str]]:
+    return {
+        "header": {
+            "alg": ALGORITHM,
+            "typ": client_authentication.ASSERTION,
+            "kid": "the RFC 7638 thumbprint of the registered auth key",
+        },
+        "claims": {
+            "iss": "the client id",
+            "sub": "the client id",
+            "aud": issuer,
+            "exp": f"at most {client_authentication.FARTHEST} seconds from now",
+            "jti": "new each time",
+        },
     }
 
 
