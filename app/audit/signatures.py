@@ -16,7 +16,9 @@ from app.audit.signed_entries import SignedEntries
 from app.audit.signed_words import require_signed_content
 from app.cases.acts import ROWS
 from app.cases.bulk.keys import MOST, item_key
+from app.cases.if_match import SERVICE_TYPES, read_if_match
 from app.cases.sealing import unmasked
+from app.errors import IfMatchInvalid
 from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 from app.verifier.leaves import PRODUCTION, SIGNED_RULES
@@ -37,11 +39,17 @@ class Signatures:
     of_several: int = 0  # among them: of requests that made several entries, whose body is not kept
     must_sign: str | None = None  # the party whose signatures were asked for
     newest: dict[tuple[str, Any], int] = field(default_factory=dict)  # newest posted round, by case and stage
+    decided: dict[str, int] = field(default_factory=dict)  # last entry that is not the service's own, by case
 
     def __post_init__(self) -> None:
         self.entries = SignedEntries(self.registers)
 
     def entry(self, index: int, members: Members, parts: Parts) -> None:
+        self._signed(index, members, parts)
+        if members["type"] not in SERVICE_TYPES:
+            self.decided[members["case"]] = members["seq"]
+
+    def _signed(self, index: int, members: Members, parts: Parts) -> None:
         self._follow(members)
         sealed = {part["name"] for part in members["parts"]}
         if members["sig"] is None or "signature" not in sealed:
@@ -102,13 +110,22 @@ class Signatures:
         if not of_many and not (type_ in ADDRESS and self._is_at(base, ADDRESS[type_].format_map(members))):
             raise ValueError("it is of another address than such an entry comes from")
         _of_its_key(members, UUID(base.lines["idempotency-key"]), of_many=of_many)
-        conditional = not of_many and members["seq"] > 1  # an opening has no earlier version for If-Match
-        if conditional and base.lines.get("if-match") != f'"{members["seq"] - 1}"':
-            raise ValueError("it is of another version of the case")
+        if not of_many and members["seq"] > 1:  # an opening has no earlier version for If-Match
+            self._require_version(members, base)
         if body is None and not of_many and not _may_lack_body(members):
             raise ValueError("the body that was signed is not there")
         if body is not None:
             signed_base.require_digest(base.lines["content-digest"], hashlib.sha256(body.encode()).digest())
+
+    def _require_version(self, members: Members, base: SignedBase) -> None:
+        """The service took it by the same rule: the version that people had last decided on, or a later one."""
+        try:
+            if_match = read_if_match([base.lines["if-match"]])
+        except (KeyError, IfMatchInvalid):
+            if_match = None
+        before = members["seq"] - 1
+        if if_match is None or not if_match.allows(self.decided.get(members["case"], before), before):
+            raise ValueError("it is of another version of the case")
 
     def _is_at(self, base: SignedBase, path: str) -> bool:
         return base.is_of(path, self.registers.agreements.public_url)

@@ -4,7 +4,7 @@ Every service function takes one of the two as its first argument.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,6 +20,7 @@ from app.access.guesses import begin_comparison, refused_comparisons_charged
 from app.access.signatures.signed import VerifiedSignature
 from app.access.trail import Trail, recorded_access, recorded_write
 from app.cases import locking
+from app.cases.if_match import IfMatch, read_if_match
 from app.database.sessions import Session
 from app.http.language import language
 from app.http.limits import IDENTITY_BUCKET, WRITE_BUCKET
@@ -32,7 +33,14 @@ from app.vault.keys import VaultKeys
 KeyHeader = Annotated[
     UUID, Header(alias="Idempotency-Key", description="A fresh UUID; the same one when you try again.")
 ]
-MatchHeader = Annotated[str | None, Header(alias="If-Match", description="The case's ETag; required.", max_length=64)]
+MatchHeader = Annotated[
+    list[str] | None,
+    Header(
+        alias="If-Match",
+        description="The case's ETag, as you got it; a list of them; or `*` for any version. Required.",
+        max_length=8,
+    ),
+]
 LanguageHeader = Annotated[str | None, Header(description="`id` (default) or `en`.")]
 
 
@@ -62,7 +70,7 @@ class WriteContext:
     caller: Caller
     trail: Trail
     request: locking.WriteIdentity
-    if_match: str | None
+    if_match: IfMatch | None
     vault: VaultKeys
     receipts: PromiseSigner
     calendar: Calendar
@@ -138,7 +146,7 @@ def writes(scope: str | None) -> Any:
         key: KeyHeader,
         if_match: MatchHeader = None,
     ) -> AsyncIterator[WriteContext]:
-        async with write_transaction(request, response, key, canonical(await request.json()), if_match) as write:
+        async with write_transaction(request, response, key, canonical(await request.json()), if_match or ()) as write:
             yield write
 
     return Depends(context, scope="function")
@@ -153,7 +161,7 @@ def opens(scope: str) -> Any:
         request: Request, response: Response, _: Annotated[Caller, needs(scope)], key: KeyHeader
     ) -> AsyncIterator[WriteContext]:
         await _charge_persons(request)
-        async with write_transaction(request, response, key, canonical(await request.json()), None) as write:
+        async with write_transaction(request, response, key, canonical(await request.json()), ()) as write:
             yield write
 
     return Depends(context, scope="function")
@@ -173,11 +181,13 @@ async def _charge_persons(request: Request) -> None:
 
 @asynccontextmanager
 async def write_transaction(
-    request: Request, response: Response, key: UUID, asked: bytes, if_match: str | None
+    request: Request, response: Response, key: UUID, asked: bytes, if_match: Sequence[str]
 ) -> AsyncIterator[WriteContext]:
     """Runs one write in its own transaction.
     `asked`: what the request asks for; the idempotency key is valid for this alone.
+    `if_match`: the lines of the header.
     """
+    read = read_if_match(if_match)
     caller, state = await recheck_caller(request), request.app.state
     same = locking.WriteIdentity(caller.client_id, key, request.url.path.encode() + b"\x1f" + asked)
     trail, signed = Trail(request), request.state.signed
@@ -187,7 +197,7 @@ async def write_transaction(
             caller,
             trail,
             same,
-            if_match,
+            read,
             state.vault,
             state.receipts,
             state.calendars.current,

@@ -66,7 +66,14 @@ def with_locked_case(act: OnLocked[P]) -> ByCaseId[P]:
     @wraps(act)
     async def locked(write: WriteContext, case_id: UUID, /, *args: P.args, **named: P.kwargs) -> Written:
         locked_case = await lock_case(
-            write.session, write.vault, write.caller, case_id, write.request, write.signed, write.begin_comparison
+            write.session,
+            write.vault,
+            write.caller,
+            case_id,
+            write.request,
+            write.signed,
+            write.begin_comparison,
+            write.if_match,
         )
         if isinstance(locked_case, EarlierLeaf):
             return await replayed(write, locked_case)

@@ -13,6 +13,7 @@ from app import clock
 from app.access.caller import Caller
 from app.access.signatures.signed import VerifiedSignature
 from app.cases.case import Case
+from app.cases.if_match import SERVICE_TYPES, IfMatch
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session
 from app.database.statements import Row, Statement
@@ -96,6 +97,10 @@ LOCK_CASE = Statement[CaseToLock](
         ) c ON true
         """
 )
+# From the newest entry down to the first that is not the service's own: as many rows as the service has added since.
+DECIDED = Statement(
+    "SELECT seq FROM entry WHERE case_id = :case_id AND NOT (type = ANY(:service_types)) ORDER BY seq DESC LIMIT 1"
+)
 NEXT_NUMBER = Statement[NumberRow](
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
@@ -134,6 +139,7 @@ class LockedCase:
     `epoch`: the key epoch under which new data keys are wrapped.
     `found_by`: the rows of the blind index by which the case is found.
     `at`: the instant of the entry, never before that of the entry it follows.
+    `decided_version`: the version that people last decided on; those after it are the service's own entries.
     """
 
     case: Case
@@ -141,6 +147,7 @@ class LockedCase:
     epoch: int
     found_by: Sequence[Mapping[str, Any]]
     at: datetime
+    decided_version: int
 
     @property
     def today(self) -> date:
@@ -165,6 +172,7 @@ async def lock_case(
     request: WriteIdentity,
     signed: VerifiedSignature | None,
     begin_comparison: Callable[[], None],
+    if_match: IfMatch | None,
 ) -> LockedCase | EarlierLeaf:
     """Locks the case, or finds the replay; 404 if the caller sees no such case."""
     values = _lock_parameters(request, signed) | {"case_id": case_id}
@@ -179,7 +187,14 @@ async def lock_case(
     if row.id is None:
         raise NotFound
     case = Case.of(row)
-    return LockedCase(case, keys, row.epoch, row.found_by or (), max(clock.now(), case.updated_at))
+    return LockedCase(
+        case=case,
+        keys=keys,
+        epoch=row.epoch,
+        found_by=row.found_by or (),
+        at=max(clock.now(), case.updated_at),
+        decided_version=await _decided_version(session, case, if_match),
+    )
 
 
 async def next_number(
@@ -251,12 +266,23 @@ def _lock_number(request: WriteIdentity) -> int:
     return int.from_bytes(digest[:8]) >> 1
 
 
-def require_version(case: Case, if_match: str | None) -> None:
-    """428 without If-Match; 412 if it is not the case's current ETag."""
+def require_version(locked: LockedCase, if_match: IfMatch | None) -> None:
+    """428 without If-Match; 412 if people have decided something since the version that the caller has read."""
+    version = locked.case.version
     if if_match is None:
         raise IfMatchRequired
-    if if_match.strip() != etag(case.version):
-        raise StaleVersion(headers={"ETag": etag(case.version)})
+    if not if_match.allows(locked.decided_version, version):
+        raise StaleVersion(headers={"ETag": etag(version)})
+
+
+async def _decided_version(session: Session, case: Case, if_match: IfMatch | None) -> int:
+    """The version after the last entry of a party; what only the service added since makes no If-Match stale.
+    It is asked only where the caller has not read the newest version.
+    """
+    if if_match is None or if_match.allows(case.version, case.version):
+        return case.version
+    decided: int = await session.value(DECIDED, case_id=case.id, service_types=sorted(SERVICE_TYPES))
+    return decided
 
 
 def etag(version: int) -> str:

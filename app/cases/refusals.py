@@ -10,6 +10,7 @@ from app.errors import (
     Flaw,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
+    IfMatchInvalid,
     IfMatchRequired,
     InsufficientScope,
     InvalidCursor,
@@ -119,4 +120,12 @@ REFUSED_WRITE: tuple[type[DomainError], ...] = (
     InvalidJson, IdempotencyKeyRequired, InsufficientScope, NoMandateForStage, NotFound, RequestInProgress, BodyTooLarge,
     UnsupportedMediaType, ValidationFailed, UnknownReference, IdempotencyKeyReused,
 )  # fmt: skip
-REFUSED_POST = (*REFUSED_WRITE, StageNotOpen, CaseClosed, StaleVersion, OutcomeNotAllowed, IfMatchRequired)
+REFUSED_POST = (
+    *REFUSED_WRITE,
+    StageNotOpen,
+    CaseClosed,
+    StaleVersion,
+    OutcomeNotAllowed,
+    IfMatchInvalid,
+    IfMatchRequired,
+)

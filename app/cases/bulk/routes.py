@@ -106,7 +106,7 @@ def add_stage_posts(router: APIRouter) -> None:
         key: KeyHeader,
     ) -> StageResults:
         def acts(item: UUID, asked: bytes, if_match: str | None) -> AbstractAsyncContextManager[WriteContext]:
-            return write_transaction(request, Response(), item, asked, if_match)
+            return write_transaction(request, Response(), item, asked, [if_match] if if_match else [])
 
         response.headers["Cache-Control"] = "no-store"
         return await stage_posts.post_stages(request, acts, key, body.stage, body.posts)

@@ -20,7 +20,7 @@ from app.procedure.state import CaseState, StageState
 @with_locked_case
 async def extend(write: WriteContext, locked: LockedCase, stage: str, body: Reasoned) -> Written:
     """Extends a term once, before it has run out, by the longer term that the procedure gives."""
-    state, running = open_round(write, locked.case, stage)
+    state, running = open_round(write, locked, stage)
     why = why_no_extension(state, running.state, running.due_on, locked.today)
     if why is not None:
         raise ExtensionNotAllowed(why=why)
@@ -50,7 +50,7 @@ def why_no_extension(state: CaseState, running: StageState, due_on: date | None,
 @with_locked_case
 async def pause(write: WriteContext, locked: LockedCase, stage: str, body: PauseBody) -> Written:
     """Pauses the stage from today to `until`: these days do not count in the term."""
-    state, running = open_round(write, locked.case, stage)
+    state, running = open_round(write, locked, stage)
     span = (locked.today, body.until)
     why = why_no_pause(running.state, span, running.due_on, write.calendar)
     if why is not None:

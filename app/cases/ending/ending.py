@@ -27,7 +27,7 @@ async def withdraw_case(write: WriteContext, locked: LockedCase, body: Reasoned)
     """The party that received the report withdraws it, until a stage is reached that ends this right."""
     case, rule = locked.case, rulebook().vocabulary.withdrawal
     policy.require_named(write.caller, rule.by, case.access_facts)
-    require_version(case, write.if_match)
+    require_version(locked, write.if_match)
     require_not_closed(case)
     reached = next((round_.stage for round_ in case.rounds if round_.stage in rule.until), None)
     if reached is not None:
@@ -44,7 +44,7 @@ async def reopen_case(write: WriteContext, locked: LockedCase, body: ReopeningBo
     stage = case.its_procedure.stages.get(body.stage)
     if stage is not None:
         policy.require_mandate(write.caller, stage, case.access_facts)
-    require_version(case, write.if_match)
+    require_version(locked, write.if_match)
     if case.closed_at is None:
         raise CaseNotClosed(allowed=list(case.open_stages))
     if not rules.may_reopen(rulebook(), case.state, body.stage):
@@ -65,7 +65,7 @@ async def transfer_case(write: WriteContext, locked: LockedCase, body: TransferB
     if case.procedure not in procedures_of(body.role):
         raise UnknownReference(unknown_code("/role"))
     policy.require_holder(write.caller, body.role, case.access_facts)
-    require_version(case, write.if_match)
+    require_version(locked, write.if_match)
     require_not_closed(case)
     allowed = possible_successors(write.caller.snapshot.holders, body.role)
     if body.to not in allowed or case.successors.get(body.role) == body.to:

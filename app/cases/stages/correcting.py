@@ -72,7 +72,7 @@ async def _correct(
     write: WriteContext, locked: LockedCase, stage: str, number: int | None, body: dict[str, Any], reason: str
 ) -> Written:
     case = locked.case
-    stage_rule = _require_may_correct_stage(write, case, stage)
+    stage_rule = _require_may_correct_stage(write, locked, stage)
     was = _posted(case, stage, number)
     policy.require_may_correct(write.caller, was.posted_by)
     require_consistent_with_case(case, case.state.before(was.state), stage_rule, Post(stage, was.outcome or "", body))
@@ -92,11 +92,12 @@ def holds_identity(case: Case, was: Round) -> bool:
     return was.content_entry_id == case.subject_entry_id and case.subject_entry_id != case.entry_id
 
 
-def _require_may_correct_stage(write: WriteContext, case: Case, stage: str) -> Stage:
+def _require_may_correct_stage(write: WriteContext, locked: LockedCase, stage: str) -> Stage:
     """404 if the procedure has no such stage; 403 unless the stage is the caller's.
     The first stage may be corrected only by the party that opened the case.
     Then 428 and 412 (If-Match).
     """
+    case = locked.case
     stage_rule = case.its_procedure.stages.get(stage)
     if stage_rule is None:
         raise NotFound
@@ -104,7 +105,7 @@ def _require_may_correct_stage(write: WriteContext, case: Case, stage: str) -> S
         policy.require_named(write.caller, [policy.OPENER], case.access_facts)
     else:
         policy.require_mandate(write.caller, stage_rule, case.access_facts)
-    require_version(case, write.if_match)
+    require_version(locked, write.if_match)
     return stage_rule
 
 

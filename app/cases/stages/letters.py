@@ -31,7 +31,7 @@ async def confirm_letter_received(write: WriteContext, case_id: UUID, stage: str
 
 @with_locked_case
 async def _confirm(write: WriteContext, locked: LockedCase, stage: str, received_on: date) -> Written:
-    state, running = open_round(write, locked.case, stage)
+    state, running = open_round(write, locked, stage)
     letter = letter_awaited(state, running.state)
     if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
         raise ValidationFailed(checks.before_letter("/received_on"))

@@ -42,7 +42,7 @@ async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: st
 @with_locked_case
 async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     case = locked.case
-    stage = require_turn(write, case, post.stage)
+    stage = require_turn(write, locked, post.stage)
     require_not_closed(case)
     state = case.state
     rules.require_open(state, post.stage)
@@ -98,6 +98,6 @@ async def refuse_unpostable_stage(write: WriteContext, locked: LockedCase, stage
     """Refuses to post a first stage, in the usual order of refusals.
     It has no operation of its own: it is posted once, by opening the case.
     """
-    require_turn(write, locked.case, stage)
+    require_turn(write, locked, stage)
     require_not_closed(locked.case)
     raise StageNotOpen(stage=stage, allowed=list(locked.case.open_stages))
