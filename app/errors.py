@@ -259,20 +259,6 @@ class OutcomeNotAllowed(DomainError):
         super().__init__(flaw, allowed=allowed)
 
 
-class IfMatchInvalid(DomainError):
-    status, code = 400, "IF_MATCH_INVALID"
-    title_id, title_en = "If-Match tidak dapat dibaca", "If-Match cannot be read"
-    remedy_id = 'Kirim ETag kasus seperti diterima, dengan tanda petik, misalnya If-Match: "3"; atau daftarnya; atau *.'
-    remedy_en = 'Send the ETag of the case as you got it, with its quotes, for example If-Match: "3"; or a list; or *.'
-
-
-class IfMatchRequired(DomainError):
-    status, code = 428, "IF_MATCH_REQUIRED"
-    title_id, title_en = "If-Match wajib ada", "If-Match is required"
-    remedy_id = "Baca kasus, lalu kirim ETag-nya pada tajuk If-Match."
-    remedy_en = "Read the case, then send its ETag in the header If-Match."
-
-
 class Internal(DomainError):
     status, code = 500, "INTERNAL"
     title_id, title_en = "Kesalahan pada layanan", "An error of the service"

@@ -69,8 +69,8 @@ class KeyWarning(BaseModel):
 
 
 class AssertionForm(BaseModel):
-    """What a client assertion of this client says (RFC 7523), to be compared with yours; `jti` is new each time.
-    `kid`: the newest auth key of the client that is in force.
+    """What a client assertion of this client says (RFC 7523), to be compared with yours.
+    `jti` is new each time. `kid`: the newest auth key of the client that is in force.
     """
 
     alg: str

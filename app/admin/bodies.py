@@ -38,8 +38,8 @@ PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # RFC 7518 sections 6.2
 
 
 class Jwk(Body):
-    """A public P-256 key (RFC 7517), as tools export it. The service names a key by its thumbprint (RFC 7638),
-    whatever its `kid` says. The private member `d` is refused: whoever sends it makes a new key.
+    """A public P-256 key (RFC 7517), as tools export it.
+    The service names a key by its thumbprint (RFC 7638), whatever its `kid` says. The private member `d` is refused: whoever sends it makes a new key.
     """
 
     kty: Literal["EC"]

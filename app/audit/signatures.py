@@ -18,7 +18,7 @@ from app.cases.acts import ROWS
 from app.cases.bulk.keys import MOST, item_key
 from app.cases.if_match import SERVICE_TYPES, read_if_match
 from app.cases.sealing import unmasked
-from app.errors import IfMatchInvalid
+from app.cases.refusals import IfMatchInvalid
 from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 from app.verifier.leaves import PRODUCTION, SIGNED_RULES

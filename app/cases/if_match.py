@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.errors import IfMatchInvalid
+from app.cases.refusals import IfMatchInvalid
 
 # Entries of the service itself: a due date passed, due dates counted anew. They close no stage and drop none (procedure/rules.py),
 # so what a party has read of its open stage still holds (docs/decisions/0017).

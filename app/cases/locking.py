@@ -14,12 +14,12 @@ from app.access.caller import Caller
 from app.access.signatures.signed import VerifiedSignature
 from app.cases.case import Case
 from app.cases.if_match import SERVICE_TYPES, IfMatch
+from app.cases.refusals import IfMatchRequired
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session
 from app.database.statements import Row, Statement
 from app.errors import (
     IdempotencyKeyReused,
-    IfMatchRequired,
     LedgerQuarantined,
     NotFound,
     RequestInProgress,
@@ -267,7 +267,7 @@ def _lock_number(request: WriteIdentity) -> int:
 
 
 def require_version(locked: LockedCase, if_match: IfMatch | None) -> None:
-    """428 without If-Match; 412 if people have decided something since the version that the caller has read."""
+    """428 without If-Match; 412 if people have decided something since the version that was read."""
     version = locked.case.version
     if if_match is None:
         raise IfMatchRequired
@@ -276,8 +276,9 @@ def require_version(locked: LockedCase, if_match: IfMatch | None) -> None:
 
 
 async def _decided_version(session: Session, case: Case, if_match: IfMatch | None) -> int:
-    """The version after the last entry of a party; what only the service added since makes no If-Match stale.
-    It is asked only where the caller has not read the newest version.
+    """The version after the last entry of a party.
+    What the service has added since makes no If-Match stale.
+    The database is asked only where the caller has not read the newest version.
     """
     if if_match is None or if_match.allows(case.version, case.version):
         return case.version

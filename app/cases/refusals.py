@@ -10,8 +10,6 @@ from app.errors import (
     Flaw,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
-    IfMatchInvalid,
-    IfMatchRequired,
     InsufficientScope,
     InvalidCursor,
     InvalidJson,
@@ -113,6 +111,20 @@ class ErasureNotPossible(DomainError):
     remedy_en = "Check the case and the person; the reason is in `why`."
 
 
+class IfMatchInvalid(DomainError):
+    status, code = 400, "IF_MATCH_INVALID"
+    title_id, title_en = "If-Match tidak dapat dibaca", "If-Match cannot be read"
+    remedy_id = 'Kirim ETag kasus seperti diterima, dengan tanda petik, misalnya If-Match: "3"; atau daftarnya; atau *.'
+    remedy_en = 'Send the ETag of the case as you got it, with its quotes, for example If-Match: "3"; or a list; or *.'
+
+
+class IfMatchRequired(DomainError):
+    status, code = 428, "IF_MATCH_REQUIRED"
+    title_id, title_en = "If-Match wajib ada", "If-Match is required"
+    remedy_id = "Baca kasus, lalu kirim ETag-nya pada tajuk If-Match."
+    remedy_en = "Read the case, then send its ETag in the header If-Match."
+
+
 # What each kind of operation may refuse with, for the OpenAPI document.
 REFUSED_READ = (InsufficientScope, NotFound, UnknownReference, ValidationFailed, AccessNotRecorded)
 REFUSED_LIST = (*REFUSED_READ, InvalidCursor)
@@ -126,6 +138,4 @@ REFUSED_POST = (
     CaseClosed,
     StaleVersion,
     OutcomeNotAllowed,
-    IfMatchInvalid,
-    IfMatchRequired,
 )

@@ -55,7 +55,9 @@ def _signed_claims(token: str, type_: str, find: Callable[[str], Key | None]) ->
 
 
 def _require_header(header: Mapping[str, Any], type_: str) -> None:
-    """Requires exactly the three members; `typ` may be written as a whole media type (RFC 7515 section 4.1.9)."""
+    """Requires exactly the three members.
+    `typ` may be written as a whole media type (RFC 7515 section 4.1.9).
+    """
     for name in sorted(HEADERS):
         if name not in header:
             raise BadJwtError(f"header {name} is missing")

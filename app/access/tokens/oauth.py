@@ -38,7 +38,8 @@ REVOKE = Statement(
 
 
 def answer_oauth(request: Request, error: Exception) -> JSONResponse:
-    """RFC 6749 section 5.2. Basic is named only where it may work: in the sandbox, to who sent no assertion.
+    """Answers an error as RFC 6749 section 5.2 says.
+    Basic is named only where it may work: in the sandbox, to who sent no assertion.
     Libraries that read `WWW-Authenticate: Basic` would otherwise ask for a secret that nobody has.
     """
     assert isinstance(error, OAuthError)
@@ -199,7 +200,7 @@ async def jwks(request: Request) -> JSONResponse:
     dependencies=[Depends(limit_public)],
 )
 async def authorization_server(request: Request) -> dict[str, Any]:
-    """RFC 8414. `client_assertion` is a member of our own: what an assertion must say, which RFC 8414 has no word for."""
+    """RFC 8414; `client_assertion` is a member of our own: what an assertion must say."""
     issuer = request.app.state.settings.issuer_url
     methods = ["private_key_jwt", *(["client_secret_basic"] if request.app.state.settings.sandbox else [])]
     return {
