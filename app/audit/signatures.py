@@ -17,8 +17,8 @@ from app.audit.signed_words import require_signed_content
 from app.cases.acts import ROWS
 from app.cases.bulk.keys import MOST, item_key
 from app.cases.if_match import SERVICE_TYPES, read_if_match
-from app.cases.sealing import unmasked
 from app.cases.refusals import IfMatchInvalid
+from app.cases.sealing import unmasked
 from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 from app.verifier.leaves import PRODUCTION, SIGNED_RULES

@@ -7,8 +7,8 @@ import pytest
 
 from app.cases.if_match import SERVICE_TYPES, read_if_match
 from app.cases.locking import DECIDED
-from app.database import embedded, roles
 from app.cases.refusals import IfMatchInvalid
+from app.database import embedded, roles
 from tests.access.credentials import registered
 from tests.audit.checking import audit
 from tests.cases.reading.test_search_cost import blocks
