@@ -4,6 +4,7 @@ Background work starts and stops in its lifespan.
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -94,6 +95,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.after_commit = _nobody_waits
     app.state.readiness = health.Readiness()
     app.state.client_slots = ClientSlots()
+    app.state.uploads = Counter()
+    app.state.comparisons = Counter()
     app.state.admin_lock = asyncio.Lock()
     app.state.jobs = set()  # imports that run in this process
     for router in ROUTERS:

@@ -105,6 +105,8 @@ def _caller(request: Request, claims: Claims, snapshot: RegisterSnapshot) -> Cal
         actor=_actor(request, party.code),
         purpose=_purpose(request),
     )
+    if (share := getattr(request.state, "share", None)) is not None:
+        share.belongs_to(caller.client_id)
     request.state.client_id = caller.client_id
     request.state.caller = caller  # from here on a refusal is recorded in the access log
     if client.suspended or party.suspended:

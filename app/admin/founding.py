@@ -3,7 +3,7 @@
 Parties and mandates come from the catalogue.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +15,11 @@ from app.access.registers.registration import (
     OPTIONAL,
     REQUIRED,
     Author,
+    Facts,
     Organisation,
     apply_change,
-    grant_mandate,
-    register_party,
+    mandate_facts,
+    registers_hash,
 )
 from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
@@ -33,6 +34,11 @@ RULES = 2
 # `sbt db migrate` writes these types before the founding; an entry of another type was written by somebody else.
 OURS = ("calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened")
 CLOCK = "clock.started"  # the clock of a sandbox alone is started
+COUNT = Statement("SELECT count(*) FROM entry WHERE log = 'cases' AND type <> ALL(CAST(:ours AS text[]))")
+# An entry that another transaction has written and not committed yet cannot be seen, and may stand before the founding in the log.
+WRITES = Statement(
+    "SELECT 1 FROM pg_locks WHERE relation = 'entry'::regclass AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid() LIMIT 1"
+)
 NOT_OURS = Statement("SELECT 1 FROM entry WHERE log = 'cases' AND type <> ALL(CAST(:ours AS text[])) LIMIT 1")
 ANY = Statement("SELECT 1 FROM party LIMIT 1")
 
@@ -47,6 +53,17 @@ async def require_empty(session: Session, environment: str) -> None:
         raise FoundedError("the registers of this ledger are not empty, or somebody wrote to its log")
 
 
+async def require_alone(session: Session, environment: str, count: int) -> None:
+    """Refuses where somebody else wrote to the log meanwhile, or writes to it now.
+    What is written after this stands behind the founding: entries are placed in the order in which they came.
+    `count`: of the entries that the founding itself wrote.
+    """
+    ours = [*OURS, *([CLOCK] if environment == SANDBOX else [])]
+    written = await session.value(COUNT, ours=ours)
+    if written != count or (environment == PRODUCTION and await session.value(WRITES)):
+        raise FoundedError("somebody else writes to this ledger: stop every other session of its database first")
+
+
 async def found_ledger(
     session: Session,
     environment: str,
@@ -59,25 +76,36 @@ async def found_ledger(
     `anchors`: party to the fingerprint of its first signing key.
     `public_url`: the one address that signatures may name, so that a signature for another service is not valid here.
     After the last entry, giving power takes two operators, and a party consents to its own keys.
+    The last entry names all before it by their hash: whatever else stands there was written by somebody else.
     """
     await require_empty(session, environment)
+    entries = [*_catalogue(environment), *_operators(operators)]
+    entries += [("party.anchored", {"party": party, "key": kid}) for party, kid in anchors.items()]
+    for kind, facts in entries:
+        await apply_change(session, kind, facts, Author(OPERATOR))
+    batch = StatementBatch()
+    founding_facts = {"environment": environment, "rules": RULES, "registers": registers_hash(entries)}
+    founding_facts |= {"public_url": public_url} if public_url else {}
+    append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=founding_facts)
+    await batch.send(session)
+    await require_alone(session, environment, len(entries) + 1)
+
+
+def _catalogue(environment: str) -> Iterator[tuple[str, Facts]]:
+    """The parties and mandates of the catalogue, as entries."""
     for row in rulebook().catalogue.codes("parties").values():
-        await register_party(session, _organisation(row, environment), by=OPERATOR)
+        yield "party.registered", _organisation(row, environment).facts()
     for row in rulebook().catalogue.mandates:
         until = date.fromisoformat(str(row["to"])) if row["to"] else None
         mandate = Mandate(str(row["role"]), str(row["party"]), date.fromisoformat(str(row["from"])), until)
-        await grant_mandate(session, mandate, by=OPERATOR)
+        yield "mandate.granted", mandate_facts(mandate)
+
+
+def _operators(operators: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Iterator[tuple[str, Facts]]:
+    """The first operators' clients, each followed by its keys."""
     for client, keys in operators:
-        facts = {"client": client, "party": OPERATOR, "scopes": ["admin:write"]}
-        await apply_change(session, "client.registered", facts, Author(OPERATOR))
-        for key in keys:
-            await apply_change(session, "key.registered", key, Author(OPERATOR))
-    for party, kid in anchors.items():
-        await apply_change(session, "party.anchored", {"party": party, "key": kid}, Author(OPERATOR))
-    batch = StatementBatch()
-    founding_facts = {"environment": environment, "rules": RULES, **({"public_url": public_url} if public_url else {})}
-    append(batch, type_="ledger.founded", party=OPERATOR, received_at=clock.now(), facts=founding_facts)
-    await batch.send(session)
+        yield "client.registered", {"client": client, "party": OPERATOR, "scopes": ["admin:write"]}
+        yield from (("key.registered", key) for key in keys)
 
 
 def _organisation(row: Mapping[str, Any], environment: str) -> Organisation:

@@ -10,7 +10,9 @@ from app.ledger.parts import unb64u
 from app.verifier.leaves import HEARD_WITHIN
 
 Standing = Mapping[tuple[str, str], list[tuple[datetime, bool]]]  # by register and key: since when, suspended or not
-REFUSED = 400  # a refused request is on record too, and may come from anybody and ask for anything
+OK, LAST_STATUS = 200, 599
+REFUSED = 400  # a refused request is on record too, and may ask for anything
+SUSPENDED_STATUS = 403  # of a suspended client's request: it is refused, and on record
 
 
 def access_row(members: Members) -> dict[str, Any]:
@@ -29,9 +31,10 @@ def impossible(members: Members, standing: Standing, cases: Collection[str], *, 
     """Why nobody can have looked as the entry says; None where somebody can.
     `cases`: every case that was ever opened. `timed`: its time is the machine's; in a sandbox somebody may have moved it.
     """
-    if members["status"] >= REFUSED:
-        return None
-    unknown = sorted({*members["cases"]} - {*cases})
+    status = members["status"]
+    if not OK <= status <= LAST_STATUS:
+        return f"no answer has the status {status}"
+    unknown = sorted({*members["cases"]} - {*cases}) if status < REFUSED else []
     if unknown:
         return f"there is no case {unknown[0]}"
     if not timed:
@@ -40,6 +43,8 @@ def impossible(members: Members, standing: Standing, cases: Collection[str], *, 
     turns = standing.get(("client", client)) or []
     if not turns or at < turns[0][0] - HEARD_WITHIN:
         return f"{client} was registered later"
+    if status == SUSPENDED_STATUS:  # that it is suspended is what it was told
+        return None
     suspended = _suspended(standing, "client", client, at) or _suspended(standing, "party", members["party"], at)
     return f"{client} of {members['party']} was suspended" if suspended else None
 

@@ -11,7 +11,17 @@ from typing import Any
 from uuid import UUID
 
 from app.access.registers.consent import is_consented, is_signed, recovery_text
-from app.access.registers.registration import AUTH, OPERATOR, REQUIRED, SIGN, TWO_OPERATOR_KINDS, Facts, entries_of
+from app.access.registers.registration import (
+    AUTH,
+    OPERATOR,
+    REQUIRED,
+    SIGN,
+    TWO_OPERATOR_KINDS,
+    WRITERS,
+    Facts,
+    entries_of,
+    registers_hash,
+)
 from app.audit.operator_acts import SIGNED, require_operator_signed
 from app.audit.signed_entries import KnownRegisters, SignedEntries
 from app.ledger.canonical import Members
@@ -46,10 +56,12 @@ class Agreements:
     waiting: dict[UUID, list[tuple[str, Any]]] = field(default_factory=dict)
     recovered: list[tuple[str, Any]] = field(default_factory=list)  # the same for a recovery by the founding keys
     recoveries: set[bytes] = field(default_factory=set)
+    before_founding: list[tuple[str, Facts]] = field(default_factory=list)
     founders: dict[str, Facts] = field(default_factory=dict)  # signing keys of operators from before the founding
 
     def add(self, index: int, members: Members) -> None:
         type_, facts = members["type"], members.get("facts") or {}
+        self._before(type_, facts)
         self._in_whose_name(index, members)
         if type_ == "ledger.founded":
             self._founded(index, members, facts)
@@ -90,6 +102,11 @@ class Agreements:
         self.recovered.remove(ordered)
         return True
 
+    def _before(self, type_: str, facts: Facts) -> None:
+        """Keeps the registers that stand before the founding, which names them all."""
+        if self.environment is None and type_ in WRITERS:
+            self.before_founding.append((type_, facts))
+
     def _signed(self, index: int, members: Members) -> None:
         """Step 10: an act of an operator has its signature, wherever this ledger requires one."""
         if members["sig"] is not None:
@@ -122,6 +139,8 @@ class Agreements:
         self.public_url = self.public_url or facts.get("public_url")
         if self.environment == PRODUCTION and self.rules >= SIGNED_RULES:
             self._require_founders(index)
+            if facts.get("registers") != registers_hash(self.before_founding):
+                self._find("NOT_AGREED", index, "other registers stand before the founding than it names")
 
     def _require_founders(self, index: int) -> None:
         """Before the founding only the two clients of one operator party exist, with a key of each kind."""

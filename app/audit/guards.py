@@ -52,9 +52,21 @@ LINES = """
     UNION ALL SELECT 'checks off ' || relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
       AND relchecks <> (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
     UNION ALL SELECT 'index off ' || i.indexrelid::regclass FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
-      WHERE c.relnamespace = 'public'::regnamespace AND NOT (i.indisvalid AND i.indisready AND i.indislive)
+      WHERE c.relnamespace = 'public'::regnamespace
+        AND NOT (i.indisvalid AND i.indisready AND i.indislive
+          AND i.indimmediate <> EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x') AND k.condeferrable)
+          AND i.indisexclusion = EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype = 'x'))
+    UNION ALL SELECT 'indexes off ' || relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND NOT relhasindex
+      AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid)
+    UNION ALL SELECT 'foreign key off ' || k.conrelid::regclass || ' ' || k.conname FROM pg_constraint k
+      WHERE k.connamespace = 'public'::regnamespace AND k.contype = 'f'
+        AND (SELECT count(*) FROM pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgisinternal) <> 4
+    UNION ALL SELECT 'default off ' || c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+      WHERE c.relnamespace = 'public'::regnamespace AND a.atthasdef
+        <> EXISTS (SELECT 1 FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)
     UNION ALL SELECT 'sequence ' || sequencename || ' ' || increment_by || ' ' || cycle FROM pg_sequences
-      WHERE schemaname = 'public' AND (increment_by <> 1 OR cycle)
+      WHERE schemaname = 'public' AND (increment_by <> 1 OR cycle OR start_value <> 1 OR min_value <> 1 OR cache_size <> 1
+        OR max_value <> CASE data_type WHEN 'bigint'::regtype THEN 9223372036854775807 ELSE 2147483647 END)
     UNION ALL SELECT 'forced row security ' || relname FROM pg_class WHERE relforcerowsecurity AND relnamespace = 'public'::regnamespace
     UNION ALL SELECT 'collation ' || c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
       JOIN pg_type t ON t.oid = a.atttypid
@@ -65,7 +77,8 @@ LINES = """
 # What is outside of the schema public, or holds for a whole role or database. Only the lines in guards.txt are ours.
 OUTSIDE = """
     SELECT 'schema ' || nspname || ' ' || pg_get_userbyid(nspowner) AS line FROM pg_namespace
-      WHERE nspname NOT IN ('public', 'information_schema') AND nspname NOT LIKE 'pg\\_%'
+      WHERE nspname NOT IN ('public', 'information_schema')
+        AND (nspname NOT LIKE 'pg\\_%' OR oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_[0-9]+$')
     UNION ALL SELECT 'schema right ' || n.nspname || ' ' || coalesce(r.rolname, 'PUBLIC') || ' ' || a.privilege_type
       FROM pg_namespace n, aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
       WHERE n.nspname = 'public' AND coalesce(r.rolname, '') NOT IN ('pg_database_owner', 'sbt_owner')
@@ -88,7 +101,17 @@ OUTSIDE = """
     UNION ALL SELECT 'cast ' || castsource::regtype || ' ' || casttarget::regtype FROM pg_cast WHERE oid >= 16384
     UNION ALL SELECT 'type ' || oid::regtype FROM pg_type t WHERE typnamespace = 'public'::regnamespace AND typtype <> 'c'
       AND NOT EXISTS (SELECT 1 FROM pg_type e WHERE e.typarray = t.oid AND e.typtype = 'c')
-    UNION ALL SELECT 'system function ' || oid::regprocedure FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND oid >= 16384
+    UNION ALL SELECT 'system function ' || oid::regprocedure FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+      AND (oid >= 16384 OR prosecdef OR proowner <> 10 OR prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('internal', 'c', 'sql')))
+    UNION ALL SELECT 'system right ' || p.oid::regprocedure FROM pg_proc p
+      LEFT JOIN pg_init_privs i ON i.objoid = p.oid AND i.classoid = 'pg_proc'::regclass AND i.objsubid = 0
+      WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.oid < 16384 AND p.proacl IS DISTINCT FROM i.initprivs
+    UNION ALL SELECT 'system right ' || c.oid::regclass FROM pg_class c
+      LEFT JOIN pg_init_privs i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = 0
+      WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.oid < 16384 AND c.relkind <> 'i' AND c.relacl IS DISTINCT FROM i.initprivs
+    UNION ALL SELECT 'system right ' || a.attrelid::regclass || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+      LEFT JOIN pg_init_privs i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = a.attnum
+      WHERE c.relnamespace = 'pg_catalog'::regnamespace AND a.attacl IS DISTINCT FROM i.initprivs
     UNION ALL SELECT 'system relation ' || oid::regclass FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND oid >= 16384
     UNION ALL SELECT 'default right ' || defaclobjtype::text || ' ' || array_to_string(defaclacl, ',') FROM pg_default_acl
     UNION ALL SELECT 'setting ' || coalesce(r.rolname, '(all roles)') || ' ' || coalesce(d.datname, '(all databases)') || ' '

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from app import clock
+from app.audit.accesses import impossible
 from app.audit.fetching import CannotCheckError, Fetcher
 from app.audit.registers import Registers
 from app.audit.trust_store import TrustStore
@@ -17,9 +18,9 @@ from app.ledger.note import NoteError, VerifierKey, read_vkey
 from app.ledger.origin import ACCESS, CASES, LOGS
 from app.ledger.tiles import WIDTH, Tile, number_path, split
 from app.verifier.leaves import NOBODY_SIGNS, NOT_SEEN, LeafCheck, check_registration, check_signed, read_entry_bundle
-from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, SOUND, Tick, VerificationReport
+from app.verifier.report import NOT_CHECKED, NOT_VISIBLE, NOT_YET, Tick, VerificationReport
 from app.verifier.tree import TreeCheck, tiles_of
-from app.verifier.verify import Witnessed, check_note, check_times
+from app.verifier.verify import Witnessed, check_note, check_order, check_times
 
 LARGEST_LOG = 10**10
 
@@ -54,16 +55,26 @@ class RemoteVerification:
         signed = {log: self.fetch.raw(f"/log/{log}/checkpoint") for log in sorted(logs)}
         for log in logs:
             self._log(log, self._key(log, ledger), signed[log], tick)
-        if CASES in self.checks:
-            self.registers.agreements.close()
-        if self.party is not None and CASES in self.checks and self.party not in self.checks[CASES].kinds:
-            self.report.skip("signatures", NOT_CHECKED, f"no party {self.party} is on record")
+        self._as_asked()
         self.report.skip("signatures", NOT_YET, NOBODY_SIGNS)
         if self.report.counts.get("signatures"):
             self.report.skip("signatures", NOT_VISIBLE, NOT_SEEN)
-        if self.report.exit_code == SOUND:
+        if self.report.may_be_remembered:
             self.memory.keep()
         return self.report
+
+    def _as_asked(self) -> None:
+        """What the caller asked for and the leaves do not show is not checked: its entries, or with a token the log of cases."""
+        if CASES not in self.checks:
+            if self.party is not None:
+                self.report.skip("signatures", NOT_CHECKED, f"the leaves that {self.party} signed are not shown")
+            return
+        self.registers.agreements.close()
+        if self.party is not None and self.party not in self.checks[CASES].kinds:
+            self.report.skip("signatures", NOT_CHECKED, f"no party {self.party} is on record")
+        if self.checks[CASES].production:
+            for check in self.checks.values():
+                check_order(self.report, check, clock.real())
 
     def _key(self, log: str, ledger: Any) -> VerifierKey:
         """The key that was given or trusted before; on first use the key that the server names.
@@ -127,7 +138,8 @@ class RemoteVerification:
                 "tree", "ROOT_WRONG", f"checkpoint of {log}", "the tiles have another root", log=log, index=size
             )
         self._follows(log, tree)
-        if log in self.checks and not (log == ACCESS and self.checks[CASES].clock):
+        moved = CASES in self.checks and bool(self.checks[CASES].clock)
+        if log in self.checks and not (log == ACCESS and moved):
             check_times(
                 self.report,
                 self.checks[log],
@@ -185,13 +197,21 @@ class RemoteVerification:
         """Steps 9 and 10 for the registers: what two operators agreed on, and each signed.
         All of it is in the leaves of the log of cases.
         """
-        if check.log != CASES:
-            return
         try:
-            self.registers.add(index, members)
+            if check.log == CASES:
+                self.registers.add(index, members)
+            elif CASES in self.checks:
+                self._looked(index, members)
         except Exception as error:  # noqa: BLE001 - whatever a forger wrote becomes a finding, and never ends the verification
             says = f"what it says cannot be read: {type(error).__name__}"
-            self.report.find("bytes", "LEAF_MALFORMED", "leaf", says, log=CASES, index=index)
+            self.report.find("bytes", "LEAF_MALFORMED", "leaf", says, log=check.log, index=index)
+
+    def _looked(self, index: int, members: dict[str, Any]) -> None:
+        """Step 9 for an access; the log of cases was read before."""
+        cases = self.checks[CASES]
+        why = impossible(members, self.registers.standing, cases.heads, timed=cases.production)
+        if why is not None:
+            self.report.find("standing", "ACCESS_IMPOSSIBLE", "access", why, log=ACCESS, index=index)
 
 
 def _suffix(width: int) -> str:

@@ -112,6 +112,8 @@ async def _reading(request: Request, response: Response, caller: Caller) -> Asyn
     """
     response.headers["Cache-Control"] = "no-store"
     state = request.app.state
+    # the caller may have waited for its slot, or its body may have dripped, while its client was suspended
+    caller = await recheck_caller(request)
     async with recorded_access(request) as trail, state.database.reading(caller.identity) as session:
         yield ReadContext(session, caller, trail, language(None), response, state.vault, state.calendars)
 

@@ -2,10 +2,12 @@
 Parties that must not know the person see these fields for ever.
 """
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, takewhile
+from datetime import date
+from itertools import accumulate, islice, takewhile
 from typing import Any
 
 from app import clock
@@ -30,7 +32,8 @@ PLAIN = re.compile(
     r"|(?<!\d)[012]?\d[.:][0-5]\d(?!\d)|(?<![\d.])\d{1,3}(?:\.\d{3}){1,4}(?:,\d\d)?(?![\d.])|(?<!\d)(?:\+62|0)8\d{7,11}(?!\d)"
 )
 TextForms = set[tuple[str, str]]  # (kind, plain value) of every name and number that a text may hold: persons.said()
-PersonMatcher = Callable[[TextForms], bool]  # whether one of the persons is among them
+PersonMatcher = Callable[[TextForms], TextForms]  # those among them that name one of the persons
+PORTION = 256  # forms that are compared in one go
 
 
 def unsealed(body: Mapping[str, Any], where: str = "/body") -> dict[str, str]:
@@ -49,23 +52,20 @@ def require_no_numbers(texts: Mapping[str, str]) -> None:
     _refuse(pointer for pointer, text in texts.items() if _has_number(text))
 
 
-def require_no_person(texts: Mapping[str, str], *matchers: PersonMatcher) -> None:
+async def require_no_person(texts: Mapping[str, str], *matchers: PersonMatcher) -> None:
     """422 for a name or number of these persons, in any spelling, also across items of a list."""
     lists = _lists(texts)
-    if not _names(lists.values(), matchers):
-        return
-    _refuse(
-        [p for p, text in texts.items() if _names([text], matchers)]
-        or [p for p, text in lists.items() if _names([text], matchers)]
-    )
+    naming = await _naming_forms(lists.values(), matchers)
+    if naming:
+        _refuse(await _holding(texts, naming) or await _holding(lists, naming))
 
 
-def require_not_named_before(texts: Mapping[str, str], person: PersonMatcher) -> None:
+async def require_not_named_before(texts: Mapping[str, str], person: PersonMatcher) -> None:
     """422 if an earlier text of the case names the person whom a post names for the first time.
     Masked parties would read the name there for ever.
     `texts`: by the place where each stands.
     """
-    places = ", ".join(pointer for pointer, text in texts.items() if _names([text], [person]))
+    places = ", ".join(await _holding(texts, await _naming_forms(texts.values(), [person])))
     if places:
         text_id = (
             f"Orang ini disebut pada bagian yang tidak disegel ({places}): koreksilah dahulu;"
@@ -78,9 +78,29 @@ def require_not_named_before(texts: Mapping[str, str], person: PersonMatcher) ->
         raise ValidationFailed(Flaw("/body/subject_name", PERSONAL_DATA, text_id, text_en))
 
 
-def _names(texts: Iterable[str], matchers: Sequence[PersonMatcher]) -> bool:
-    forms = persons.forms_in_texts(texts)
-    return any(named(forms) for named in matchers)
+async def _naming_forms(texts: Iterable[str], matchers: Sequence[PersonMatcher]) -> TextForms:
+    """The forms in these texts that name one of the persons.
+    Long texts have thousands, and each costs a hash: other requests are served between two portions.
+    """
+    naming, seen = TextForms(), TextForms()
+    for text in texts:
+        forms = iter(persons.forms_in_texts([text]) - seen)
+        while portion := set(islice(forms, PORTION)):
+            seen |= portion
+            for matcher in matchers:
+                naming |= matcher(portion)
+            await asyncio.sleep(0)
+    return naming
+
+
+async def _holding(texts: Mapping[str, str], naming: TextForms) -> list[str]:
+    """The pointers of the texts that hold one of these forms; no hash is needed for it."""
+    pointers = []
+    for pointer, text in texts.items():
+        if not naming.isdisjoint(persons.forms_in_texts([text])):
+            pointers.append(pointer)
+        await asyncio.sleep(0)
+    return pointers
 
 
 def matcher_for_persons(*several: Mapping[str, str | None]) -> PersonMatcher:
@@ -88,7 +108,7 @@ def matcher_for_persons(*several: Mapping[str, str | None]) -> PersonMatcher:
     `several`: each with nip, nik and name, as they were sent.
     """
     forms = {form for person in several for form in persons.forms(person)}
-    return lambda text_forms: not forms.isdisjoint(text_forms)
+    return lambda text_forms: forms & text_forms
 
 
 def matcher_for_post(body: Mapping[str, Any]) -> PersonMatcher:
@@ -103,9 +123,12 @@ def matcher_for_case(vault: VaultKeys, rows: Iterable[Mapping[str, Any]]) -> Per
     digests_by_epoch: dict[int, set[bytes]] = {}
     for row in rows:
         digests_by_epoch.setdefault(row["epoch"], set()).add(bytes.fromhex(row["digest"]))
-    return lambda text_forms: any(
-        vault.digest(epoch, *form) in digests for epoch, digests in digests_by_epoch.items() for form in text_forms
-    )
+    return lambda text_forms: {
+        form
+        for epoch, digests in digests_by_epoch.items()
+        for form in text_forms
+        if vault.digest(epoch, *form) in digests
+    }
 
 
 def _lists(texts: Mapping[str, str]) -> dict[str, str]:
@@ -121,8 +144,9 @@ def _has_number(text: str) -> bool:
     plain = "".join(map(_digit, text))
     if sum(map(str.isdecimal, plain)) <= LONGEST_RUN or _longest(plain) <= LONGEST_RUN:
         return False
-    longest = _longest(PLAIN.sub("x", plain))
-    return longest > LONGEST_RUN or any(map(_could_be_a_persons, _windows(DATES.sub("x", plain))))
+    longest, today = _longest(PLAIN.sub("x", plain)), clock.today()
+    windows = set(_windows(DATES.sub("x", plain)))
+    return longest > LONGEST_RUN or any(_could_be_a_persons(number, today) for number in windows)
 
 
 def _longest(plain: str) -> int:
@@ -153,14 +177,15 @@ def _joins(character: str) -> bool:
 
 
 def _windows(plain: str) -> Iterator[str]:
-    """Neighbouring groups of a run that together are no longer than a person's number."""
+    """Neighbouring groups of a run that together are as long as a person's number."""
     for groups in _runs(plain):
         for start in range(len(groups)):
-            yield from takewhile(lambda window: len(window) <= NIP_DIGITS, accumulate(groups[start:]))
+            further = accumulate(islice(groups, start, start + NIP_DIGITS))
+            windows = takewhile(lambda window: len(window) <= NIP_DIGITS, further)
+            yield from (window for window in windows if len(window) >= NIK_DIGITS)
 
 
-def _could_be_a_persons(number: str) -> bool:
-    today = clock.today()
+def _could_be_a_persons(number: str, today: date) -> bool:
     if len(number) == NIP_DIGITS:
         return any(nip_flaw(number, kind, today) is None for kind in ("pns", "pppk"))
     provinces = rulebook().catalogue.codes("provinces")

@@ -33,7 +33,7 @@ from app.ledger.terminal import printable
 from app.ledger.witnesses import Policy, read_policy
 from app.settings import Settings
 from app.verifier import bundle as bundles
-from app.verifier.report import COULD_NOT, NOT_CHECKED, SOUND, Tick, VerificationReport, lines
+from app.verifier.report import COULD_NOT, NOT_CHECKED, Tick, VerificationReport, lines
 
 SETTLED, MOST_SETTLED = 0.5, 10.0  # seconds
 Vkeys = Annotated[
@@ -75,6 +75,9 @@ def verify(
         report = _verify(url, bundle, db, memory, policy, token, party, strict=strict)
     except (CannotCheckError, NoteError, KeyFolderError, OSError, ValueError, httpx.InvalidURL, psycopg.Error) as error:
         typer.echo(f"could not check: {printable(str(error))}", err=True)
+        raise typer.Exit(COULD_NOT) from None
+    except Exception as error:  # noqa: BLE001 - what crashes the verifier was not checked, which is not a finding
+        typer.echo(f"could not check: {type(error).__name__}", err=True)
         raise typer.Exit(COULD_NOT) from None
     if party is not None:
         report.says["party"] = party
@@ -138,7 +141,7 @@ def _inside(db: str, memory: TrustStore, policy: Policy, settings: Settings, par
             report = inside.verify_database(url, trust, vault, lambda _step, n: advance(n), party)
         if doubt and not report.findings:
             report.skip("notes", NOT_CHECKED, "the keys were taken from the database itself: give --vkey")
-        if report.exit_code == SOUND:
+        if report.may_be_remembered:
             memory.keys |= trust.keys
             memory.notes |= trust.newest
             memory.looked |= dict.fromkeys(trust.newest, began)

@@ -4,14 +4,16 @@ When too many requests run, a further one is refused at once, with 503 and Retry
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import DomainError, MethodNotAllowed, Overloaded, UnsupportedMediaType
+from app.errors import DomainError, MethodNotAllowed, Overloaded, RateLimited, UnsupportedMediaType
 from app.http import request_bodies
+from app.http.limits import address
 from app.http.refusals import HeadersTooLarge, HeaderTwice, UriTooLong
 from app.http.request_bodies import RequestSlots
+from app.http.shares import Shares
 
 LONGEST_URI = 4096
 MOST_HEADERS = 64
@@ -31,11 +33,13 @@ Answer = Callable[[Scope, DomainError], ASGIApp]
 class Gate:
     """Pure ASGI middleware.
     `places`: counts the requests that this process works on at the same time.
+    `shares`: how many of them each sender has.
     """
 
     app: ASGIApp
     answer: Answer
     places: RequestSlots
+    shares: Shares = field(default_factory=Shares)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,11 +54,21 @@ class Gate:
         if refusal is not None:
             await self.answer(scope, refusal)(scope, receive, send)
             return
+        if scope["path"] in EXEMPT:  # from memory: it takes nobody's place
+            await self.app(scope, receive, send)
+            return
+        try:
+            share = self.shares.of_address(address(scope))
+        except RateLimited as crowded:
+            await self.answer(scope, crowded)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["share"] = share
         self.places.inside += 1
         try:
             await self._in_time(scope, receive, send)
         finally:
             self.places.inside -= 1
+            share.free()
 
     def _too_many(self, scope: Scope) -> DomainError | None:
         """Refuse a request before the service collapses: in a queue that only grows, nobody is served."""

@@ -193,15 +193,16 @@ class RateLimiter:
             return None
         return self._refusal(self._buckets[class_], lease, now)
 
-    def used_up(self, who: str, class_: str) -> RateLimited | None:
+    def used_up(self, who: str, class_: str, running: int = 0) -> RateLimited | None:
         """Return the refusal if the bucket was empty when this process last asked; take nothing.
         None once one request has come back since.
+        `running`: requests that may still be charged; they count as charged.
         """
-        lease, now = self._leases.get((who, class_)), time.monotonic()
-        if lease is None or lease.holds(now):
-            return None
-        bucket = self._buckets[class_]
-        filled = round(lease.rest + (now - lease.seen) * bucket.rate, 3) >= 1
+        lease, now, bucket = self._lease(who, class_), time.monotonic(), self._buckets[class_]
+        if not lease.seen:  # not asked yet: at most a full bucket
+            return None if running < bucket.burst else self._refusal(bucket, lease, now)
+        held = lease.left if lease.ends > now else 0
+        filled = round(held + lease.rest + (now - lease.seen) * bucket.rate, 3) >= running + 1
         return None if filled and lease.refused_until <= now else self._refusal(bucket, lease, now)
 
     def _lease(self, who: str, class_: str) -> Lease:

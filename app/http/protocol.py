@@ -4,6 +4,7 @@ Trailer fields (RFC 9110 section 6.5) are ignored: none is a header.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,15 @@ CHUNK_BYTES = 256
 CHUNK_FRAME = 64  # bytes around the content of a chunk: its length and line ends
 UNREAD_SECONDS = 20.0  # within this time the client must have read some of the answer
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not record.msg.startswith(STRANGERS)
+
+
+# Uvicorn warns of each malformed request and each wish for another protocol: a stranger could fill the disk with them.
+STRANGERS = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket")
+logging.getLogger("uvicorn.error").addFilter(_is_ours)
 
 
 def options(proxies: Sequence[str], *, debug: bool = False) -> dict[str, Any]:

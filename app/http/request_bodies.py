@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope
 from app.errors import Overloaded, RateLimited
 from app.http.limits import SLOW_BUCKET, RateLimiter, address
 from app.http.refusals import BodyTooSlow
+from app.http.shares import Share
 
 # within this time a body of ordinary size must arrive; a file may take longer, as long as it goes on arriving
 BODY_SECONDS = 15.0
@@ -112,11 +113,16 @@ class BodyReceiver:
         return message
 
     async def _elsewhere(self, who: str, limit: asyncio.Timeout, receiving: asyncio.Future[Message]) -> Message:
+        share: Share | None = self._scope.get("state", {}).get("share")
         self._places.leave(who, limit)
+        if share is not None:
+            share.free()
         try:
             return await receiving
         finally:
             self._places.come_back(limit)
+            if share is not None and not self._whole:
+                share.take()
 
     def _who(self) -> str:
         """Return the client once it is known; before that, its address."""

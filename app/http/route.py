@@ -112,9 +112,9 @@ class GuardedRoute(APIRoute):
         async def handler(request: Request) -> Response:
             with closed_when_refused(request):
                 whole = await checked(request)
-                client = getattr(request.state, "client_id", None)  # set by a guard that has found out who calls
-                slot = request.app.state.client_slots.take(client) if client else nullcontext()
-                async with slot:
+                caller = getattr(request.state, "caller", None)  # set by a guard that has found out who calls
+                slots = request.app.state.client_slots
+                async with slots.take(caller.client_id, caller.party) if caller else nullcontext():
                     return await inner(whole)
 
         return handler

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from typing import BinaryIO
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app.errors import BodyTooLarge, InvalidJson, Overloaded
+from app.errors import BodyTooLarge, InvalidJson, Overloaded, RateLimited
 
 log = logging.getLogger("sbt.http")
+MOST_UPLOADS = 8  # of one client that arrive at a process at the same time
 SLICE = 1024 * 1024  # bytes that are gathered before a thread writes them
 
 
@@ -47,7 +49,7 @@ async def spool(request: Request, most: int) -> Upload:
     with _room():
         file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - whoever works on it closes it
     try:
-        with _room():
+        with _room(), _one_of_few(request):
             return await _written(request, file, most)
     except ClientDisconnect:
         _close(file)
@@ -67,6 +69,22 @@ def _room() -> Iterator[None]:
             raise
         log.error("no room for an upload in %s", tempfile.gettempdir())  # noqa: TRY400 - the trace would say no more
         raise Overloaded from None
+
+
+@contextmanager
+def _one_of_few(request: Request) -> Iterator[None]:
+    """Refuse a further upload while some of the same client arrive: each may hold the disk for half an hour."""
+    arriving: Counter[str] = request.app.state.uploads
+    who = str(request.state.client_id)
+    if arriving[who] >= MOST_UPLOADS:
+        raise RateLimited(headers={"Retry-After": "5"})
+    arriving[who] += 1
+    try:
+        yield
+    finally:
+        arriving[who] -= 1
+        if not arriving[who]:
+            del arriving[who]
 
 
 def _close(file: BinaryIO) -> None:

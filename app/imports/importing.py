@@ -71,12 +71,15 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     if isinstance(number, EarlierLeaf):
         leaf = read_leaf(number)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), already=True)
+    write = await write.on(clock.day_of(number.at))  # midnight may have passed, and a mandate with it
     bodies = []
     for n, past in enumerate(line.posts):
         bodies.append(_body(procedure, n, past, line))
         await asyncio.sleep(0)  # a line of long texts takes a second: other requests run in between
     texts = [unsealed_texts.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
-    preparing.require_report_names_nobody(line, dict(ChainMap(*texts)), *map(unsealed_texts.matcher_for_post, bodies))
+    await preparing.require_report_names_nobody(
+        line, dict(ChainMap(*texts)), *map(unsealed_texts.matcher_for_post, bodies)
+    )
     first = procedure.stages[line.posts[0].stage]
     preparing.require_identified(line, first, line.posts[0].outcome)
     posts = _past(procedure, line, bodies)

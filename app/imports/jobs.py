@@ -227,6 +227,7 @@ async def _some(request: Request, job: Job, left: Iterator[tuple[int, bytes | No
         await asyncio.sleep(0)  # other requests are served between two lines
 
 
+MOST_FLAWS = 20  # that are kept of a line
 RETRYABLE = {"OVERLOADED", "REQUEST_IN_PROGRESS", "ACCESS_NOT_RECORDED"}
 
 
@@ -251,8 +252,9 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
     """Imports one line in one transaction: case, access record and result are all there, or none is."""
     state, trail = request.app.state, Trail(request)
     try:
-        line, caller = _read(raw), await _recheck_importer(request)
-        await state.limits.charge(caller.client_id, IDENTITY_BUCKET)
+        caller = await _recheck_importer(request)
+        await state.limits.charge(caller.client_id, IDENTITY_BUCKET)  # a line that cannot be read costs as much
+        line = _read(raw)
         async with recorded_write(request, caller) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
@@ -284,7 +286,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
             raise
         trail.shows(*error.shows)
         await record_access(request, trail, error.status, error.code)
-        flaws = [{"pointer": f.pointer, "code": f.code, "id": f.id, "en": f.en} for f in error.flaws]
+        flaws = [{"pointer": f.pointer, "code": f.code, "id": f.id, "en": f.en} for f in error.flaws[:MOST_FLAWS]]
         flaws += [{"pointer": "", "code": error.code, "link": c["href"]} for c in error.members.get("cases", ())]
         result = {"status": "refused", "case_id": None, "entry_id": None, "code": error.code}
         await _refused(request, job, number, result, flaws)
@@ -314,6 +316,6 @@ def _read(raw: bytes | None) -> ImportedCase:
     try:
         return ImportedCase.model_validate(strict_json.parse(raw))
     except ValidationError as error:
-        raise ValidationFailed(*flaws_of(error.errors(), ("body",))) from None
+        raise ValidationFailed(*flaws_of(error.errors(include_url=False, include_input=False), ("body",))) from None
     except (ValueError, RecursionError):
         raise InvalidJson from None

@@ -22,7 +22,16 @@ SEALED = Statement[Row](
     WHERE s.log = 'cases' AND s.leaf_index >= :start AND s.leaf_index < :end ORDER BY s.leaf_index, p.part
     """
 )
-KEYS = Statement[Row]("SELECT id, case_id, person, epoch, wrapped FROM data_key ORDER BY id")
+# Only keys of entries that are exported: a key of a case that is not in the log yet would belong to nothing where it is restored.
+KEYS = Statement[Row](
+    """
+    SELECT d.id, d.case_id, d.person, d.epoch, d.wrapped FROM data_key d
+    WHERE d.id IN (SELECT p.key_id FROM payload p JOIN sequenced s ON s.entry_id = p.entry_id WHERE s.log = 'cases' AND s.leaf_index < :size)
+      OR d.person <> 'signature' AND d.case_id IN (
+        SELECT e.case_id FROM entry e JOIN sequenced s ON s.entry_id = e.id WHERE e.seq = 1 AND s.log = 'cases' AND s.leaf_index < :size)
+    ORDER BY d.id
+    """
+)
 HEADS = Statement[Row]("SELECT name AS log, origin, vkey FROM log ORDER BY name")
 
 
@@ -37,7 +46,7 @@ async def export(database: Database, folder: Path, *, sealed: bool, tick: Tick) 
     async with database.reading(SERVICE) as session:
         heads = [row._asdict() for row in await session.run(HEADS)]
         if sealed:
-            rows = [_hex(row) for row in await session.run(KEYS)]
+            rows = [_hex(row) for row in await session.run(KEYS, size=sizes[CASES])]
             _write(folder / "sealed" / "keys.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
     _write(folder / ".well-known" / "ledger", json.dumps({"logs": heads}, indent=1).encode())
     return sizes

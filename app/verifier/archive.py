@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,11 @@ from typing import Any
 ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
 LARGEST = 64 * 1024 * 1024
 LOCAL_HEAD, STREAMED = 30, 0x08  # of a zip archive: bytes before the name of a file; flag of sizes that come after it
+LOCAL = struct.Struct("<HHHHIII")  # flags, method, time, day, CRC-32, packed size, size
+END, END_MARK = (
+    struct.Struct("<IHHHHIIH"),
+    0x06054B50,
+)  # end of central directory: mark, disks, counts, size, offset, comment
 ORDER = ("registers", "schemas", "entries")
 README = """One case of an SBT ledger, as evidence.
 
@@ -69,8 +76,7 @@ def _unpacked(raw: bytes, twice: list[str]) -> dict[str, bytes]:
         for info in archive.infolist():
             if info.filename in files:
                 twice.append(info.filename)
-            with archive.open(info) as file:
-                files[info.filename] = file.read(left + 1)
+            files[info.filename] = _content(raw, info, left + 1)
             left -= len(files[info.filename])
             if left < 0:
                 raise NoBundleError("the bundle is too large")
@@ -87,15 +93,38 @@ def _contiguous(raw: bytes, archive: zipfile.ZipFile) -> bool:
         name = info.filename.encode()
         head = raw[at : at + LOCAL_HEAD + len(name)]
         plain = not (info.extra or info.comment or info.flag_bits & STREAMED) and head[28:30] == b"\0\0"
-        if (
-            info.header_offset != at
-            or not plain
-            or head[LOCAL_HEAD:] != name
-            or head[26:28] != len(name).to_bytes(2, "little")
-        ):
+        if info.header_offset != at or not plain or head[LOCAL_HEAD:] != name or head[:30] != _local_head(info, head):
             return False
         at += len(head) + info.compress_size
-    return archive.start_dir == at and not archive.comment
+    # the directory, then 22 bytes that say where it is, then nothing (APPNOTE 4.3.16)
+    ends = END.unpack(raw[-END.size :])
+    return (
+        archive.start_dir == at and ends[:2] == (END_MARK, 0) and ends[6] == at and at + ends[5] == len(raw) - END.size
+    )
+
+
+def _local_head(info: zipfile.ZipInfo, head: bytes) -> bytes:
+    """The fixed part of a file's local header, as the directory says it; version and time are taken as they stand."""
+    made = LOCAL.pack(info.flag_bits, info.compress_type, 0, 0, info.CRC, info.compress_size, info.file_size)
+    name = len(info.filename.encode()).to_bytes(2, "little")
+    return head[:6] + made[:4] + head[10:14] + made[8:] + name + b"\0\0"
+
+
+def _content(raw: bytes, info: zipfile.ZipInfo, most: int) -> bytes:
+    """The content of one file: its compressed bytes are exactly those between the headers."""
+    start = info.header_offset + LOCAL_HEAD + len(info.filename.encode())
+    packed = raw[start : start + info.compress_size]
+    if info.compress_type == zipfile.ZIP_STORED:
+        content, whole = packed[:most], len(packed) == info.file_size
+    elif info.compress_type == zipfile.ZIP_DEFLATED:
+        unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+        content = unpacking.decompress(packed, most)
+        whole = len(content) >= most or (unpacking.eof and not unpacking.unused_data)
+    else:
+        raise NoBundleError("it is packed in a way that no bundle is")
+    if not whole or (len(content) < most and (zlib.crc32(content), len(content)) != (info.CRC, info.file_size)):
+        raise NoBundleError("a file is not what its header says")
+    return content
 
 
 def parse_json(raw: bytes, name: str, twice: list[str]) -> Any:
@@ -109,7 +138,7 @@ def parse_json(raw: bytes, name: str, twice: list[str]) -> Any:
             twice.append(f"{name}: a member")
         return document
 
-    return json.loads(raw, object_pairs_hook=members)
+    return json.loads(raw.decode("utf-8"), object_pairs_hook=members)
 
 
 def _require_policy(policy: Any, files: Mapping[str, bytes]) -> None:

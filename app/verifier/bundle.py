@@ -4,6 +4,7 @@ Every entry has an inclusion proof in the signed log and follows the entry befor
 Every field that is shown opens its commitment.
 """
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -30,6 +31,7 @@ SINGLE = {"README.txt", "checkpoint", "verify.py", "policy.json"}
 POLICY = {"case", "entries", "vkey", "receipt_vkey", "witnesses", "quorum"}
 OPENING = {"value", "salt", "proof"}
 QUORUM = 3
+FOLDERS = {"schema.registered": "schemas"}  # the folder of an entry that no case has, by its type; else registers/
 
 
 def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) -> VerificationReport:
@@ -46,8 +48,9 @@ def check(raw: bytes, keys: Sequence[VerifierKey], quorum: int | None = None) ->
     name, receipts = (read_vkey(bundle.policy[which]).name for which in ("vkey", "receipt_vkey"))
     good = check_note(report, bundle.files["checkpoint"], (own | trusted)[name], name, witnesses, "checkpoint")
     if good is not None:
-        _Case(report, bundle, good, quorum or QUORUM).run()
-        _promises(report, bundle, (own | trusted)[receipts], good, trusts=receipts in trusted)
+        case = _Case(report, bundle, good, quorum or QUORUM)
+        case.run()
+        _promises(report, bundle, (own | trusted)[receipts], good, case.shown, trusts=receipts in trusted)
         _standing(report, good, witnesses, quorum)
     if name not in trusted:
         report.skip("notes", NOT_CHECKED, "the key is the bundle's own: give --vkey as you were told it out of band")
@@ -98,10 +101,19 @@ def _standing(
     report.skip("witnesses", NOT_CHECKED if witnesses or quorum else NOT_YET, why)
 
 
-def _promises(report: VerificationReport, bundle: Bundle, key: VerifierKey, good: Witnessed, *, trusts: bool) -> None:
-    """Reports broken promises as findings.
+def _promises(
+    report: VerificationReport,
+    bundle: Bundle,
+    key: VerifierKey,
+    good: Witnessed,
+    shown: Mapping[str, bytes],
+    *,
+    trusts: bool,
+) -> None:
+    """Reports a promise as broken if the log holds another entry of that id than was promised.
     A bundle holds the promises of entries that are not under its checkpoint.
-    A promise is broken if a witness saw the log after the time that it names.
+    Whether such an entry came in by its time only the log can tell: a bundle shows what is there, not what is missing.
+    `shown`: the entries of the case that are here.
     """
     for name in sorted(bundle.files):
         if not name.startswith("promises/"):
@@ -120,8 +132,12 @@ def _promises(report: VerificationReport, bundle: Bundle, key: VerifierKey, good
             report.find("notes", "NOTE_NOT_SIGNED", name, str(error))
             continue
         seen = max(good.cosigned.values(), default=0)
-        if trusts and datetime.fromisoformat(due["integrate-by"]).timestamp() < seen:
-            report.find("times", "PROMISE_BROKEN", name, f"it was to be in the log by {due['integrate-by']}")
+        stored = shown.get(due["entry"])
+        if stored is not None and stored != base64.b64decode(due["leaf"]):
+            report.find("times", "PROMISE_BROKEN", name, "the log holds another entry of this id than was promised")
+        elif stored is None and trusts and datetime.fromisoformat(due["integrate-by"]).timestamp() < seen:
+            why = f"{due['entry']} was promised for {due['integrate-by']} and is not here: ask the log for it"
+            report.skip("times", NOT_CHECKED, why)
 
 
 class _Case:
@@ -130,30 +146,41 @@ class _Case:
     def __init__(self, report: VerificationReport, bundle: Bundle, good: Witnessed, quorum: int) -> None:
         self.report, self.bundle, self.good, self.quorum = report, bundle, good, quorum
         self.check = LeafCheck(report, good.checkpoint.origin, "cases")
+        self.shown: dict[str, bytes] = {}  # entry of the case: hash of its leaf
 
     def run(self) -> None:
-        for name in self.bundle.leaves():
-            self._leaf(name)
+        """Reads the leaves in the order of the log, whatever their files are called."""
+        included = ((self._included(name, self.bundle.files[name]), name) for name in self.bundle.leaves())
+        for index, name in sorted((index, name) for index, name in included if index is not None):
+            self._leaf(index, name)
+        if self.check.clock and not self.check.founded:
+            why = "the clock was moved, and ledger.founded is not here: in production nobody may move it"
+            self.report.skip("times", NOT_CHECKED, why)
         check_times(self.report, self.check, [self.good], self.quorum)
         head = self.check.heads.get(self.bundle.policy["case"])
         if head is None or head[0] != self.bundle.policy["entries"]:
             says = f"{head[0] if head else 0} entries of the case are here, {self.bundle.policy['entries']} should be"
             self.report.find("chains", "ENTRY_MISSING", f"case {self.bundle.policy['case']}", says)
 
-    def _leaf(self, name: str) -> None:
-        leaf = self.bundle.files[name]
-        index = self._included(name, leaf)
-        if index is None:
-            return
-        members = self.check.add(index, leaf)
+    def _leaf(self, index: int, name: str) -> None:
+        members = self.check.add(index, self.bundle.files[name])
         if members is None:
             return
-        if name.startswith("entries/"):
-            if members.get("case") != self.bundle.policy["case"]:
-                self.report.find("chains", "ANOTHER_CASE", name, "it belongs to another case", log="cases", index=index)
-            check_registration(self.report, self.check, index, members)
-            check_signed(self.report, self.check, index, members)
-            self._fields(name.replace(".leaf", ".fields.json"), index, members)
+        folder = "entries" if "case" in members else FOLDERS.get(members["type"], "registers")
+        if not name.startswith(f"{folder}/"):
+            says = f"an entry of the type {members['type']} belongs into {folder}/"
+            self.report.find("bytes", "FILE_MISPLACED", name, says, log="cases", index=index)
+        if "case" not in members:
+            return
+        self.shown[members["id"]] = leaf_hash(self.bundle.files[name])
+        if folder in name and int(name.partition("/")[2].removesuffix(".leaf")) != members["seq"]:
+            says = f"it is entry {members['seq']} of its case"
+            self.report.find("chains", "CHAIN_BROKEN", name, says, log="cases", index=index)
+        if members["case"] != self.bundle.policy["case"]:
+            self.report.find("chains", "ANOTHER_CASE", name, "it belongs to another case", log="cases", index=index)
+        check_registration(self.report, self.check, index, members)
+        check_signed(self.report, self.check, index, members)
+        self._fields(name.replace(".leaf", ".fields.json"), index, members)
 
     def _included(self, name: str, leaf: bytes) -> int | None:
         """Step 4 for one leaf: its inclusion proof leads to the root of this bundle's checkpoint.

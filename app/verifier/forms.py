@@ -45,7 +45,7 @@ AGREED = {"change": "u*"}  # the change that two operators agreed on
 CONSENTED = {"consent": "d*"}  # the party's consent to its key
 KEY = {"key": "s", "expires_at": "t"}
 FACTS: dict[str, dict[str, str]] = {
-    "ledger.founded": {"environment": "s", "rules": "i*", "public_url": "s*"},
+    "ledger.founded": {"environment": "s", "rules": "i*", "public_url": "s*", "registers": "s*"},
     "operators.recovered": {"entries": "l", "consents": "l"},
     "party.anchored": {"party": "s", "key": "s", **AGREED},
     "party.registered": {

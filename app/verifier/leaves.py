@@ -152,6 +152,9 @@ class LeafCheck:
 
     def _schema(self, index: int, facts: Mapping[str, Any]) -> None:
         self.report.count("schemas")
+        if not isinstance(facts["text"], dict) or not isinstance(facts["text"].get("properties"), dict):
+            self._find("schemas", "SCHEMA_WRONG", index, "it names no properties", f"schema {facts['name']}")
+            return
         if schema_hash(facts["text"]) != facts["sha256"]:
             self._find("schemas", "SCHEMA_WRONG", index, "its text has another hash", f"schema {facts['name']}")
         if (facts["name"], facts["version"]) in self.schemas:

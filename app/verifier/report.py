@@ -105,6 +105,14 @@ class VerificationReport:
         return COULD_NOT if unchecked & set(self.statuses.values()) else SOUND
 
     @property
+    def may_be_remembered(self) -> bool:
+        """Whether the checkpoints of this run are a sound beginning for the next.
+        Signatures that could not be checked do not freeze the memory: some never can, and a rollback would go unseen.
+        """
+        unchecked = {step for step, status in self.statuses.items() if status == NOT_CHECKED}
+        return not self.findings and unchecked <= {"signatures"}
+
+    @property
     def result(self) -> str:
         """The result: one of RESULTS."""
         if self.exit_code == SOUND:

@@ -84,6 +84,20 @@ def test_whoever_is_suspended_before_its_body_is_whole_does_not_act(home: House,
     assert audit(home).findings == []
 
 
+@pytest.mark.parametrize("ends", ["the client is suspended", "the scope is taken"])
+def test_a_search_whose_body_drips_shows_nobody_once_the_right_ended(home: House, ends: str) -> None:
+    """Reads ask the registers again as writes do: a person would be shown for as long as the body takes."""
+    case = home.open()
+    mine = registered(home, "bkn")
+    sending = Sending(mine, "/v1/cases/search", {"nip": case.nip}, X_Purpose="penanganan")
+    if ends == "the client is suspended":
+        assert home.send("operator", f"/v1/admin/clients/{mine.client_id}/suspensions", None).status_code == 201
+    else:
+        fewer = {"client_id": mine.client_id, "scopes": ["cases:read"]}
+        assert home.send("operator", "/v1/admin/grants", fewer).status_code == 201
+    assert sending.finish() == 403
+
+
 def test_of_many_posts_none_is_made_by_whoever_is_suspended_meanwhile(home: House) -> None:
     mine, cases = registered(home, "bkn"), [home.open() for _ in range(2)]
     posts = [{"case_id": c.id, "if_match": c.etag, **body_for("sbt_2024", "verifikasi_satgas", "lolos")} for c in cases]

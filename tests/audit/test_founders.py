@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.access.registers.registration import registers_hash
 from app.audit.agreements import Agreements
 from app.audit.signed_entries import SignedEntries
 from app.verifier.report import VerificationReport
@@ -35,7 +36,20 @@ def test_only_two_operators_found_a_ledger(parties: Any, clients: Any, keys: Any
     report = VerificationReport()
     registers: Any = SimpleNamespace(rows={"party": parties, "client": clients, "client_key": keys}, turned={})
     agreements = Agreements(report, registers, SignedEntries(registers))
-    facts = {"environment": "production", "rules": 2}
+    facts = {"environment": "production", "rules": 2, "registers": registers_hash([])}
     founded = {"type": "ledger.founded", "facts": facts, "client": None, "sig": None, "actor": None}
     agreements.add(7, founded)
     assert [f.code for f in report.findings] == (["NOT_AGREED"] if told else [])
+
+
+@pytest.mark.parametrize("type_", ["party.registered", "mandate.granted", "party.anchored", "party.suspended"])
+def test_what_the_founding_does_not_name_stands_before_it_by_nobodys_agreement(type_: str) -> None:
+    """An entry that somebody had written and not committed yet when the ledger was founded comes before it in the log."""
+    report = VerificationReport()
+    registers: Any = SimpleNamespace(rows={"party": PARTIES, "client": CLIENTS, "client_key": KEYS}, turned={})
+    agreements = Agreements(report, registers, SignedEntries(registers))
+    same = {"client": None, "sig": None, "actor": None, "party": "operator"}
+    agreements.add(6, {"type": type_, "facts": {"party": "kasn", "role": "kasn"}, **same})
+    facts = {"environment": "production", "rules": 2, "registers": registers_hash([])}
+    agreements.add(7, {"type": "ledger.founded", "facts": facts, **same})
+    assert [(f.code, f.index) for f in report.findings] == [("NOT_AGREED", 7)]

@@ -1,5 +1,7 @@
 """Names and numbers of persons in a text: what is taken for one, however it is written, and what is not."""
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -43,6 +45,10 @@ NUMBERLESS = [
     "081234567890 081234567891",
     "12345 67890 12345 dan 1",
 ]
+
+
+def require_no_person(texts: Mapping[str, str], *matchers: unsealed_texts.PersonMatcher) -> None:
+    asyncio.run(unsealed_texts.require_no_person(texts, *matchers))
 
 
 def fields_of_words() -> list[tuple[str, str, str, str]]:
@@ -107,20 +113,20 @@ def test_the_persons_own_number_is_found_whatever_parts_its_digits(sign: str) ->
     known = unsealed_texts.matcher_for_persons({"nip": NIP, "nik": "6472011203900001"})
     for number in (NIP, "6472011203900001"):
         with pytest.raises(ValidationFailed):
-            unsealed_texts.require_no_person({"/x": f"nomor {sign.join(number)}"}, known)
+            require_no_person({"/x": f"nomor {sign.join(number)}"}, known)
 
 
 def test_a_name_over_several_items_of_a_list_is_one() -> None:
     known = unsealed_texts.matcher_for_persons({"nip": NIP, "name": NAME})
     for items in (["Budi", "Hartono", "Merak"], [NIP[:9], NIP[9:]]):
         with pytest.raises(ValidationFailed) as refused:
-            unsealed_texts.require_no_person({f"/x/{n}": item for n, item in enumerate(items)}, known)
+            require_no_person({f"/x/{n}": item for n, item in enumerate(items)}, known)
         assert [f.pointer for f in refused.value.flaws] == ["/x"]
 
 
 @pytest.mark.parametrize("name", ["Terlapor", "ASN", "Oknum PNS", "Terlapor 1", "Tidak diketahui", "", None])
 def test_what_stands_for_a_name_that_nobody_knows_is_no_name(name: str | None) -> None:
-    unsealed_texts.require_no_person(
+    require_no_person(
         {"/x": "Terlapor, seorang ASN (oknum PNS), tidak diketahui."},
         unsealed_texts.matcher_for_persons({"name": name}),
     )
@@ -130,20 +136,20 @@ def test_what_stands_for_a_name_that_nobody_knows_is_no_name(name: str | None) -
 def test_the_items_of_a_list_are_numbers_of_their_own() -> None:
     articles = {f"/body/articles/{n}": article for n, article in enumerate(["280", "281", "282", "283", "490", "494"])}
     unsealed_texts.require_no_numbers(articles)
-    unsealed_texts.require_no_person(articles, unsealed_texts.matcher_for_persons({"nip": NIP}))
+    require_no_person(articles, unsealed_texts.matcher_for_persons({"nip": NIP}))
 
 
 def test_a_list_that_names_somebody_leaves_the_others_alone() -> None:
     texts = {"/a/0": "Budi", "/a/1": "Hartono", "/b/0": "x", "/c": "y"}
     with pytest.raises(ValidationFailed) as refused:
-        unsealed_texts.require_no_person(texts, unsealed_texts.matcher_for_persons({"name": NAME}))
+        require_no_person(texts, unsealed_texts.matcher_for_persons({"name": NAME}))
     assert [f.pointer for f in refused.value.flaws] == ["/a"]
 
 
 def test_a_long_name_and_one_of_short_words_are_found() -> None:
     for name in ("Siti Nur Aisyah Putri Dewi Lestari Ayu Kartika Sari Wulan Ningsih", "Li Na", "Al Amin bin Said"):
         with pytest.raises(ValidationFailed):
-            unsealed_texts.require_no_person(
+            require_no_person(
                 {"/x": f"Laporan tentang {name} hari ini"}, unsealed_texts.matcher_for_persons({"name": name})
             )
 
@@ -192,9 +198,7 @@ def test_a_name_without_its_titles(name: str | None, bare: list[str]) -> None:
 )
 def test_a_title_that_nobody_knows_hides_no_name(name: str) -> None:
     with pytest.raises(ValidationFailed):
-        unsealed_texts.require_no_person(
-            {"/x": "Perkara Siti Rahmawati."}, unsealed_texts.matcher_for_persons({"name": name})
-        )
+        require_no_person({"/x": "Perkara Siti Rahmawati."}, unsealed_texts.matcher_for_persons({"name": name}))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +215,7 @@ def test_a_title_that_nobody_knows_hides_no_name(name: str) -> None:
     ],
 )
 def test_words_that_are_no_name_stand_in_any_text(name: str, text: str) -> None:
-    unsealed_texts.require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
+    require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
 
 
 def test_letters_in_rings_and_with_marks_are_letters() -> None:
@@ -225,9 +229,7 @@ def test_a_name_in_more_pieces_than_anybody_writes_it_in_is_none() -> None:
 
 def test_an_initial_between_two_words_hides_no_name() -> None:
     with pytest.raises(ValidationFailed):
-        unsealed_texts.require_no_person(
-            {"/x": "Perkara Adi B. Putra."}, unsealed_texts.matcher_for_persons({"name": "Adi Putra"})
-        )
+        require_no_person({"/x": "Perkara Adi B. Putra."}, unsealed_texts.matcher_for_persons({"name": "Adi Putra"}))
 
 
 def test_the_largest_text_of_the_worst_letters_is_looked_through_in_no_time() -> None:
@@ -261,7 +263,7 @@ def test_what_is_sealed_may_name_the_person() -> None:
 )
 def test_a_name_is_found_with_and_without_its_titles_and_not_in_parts(name: str | None, text: str, named: bool) -> None:  # noqa: FBT001 - a column of the table
     try:
-        unsealed_texts.require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
+        require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
     except ValidationFailed:
         assert named
     else:
@@ -286,4 +288,4 @@ def test_a_name_is_found_with_and_without_its_titles_and_not_in_parts(name: str 
 )
 def test_a_name_is_found_in_the_spellings_of_letters(name: str, text: str) -> None:
     with pytest.raises(ValidationFailed):
-        unsealed_texts.require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
+        require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))

@@ -4,6 +4,7 @@ Every request needs them.
 A suspended client or party and a revoked token stop working within that time in every process (at most 5 s are allowed).
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ class RegisterCache:
         self._database, self._sandbox = database, sandbox
         self._read_at = self._as_of = float("-inf")
         self._snapshot: RegisterSnapshot | None = None
+        self._reading: asyncio.Future[RegisterSnapshot] | None = None
+        self._reading_of = 0  # the newest that was kept when it began
         self._begun = self._newest = 0  # numbers of readings: the last begun, the newest kept
 
     async def current(self) -> RegisterSnapshot:
@@ -97,7 +100,7 @@ class RegisterCache:
         if too_old or now - self._read_at > FRESH_SECONDS:
             self._read_at = now  # one reading at a time; other requests use the old snapshot, unless it is too old
             try:
-                snapshot = await self._read_anew()
+                snapshot = await self._read_together()
             except BaseException:
                 self._read_at = float("-inf")
                 raise
@@ -107,11 +110,19 @@ class RegisterCache:
     async def newer(self, outdated: RegisterSnapshot) -> RegisterSnapshot:
         """Reads the registers again for a request that names something unknown.
         Another process may have registered it just now.
-        Returns `known` itself if it was read a moment ago: strangers cause at most five readings a second.
+        Returns `outdated` itself if it was read a moment ago: strangers cause at most five readings a second.
         """
         if self._snapshot is outdated and time.monotonic() - self._read_at > HASTE_SECONDS:
             self._read_at = float("-inf")
         return await self.current()
+
+    async def _read_together(self) -> RegisterSnapshot:
+        """Joins the reading that has begun since the last change, if there is one: so many requests cost one reading."""
+        reading = self._reading
+        if reading is None or reading.done() or self._reading_of != self._newest:
+            reading = self._reading = asyncio.ensure_future(self._read_anew())
+            self._reading_of = self._newest
+        return await asyncio.shield(reading)
 
     async def _read_anew(self) -> RegisterSnapshot:
         self._begun += 1

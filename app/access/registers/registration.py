@@ -5,7 +5,7 @@ Each change is a ledger entry, and the row follows from the facts of the entry.
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from app.access.signatures.signed import VerifiedSignature
 from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
 from app.ledger.append import Appended, append
-from app.ledger.canonical import instant
+from app.ledger.canonical import canonical, instant
 from app.ledger.parts import b64u, unb64u
 from app.procedure.roles import Mandate
 
@@ -172,6 +172,11 @@ WRITERS: dict[str, Callable[[StatementBatch, Facts, UUID], None]] = {
     "mandate.granted": _mandate,
     "mandate.ended": _mandate_ended,
 }
+
+
+def registers_hash(entries: Iterable[tuple[str, Facts]]) -> str:
+    """Returns the SHA-256, hexadecimal, of the canonical JSON of `[[type, facts], ...]`."""
+    return hashlib.sha256(canonical([[kind, dict(facts)] for kind, facts in entries])).hexdigest()
 
 
 def entries_of(kind: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:

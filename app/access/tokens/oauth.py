@@ -33,7 +33,10 @@ router = APIRouter(tags=["oauth2"])
 MAX_FORM = 8 * 1024
 ASSERTION = {"client_assertion_type": {"const": client_authentication.TYPE}, "client_assertion": {"type": "string"}}
 REVOKE = Statement(
-    insert(RevokedToken).values(jti=bindparam("jti"), expires_at=bindparam("expires_at")).on_conflict_do_nothing()
+    insert(RevokedToken)
+    .values(jti=bindparam("jti"), expires_at=bindparam("expires_at"))
+    .on_conflict_do_nothing()
+    .returning(RevokedToken.jti)
 )
 
 
@@ -126,8 +129,9 @@ async def revoke_token(request: Request) -> JSONResponse:
     if claims.client_id == proven.client.id:
         ends = clock.real().fromtimestamp(claims.expires_at, tz=clock.real().tzinfo)
         async with request.app.state.database.writing(ANONYMOUS) as session:
-            await session.run(REVOKE, jti=claims.jti, expires_at=ends)
-        request.app.state.register_cache.forget()
+            revoked = await session.run(REVOKE, jti=claims.jti, expires_at=ends)
+        if revoked:  # again and again: nothing changes, and nobody reads the registers anew
+            request.app.state.register_cache.forget()
     await _remember(request, proven)
     return JSONResponse({}, headers=NO_STORE)
 

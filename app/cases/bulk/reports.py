@@ -37,7 +37,7 @@ async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]
     cases, everybody = [], preparing.of_subject(*(person.case for person in persons))
     for n, person in enumerate(persons):
         with _placed(n, person):
-            cases.append(preparing.validate_new_case(person.case, stage, person.outcome, person.body, everybody))
+            cases.append(await preparing.validate_new_case(person.case, stage, person.outcome, person.body, everybody))
         await asyncio.sleep(0)  # a hundred long texts take a second: other requests run in between
     policy.require_may_open(write.caller, cases[0].stage)
     await duplicates.lock(write, [case.new for case in cases])

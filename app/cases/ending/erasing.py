@@ -64,7 +64,7 @@ async def require_erasable(
         for opened in parts
         if opened
     )
-    unsealed_texts.require_no_person({"/authority": order["authority"]}, *erasable)
+    await unsealed_texts.require_no_person({"/authority": order["authority"]}, *erasable)
     return case, keys
 
 

@@ -50,7 +50,7 @@ class CaseDraft:
 
 async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
     """Registers a case and posts its first stage."""
-    return await register_case(write, validate_new_case(new, stage, outcome, body))
+    return await register_case(write, await validate_new_case(new, stage, outcome, body))
 
 
 async def register_case(write: WriteContext, case: ValidatedCase) -> Written:

@@ -24,7 +24,7 @@ class ValidatedCase:
     body: dict[str, Any]
 
 
-def validate_new_case(
+async def validate_new_case(
     new: NewCase, stage: str, outcome: str, body: StageBody, *others: unsealed_texts.PersonMatcher
 ) -> ValidatedCase:
     """Checks everything that was sent, before any person is looked up.
@@ -41,11 +41,11 @@ def validate_new_case(
     require_identified(new, first, outcome)
     checks.require_valid_values(stored)
     checks.require_complete(first, outcome, stored)
-    require_report_names_nobody(new, unsealed_texts.unsealed(stored), *others)
+    await require_report_names_nobody(new, unsealed_texts.unsealed(stored), *others)
     return ValidatedCase(new, procedure, first, outcome, stored)
 
 
-def require_report_names_nobody(
+async def require_report_names_nobody(
     new: NewCase, texts: Mapping[str, str], *matchers: unsealed_texts.PersonMatcher
 ) -> None:
     """422 if the report's number or the summary of a post names a person.
@@ -54,7 +54,7 @@ def require_report_names_nobody(
     number = {"/report/report_number": new.report.report_number}
     unsealed_texts.require_no_numbers(number)
     reporter = unsealed_texts.matcher_for_persons({"name": new.report.reporter.name if new.report.reporter else None})
-    unsealed_texts.require_no_person({**texts, **number}, of_subject(new), reporter, *matchers)
+    await unsealed_texts.require_no_person({**texts, **number}, of_subject(new), reporter, *matchers)
 
 
 def of_subject(*cases: NewCase) -> unsealed_texts.PersonMatcher:

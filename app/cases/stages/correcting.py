@@ -81,7 +81,7 @@ async def _correct(
     correction = await _correction(write, case, stage_rule, was, body)
     require_letter_before_delivery(case.state, was.state, body, correction.changed)
     # last: whoever passes it has learnt that the names do not match, and the correction itself is then recorded
-    require_no_person_in_unsealed_texts(write, locked, body)
+    await require_no_person_in_unsealed_texts(write, locked, body)
     return await _record(entry, correction, reason)
 
 

@@ -61,18 +61,20 @@ def require_consistent_with_case(case: Case, state: CaseState, stage: Stage, pos
     charging.require_sanction(case, state, stage.outcomes[post.outcome], members_of_outcome(stage, post))
 
 
-def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
+async def require_no_person_in_unsealed_texts(write: WriteContext, locked: LockedCase, body: Mapping[str, Any]) -> None:
     """422 if an unsealed text names somebody.
     Looks for name, NIP and NIK of the case's person, and of the person in this post, who may become the case's person.
     """
     write.begin_comparison()
-    unsealed_texts.require_no_person(
+    await unsealed_texts.require_no_person(
         unsealed_texts.unsealed(body),
         unsealed_texts.matcher_for_case(write.vault, locked.found_by),
         unsealed_texts.matcher_for_post(body),
     )
     if body.get("subject_nip") or body.get("subject_name"):
-        unsealed_texts.require_not_named_before(_earlier_texts(locked.case), unsealed_texts.matcher_for_post(body))
+        await unsealed_texts.require_not_named_before(
+            _earlier_texts(locked.case), unsealed_texts.matcher_for_post(body)
+        )
 
 
 def _earlier_texts(case: Case) -> dict[str, str]:

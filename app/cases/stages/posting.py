@@ -49,7 +49,7 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     rules.require_outcome(rulebook(), state, post.stage, post.outcome)
     require_consistent_with_case(case, state, stage, post)
     # last: whoever passes it has learnt that the names do not match, and the post itself is then recorded
-    require_no_person_in_unsealed_texts(write, locked, post.body)
+    await require_no_person_in_unsealed_texts(write, locked, post.body)
     return await _record(write, locked, state, stage, post)
 
 
