@@ -20,23 +20,18 @@ from app.access.registers.registration import (
     WRITERS,
     Facts,
     entries_of,
-    registers_hash,
 )
-from app.audit.operator_acts import SIGNED, require_operator_signed
+from app.audit.founders import TWO_OPERATORS, founding_flaws
+from app.audit.operator_acts import PROGRAM, SIGNED, require_operator_signed
 from app.audit.signed_entries import KnownRegisters, SignedEntries
 from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 from app.verifier.leaves import BOUND, ERASURES, PRODUCTION, SIGNED_RULES
 from app.verifier.report import NOT_CHECKED, VerificationReport
 
-TWO_OPERATORS = 2
 ADMIN = "admin:write"
 RECOVERABLE = {"client.registered", "key.registered", "party.resumed", "client.suspended"}
 TAKING = {"client.suspended", "party.suspended", "key.suspended", "key.retired", "grant.set"}
-PROGRAM = {  # the operator's program writes these, in nobody's name
-    "calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened", "key.epoch_ended", "log.restored",
-    "operators.recovered",
-}  # fmt: skip
 
 
 @dataclass
@@ -138,21 +133,8 @@ class Agreements:
         self.rules = self.rules or facts.get("rules", 1)
         self.public_url = self.public_url or facts.get("public_url")
         if self.environment == PRODUCTION and self.rules >= SIGNED_RULES:
-            self._require_founders(index)
-            if facts.get("registers") != registers_hash(self.before_founding):
-                self._find("NOT_AGREED", index, "other registers stand before the founding than it names")
-
-    def _require_founders(self, index: int) -> None:
-        """Before the founding only the two clients of one operator party exist, with a key of each kind."""
-        rows = self.registers.rows
-        kinds = [row["kind"] for row in rows["party"].values()]
-        parties = [row["party"] for row in rows["client"].values()]
-        keys = sorted((row["client_id"], row["purpose"]) for row in rows["client_key"].values())
-        wanted = sorted((row["id"], purpose) for row in rows["client"].values() for purpose in (AUTH, SIGN))
-        if kinds.count(OPERATOR) != 1 or parties != [OPERATOR] * TWO_OPERATORS or keys != wanted:
-            self._find(
-                "NOT_AGREED", index, "others than the two founding operators were registered before the founding"
-            )
+            for flaw in founding_flaws(self.registers.rows, facts, self.before_founding):
+                self._find("NOT_AGREED", index, flaw)
 
     def _proposed(self, index: int, members: Members, facts: Facts) -> None:
         change = UUID(facts["change"])

@@ -73,7 +73,9 @@ def _room() -> Iterator[None]:
 
 @contextmanager
 def _one_of_few(request: Request) -> Iterator[None]:
-    """Refuse a further upload while some of the same client arrive: each may hold the disk for half an hour."""
+    """Refuse a further upload while some of the same client arrive.
+    Each may hold its part of the disk for half an hour.
+    """
     arriving: Counter[str] = request.app.state.uploads
     who = str(request.state.client_id)
     if arriving[who] >= MOST_UPLOADS:

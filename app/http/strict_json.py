@@ -38,7 +38,9 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_refuse, pa
 
 
 def _require_few(raw: bytes) -> None:
-    """Count the values before they are parsed: a megabyte of empty lists takes the parser a third of a second."""
+    """Count the values before they are parsed.
+    A megabyte of empty lists takes the parser a third of a second.
+    """
     if len(raw) > MOST_VALUES and len(_VALUE.findall(_TEXTS.sub(b"", raw))) > MOST_VALUES:
         raise ValueError("too many values")
 

@@ -104,7 +104,9 @@ def _contiguous(raw: bytes, archive: zipfile.ZipFile) -> bool:
 
 
 def _local_head(info: zipfile.ZipInfo, head: bytes) -> bytes:
-    """The fixed part of a file's local header, as the directory says it; version and time are taken as they stand."""
+    """The fixed part of a file's local header, as the directory says it.
+    Version and time are taken as they stand.
+    """
     made = LOCAL.pack(info.flag_bits, info.compress_type, 0, 0, info.CRC, info.compress_size, info.file_size)
     name = len(info.filename.encode()).to_bytes(2, "little")
     return head[:6] + made[:4] + head[10:14] + made[8:] + name + b"\0\0"

@@ -1,5 +1,6 @@
 """A guess costs the same and leaves the same trace, right or wrong; who was erased cannot be guessed by a request that named them."""
 
+import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ import pytest
 
 from app.access.signatures import signing
 from app.database import roles
+from app.database.sessions import Database
+from app.http.limits import RateBucket, RateLimiter
 from tests.access.credentials import KeyClient, registered
 from tests.cases.bulk.test_many import opening, report
 from tests.cases.deadlines.test_terms import act
@@ -102,3 +105,21 @@ def test_comparing_by_a_repeated_request_or_by_a_correction_is_measured(api: Hou
             assert refusal(answer) in {(422, "IDEMPOTENCY_KEY_REUSED"), (429, "RATE_LIMITED")}
         sent["subject"]["name"] = NAME
         assert refusal(api.send("bkn", "/v1/cases", sent, Idempotency_Key=key)) == (429, "RATE_LIMITED")
+
+
+def test_guesses_at_once_are_no_more_than_guesses_one_after_the_other(api: House) -> None:
+    """Those that run count as charged: twenty at once would all have asked before the first was charged."""
+
+    async def begun() -> int:
+        database = Database.connect(api.urls.app, size=2)
+        await database.open()
+        try:
+            limits = RateLimiter(database, {"identity": RateBucket("identity", 0.001, 3)})
+            fresh = sum(limits.used_up("somebody-fresh", "identity", running) is None for running in range(24))
+            await limits.take("somebody-known", "identity")
+            known = sum(limits.used_up("somebody-known", "identity", running) is None for running in range(24))
+        finally:
+            await database.close()
+        return max(fresh, known)
+
+    assert asyncio.run(begun()) <= 3

@@ -35,6 +35,46 @@ def elsewhere(api: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Mo
     api.app.state.register_cache.forget()
 
 
+def test_many_who_ask_after_a_change_cost_one_reading(api: House) -> None:
+    """A client that revokes again and again would make each request of everybody read all registers."""
+
+    async def ask() -> int:
+        database, readings = Database.connect(api.urls.app, size=2), []
+        await database.open()
+        real = register_cache.read_registers
+
+        async def counted(session: Any) -> Any:
+            readings.append(session)
+            return await real(session)
+
+        cache = RegisterCache(database, sandbox=True)
+        try:
+            with patch.object(register_cache, "read_registers", counted):
+                await asyncio.gather(*(cache.current() for _ in range(50)))
+                cache.forget()
+                await asyncio.gather(*(cache.current() for _ in range(50)))
+        finally:
+            await database.close()
+        return len(readings)
+
+    assert asyncio.run(ask()) == 2
+
+
+def test_a_token_that_is_revoked_again_changes_nothing(api: House) -> None:
+    client, forgot = api.clients["kemendagri"], []
+    secret = (client["client_id"], client["client_secret"])
+    token = api.http.post("/oauth2/token", data={"grant_type": "client_credentials"}, auth=secret).json()[
+        "access_token"
+    ]
+    cache = api.app.state.register_cache
+    with patch.object(cache, "forget", lambda: forgot.append(1)):
+        for _ in range(5):
+            assert api.http.post("/oauth2/revoke", data={"token": token}, auth=secret).status_code == 200
+    cache.forget()
+    assert len(forgot) == 1
+    assert refusal(api.http.get("/v1/me", headers={"Authorization": f"Bearer {token}"}))[0] == 401
+
+
 def test_who_was_registered_by_another_process_is_known_at_once(api: House, elsewhere: pytest.MonkeyPatch) -> None:
     fresh = registered(api, "bawaslu")
     time.sleep(HASTE_SECONDS)

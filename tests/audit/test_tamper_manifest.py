@@ -226,7 +226,31 @@ WEAKENED = [
     "ALTER TABLE pending ALTER COLUMN arrived SET INCREMENT BY -1",
     "ALTER TABLE cases FORCE ROW LEVEL SECURITY",
     'ALTER TABLE party ALTER COLUMN code TYPE varchar COLLATE "C"',
+    "UPDATE pg_index SET indimmediate = false WHERE indexrelid = 'used_once_pkey'::regclass",
+    "UPDATE pg_index SET indisexclusion = true WHERE indexrelid = 'used_once_pkey'::regclass",
+    "UPDATE pg_class SET relhasindex = false WHERE relname = 'used_once'",
+    "UPDATE pg_attribute SET atthasdef = false WHERE attrelid = 'pending'::regclass AND attname = 'queued_at'",
+    "DELETE FROM pg_trigger WHERE tgisinternal AND tgconstraint = (SELECT min(oid) FROM pg_constraint WHERE conrelid = 'stage'::regclass AND contype = 'f')",
+    "GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO sbt_app",
+    "GRANT SELECT ON pg_authid TO sbt_app",
+    "GRANT SELECT (rolpassword) ON pg_authid TO PUBLIC",
+    "ALTER FUNCTION pg_read_file(text) SECURITY DEFINER",
+    "ALTER FUNCTION sha256(bytea) OWNER TO sbt_owner",
+    "ALTER SEQUENCE case_number MAXVALUE 1000000",
+    "CREATE SCHEMA evil; UPDATE pg_namespace SET nspname = 'pg_evil' WHERE nspname = 'evil'",
 ]
+
+
+def test_case_numbers_that_would_be_given_again_are_told(lived: Lived) -> None:
+    with psycopg.connect(url(lived.house)) as session:
+        session.execute(
+            "SELECT setval('case_number', (SELECT max(split_part(number, '-', 3)::bigint) FROM cases), false)"
+        )
+        report = verify_snapshot(Snapshot(session), lived.trust, lived.keys)
+        session.rollback()
+        session.execute("SELECT setval('case_number', (SELECT max(split_part(number, '-', 3)::bigint) FROM cases))")
+        session.commit()
+    assert "NUMBERS_SET_BACK" in report.codes()
 
 
 @pytest.mark.parametrize("statement", WEAKENED)

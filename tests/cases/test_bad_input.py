@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.http import strict_json
 from tests.support.house import House, refusal
 from tests.support.walks import NIP, body_for, first_body
 
@@ -253,3 +254,25 @@ def test_thousands_of_flaws_are_counted_and_a_hundred_are_told(api: House) -> No
     assert refusal(answer) == (422, "VALIDATION_FAILED") and len(answer.content) < 64 * 1024
     assert [f["code"] for f in answer.json()["errors"]] == ["UNKNOWN_MEMBER"] * 100 + ["MORE_ERRORS"]
     assert refusal(api.send("bkn", "/v1/cases", {"x": [[0]] * 10_001})) == (400, "INVALID_JSON")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" + b"[]," * 30_000 + b"[]]",
+        b'{"a":[' + b"1," * 25_000 + b"1]}",
+        b"{" + b",".join(b'"x%d":1' % n for n in range(300)) + b"}",
+    ],
+    ids=["empty lists", "numbers", "members of one object"],
+)
+def test_a_document_of_too_many_values_is_refused_before_it_is_read(raw: bytes) -> None:
+    with pytest.raises(ValueError, match="too many"):
+        strict_json.parse(raw)
+
+
+def test_commas_in_a_text_are_no_values() -> None:
+    text = "satu, dua, [tiga], {empat}, " * 1_000
+    assert strict_json.parse(json.dumps({"text": text, "quoted": f'"{text}'}).encode()) == {
+        "text": text,
+        "quoted": f'"{text}',
+    }

@@ -289,3 +289,44 @@ def test_a_name_is_found_with_and_without_its_titles_and_not_in_parts(name: str 
 def test_a_name_is_found_in_the_spellings_of_letters(name: str, text: str) -> None:
     with pytest.raises(ValidationFailed):
         require_no_person({"/x": text}, unsealed_texts.matcher_for_persons({"name": name}))
+
+
+def test_long_texts_are_compared_in_portions_and_others_are_served_between_them() -> None:
+    """Ten thousand forms in one go would hold the process for half a second, and everybody in it."""
+    texts = {f"/x/{n}": " ".join(f"kata{n}x{m}" for m in range(400)) for n in range(5)}
+    turns, compared = [0], []
+
+    def matcher(forms: unsealed_texts.TextForms) -> unsealed_texts.TextForms:
+        compared.append(len(forms))
+        return set()
+
+    async def both() -> None:
+        async def other() -> None:
+            while True:
+                turns[0] += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        await unsealed_texts.require_no_person(texts, matcher)
+        task.cancel()
+
+    asyncio.run(both())
+    assert max(compared) <= unsealed_texts.PORTION
+    assert turns[0] >= len(compared) >= sum(compared) // unsealed_texts.PORTION
+
+
+def test_a_form_that_comes_again_is_compared_once() -> None:
+    compared: list[tuple[str, str]] = []
+
+    def matcher(forms: unsealed_texts.TextForms) -> unsealed_texts.TextForms:
+        compared.extend(forms)
+        return set()
+
+    asyncio.run(unsealed_texts.require_no_person({"/a": "satu dua tiga", "/b": "satu dua tiga"}, matcher))
+    assert len(compared) == len(set(compared)) > 0
+
+
+def test_numbers_in_a_long_text_are_looked_for_in_windows_of_their_length_alone() -> None:
+    """A thousand pairs of digits: each stretch as long as a NIK or NIP is looked at, and no other."""
+    stretches = list(unsealed_texts._windows(", ".join(["12.34"] * 700)))
+    assert {len(stretch) for stretch in stretches} <= {16, 17, 18} and len(stretches) <= 3 * 1400

@@ -66,6 +66,22 @@ def test_a_ledger_of_production_whose_clock_was_started_is_not_founded(home: Pro
     assert refused.returncode != 0 and "somebody wrote to its log" in refused.stderr
 
 
+def test_nobody_writes_while_a_ledger_is_founded(home: Production, tmp_path: Path) -> None:
+    """What is written and not committed cannot be seen, and would stand before the founding once it is committed."""
+    home.good("db", "migrate")
+    mandate = {"role": "kasn", "party": "bawaslu", "valid_from": "2020-01-01", "valid_to": None}
+    with application(home) as session:
+        written(session, "mandate.granted", **mandate)
+        refused = home.sbt("found", str(tmp_path / "first"))
+        assert refused.returncode != 0 and "somebody else writes to this ledger" in refused.stderr, refused.stderr
+        session.rollback()
+    home.good("found", str(tmp_path / "second"))
+    home.start()
+    home.stop()
+    verified = home.sbt("verify", "--db", "local")
+    assert verified.returncode == 0, verified.stdout
+
+
 def test_a_calendar_that_says_more_than_its_package_is_a_finding(home: Production, tmp_path: Path) -> None:
     """Until when joint leave is known decides which due dates are provisional."""
     version, days = calendar.CALENDAR_VERSION, calendar.days_off()[1]

@@ -40,6 +40,21 @@ def test_plain_text_in_any_language_stays_as_it_is() -> None:
     assert printable_lines("a\nb\x1bc") == "a\nb\\u001bc"
 
 
+def test_signatures_that_nothing_keeps_do_not_end_the_memory_of_the_log() -> None:
+    """A report of several persons keeps no body: if nothing were remembered from then on, a rollback would go unseen."""
+    report = VerificationReport()
+    report.skip("signatures", NOT_CHECKED, "several came with one request")
+    assert report.may_be_remembered and report.exit_code == 2
+    report.skip("witnesses", NOT_CHECKED, "a quorum was asked for")
+    assert not report.may_be_remembered, "what was asked for and is not met is not remembered"
+
+
+def test_a_run_with_a_finding_is_never_remembered() -> None:
+    report = VerificationReport()
+    report.find("tree", "ROOT_WRONG", "checkpoint", "another root")
+    assert not report.may_be_remembered
+
+
 def test_what_a_stranger_cannot_see_is_said_and_is_an_error_only_where_it_was_asked_for() -> None:
     for strict, code, result in ((False, 0, "sound_as_far_as_visible"), (True, 2, "could_not_check")):
         report = VerificationReport(strict=strict)

@@ -117,7 +117,9 @@ class RegisterCache:
         return await self.current()
 
     async def _read_together(self) -> RegisterSnapshot:
-        """Joins the reading that has begun since the last change, if there is one: so many requests cost one reading."""
+        """Joins the reading that has begun since the last change, if there is one.
+        So many requests cost one reading.
+        """
         reading = self._reading
         if reading is None or reading.done() or self._reading_of != self._newest:
             reading = self._reading = asyncio.ensure_future(self._read_anew())

@@ -15,7 +15,7 @@ from app.cases.context import ReadContext
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
 from app.cases.showing import list_view, parts_in
 from app.cases.visibility import FINDS, STAGES, VISIBLE, seen_by
-from app.database.statements import Statement
+from app.database.statements import Row, Statement
 from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
 from app.http import paging
 from app.http.wire import Day, Instant
@@ -103,7 +103,7 @@ async def list_cases(read: ReadContext, filters: CaseFilters, limit: int, cursor
     return CaseList(data=shown, page=paging.page(read.response, "/v1/cases", chosen_filters, next_key, limit))
 
 
-async def _identified(read: ReadContext, rows: Sequence[Any]) -> AsyncIterator[Case]:
+async def _identified(read: ReadContext, rows: Sequence[Row]) -> AsyncIterator[Case]:
     """The cases in which the caller may identify the person; other requests are served in between."""
     for n, row in enumerate(rows):
         case = Case.of(row)
