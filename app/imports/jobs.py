@@ -12,7 +12,6 @@ from uuid import UUID, uuid5
 
 from fastapi import Request, Response
 from psycopg.types.json import Jsonb
-from pydantic import ValidationError
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -30,27 +29,24 @@ from app.cases.models import ImportJob, ImportLine
 from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
 from app.errors import (
-    BodyTooLarge,
     DomainError,
     Flaw,
     IdempotencyKeyReused,
     InsufficientScope,
-    InvalidJson,
     PartySuspended,
     RateLimited,
     SignatureInvalid,
     TokenInvalid,
     ValidationFailed,
 )
-from app.http import last_resort, strict_json
+from app.http import last_resort
 from app.http.limits import IDENTITY_BUCKET
-from app.http.problems import flaws_of
 from app.http.spool import Upload
 from app.imports.importing import import_case
-from app.imports.lines import LONGEST_LINE, MOST_LINES, TooManyLinesError, count_lines, numbered_lines
+from app.imports.lines import MOST_LINES, TooManyLinesError, count_lines, numbered_lines, read_line
 from app.imports.progress import STALE, JobRow, job_view, state_of
 from app.imports.refusals import TooManyImports
-from app.imports.schemas import ImportedCase, JobView
+from app.imports.schemas import JobView
 from app.ledger.canonical import canonical
 from app.procedure.deadlines import ZONE
 
@@ -254,7 +250,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
     try:
         caller = await _recheck_importer(request)
         await state.limits.charge(caller.client_id, IDENTITY_BUCKET)  # a line that cannot be read costs as much
-        line = _read(raw)
+        line = read_line(raw)
         async with recorded_write(request, caller) as session:
             same = Asked(job.caller.client_id, line.key, b"/v1/imports\x1f" + canonical(line.model_dump(mode="json")))
             vault, receipts, calendar = state.vault, state.receipts, state.calendars.current
@@ -308,14 +304,3 @@ async def _recheck_importer(request: Request) -> Caller:
     caller = await recheck_caller(request)
     policy.require_may_import(caller)
     return caller
-
-
-def _read(raw: bytes | None) -> ImportedCase:
-    if raw is None:
-        raise BodyTooLarge(limit=LONGEST_LINE)
-    try:
-        return ImportedCase.model_validate(strict_json.parse(raw))
-    except ValidationError as error:
-        raise ValidationFailed(*flaws_of(error.errors(include_url=False, include_input=False), ("body",))) from None
-    except (ValueError, RecursionError):
-        raise InvalidJson from None

@@ -6,6 +6,13 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from pydantic import ValidationError
+
+from app.errors import BodyTooLarge, InvalidJson, ValidationFailed
+from app.http import strict_json
+from app.http.problems import flaws_of
+from app.imports.schemas import ImportedCase
+
 LONGEST_LINE = 64 * 1024
 MOST_LINES = 100_000
 CHUNK = 1024 * 1024
@@ -47,3 +54,15 @@ def _skip(file: BinaryIO) -> None:
     """Reads to the end of a line that is too long."""
     while (rest := file.readline(CHUNK)) and not rest.endswith(b"\n"):
         continue
+
+
+def read_line(raw: bytes | None) -> ImportedCase:
+    """Reads one line; None is a line that was too long."""
+    if raw is None:
+        raise BodyTooLarge(limit=LONGEST_LINE)
+    try:
+        return ImportedCase.model_validate(strict_json.parse(raw))
+    except ValidationError as error:
+        raise ValidationFailed(*flaws_of(error.errors(include_url=False, include_input=False), ("body",))) from None
+    except (ValueError, RecursionError):
+        raise InvalidJson from None
