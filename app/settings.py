@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         return (self.public_url or self.issuer_url).rstrip("/")
 
     @property
+    def host_in_url(self) -> str:
+        """The host as a URL has it: an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
     def issuer_url(self) -> str:
         """The one audience and issuer of tokens; the default is for a sandbox on this machine."""
-        return self.issuer or f"http://{self.host}:{self.port}"
+        return self.issuer or f"http://{self.host_in_url}:{self.port}"

@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
 from app.admin.requests import APPROVED, DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen, change_hash, change_id
 from app.audit.signed_entries import SignedEntries
+from app.http.wire import idempotency_key
 from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 
@@ -38,7 +38,7 @@ def require_operator_signed(
     facts = members["facts"]
     if members["type"] == "change.proposed":
         _require_request(base, PROPOSED[facts["kind"]], facts["facts"], shown["body"], public_url)
-        own = change_id(members["client"], UUID(base.lines["idempotency-key"]))
+        own = change_id(members["client"], idempotency_key(base.lines["idempotency-key"]))
         if str(own) != facts["change"]:
             raise ValueError("it is of another request")
     elif members["type"] == "change.decided":

@@ -19,6 +19,7 @@ from app.cases.bulk.keys import MOST, item_key
 from app.cases.if_match import SERVICE_TYPES, read_if_match
 from app.cases.refusals import IfMatchInvalid
 from app.cases.sealing import unmasked
+from app.http.wire import idempotency_key
 from app.ledger.canonical import Members
 from app.ledger.parts import unb64u
 from app.verifier.leaves import PRODUCTION, SIGNED_RULES
@@ -109,7 +110,7 @@ class Signatures:
         type_ = members["type"]
         if not of_many and not (type_ in ADDRESS and self._is_at(base, ADDRESS[type_].format_map(members))):
             raise ValueError("it is of another address than such an entry comes from")
-        _of_its_key(members, UUID(base.lines["idempotency-key"]), of_many=of_many)
+        _of_its_key(members, idempotency_key(base.lines["idempotency-key"]), of_many=of_many)
         if not of_many and members["seq"] > 1:  # an opening has no earlier version for If-Match
             self._require_version(members, base)
         if body is None and not of_many and not _may_lack_body(members):

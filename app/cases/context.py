@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
+from pydantic import BeforeValidator
 
 from app.access.authentication import needs, recheck_caller
 from app.access.caller import Caller
@@ -24,6 +25,7 @@ from app.cases.if_match import IfMatch, read_if_match
 from app.database.sessions import Session
 from app.http.language import language
 from app.http.limits import IDENTITY_BUCKET, WRITE_BUCKET
+from app.http.wire import unquoted
 from app.ledger.canonical import canonical
 from app.ledger.promise import PromiseSigner
 from app.procedure.deadlines import Calendar
@@ -31,7 +33,9 @@ from app.reference.calendar import Calendars
 from app.vault.keys import VaultKeys
 
 KeyHeader = Annotated[
-    UUID, Header(alias="Idempotency-Key", description="A fresh UUID; the same one when you try again.")
+    UUID,
+    BeforeValidator(unquoted),
+    Header(alias="Idempotency-Key", description="A fresh UUID; the same one when you try again."),
 ]
 MatchHeader = Annotated[
     list[str] | None,

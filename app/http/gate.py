@@ -45,6 +45,8 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # as GET, without the content (RFC 9110 section 9.3.2)
+            scope, send = {**scope, "method": "GET"}, _without_content(send)
         refusal = (
             too_large(scope)
             or ambiguous(scope)
@@ -91,10 +93,17 @@ class Gate:
             await self.answer(scope, Overloaded())(scope, receive, send)
 
 
+def _without_content(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return sending
+
+
 def too_large(scope: Scope) -> DomainError | None:
     """Check address and headers before anything reads them."""
     if scope["method"] in REFUSED_METHODS:
-        return MethodNotAllowed(headers={"Allow": "GET, POST"})
+        return MethodNotAllowed(headers={"Allow": "GET, HEAD, POST"})
     if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URI:
         return UriTooLong()
     headers = scope["headers"]

@@ -116,6 +116,10 @@ def document(request: Request, error: DomainError, where: str = "") -> dict[str,
 def answer(request: Request, error: DomainError) -> JSONResponse:
     chosen = language(request.headers.get("accept-language"))
     headers = {"Cache-Control": "no-store", "Content-Language": chosen, **error.headers}
+    challenge = headers.get("WWW-Authenticate", "")
+    if challenge.startswith("Bearer"):  # where a client learns whom to ask for a token (RFC 9728 section 5.1)
+        where = f'resource_metadata="{request.app.state.settings.public}/.well-known/oauth-protected-resource"'
+        headers["WWW-Authenticate"] = f"{challenge}{' ' if challenge == 'Bearer' else ', '}{where}"
     return JSONResponse(document(request, error), error.status, headers, MEDIA_TYPE)
 
 
@@ -200,7 +204,7 @@ def _allowed(request: Request) -> str:
     path, methods = request.scope["path"], set[str]()
     for route in request.app.router.routes:
         if isinstance(route, APIRoute) and route.path_regex.match(path):
-            methods |= route.methods or set()
+            methods |= (route.methods or set()) | ({"HEAD"} if "GET" in (route.methods or ()) else set())
     return ", ".join(sorted(methods))
 
 

@@ -8,7 +8,6 @@ Here a dependency that has `before_body` runs first; then type, size and JSON ar
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from typing import Any
-from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -27,6 +26,7 @@ from app.errors import (
 from app.http import strict_json
 from app.http.limits import limit_public
 from app.http.spool import closed_when_refused, spool
+from app.http.wire import idempotency_key
 
 MAX_BODY = 64 * 1024
 JSON = "application/json"
@@ -192,6 +192,6 @@ async def read_whole(request: Request, most: int) -> bytes:
 
 def _require_key(request: Request) -> None:
     try:
-        UUID(request.headers["idempotency-key"])
+        idempotency_key(request.headers["idempotency-key"])
     except (KeyError, ValueError):
         raise IdempotencyKeyRequired from None

@@ -6,6 +6,7 @@
 import re
 from datetime import date
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -36,6 +37,18 @@ Nik = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Codes = Annotated[list[Code], Field(min_length=1, max_length=20)]
 Strings = Annotated[list[String], Field(min_length=1, max_length=50)]
+
+
+def unquoted(sent: object) -> object:
+    """The key within its quotes: the IETF draft writes Idempotency-Key as a quoted string (RFC 8941)."""
+    if isinstance(sent, str) and len(sent) > 1 and sent[0] == sent[-1] == '"':
+        return sent[1:-1]
+    return sent
+
+
+def idempotency_key(sent: str) -> UUID:
+    """Reads an Idempotency-Key; ValueError if it is no UUID."""
+    return UUID(str(unquoted(sent)))
 
 
 class Body(BaseModel):

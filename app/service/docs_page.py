@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.errors import NotFound
 from app.http.conditional import PublicDocument, cached
@@ -27,6 +27,11 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+@router.get("/")
+async def start() -> RedirectResponse:
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")
