@@ -16,6 +16,7 @@ from app.http.route import GuardedRoute
 from app.http.route import dependencies_of as _walk
 from app.procedure.loading import rulebook
 from app.procedure.scopes import all_scopes
+from app.service import header_parameters
 
 SCHEME = "oauth2"
 
@@ -36,6 +37,7 @@ def _finished(document: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = PROBLEM_SCHEMA
+    components["parameters"] = header_parameters.components()
     scopes = {code: labels[1] for code, labels in all_scopes(rulebook()).items()}
     flow = {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": scopes}}
     components["securitySchemes"] = {SCHEME: {"type": "oauth2", "flows": flow}}
@@ -83,7 +85,7 @@ def _answers(operation: dict[str, Any], route: APIRoute) -> list[type[DomainErro
         refusals += [errors.InvalidJson, BodyTooSlow, errors.BodyTooLarge, errors.UnsupportedMediaType]
     if any(isinstance(d.call, Needs) for d in _walk(route.dependant)):
         refusals += [errors.TokenInvalid, errors.PartySuspended, errors.RateLimited, errors.AccessNotRecorded]
-    if any(p.alias.lower() == "idempotency-key" for d in _walk(route.dependant) for p in d.header_params):
+    if _takes_key(route):
         refusals += [errors.IdempotencyKeyRequired, BodyTooSlow]
     return refusals
 
@@ -124,6 +126,22 @@ def _operation(operation: dict[str, Any], route: APIRoute) -> None:
         operation["responses"] |= OAUTH
     _links(operation)
     operation["responses"] = dict(sorted(operation["responses"].items()))
+    _headers(operation, route)
     scopes = [d.call.scope for d in _walk(route.dependant) if isinstance(d.call, Needs)]
     if scopes:
         operation["security"] = [{SCHEME: [s for s in scopes if s]}]
+
+
+def _takes_key(route: APIRoute) -> bool:
+    return any(p.alias.lower() == "idempotency-key" for d in _walk(route.dependant) for p in d.header_params)
+
+
+def _headers(operation: dict[str, Any], route: APIRoute) -> None:
+    """Add the headers that guards read, so that generated clients and the documentation page can send them."""
+    if not any(isinstance(d.call, Needs) for d in _walk(route.dependant)):
+        return
+    parameters = operation.setdefault("parameters", [])
+    header_parameters.require_if_match(parameters)
+    parameters += header_parameters.refer(header_parameters.CALLER)
+    if _takes_key(route):
+        parameters += header_parameters.refer(header_parameters.SIGNATURE)

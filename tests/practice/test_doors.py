@@ -90,3 +90,31 @@ def test_a_client_without_a_token_is_told_where_tokens_come_from(api: House, hea
     metadata = f"{api.base}/.well-known/oauth-protected-resource"
     assert challenge.startswith("Bearer ") and f'resource_metadata="{metadata}"' in challenge
     assert api.http.get(metadata).json()["resource"] == api.base
+
+
+def test_generated_clients_can_send_what_guards_read(api: House) -> None:
+    """Headers that no handler declares are parameters of the document all the same, and If-Match is required where it is."""
+    document = api.http.get("/openapi.json").json()
+
+    def parameters(path: str, method: str) -> dict[str, dict[str, Any]]:
+        listed = document["paths"][path][method]["parameters"]
+        named = (
+            one if "$ref" not in one else document["components"]["parameters"][one["$ref"].rpartition("/")[2]]
+            for one in listed
+        )
+        return {one["name"]: one for one in named if one["in"] == "header"}
+
+    post = parameters("/v1/cases/{case_id}/stages/verifikasi_satgas", "post")
+    assert {
+        "X-Purpose",
+        "X-Actor",
+        "Signature",
+        "Signature-Input",
+        "Content-Digest",
+        "Idempotency-Key",
+        "If-Match",
+    } <= set(post)
+    assert post["If-Match"]["required"] and post["If-Match"]["schema"]["type"] == "string"
+    read = parameters("/v1/cases/{case_id}", "get")
+    assert "penanganan" in read["X-Purpose"]["schema"]["enum"] and "Signature" not in read
+    assert all("description" in one for one in (post | read).values())
