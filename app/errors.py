@@ -37,8 +37,12 @@ class DomainError(Exception):
 class InvalidJson(DomainError):
     status, code = 400, "INVALID_JSON"
     title_id, title_en = "Isi permintaan bukan JSON yang sah", "The body is not acceptable JSON"
-    remedy_id = "Kirim satu objek JSON UTF-8 tanpa anggota ganda, NaN, NUL, dan paling dalam 20 tingkat."
-    remedy_en = "Send one UTF-8 JSON object without duplicate members, NaN or NUL, at most 20 levels deep."
+    remedy_id = (
+        "Kirim satu objek JSON UTF-8 tanpa anggota ganda, NaN, NUL; paling dalam 20 tingkat, 256 anggota per objek."
+    )
+    remedy_en = (
+        "Send one UTF-8 JSON object without duplicate members, NaN or NUL; at most 20 levels, 256 members in an object."
+    )
 
 
 class InvalidCursor(DomainError):

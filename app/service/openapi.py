@@ -137,7 +137,9 @@ def _takes_key(route: APIRoute) -> bool:
 
 
 def _headers(operation: dict[str, Any], route: APIRoute) -> None:
-    """Add the headers that guards read, so that generated clients and the documentation page can send them."""
+    """Add the headers that guards read.
+    So generated clients and the documentation page can send them.
+    """
     if not any(isinstance(d.call, Needs) for d in _walk(route.dependant)):
         return
     parameters = operation.setdefault("parameters", [])

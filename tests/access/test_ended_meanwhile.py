@@ -27,7 +27,7 @@ from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
 from tests.access.credentials import KeyClient, jwk_of, new_key, registered
 from tests.audit.checking import audit
-from tests.imports.test_imports import imported, line
+from tests.imports.test_imports import line
 from tests.support.house import FAKE, House, running_house
 from tests.support.walks import body_for
 
@@ -176,23 +176,6 @@ def test_an_import_stops_when_the_key_that_signed_it_is_suspended(home: House) -
             time.sleep(0.05)
     assert (job["status"], job["imported"]) == ("stopped", 0)
     assert audit(home).findings == []
-
-
-def test_a_mandate_that_ends_during_an_import_refuses_the_lines_that_follow(api: House) -> None:
-    """Each line is refused by itself; what came in before the end stays."""
-    api.at("2024-09-02")
-    known, count = jobs._one, []
-
-    async def counted(*given: Any) -> None:
-        count.append(1)
-        if len(count) == 2:
-            api.at("2025-07-01")
-        await known(*given)
-
-    with patch.object(jobs, "_one", counted):
-        lines_ = imported(api, [line(), line()], "kasn")
-    assert [one["status"] for one in lines_] == ["imported", "refused"]
-    assert lines_[1]["code"] == "NO_MANDATE_FOR_STAGE"
 
 
 def test_an_import_that_waits_for_its_turn_ends_when_its_token_is_revoked(

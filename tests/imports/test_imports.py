@@ -1,16 +1,20 @@
 """Older cases come in: one a line, each with its history, under the procedure of its time; stopped and sent again, they are there once."""
 
+import asyncio
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from app import clock
+from app.imports import jobs
 from demo.bodies import body_for
 from tests.cases.deadlines.test_terms import act, steps
 from tests.support.house import Case, House, refusal
@@ -410,3 +414,21 @@ def test_a_line_that_cannot_be_read_costs_as_much_as_one_that_can(api: House, mo
 def test_of_a_line_with_hundreds_of_flaws_some_are_kept(api: House) -> None:
     (result,) = imported(api, [json.dumps({f"x{n}": n for n in range(200)})])
     assert result["status"] == "refused" and 0 < len(result["errors"]) <= 20
+
+
+def test_a_mandate_that_ends_during_an_import_refuses_the_lines_that_follow(api: House) -> None:
+    """Each line is refused by itself; what came in before the end stays."""
+    api.at("2024-09-02")
+    real, first = jobs._one, threading.Event()
+
+    async def one_after_the_other(request: Any, job: Any, number: int, raw: Any) -> None:
+        if number == 2:
+            await asyncio.to_thread(first.wait, 30)
+            api.at("2025-07-01")
+        await real(request, job, number, raw)
+        first.set()
+
+    with patch.object(jobs, "_one", one_after_the_other):
+        lines_ = imported(api, [line(), line()], "kasn")
+    assert [one["status"] for one in lines_] == ["imported", "refused"]
+    assert lines_[1]["code"] == "NO_MANDATE_FOR_STAGE"

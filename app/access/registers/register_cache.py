@@ -121,7 +121,8 @@ class RegisterCache:
         So many requests cost one reading.
         """
         reading = self._reading
-        if reading is None or reading.done() or self._reading_of != self._newest:
+        other = reading is None or reading.get_loop() is not asyncio.get_running_loop()
+        if other or reading is None or reading.done() or self._reading_of != self._newest:
             reading = self._reading = asyncio.ensure_future(self._read_anew())
             self._reading_of = self._newest
         return await asyncio.shield(reading)
