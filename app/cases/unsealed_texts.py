@@ -82,14 +82,17 @@ async def _naming_forms(texts: Iterable[str], matchers: Sequence[PersonMatcher])
     """The forms in these texts that name one of the persons.
     Long texts have thousands, and each costs a hash: other requests are served between two portions.
     """
-    naming, seen = TextForms(), TextForms()
+    naming, seen, compared = TextForms(), TextForms(), 0
     for text in texts:
         forms = iter(persons.forms_in_texts([text]) - seen)
         while portion := set(islice(forms, PORTION)):
             seen |= portion
             for matcher in matchers:
                 naming |= matcher(portion)
-            await asyncio.sleep(0)
+            compared += len(portion)
+            if compared >= PORTION:
+                compared = 0
+                await asyncio.sleep(0)
     return naming
 
 

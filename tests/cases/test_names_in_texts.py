@@ -312,7 +312,7 @@ def test_long_texts_are_compared_in_portions_and_others_are_served_between_them(
 
     asyncio.run(both())
     assert max(compared) <= unsealed_texts.PORTION
-    assert turns[0] >= len(compared) >= sum(compared) // unsealed_texts.PORTION
+    assert turns[0] >= sum(compared) // unsealed_texts.PORTION >= 20
 
 
 def test_a_form_that_comes_again_is_compared_once() -> None:
