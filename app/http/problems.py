@@ -76,6 +76,32 @@ FLAWS = {
         "Digits 9-14 of the NIP are no possible month of appointment.",
     ),
     "nip_sex": ("NIP_INVALID", "Angka ke-15 NIP harus 1 atau 2.", "Digit 15 of the NIP must be 1 or 2."),
+    "nip_serial": (
+        "NIP_INVALID",
+        "Angka 16-18 NIP adalah nomor urut mulai 001. Angka 000 biasanya hasil pembulatan lembar kerja: simpan NIP sebagai teks.",
+        "Digits 16-18 of the NIP are a serial from 001. A spreadsheet that rounds writes 000: keep NIPs as text.",
+    ),
+    "nik_province": (
+        "NIK_INVALID",
+        "NIK diawali kode provinsi, tidak pernah 0.",
+        "A NIK begins with the code of a province, never with 0.",
+    ),
+    "nik_serial": (
+        "NIK_INVALID",
+        "Angka 13-16 NIK adalah nomor urut mulai 0001. Angka 0000 biasanya hasil pembulatan lembar kerja: simpan NIK sebagai teks.",
+        "Digits 13-16 of the NIK are a serial from 0001. A spreadsheet that rounds writes 0000: keep NIKs as text.",
+    ),
+    "blank": (
+        "BLANK",
+        "Tidak ada yang terlihat di sini: isi dengan teks.",
+        "Nothing visible is left here: write a text.",
+    ),
+    "control": (
+        "CONTROL_CHARACTER",
+        "Tidak boleh memuat karakter kendali atau pengubah arah tulisan.",
+        "Must not hold control characters, or characters that turn the direction of writing.",
+    ),
+    "twice": ("TWICE", "Setiap kode cukup sekali.", "Each code once."),
     "nik_digits": ("NIK_INVALID", "NIK terdiri atas 16 angka.", "A NIK has 16 digits."),
     "nik_birth_date": (
         "NIK_INVALID",

@@ -5,10 +5,11 @@ Only the progress is stored; sending the same file again continues the job.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, BinaryIO
 from uuid import UUID, uuid5
+from weakref import WeakValueDictionary
 
 from fastapi import Request, Response
 from psycopg.types.json import Jsonb
@@ -43,7 +44,7 @@ from app.http import last_resort
 from app.http.limits import IDENTITY_BUCKET
 from app.http.spool import Upload
 from app.imports.importing import import_case
-from app.imports.lines import MOST_LINES, TooManyLinesError, count_lines, numbered_lines, read_line
+from app.imports.lines import MOST_LINES, TooManyLinesError, count_lines, key_of_line, numbered_lines, read_line
 from app.imports.progress import STALE, JobRow, job_view, state_of
 from app.imports.refusals import TooManyImports
 from app.imports.schemas import JobView
@@ -96,6 +97,11 @@ class Job:
     file: BinaryIO
     count: int
     signed: VerifiedSignature | None
+    keys: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def turn(self, raw: bytes | None) -> asyncio.Lock:
+        """The lock of the line's key: of two lines with one key the first is always imported first."""
+        return self.keys.setdefault(key_of_line(raw), asyncio.Lock())
 
 
 async def start_job(request: Request, response: Response, key: UUID, upload: Upload) -> JobView:
@@ -219,7 +225,8 @@ async def _beat(request: Request, job: Job) -> None:
 
 async def _some(request: Request, job: Job, left: Iterator[tuple[int, bytes | None]]) -> None:
     for number, raw in left:
-        await retried(partial(_one, request, job, number, raw))
+        async with job.turn(raw):
+            await retried(partial(_one, request, job, number, raw))
         await asyncio.sleep(0)  # other requests are served between two lines
 
 

@@ -3,6 +3,7 @@ They are counted outside the event loop.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ from app.imports.schemas import ImportedCase
 LONGEST_LINE = 64 * 1024
 MOST_LINES = 100_000
 CHUNK = 1024 * 1024
+KEY = re.compile(rb'"key"\s*:\s*"([^"]*)"')
 
 
 class TooManyLinesError(Exception):
@@ -54,6 +56,12 @@ def _skip(file: BinaryIO) -> None:
     """Reads to the end of a line that is too long."""
     while (rest := file.readline(CHUNK)) and not rest.endswith(b"\n"):
         continue
+
+
+def key_of_line(raw: bytes | None) -> str:
+    """The key of a line as it was sent; empty where it has none."""
+    match = KEY.search(raw or b"")
+    return match[1].decode("utf-8", "replace").lower() if match else ""
 
 
 def read_line(raw: bytes | None) -> ImportedCase:

@@ -12,7 +12,7 @@ WOMEN_ADD = 40  # the NIK has a woman's day of birth with 40 added
 
 def nip_flaw(nip: str, kind: str, today: date) -> str | None:
     """Return why this is no NIP; None if it is one.
-    It checks birth date, month of appointment (PNS only: for PPPK digits 13-14 mean something else), and sex.
+    It checks birth date, month of appointment (PNS only: for PPPK digits 13-14 mean something else), sex, and serial.
     """
     if len(nip) != NIP_DIGITS or not (nip.isascii() and nip.isdigit()):
         return "nip_digits"
@@ -22,11 +22,17 @@ def nip_flaw(nip: str, kind: str, today: date) -> str | None:
     appointed = _date(nip[8:12], nip[12:14] if kind == "pns" else "01", "01")
     if appointed is None or not born.year + YOUNGEST <= appointed.year or appointed > today:
         return "nip_appointment"
-    return None if nip[14] in "12" else "nip_sex"
+    if nip[14] not in "12":
+        return "nip_sex"
+    return (
+        None if nip[15:] != "000" else "nip_serial"
+    )  # a spreadsheet keeps 15 digits of a number, and writes 0 for the rest
 
 
 def nik_flaw(nik: str) -> str | None:
-    """Return why this is no NIK; None if it has 16 digits and a possible day and month of birth."""
+    """Return why this is no NIK; None if it has 16 digits, a possible day and month of birth, and a serial.
+    It begins with the code of a province: none begins with 0.
+    """
     if len(nik) != NIK_DIGITS or not (nik.isascii() and nik.isdigit()):
         return "nik_digits"
     day = int(nik[6:8])
@@ -34,7 +40,9 @@ def nik_flaw(nik: str) -> str | None:
     # the year has two digits only: 29 February is allowed, whatever the century
     if _date("2000", nik[8:10], f"{day:02}") is None:
         return "nik_birth_date"
-    return None
+    if nik[0] == "0":
+        return "nik_province"
+    return None if nik[12:] != "0000" else "nik_serial"
 
 
 def _date(year: str, month: str, day: str) -> date | None:
