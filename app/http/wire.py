@@ -81,7 +81,7 @@ Strings = Annotated[list[String], Field(min_length=1, max_length=50)]
 
 
 def unquoted(sent: object) -> object:
-    """The key within its quotes: the IETF draft writes Idempotency-Key as a quoted string (RFC 8941)."""
+    """The key within its quotes: the IETF draft writes it as a quoted string (RFC 8941)."""
     if isinstance(sent, str) and len(sent) > 1 and sent[0] == sent[-1] == '"':
         return sent[1:-1]
     return sent
