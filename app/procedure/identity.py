@@ -30,8 +30,8 @@ def nip_flaw(nip: str, kind: str, today: date) -> str | None:
 
 
 def nik_flaw(nik: str) -> str | None:
-    """Return why this is no NIK; None if it has 16 digits, a possible day and month of birth, and a serial.
-    It begins with the code of a province: none begins with 0.
+    """Return why this is no NIK; None if it is one.
+    It has 16 digits, a possible day and month of birth, and a serial. It begins with the code of a province: none begins with 0.
     """
     if len(nik) != NIK_DIGITS or not (nik.isascii() and nik.isdigit()):
         return "nik_digits"
