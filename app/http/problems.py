@@ -16,6 +16,7 @@ from starlette.types import Scope
 from app import errors
 from app.errors import DomainError, Flaw
 from app.http import limits
+from app.http.forms import form_of, named_member
 from app.http.language import language
 from app.http.refusals import BodyTooSlow, HeadersTooLarge, HeaderTwice, UriTooLong
 
@@ -153,13 +154,23 @@ def flaw_of(reported: dict[str, Any]) -> Flaw:
     """Turn a pydantic error into a flaw: its location and kind, never its input."""
     where, *path = reported["loc"]
     path = [p for p in path if not str(p).startswith(CHOICE)]
+    unknown = None
     if reported["type"] == "extra_forbidden":
+        unknown = named_member(path[-1]) if path else None
         path = path[:-1]  # the last part is the caller's own text
     names = "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in path)
     pointer = names if where == "body" else f"/{where}{names}"
     code, text_id, text_en = FLAWS.get(reported["type"], OTHER_FLAW)
+    if unknown is not None:
+        text_id, text_en = f"Anggota `{unknown}` tidak dikenal; hapus.", f"Unknown member `{unknown}`; remove it."
+    elif reported["type"] == "string_pattern_mismatch":
+        text_id, text_en = form_of(reported["ctx"]["pattern"])
     values = {k: v for k, v in (reported.get("ctx") or {}).items() if k != "error"}
-    return Flaw(pointer, code, text_id.format_map(_Known(values)), text_en.format_map(_Known(values)))
+    if "expected" in values:  # pydantic joins what is allowed by an English word
+        values["expected"] = str(values["expected"]).replace(" or ", ", ")
+    if "{" in text_id:
+        text_id, text_en = text_id.format_map(_Known(values)), text_en.format_map(_Known(values))
+    return Flaw(pointer, code, text_id, text_en)
 
 
 def flaws_of(reported: Sequence[Mapping[str, Any]], where: tuple[str, ...] = ()) -> list[Flaw]:

@@ -1,0 +1,69 @@
+"""What each pattern of the wire asks for, in words and by an example: a pattern helps no reader."""
+
+import re
+from collections.abc import Mapping
+
+# pattern: what it is in Indonesian and in English, and an example
+FORMS: Mapping[str, tuple[str, str, str]] = {
+    r"\S": ("teks yang tidak kosong", "a text that is not empty", "Laporan dicabut"),
+    r"^[0-9]{2}$": ("kode dua angka", "a code of two digits", "64"),
+    r"^[0-9]{4}$": ("kode empat angka", "a code of four digits", "6900"),
+    r"^[0-9]{2}\.?[0-9]{2}$": (
+        "kode kabupaten/kota, empat angka",
+        "the code of a regency or city, four digits",
+        "64.72",
+    ),
+    r"^[0-9]{18}$": ("18 angka", "18 digits", "198503122005032001"),
+    r"^[0-9]{16}$": ("16 angka", "16 digits", "6472015203850001"),
+    r"^[0-9a-f]{64}$": ("SHA-256 dalam 64 angka heksadesimal", "a SHA-256 of 64 hexadecimal digits", "e3b0c442...b855"),
+    r"^[a-z][a-z0-9_]{0,63}$": (
+        "kode: huruf kecil, angka, garis bawah",
+        "a code: lower-case letters, digits, underscores",
+        "ds_13",
+    ),
+    r"^[a-z][a-z0-9_]{1,62}$": (
+        "kode: huruf kecil, angka, garis bawah",
+        "a code: lower-case letters, digits, underscores",
+        "bkn",
+    ),
+    r"^[a-z][a-z0-9_.\-]{1,62}$": (
+        "nama klien: huruf kecil, angka, titik, garis",
+        "a client's name: lower-case letters, digits, dots, dashes",
+        "bkn-1",
+    ),
+    r"^[a-z0-9][a-z0-9.+_\-]{0,63}$": (
+        "nama versi: huruf kecil, angka, titik, garis",
+        "a version: lower-case letters, digits, dots, dashes",
+        "skb-2025.2",
+    ),
+    r"^[A-Za-z0-9_\-]{43}$": (
+        "32 byte dalam base64url, 43 karakter",
+        "32 bytes in base64url, 43 characters",
+        "kZ3x...Q0w",
+    ),
+    r"^[A-Za-z0-9_\-]{86}$": (
+        "64 byte dalam base64url, 86 karakter",
+        "64 bytes in base64url, 86 characters",
+        "MEQC...AiB",
+    ),
+    r"^[A-Za-z0-9][A-Za-z0-9./()\-]{0,59}$": (
+        "nomor dokumen: huruf, angka, titik, garis miring",
+        "a document's number: letters, digits, dots, slashes",
+        "PPID-17/2025",
+    ),
+    r"^(pending|in_force|refused)$": ("pending, in_force atau refused", "pending, in_force or refused", "pending"),
+}
+MEMBER = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,39}")
+DIGITS = re.compile(r"[0-9]{5}")
+
+
+def form_of(pattern: str) -> tuple[str, str]:
+    """What a text of this pattern looks like, in Indonesian and in English."""
+    text_id, text_en, example = FORMS[pattern]
+    return f"Bentuknya: {text_id}, misalnya {example}.", f"Its form: {text_en}, for example {example}."
+
+
+def named_member(sent: object) -> str | None:
+    """The name of an unknown member, where it looks like one: anything else may be a person's number or name."""
+    text = str(sent)
+    return text if MEMBER.fullmatch(text) and not DIGITS.search(text) else None

@@ -1,0 +1,58 @@
+"""A refusal says what is wanted: the form with an example, the member that is unknown, in the reader's language."""
+
+import json
+import re
+
+import pytest
+
+from app.http.forms import FORMS, named_member
+from tests.support.house import House
+from tests.support.walks import first_body
+
+
+def test_every_pattern_of_the_document_has_its_words_and_an_example_that_fits(api: House) -> None:
+    document = api.http.get("/openapi.json").text
+    patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', document))
+    assert {json.loads(f'"{pattern}"') for pattern in patterns} <= set(FORMS)
+    for pattern, (_, _, example) in FORMS.items():
+        assert "..." in example or re.search(pattern, example), pattern
+
+
+@pytest.mark.parametrize(("member", "value"), [("violations", ["DS-13"]), ("election", "Pilkada 2024")])
+def test_a_wrong_form_is_told_with_an_example(api: House, member: str, value: object) -> None:
+    body = first_body("sbt_2024") | {member: value}
+    for language, word in (("id", "misalnya ds_13"), ("en", "for example ds_13")):
+        answer = api.send("bkn", "/v1/cases", body, Accept_Language=language)
+        (flaw,) = answer.json()["errors"]
+        assert flaw["pointer"].startswith(f"/{member}") and word in flaw["detail"], flaw
+        assert str(value) not in answer.text
+
+
+def test_an_unknown_member_is_named(api: House) -> None:
+    body = first_body("sbt_2024")
+    body["subject"]["nama"] = "Budi"
+    (flaw,) = api.send("bkn", "/v1/cases", body, Accept_Language="en").json()["errors"]
+    assert flaw == {"pointer": "/subject", "code": "UNKNOWN_MEMBER", "detail": "Unknown member `nama`; remove it."}
+
+
+@pytest.mark.parametrize("sent", ["198503122005032001", "a19850312", "Budi Contoh", "{x}", "x" * 41, "nama\n", ""])
+def test_what_may_be_a_person_is_not_repeated_as_a_members_name(api: House, sent: str) -> None:
+    assert named_member(sent) is None
+    answer = api.send("bkn", "/v1/cases", first_body("sbt_2024") | {sent: 1})
+    assert answer.status_code == 422 and (not sent or json.dumps(sent)[1:-1] not in answer.text)
+
+
+def test_several_mistakes_are_told_at_once(api: House) -> None:
+    body = first_body("sbt_2024") | {"election": "X", "more": 1}
+    body["subject"]["nip"] = "198503122005032000"
+    body["incident"]["province"] = "abc"
+    told = {flaw["pointer"] for flaw in api.send("bkn", "/v1/cases", body).json()["errors"]}
+    assert {"/election", "/incident/province", ""} <= told
+
+
+def test_no_english_word_stands_in_an_indonesian_text(api: House) -> None:
+    """Pydantic joins what is allowed by its own `or`."""
+    body = {"code": "dinas", "kind": "dinas", "name_id": "Dinas", "name_en": "Office"}
+    detail = api.send("operator", "/v1/admin/parties", body, Accept_Language="id").json()["errors"][0]["detail"]
+    assert "'agency', 'ppk', 'auditor', 'operator'" in detail
+    assert not re.search(r"\b(or|and|of)\b", detail), detail
