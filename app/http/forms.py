@@ -24,17 +24,17 @@ FORMS: Mapping[str, tuple[str, str, str]] = {
     r"^[a-z][a-z0-9_]{1,62}$": (
         "kode: huruf kecil, angka, garis bawah",
         "a code: lower-case letters, digits, underscores",
-        "bkn",
+        "dinas_a",
     ),
     r"^[a-z][a-z0-9_.\-]{1,62}$": (
         "nama klien: huruf kecil, angka, titik, garis",
         "a client's name: lower-case letters, digits, dots, dashes",
-        "bkn-1",
+        "dinas-a.1",
     ),
     r"^[a-z0-9][a-z0-9.+_\-]{0,63}$": (
         "nama versi: huruf kecil, angka, titik, garis",
         "a version: lower-case letters, digits, dots, dashes",
-        "skb-2025.2",
+        "2025-2",
     ),
     r"^[A-Za-z0-9_\-]{43}$": (
         "32 byte dalam base64url, 43 karakter",
@@ -64,6 +64,8 @@ def form_of(pattern: str) -> tuple[str, str]:
 
 
 def named_member(sent: object) -> str | None:
-    """The name of an unknown member, where it looks like one: anything else may be a person's number or name."""
+    """The name of an unknown member, where it looks like one.
+    Anything else may be the number or name of a person, and is not repeated.
+    """
     text = str(sent)
     return text if MEMBER.fullmatch(text) and not DIGITS.search(text) else None
