@@ -11,7 +11,7 @@ import pytest
 from app.audit.outside import RemoteVerification
 from app.audit.trust_store import TrustStore
 from app.verifier.report import NOT_CHECKED, VerificationReport
-from tests.audit.checking import settle
+from tests.audit.checking import audit, settle
 from tests.support.house import House
 
 
@@ -64,3 +64,13 @@ def test_an_honest_log_is_sound_from_outside_with_every_leaf(api: House) -> None
     api.open()
     settle(api)
     assert outside(api, lambda _: None).findings == []
+
+
+def test_who_reads_of_a_look_at_a_case_that_never_was_is_not_called_false_for_it(api: House) -> None:
+    """A refused look is on record with the id that was asked for: any agency could else make an honest ledger false."""
+    assert api.get("bkn", f"/v1/cases/{uuid4()}").status_code == 404
+    settle(api)
+    assert outside(api, lambda _: None).findings == []
+    settle(api)
+    assert outside(api, lambda _: None).findings == []
+    assert "ACCESS_IMPOSSIBLE" not in audit(api).codes()
