@@ -35,7 +35,7 @@ def impossible(members: Members, standing: Standing, cases: Collection[str], *, 
     status = members["status"]
     if not OK <= status <= LAST_STATUS:
         return f"no answer has the status {status}"
-    named_only = status >= REFUSED or members["operation"] == READS_LEAVES
+    named_only = status >= REFUSED or members.get("operation") == READS_LEAVES
     unknown = [] if named_only else sorted({*members["cases"]} - {*cases})
     if unknown:
         return f"there is no case {unknown[0]}"
@@ -45,8 +45,7 @@ def impossible(members: Members, standing: Standing, cases: Collection[str], *, 
     turns = standing.get(("client", client)) or []
     if not turns or at < turns[0][0] - HEARD_WITHIN:
         return f"{client} was registered later"
-    if status == READS_LEAVES = "read_entries"  # who reads leaves of the access log reads of refused looks too, at cases that never were
-SUSPENDED_STATUS:  # that it is suspended is what it was told
+    if status == SUSPENDED_STATUS:  # that it is suspended is what it was told
         return None
     suspended = _suspended(standing, "client", client, at) or _suspended(standing, "party", members["party"], at)
     return f"{client} of {members['party']} was suspended" if suspended else None
