@@ -243,7 +243,8 @@ def test_nothing_a_caller_writes_stands_in_the_log(api: House, text: str, caplog
 
 
 def test_a_problem_repeats_nothing_of_what_was_sent(api: House) -> None:
-    canary = "kenari-rahasia"
+    """But the name of an unknown member, where it looks like one (tests/practice/test_messages.py)."""
+    canary = "kenari.rahasia"
     answers = [
         api.send("bkn", "/v1/cases", {canary: canary}),
         api.get("bkn", f"/v1/cases/{canary}"),
