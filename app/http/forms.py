@@ -53,7 +53,7 @@ FORMS: Mapping[str, tuple[str, str, str]] = {
     ),
     r"^(pending|in_force|refused)$": ("pending, in_force atau refused", "pending, in_force or refused", "pending"),
 }
-MEMBER = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,39}")
+MEMBER = re.compile(r"[a-z][a-z0-9_]{0,39}")  # as our own members are written: a person is not
 DIGITS = re.compile(r"[0-9]{5}")
 
 

@@ -217,7 +217,7 @@ def test_each_line_has_its_own_result_and_no_value_is_repeated(api: House) -> No
         (line(posts__6__body=line()["posts"][6]["body"] | {"sanction_code": "ringan_lisan"}), "SANCTION_OUTSIDE", "/posts/6/body/sanction_code"),
         (line(posts__2__outcome="terbukti"), "UNKNOWN_REFERENCE", "/posts/2/outcome"),
         (line(posts__3__stage="verval_kasn", posts__3__outcome="terbukti", posts__3__body=line()["posts"][4]["body"]), "VALIDATION_FAILED", "/posts/3"),
-        (line(posts__1__body={"decided_on": "2020-10-04", "rahasia": 1}), "VALIDATION_FAILED", "/posts/1/body"),
+        (line(posts__1__body={"decided_on": "2020-10-04", "Rahasia": 1}), "VALIDATION_FAILED", "/posts/1/body"),
         (line(reason="x" * 70_000), "BODY_TOO_LARGE", None),
         (line(violations=["ke_04"]), "CHARGE_NOT_IN_PHASE", "/violations/0"),
         ({**twin, "key": str(uuid4())}, "DUPLICATE_CASE", ""),
@@ -231,7 +231,7 @@ def test_each_line_has_its_own_result_and_no_value_is_repeated(api: House) -> No
         if pointer is not None:
             assert any(e["pointer"].startswith(pointer) for e in result["errors"]), result
     text = json.dumps(found)
-    assert "rahasia" not in text and twin["subject"]["nip"] not in text and '"123"' not in text
+    assert "Rahasia" not in text and twin["subject"]["nip"] not in text and '"123"' not in text
     found = imported(api, [good, *(body for body, _, _ in wrong)])
     assert [r["status"] for r in found] == ["known"] + ["refused"] * len(wrong)
 

@@ -35,7 +35,9 @@ def test_an_unknown_member_is_named(api: House) -> None:
     assert flaw == {"pointer": "/subject", "code": "UNKNOWN_MEMBER", "detail": "Unknown member `nama`; remove it."}
 
 
-@pytest.mark.parametrize("sent", ["198503122005032001", "a19850312", "Budi Contoh", "{x}", "x" * 41, "nama\n", ""])
+@pytest.mark.parametrize(
+    "sent", ["198503122005032001", "a19850312", "Budi", "BUDI", "Budi Contoh", "{x}", "x" * 41, "nama\n", ""]
+)
 def test_what_may_be_a_person_is_not_repeated_as_a_members_name(api: House, sent: str) -> None:
     assert named_member(sent) is None
     answer = api.send("bkn", "/v1/cases", first_body("sbt_2024") | {sent: 1})
