@@ -14,7 +14,6 @@ from app.verifier.report import NOT_CHECKED, VerificationReport
 from tests.audit.checking import audit, settle
 from tests.support.house import House
 
-
 # A house that other tests have lived in: what they broke on purpose is theirs
 FALSE_ALARMS = {"ACCESS_IMPOSSIBLE", "CLIENT_UNKNOWN", "NOT_THE_OPERATOR", "BACKDATED", "LEAF_MALFORMED"}
 
