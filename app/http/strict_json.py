@@ -12,7 +12,8 @@ MAX_DEPTH = 20
 MOST_VALUES = 20_000  # a report of 100 persons has about 6,000; each wrong one costs a flaw
 MOST_MEMBERS = 256  # of one object: no operation takes half as many, and each unknown one costs a flaw
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A text matches also where it does not end, and nothing is tried twice: a search over hostile bytes takes one pass.
+_TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _VALUE = re.compile(rb"[\[{,]")  # each stands before a value, or before the end of an empty list or object
 
 

@@ -1,6 +1,8 @@
 """Whatever is sent: a clear refusal that names the member, repeats nothing, and is never a 500."""
 
 import json
+import threading
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -277,3 +279,20 @@ def test_commas_in_a_text_are_no_values() -> None:
         "text": text,
         "quoted": f'"{text}',
     }
+
+
+@pytest.mark.parametrize(
+    "end", [b"", b"\\", b'"'], ids=["a text that does not end", "a lone backslash", "a text that ends"]
+)
+def test_a_megabyte_of_quotes_is_looked_through_once(end: bytes) -> None:
+    """From each quote to the end and back, it would take hours, and the process would answer nobody."""
+    raw = b'"' + b'\\"' * 500_000 + end
+    counted = threading.Thread(target=_refused, args=(raw,), daemon=True)
+    counted.start()
+    counted.join(60)
+    assert not counted.is_alive()
+
+
+def _refused(raw: bytes) -> None:
+    with suppress(ValueError):
+        strict_json.parse(raw)
