@@ -7,7 +7,7 @@ SQLAlchemy's asyncio layer costs more per statement than PostgreSQL does (docs/d
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Self
@@ -78,20 +78,16 @@ class Session:
         Each statement has a snapshot of its own: a later one sees what an earlier one has waited for.
         """
         sent = [(statement.sql.encode(), statement.values(values)) for statement, values in asked]
-        return [await _rows(cursor) for cursor in await self._flush(*sent)]
+        return [await _rows(cursor) for cursor in await self._send(*sent)]
 
     async def execute(self, sql: str, values: list[Any]) -> list[Any]:
-        if self._deferred:
-            return await _rows((await self._flush((sql.encode(), values)))[0])
-        cursor = self._connection.cursor()
-        await cursor.execute(sql.encode(), values)
-        return await _rows(cursor)
+        return await _rows((await self._send((sql.encode(), values)))[0])
 
-    def defer(self, sql: str | bytes, values: list[Any]) -> None:
+    def defer(self, sql: str, values: list[Any]) -> None:
         """Send a statement with the next one, or with COMMIT.
         Its error is raised there, and then nothing of the transaction is committed.
         """
-        self._deferred.append((sql.encode() if isinstance(sql, str) else sql, values))
+        self._deferred.append((sql.encode(), values))
 
     async def commit(self) -> None:
         """Commit, with what is deferred in the same round trip; nothing was begun where nothing was run.
@@ -99,17 +95,18 @@ class Session:
         """
         begun = self._connection.info.transaction_status != TransactionStatus.IDLE
         if begun or len(self._deferred) > BEGINNING:
-            done = (await self._flush((b"COMMIT", [])))[0]
+            (done,) = await self._send((b"COMMIT", []))
             if done.statusmessage != "COMMIT":
                 raise InternalError("the transaction was rolled back, not committed")
 
-    async def _flush(self, *asked: tuple[bytes, list[Any]]) -> list[AsyncCursor[Any]]:
+    async def _send(self, *asked: tuple[bytes, list[Any]]) -> list[AsyncCursor[Any]]:
         """Send what is deferred and these in one round trip; return the cursors of these.
         After an error PostgreSQL skips the rest, COMMIT included.
         """
         sent, self._deferred = [*self._deferred, *asked], []
-        async with self._connection.pipeline():
-            cursors = [self._connection.cursor() for _ in sent]
+        cursors = [self._connection.cursor() for _ in sent]
+        # one statement needs no pipeline, which costs as much as a statement does
+        async with self._connection.pipeline() if len(sent) > 1 else nullcontext():
             for cursor, (sql, values) in zip(cursors, sent, strict=True):
                 await cursor.execute(sql, values)
         return cursors[len(sent) - len(asked) :]

@@ -55,17 +55,13 @@ def test_a_transaction_in_which_a_failure_was_passed_over_is_not_taken_for_commi
 def counted() -> Iterator[dict[Session, int]]:
     """How often each session of this process waits for the database."""
     trips: dict[Session, int] = defaultdict(int)
-    flush, execute = Session._flush, Session.execute
+    send = Session._send
 
-    async def flushed(session: Session, *asked: Any) -> Any:
+    async def counting(session: Session, *asked: Any) -> Any:
         trips[session] += 1
-        return await flush(session, *asked)
+        return await send(session, *asked)
 
-    async def executed(session: Session, sql: str, values: list[Any]) -> Any:
-        trips[session] += not session._deferred
-        return await execute(session, sql, values)
-
-    with patch.object(Session, "_flush", flushed), patch.object(Session, "execute", executed):
+    with patch.object(Session, "_send", counting):
         yield trips
 
 
