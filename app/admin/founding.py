@@ -39,7 +39,6 @@ COUNT = Statement("SELECT count(*) FROM entry WHERE log = 'cases' AND type <> AL
 WRITES = Statement(
     "SELECT 1 FROM pg_locks WHERE relation = 'entry'::regclass AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid() LIMIT 1"
 )
-NOT_OURS = Statement("SELECT 1 FROM entry WHERE log = 'cases' AND type <> ALL(CAST(:ours AS text[])) LIMIT 1")
 ANY = Statement("SELECT 1 FROM party LIMIT 1")
 
 
@@ -48,9 +47,12 @@ class FoundedError(Exception):
 
 
 async def require_empty(session: Session, environment: str) -> None:
-    ours = [*OURS, *([CLOCK] if environment == SANDBOX else [])]
-    if await session.value(ANY) or await session.value(NOT_OURS, ours=ours):
+    if await session.value(ANY) or await session.value(COUNT, ours=_ours(environment)):
         raise FoundedError("the registers of this ledger are not empty, or somebody wrote to its log")
+
+
+def _ours(environment: str) -> list[str]:
+    return [*OURS, *([CLOCK] if environment == SANDBOX else [])]
 
 
 async def require_alone(session: Session, environment: str, count: int) -> None:
@@ -58,8 +60,7 @@ async def require_alone(session: Session, environment: str, count: int) -> None:
     What is written after this stands behind the founding: entries are placed in the order in which they came.
     `count`: of the entries that the founding itself wrote.
     """
-    ours = [*OURS, *([CLOCK] if environment == SANDBOX else [])]
-    written = await session.value(COUNT, ours=ours)
+    written = await session.value(COUNT, ours=_ours(environment))
     if written != count or (environment == PRODUCTION and await session.value(WRITES)):
         raise FoundedError("somebody else writes to this ledger: stop every other session of its database first")
 

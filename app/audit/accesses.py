@@ -35,7 +35,7 @@ def impossible(members: Members, standing: Standing, cases: Collection[str], *, 
     status = members["status"]
     if not OK <= status <= LAST_STATUS:
         return f"no answer has the status {status}"
-    named_only = status >= REFUSED or members.get("operation") == READS_LEAVES
+    named_only = status >= REFUSED or members["operation"] == READS_LEAVES
     unknown = [] if named_only else sorted({*members["cases"]} - {*cases})
     if unknown:
         return f"there is no case {unknown[0]}"

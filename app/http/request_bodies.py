@@ -121,7 +121,7 @@ class BodyReceiver:
             return await receiving
         finally:
             self._places.come_back(limit)
-            if share is not None and not self._whole:
+            if share is not None:
                 share.take()
 
     def _who(self) -> str:

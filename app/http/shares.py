@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from app.errors import RateLimited
 
 MOST_OF_ADDRESS = 32  # requests of one address whose token is not checked yet, or that need none
-MOST_OF_CLIENT = (
-    40  # requests of one client: those that run and wait (client_slots.py), and some on their way in and out
-)
+# of one client: the requests that run and wait (client_slots.py), and some on their way in and out
+MOST_OF_CLIENT = 40
 
 
 @dataclass(slots=True)

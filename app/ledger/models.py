@@ -48,6 +48,7 @@ class Entry(Base):
     __tablename__ = "entry"
     __table_args__ = (
         Index("entry_case_id_seq_key", "case_id", "seq", unique=True, postgresql_where=text("case_id IS NOT NULL")),
+        Index("entry_founding_idx", "received_at", postgresql_where=text("type = 'ledger.founded'")),
         CheckConstraint("(case_id IS NULL) = (seq IS NULL)", name="chained"),
         CheckConstraint("octet_length(leaf) <= 16384", name="leaf_size"),
         CheckConstraint("log IN ('cases', 'access')", name="log"),

@@ -7,6 +7,7 @@ from datetime import date
 NIP_DIGITS, NIK_DIGITS = 18, 16
 FIRST_YEAR = 1900
 YOUNGEST = 15  # nobody is appointed younger; the law says 18, but an error in a register should not stop a case
+ROUNDED_NIP, ROUNDED_NIK = "000", "0000"  # a spreadsheet keeps 15 digits of a number, and writes 0 for the others
 WOMEN_ADD = 40  # the NIK has a woman's day of birth with 40 added
 
 
@@ -24,9 +25,7 @@ def nip_flaw(nip: str, kind: str, today: date) -> str | None:
         return "nip_appointment"
     if nip[14] not in "12":
         return "nip_sex"
-    return (
-        None if nip[15:] != "000" else "nip_serial"
-    )  # a spreadsheet keeps 15 digits of a number, and writes 0 for the rest
+    return None if nip[15:] != ROUNDED_NIP else "nip_serial"
 
 
 def nik_flaw(nik: str) -> str | None:
@@ -42,7 +41,7 @@ def nik_flaw(nik: str) -> str | None:
         return "nik_birth_date"
     if nik[0] == "0":
         return "nik_province"
-    return None if nik[12:] != "0000" else "nik_serial"
+    return None if nik[12:] != ROUNDED_NIK else "nik_serial"
 
 
 def _date(year: str, month: str, day: str) -> date | None:

@@ -65,15 +65,19 @@ ENTRIES = Statement[EntryRow](
     FROM entry e LEFT JOIN sequenced s ON s.entry_id = e.id WHERE e.case_id = :case_id ORDER BY e.seq
     """
 )
-# what the entries depend on: the founding, the schemas of their parts, the registration of their clients, the moves of a sandbox's clock
+# OFFSET keeps the planner from reading the whole log at once: each ground is looked up by its index.
+# what the entries depend on: the founding, schemas of their parts, registrations of their clients, moves of a sandbox's clock
 GROUNDS = Statement[GroundRow](
     """
-    SELECT e.id, e.type, e.leaf, s.leaf_index FROM entry e JOIN sequenced s ON s.entry_id = e.id
-    WHERE s.leaf_index < :size AND (
-      e.id IN (SELECT entry_id FROM part_schema WHERE name || ' ' || version = ANY(CAST(:schemas AS text[])))
-      OR e.id IN (SELECT entry_id FROM client WHERE id = ANY(CAST(:clients AS text[])))
-      OR e.type = 'ledger.founded'
-      OR e.id IN (SELECT entry_id FROM clock_move)) ORDER BY s.leaf_index
+    SELECT placed.* FROM (
+      SELECT entry_id FROM part_schema WHERE name || ' ' || version = ANY(CAST(:schemas AS text[]))
+      UNION SELECT entry_id FROM client WHERE id = ANY(CAST(:clients AS text[]))
+      UNION SELECT id FROM entry WHERE type = 'ledger.founded'
+      UNION SELECT entry_id FROM clock_move
+    ) ground CROSS JOIN LATERAL (
+      SELECT e.id, e.type, e.leaf, s.leaf_index FROM entry e JOIN sequenced s ON s.entry_id = e.id
+      WHERE e.id = ground.entry_id OFFSET 0
+    ) placed WHERE placed.leaf_index < :size ORDER BY placed.leaf_index
     """
 )
 PARTS = Statement[SealedRow](

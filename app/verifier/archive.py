@@ -14,10 +14,9 @@ ENTRY = re.compile(r"(schemas|registers|entries)/[0-9]{4,}\.leaf")
 LARGEST = 64 * 1024 * 1024
 LOCAL_HEAD, STREAMED = 30, 0x08  # of a zip archive: bytes before the name of a file; flag of sizes that come after it
 LOCAL = struct.Struct("<HHHHIII")  # flags, method, time, day, CRC-32, packed size, size
-END, END_MARK = (
-    struct.Struct("<IHHHHIIH"),
-    0x06054B50,
-)  # end of central directory: mark, disks, counts, size, offset, comment
+# end of the central directory: mark, two disks, two counts, size, offset, length of a comment (APPNOTE 4.3.16)
+END = struct.Struct("<IHHHHIIH")
+END_MARK = 0x06054B50
 ORDER = ("registers", "schemas", "entries")
 README = """One case of an SBT ledger, as evidence.
 
@@ -96,11 +95,9 @@ def _contiguous(raw: bytes, archive: zipfile.ZipFile) -> bool:
         if info.header_offset != at or not plain or head[LOCAL_HEAD:] != name or head[:30] != _local_head(info, head):
             return False
         at += len(head) + info.compress_size
-    # the directory, then 22 bytes that say where it is, then nothing (APPNOTE 4.3.16)
-    ends = END.unpack(raw[-END.size :])
-    return (
-        archive.start_dir == at and ends[:2] == (END_MARK, 0) and ends[6] == at and at + ends[5] == len(raw) - END.size
-    )
+    # after the files the directory, then what says where it is, then nothing
+    mark, disk, *_, size, offset, _ = END.unpack(raw[-END.size :])
+    return archive.start_dir == offset == at and (mark, disk) == (END_MARK, 0) and at + size + END.size == len(raw)
 
 
 def _local_head(info: zipfile.ZipInfo, head: bytes) -> bytes:

@@ -167,13 +167,14 @@ class _Case:
         if members is None:
             return
         folder = "entries" if "case" in members else FOLDERS.get(members["type"], "registers")
-        if not name.startswith(f"{folder}/"):
+        at_home = name.startswith(f"{folder}/")
+        if not at_home:
             says = f"an entry of the type {members['type']} belongs into {folder}/"
             self.report.find("bytes", "FILE_MISPLACED", name, says, log="cases", index=index)
         if "case" not in members:
             return
         self.shown[members["id"]] = leaf_hash(self.bundle.files[name])
-        if folder in name and int(name.partition("/")[2].removesuffix(".leaf")) != members["seq"]:
+        if at_home and int(name.partition("/")[2].removesuffix(".leaf")) != members["seq"]:
             says = f"it is entry {members['seq']} of its case"
             self.report.find("chains", "CHAIN_BROKEN", name, says, log="cases", index=index)
         if members["case"] != self.bundle.policy["case"]:

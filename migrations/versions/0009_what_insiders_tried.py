@@ -33,6 +33,7 @@ def _queue() -> None:
             comment=says,
         ),
     )
+    op.create_index("entry_founding_idx", "entry", ["received_at"], postgresql_where=sa.text("type = 'ledger.founded'"))
     op.execute(NONCE_USED)
     op.execute("REVOKE ALL ON FUNCTION nonce_used(text, text) FROM PUBLIC")
     op.execute("GRANT EXECUTE ON FUNCTION nonce_used(text, text) TO sbt_app")

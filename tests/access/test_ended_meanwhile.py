@@ -238,7 +238,7 @@ def test_a_recorder_that_had_not_heard_of_the_ppks_client_broke_no_rule(home: Ho
 
     async def register(session: Session) -> None:
         party = Organisation("ppk_banda_aceh", "ppk", "PPK Banda Aceh", "PPK Banda Aceh", "5172")
-        await registration.register_party(session, party, by="operator")
+        await registration.apply_change(session, "party.registered", party.facts(), registration.Author("operator"))
         scopes = scopes_of(rulebook(), "ppk")
         await registration.register_client(session, "ppk-client", party.code, scopes, by="operator")
 

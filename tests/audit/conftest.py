@@ -198,7 +198,7 @@ def _wait_for_nobody(house: House) -> None:
         await database.open()
         async with database.writing(SERVICE) as session:
             party = Organisation("auditor_2", "auditor", "Pemeriksa kedua", "Second auditor", None)
-            await registration.register_party(session, party, by="operator")
+            await registration.apply_change(session, "party.registered", party.facts(), registration.Author("operator"))
         await database.close()
 
     time.sleep(0.1)

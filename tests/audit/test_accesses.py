@@ -16,7 +16,8 @@ STANDING = {
 
 def look(minutes: float, **changes: Any) -> str | None:
     at = (BEGAN + timedelta(minutes=minutes)).isoformat()
-    members = {"client": "bkn-1", "party": "bkn", "status": 200, "cases": ["one"], "received_at": at} | changes
+    members = {"client": "bkn-1", "party": "bkn", "operation": "read_case", "status": 200, "cases": ["one"]}
+    members |= {"received_at": at} | changes
     return impossible(members, STANDING, {"one"}, timed=True)
 
 
@@ -36,5 +37,5 @@ def test_a_look_that_nobody_can_have_had_is_one(minutes: float) -> None:
 
 def test_a_case_that_was_never_opened_was_shown_to_nobody() -> None:
     assert look(1, status=0) and look(62, status=404) and not look(62, status=403)
-    assert look(1, cases=["two"], operation="read_case") and not look(1, cases=["two"], operation="read_entries")
+    assert look(1, cases=["two"]) and not look(1, cases=["two"], operation="read_entries")
     assert look(1, cases=["two"]) and look(1, client="bkn-2") and not look(1, cases=["two"], status=404)

@@ -57,6 +57,7 @@ def test_a_look_at_a_case_that_never_was_is_told_outside_too(api: House) -> None
         "party": "bkn",
         "log": "access",
         "type": "access",
+        "operation": "read_case",
     }
     access: Any = SimpleNamespace(log="access")
     verification._agreed(access, 5, look)

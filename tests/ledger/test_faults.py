@@ -72,7 +72,9 @@ def write(house: House, count: int) -> None:
             async with database.writing(SERVICE) as session:
                 number = house.superuser("SELECT count(*) AS n FROM party")[0].n
                 party = Organisation(f"ppk_{number}", "ppk", "PPK", "PPK", "5172")
-                await registration.register_party(session, party, by="operator")
+                await registration.apply_change(
+                    session, "party.registered", party.facts(), registration.Author("operator")
+                )
         await database.close()
 
     asyncio.run(register())

@@ -200,7 +200,9 @@ class House:
             await database.open()
             async with database.writing(SERVICE) as session:
                 party = Organisation("ppk_banda_aceh", "ppk", "PPK Banda Aceh", "PPK Banda Aceh", PPK_EMPLOYER)
-                await registration.register_party(session, party, by="operator")
+                await registration.apply_change(
+                    session, "party.registered", party.facts(), registration.Author("operator")
+                )
                 scopes = scopes_of(rulebook(), "ppk")
                 secret = await registration.register_client(session, "ppk-client", party.code, scopes, by="operator")
             await database.close()

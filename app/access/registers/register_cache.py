@@ -120,12 +120,15 @@ class RegisterCache:
         """Joins the reading that has begun since the last change, if there is one.
         So many requests cost one reading.
         """
-        reading = self._reading
-        other = reading is None or reading.get_loop() is not asyncio.get_running_loop()
-        if other or reading is None or reading.done() or self._reading_of != self._newest:
-            reading = self._reading = asyncio.ensure_future(self._read_anew())
+        if self._reading is None or not self._may_join(self._reading):
+            self._reading = asyncio.ensure_future(self._read_anew())
             self._reading_of = self._newest
-        return await asyncio.shield(reading)
+        return await asyncio.shield(self._reading)
+
+    def _may_join(self, reading: asyncio.Future[RegisterSnapshot]) -> bool:
+        """Whether the reading goes on in this loop, and nothing was changed or kept since it began."""
+        here = reading.get_loop() is asyncio.get_running_loop()
+        return here and not reading.done() and self._reading_of == self._newest
 
     async def _read_anew(self) -> RegisterSnapshot:
         self._begun += 1

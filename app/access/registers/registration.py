@@ -197,10 +197,6 @@ TWO_OPERATOR_KINDS = frozenset(
 )  # two operators must agree on these
 
 
-async def register_party(session: Session, party: Organisation, *, by: str) -> None:
-    await apply_change(session, "party.registered", party.facts(), Author(by))
-
-
 async def register_client(session: Session, client_id: str, party: str, scopes: Sequence[str], *, by: str) -> str:
     """Registers a sandbox client and returns its secret, which is shown only once.
     A plain SHA-256 of it is stored: nobody can guess 256 random bits.
@@ -209,10 +205,6 @@ async def register_client(session: Session, client_id: str, party: str, scopes: 
     facts = {"client": client_id, "party": party, "scopes": sorted(scopes), "secret_hash": b64u(hash_secret(secret))}
     await apply_change(session, "client.registered", facts, Author(by))
     return secret
-
-
-async def grant_mandate(session: Session, mandate: Mandate, *, by: str) -> None:
-    await apply_change(session, "mandate.granted", mandate_facts(mandate), Author(by))
 
 
 def mandate_facts(mandate: Mandate) -> dict[str, Any]:
