@@ -96,8 +96,8 @@ def _contiguous(raw: bytes, archive: zipfile.ZipFile) -> bool:
             return False
         at += len(head) + info.compress_size
     # after the files the directory, then what says where it is, then nothing
-    mark, disk, *_, size, offset, _ = END.unpack(raw[-END.size :])
-    return archive.start_dir == offset == at and (mark, disk) == (END_MARK, 0) and at + size + END.size == len(raw)
+    mark, disk, *_, offset, _ = END.unpack(raw[-END.size :])
+    return archive.start_dir == offset == at and (mark, disk) == (END_MARK, 0)
 
 
 def _local_head(info: zipfile.ZipInfo, head: bytes) -> bytes:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app import clock
-from app.imports import jobs
+from app.imports import importing, jobs
 from demo.bodies import body_for
 from tests.cases.deadlines.test_terms import act, steps
 from tests.support.house import Case, House, refusal
@@ -432,3 +432,17 @@ def test_a_mandate_that_ends_during_an_import_refuses_the_lines_that_follow(api:
         lines_ = imported(api, [line(), line()], "kasn")
     assert [one["status"] for one in lines_] == ["imported", "refused"]
     assert lines_[1]["code"] == "NO_MANDATE_FOR_STAGE"
+
+
+def test_a_mandate_that_ends_while_a_line_waits_for_its_number_imports_nothing(api: House) -> None:
+    """It was asked before midnight, and the entry would be of the day after: the replay would call it false."""
+    api.at("2024-09-02")
+    real = importing.next_number
+
+    async def over_midnight(*given: Any) -> Any:
+        api.at("2025-07-01")
+        return await real(*given)
+
+    with patch.object(importing, "next_number", over_midnight):
+        (result,) = imported(api, [line()], "kasn")
+    assert (result["status"], result["code"]) == ("refused", "NO_MANDATE_FOR_STAGE")
