@@ -26,6 +26,11 @@ def today() -> date:
     return day_of(now())
 
 
+def today_in(zone: str) -> date:
+    """The day in a time zone of the IANA database: what has come there may not have come in Jakarta."""
+    return now().astimezone(ZoneInfo(zone)).date()
+
+
 def day_of(at: datetime) -> date:
     """The legal day of an instant."""
     return at.astimezone(JAKARTA).date()

@@ -121,6 +121,23 @@ class MandateRow(Base):
     standing_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry by which it stands so.")
 
 
+class AddedCode(Base):
+    """A code that operators added to a reference list: an employer or a regency."""
+
+    __tablename__ = "added_code"
+    __table_args__ = (CheckConstraint("list IN ('employers', 'regencies')", name="list"),)
+
+    list: Mapped[str] = mapped_column(primary_key=True, comment="employers or regencies.")
+    code: Mapped[str] = mapped_column(primary_key=True, comment="As on the wire.")
+    name_id: Mapped[str] = mapped_column(comment="Name in Indonesian.")
+    name_en: Mapped[str] = mapped_column(comment="Name in English.")
+    level: Mapped[str | None] = mapped_column(comment="Of an employer: pusat, provinsi, kabupaten or kota.")
+    valid_from: Mapped[date] = mapped_column(comment="First day.")
+    valid_to: Mapped[date | None] = mapped_column(comment="Last day; null: open.")
+    source: Mapped[str] = mapped_column(comment="The decree that says so.")
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry that added it.")
+
+
 class RevokedToken(Base):
     """A token that was revoked before it expired.
     The row is not needed after the expiry.

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.http.paging import Page
-from app.http.wire import AgencyCode, Body, Code, Day, Instant, Sha256, String
+from app.http.wire import AgencyCode, Body, Code, Day, Instant, RegencyCode, Sha256, String
 
 PartyCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 ClientId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.\-]{1,62}$")]
@@ -168,6 +168,33 @@ class MandateEnd(Body):
     party: PartyCode
     valid_from: Day
     valid_to: Day
+
+
+class NewRegency(Body):
+    """A regency or city that /v1/reference/regencies lacks; its code begins with its province.
+    `source`: the decree that names it.
+    """
+
+    code: RegencyCode
+    name_id: String
+    name_en: String
+    valid_from: Day
+    valid_to: Day | None = None
+    source: String
+
+
+class NewEmployer(Body):
+    """An employer that /v1/reference/employers lacks, by BKN's kode cepat.
+    `source`: the decree that names it.
+    """
+
+    code: AgencyCode
+    level: Literal["pusat", "provinsi", "kabupaten", "kota"]
+    name_id: String
+    name_en: String
+    valid_from: Day
+    valid_to: Day | None = None
+    source: String
 
 
 class ChangeView(BaseModel):

@@ -4,22 +4,23 @@ Parties, roles and scopes are known, keys are valid, and mandates do not overlap
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 from app import clock
 from app.access.registers.consent import is_consented
 from app.access.registers.register_cache import KnownParty, RegisterSnapshot
-from app.access.registers.registration import AUTH, OPERATOR, REQUIRED, SIGN, Facts
+from app.access.registers.registration import ADDS, AUTH, OPERATOR, REQUIRED, SIGN, Facts
 from app.access.tokens import jwks
 from app.access.tokens.jwks import BadKeyError
-from app.admin.refusals import LastOperators
+from app.admin import mandate_checks
+from app.admin.refusals import LastOperators, already_registered, days_out_of_order
 from app.cases.checks import unknown_code
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.ledger.canonical import instant
+from app.procedure.code_lists import EMPLOYERS, REGENCIES
 from app.procedure.loading import rulebook
-from app.procedure.roles import Mandate
 from app.procedure.scopes import scopes_of
 
 LONGEST = timedelta(days=730)  # lifetime of a key
@@ -89,7 +90,7 @@ def _anchor(facts: Facts, registers: RegisterSnapshot) -> None:
     clients = {c.id for c in registers.clients.values() if c.party == facts["party"]}
     has_key = any(k.client_id in clients and k.purpose == SIGN for k in registers.keys.values())
     if has_key or registers.parties[facts["party"]].fingerprint is not None:
-        raise _taken("/key")
+        raise already_registered("/key")
 
 
 def require_operators_left(registers: RegisterSnapshot, kind: str, facts: Facts, *, sandbox: bool) -> None:
@@ -119,12 +120,14 @@ def active_operators(registers: RegisterSnapshot, kind: str = "", facts: Facts =
 
 def _party(facts: Facts, registers: RegisterSnapshot) -> None:
     if facts["code"] in registers.parties:
-        raise _taken("/code")
+        raise already_registered("/code")
     if (facts["kind"] == "ppk") != (facts["agency_code"] is not None):
         text_id, text_en = "Wajib untuk PPK, dan hanya untuk PPK.", "Required for a PPK, and for a PPK alone."
         raise ValidationFailed(Flaw("/agency_code", "REQUIRED", text_id, text_en))
+    if facts["agency_code"] is not None and not _is_listed(EMPLOYERS, facts["agency_code"], registers):
+        raise UnknownReference(unknown_code("/agency_code", EMPLOYERS))
     if facts["agency_code"] in {party.agency_code for party in registers.parties.values() if party.kind == "ppk"}:
-        raise _taken("/agency_code")  # two PPKs of one employer would each see and post the other's cases
+        raise already_registered("/agency_code")  # two PPKs of one employer would each see and post the other's cases
 
 
 def _signs_in_production(facts: Facts, registers: RegisterSnapshot) -> None:
@@ -154,7 +157,7 @@ def _of_key(facts: Facts, registers: RegisterSnapshot) -> None:
 
 def _client(facts: Facts, registers: RegisterSnapshot) -> None:
     if facts["client"] in registers.clients:
-        raise _taken("/client_id")
+        raise already_registered("/client_id")
     _of_party(facts, registers)
     _scopes(facts, registers.parties[facts["party"]].kind)
     for n, key in enumerate(facts["keys"]):
@@ -199,80 +202,29 @@ def _sound(facts: Facts, registers: RegisterSnapshot, where: str) -> None:
         text_id, text_en = "Bukan titik kurva P-256.", "No point of the curve P-256."
         raise ValidationFailed(Flaw(f"{where}/jwk", "KEY_INVALID", text_id, text_en)) from None
     if facts["key"] in registers.keys:
-        raise _taken(f"{where}/jwk")
+        raise already_registered(f"{where}/jwk")
     ends = datetime.fromisoformat(facts["expires_at"])
     if not clock.real() < ends <= clock.real() + LONGEST + timedelta(minutes=5):
         text_id, text_en = "Antara sekarang dan dua tahun lagi.", "Between now and two years from now."
         raise ValidationFailed(Flaw(f"{where}/expires_at", "OUT_OF_RANGE", text_id, text_en))
 
 
-def _mandate(facts: Facts, registers: RegisterSnapshot) -> None:
-    _of_party(facts, registers)
-    _known_role(facts)
-    new = _as_mandate(facts)
-    if new.valid_from <= clock.today():  # at midnight all processes change over together
-        text_id, text_en = "Paling cepat besok.", "Tomorrow at the earliest."
-        raise ValidationFailed(Flaw("/valid_from", "DATE_IN_PAST", text_id, text_en))
-    if new.valid_to is not None and new.valid_to < new.valid_from:
-        raise _order()
-    if any(_meet(new, m) for m in registers.mandates if m.role == new.role):
-        text_id = "Peran ini sudah dipegang pada sebagian waktu itu; akhiri dahulu mandatnya."
-        raise ValidationFailed(
-            Flaw("/valid_from", "OVERLAP", text_id, "The role is filled for some of that time; end that mandate first.")
-        )
+def _added(name: str) -> ChangeCheck:
+    """A check that refuses a code that the list has already."""
+
+    def check(facts: Facts, registers: RegisterSnapshot) -> None:
+        if _is_listed(name, facts["code"], registers):
+            raise already_registered("/code")
+        if facts["valid_to"] is not None and facts["valid_to"] < facts["valid_from"]:
+            raise days_out_of_order()
+        if name == REGENCIES and not _is_listed("provinces", facts["code"].partition(".")[0], registers):
+            raise UnknownReference(unknown_code("/code", "provinces"))
+
+    return check
 
 
-def _mandate_ended(facts: Facts, registers: RegisterSnapshot) -> None:
-    until = date.fromisoformat(facts["valid_to"])
-    since = date.fromisoformat(facts["valid_from"])
-    mandate = next((m for m in registers.mandates if (m.role, m.party, m.valid_from) == _place(facts, since)), None)
-    if mandate is None:
-        raise UnknownReference(unknown_code("/role"))
-    if until < clock.today() or (mandate.valid_to is not None and mandate.valid_to < clock.today()):
-        raise _back_dated("/valid_to")
-    if until < since:
-        raise _order()
-    others = (m for m in registers.mandates if m.role == mandate.role and m is not mandate)
-    if any(_meet(Mandate(mandate.role, mandate.party, since, until), m) for m in others):
-        text_id, text_en = "Bertemu mandat lain dari peran ini.", "It meets another mandate of this role."
-        raise ValidationFailed(Flaw("/valid_to", "OVERLAP", text_id, text_en))
-
-
-def _place(facts: Facts, since: date) -> tuple[str, str, date]:
-    return facts["role"], facts["party"], since
-
-
-def _known_role(facts: Facts) -> None:
-    roles = {str(m["role"]) for m in rulebook().catalogue.mandates}
-    if facts["role"] not in roles:
-        raise UnknownReference(unknown_code("/role"))
-
-
-def _as_mandate(facts: Facts) -> Mandate:
-    until = date.fromisoformat(facts["valid_to"]) if facts["valid_to"] else None
-    return Mandate(facts["role"], facts["party"], date.fromisoformat(facts["valid_from"]), until)
-
-
-def _meet(mandate: Mandate, other: Mandate) -> bool:
-    first, second = sorted((mandate, other), key=lambda m: m.valid_from)
-    return first.valid_to is None or second.valid_from <= first.valid_to
-
-
-def _back_dated(pointer: str) -> ValidationFailed:
-    text_id, text_en = (
-        "Tidak sebelum hari ini: tidak ada yang berlaku surut.",
-        "Not before today: nothing is back-dated.",
-    )
-    return ValidationFailed(Flaw(pointer, "DATE_IN_PAST", text_id, text_en))
-
-
-def _order() -> ValidationFailed:
-    text_id, text_en = "Hari terakhir tidak sebelum hari pertama.", "The last day is not before the first."
-    return ValidationFailed(Flaw("/valid_to", "DATE_ORDER", text_id, text_en))
-
-
-def _taken(pointer: str) -> ValidationFailed:
-    return ValidationFailed(Flaw(pointer, "TAKEN", "Sudah terdaftar.", "It is registered already."))
+def _is_listed(name: str, code: str, registers: RegisterSnapshot) -> bool:
+    return code in rulebook().catalogue.codes(name) or code in registers.added.get(name, {})
 
 
 def _resumable(exists: ChangeCheck, name: str, rows: Callable[[RegisterSnapshot], Mapping[str, Any]]) -> ChangeCheck:
@@ -299,6 +251,7 @@ CHECKS: dict[str, Callable[[Facts, RegisterSnapshot], None]] = {
     "key.registered": _key,
     "key.suspended": _of_key,
     "key.resumed": _resumable(_of_key, "key", lambda registers: registers.keys),
-    "mandate.granted": _mandate,
-    "mandate.ended": _mandate_ended,
+    "mandate.granted": mandate_checks.require_grantable,
+    "mandate.ended": mandate_checks.require_endable,
+    **{kind: _added(name) for kind, name in ADDS.items()},
 }

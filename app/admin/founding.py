@@ -29,8 +29,9 @@ from app.procedure.roles import Mandate
 
 PRODUCTION, SANDBOX = "production", "sandbox"
 SIGNS = {"agency", "ppk", "operator"}  # kinds of parties that post stages or keep the registers
-# Version 2: operators sign their acts, and parties consent to their keys. The verifier requires it from the first entry on.
-RULES = 2
+# Version 2: operators sign their acts, and parties consent to their keys. Version 3: case numbers have no gaps.
+# The verifier requires it from the first entry on.
+RULES = 3
 # `sbt db migrate` writes these types before the founding; an entry of another type was written by somebody else.
 OURS = ("calendar.loaded", "procedure.loaded", "schema.registered", "key.epoch_opened")
 CLOCK = "clock.started"  # the clock of a sandbox alone is started

@@ -30,6 +30,8 @@ REGISTERS = {
     "clients": "SELECT id AS client_id, party, secret_hash IS NOT NULL AS sandbox, suspended, standing_entry_id FROM client ORDER BY id",
     "keys": "SELECT kid, client_id, purpose, expires_at, suspended, standing_entry_id FROM client_key ORDER BY client_id, purpose, expires_at",
     "mandates": "SELECT role, party, valid_from, valid_to, standing_entry_id FROM mandate ORDER BY role, valid_from",
+    "employers": "SELECT code, level, name_id, name_en, valid_from, valid_to, source, entry_id FROM added_code WHERE list = 'employers' ORDER BY code",
+    "regencies": "SELECT code, name_id, name_en, valid_from, valid_to, source, entry_id FROM added_code WHERE list = 'regencies' ORDER BY code",
     "grants": "SELECT id AS client_id, party, scopes, standing_entry_id FROM client ORDER BY id",
 }
 STATEMENTS = {name: Statement[Row](sql) for name, sql in REGISTERS.items()}

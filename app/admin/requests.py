@@ -23,9 +23,11 @@ from app.admin.bodies import (
     KeyOfClient,
     MandateEnd,
     NewClient,
+    NewEmployer,
     NewKey,
     NewMandate,
     NewParty,
+    NewRegency,
     PolicyBody,
 )
 from app.ledger.canonical import canonical, instant
@@ -113,6 +115,8 @@ PROPOSED: dict[str, AdminRequest] = {
     "key.resumed": AdminRequest("/v1/admin/keys/{key}/resumptions", None, _named("key")),
     "mandate.granted": AdminRequest("/v1/admin/mandates", NewMandate, _whole),
     "mandate.ended": AdminRequest("/v1/admin/mandates/ends", MandateEnd, _whole),
+    "employer.added": AdminRequest("/v1/admin/employers", NewEmployer, _whole),
+    "regency.added": AdminRequest("/v1/admin/regencies", NewRegency, _whole),
     CALENDAR_REVISED: AdminRequest("/v1/admin/calendars", CalendarRevision, _whole),
     "subject.erased": AdminRequest("/v1/admin/erasures", ErasureBody, _whole),
 }

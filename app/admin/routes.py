@@ -17,9 +17,11 @@ from app.admin.bodies import (
     Grant,
     MandateEnd,
     NewClient,
+    NewEmployer,
     NewKey,
     NewMandate,
     NewParty,
+    NewRegency,
     PolicyBody,
     StandingView,
 )
@@ -110,6 +112,18 @@ async def end_mandate(body: MandateEnd, admin: Admin, key: KeyHeader) -> ChangeV
     Its open cases are then handed over by `sbt mandate transfer`.
     """
     return await propose(admin, key, "mandate.ended", body)
+
+
+@router.post("/employers", operation_id="add_employer", **ANSWERS)
+async def add_employer(body: NewEmployer, admin: Admin, key: KeyHeader) -> ChangeView:
+    """An employer that the list of this release lacks: a new ministry, the government of a new province."""
+    return await propose(admin, key, "employer.added", body)
+
+
+@router.post("/regencies", operation_id="add_regency", **ANSWERS)
+async def add_regency(body: NewRegency, admin: Admin, key: KeyHeader) -> ChangeView:
+    """A regency or city that the list of this release lacks."""
+    return await propose(admin, key, "regency.added", body)
 
 
 @router.post("/calendars", operation_id="revise_calendar", **ANSWERS)

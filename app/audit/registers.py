@@ -10,10 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.access.registers.registration import Facts
+from app.access.registers.registration import ADDS, Facts, added_row
 from app.audit.accesses import access_row
 from app.audit.agreements import Agreements
-from app.audit.calendars import bare_days, released
+from app.audit.calendars import days_off_flaws, released
+from app.audit.case_numbers import COUNTER, CaseNumbers
 from app.audit.compare import Expected, table
 from app.audit.signed_entries import SignedEntries
 from app.audit.snapshot import Snapshot
@@ -23,7 +24,7 @@ from app.ledger.origin import CASES, LOGS
 from app.ledger.parts import unb64u
 from app.procedure.loading import rulebook
 from app.procedure.roles import Mandate
-from app.reference.calendar import Release, Revision, days_hash
+from app.reference.calendar import Release
 from app.verifier.leaves import PRODUCTION
 from app.verifier.report import NOT_CHECKED, VerificationReport
 
@@ -38,6 +39,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "loaded_procedure": ("code", "sha256"),
     "part_schema": ("name", "version"),
     "key_epoch": ("epoch",),
+    "added_code": ("list", "code"),
     "clock_move": ("entry_id",),
     "access": ("entry_id",),
     "idempotency": ("client_id", "key"),
@@ -67,6 +69,7 @@ class Registers:
     # the calendar before the newest, and when the newest was loaded
     replaced: dict[str, datetime] = field(default_factory=dict)
     unsigned_calendars: list[str] = field(default_factory=list)
+    numbers: CaseNumbers = field(default_factory=CaseNumbers)
     _index: int = 0
     _at: datetime = START
 
@@ -79,6 +82,7 @@ class Registers:
         self._index, self._at = index, datetime.fromisoformat(members["received_at"])
         if members["type"] == "mandate.granted" and self.began is None:
             self.began = day_of(datetime.fromisoformat(members["received_at"]))
+        self.numbers.check(self.report, index, members, self.agreements.rules)
         before = self.agreements.active(members)
         self.agreements.add(index, members)
         if members["type"] == "access":
@@ -258,7 +262,9 @@ class Registers:
         table(report, seen, "change", ("id",), self.agreements.rows)
         for name, key in KEYS.items():
             table(report, seen, name, key, self.rows[name])
-        self._holidays(report, seen)
+        table(report, seen, "case_counter", COUNTER, self.numbers.rows())
+        for version, says in days_off_flaws(report, seen, self.calendars, self.revisions):
+            self._calendar_wrong(version, says)
 
     def _restored(self) -> None:
         looks = len(self.rows["access"])
@@ -267,21 +273,6 @@ class Registers:
                 says = f"the log {log} was never so long"
                 self.report.find("standing", "NOT_REGISTERED", "log.restored", says, log=CASES, index=index)
 
-    def _holidays(self, report: VerificationReport, seen: Snapshot) -> None:
-        days: dict[str, list[dict[str, Any]]] = {}
-        for row in seen.rows("SELECT * FROM holiday"):
-            days.setdefault(row.version, []).append(row._asdict())
-        for version in sorted({*days, *self.calendars}):
-            report.count("projections")
-            if self.calendars.get(version) != days_hash(days.get(version, [])):
-                says = "its days off are not those that were loaded"
-                report.find("projections", "ROW_DIFFERS", f"holiday {version}", says)
-        for version, (before, agreed) in self.revisions.items():
-            if not agreed or Revision.of(agreed).applied(bare_days(days.get(before, []))) != bare_days(
-                days.get(version, [])
-            ):
-                self._calendar_wrong(version, "its days off are not those that two operators agreed on")
-
     def _calendar_wrong(self, version: str, says: str) -> None:
         self.report.find("projections", "CALENDAR_WRONG", f"calendar {version}", says, log=CASES, index=self._index)
 
@@ -289,6 +280,13 @@ class Registers:
 def _suspends(name: str, fact: str, *, to: bool) -> Callable[[Registers, Facts, UUID], None]:
     def read(registers: Registers, facts: Facts, entry: UUID) -> None:
         registers.stands_suspended(name, facts[fact], entry, to=to)
+
+    return read
+
+
+def _adds(name: str) -> Callable[[Registers, Facts, UUID], None]:
+    def read(registers: Registers, facts: Facts, entry: UUID) -> None:
+        registers._put("added_code", added_row(name, facts), entry)  # noqa: SLF001 - a row of the same file's table
 
     return read
 
@@ -309,6 +307,7 @@ REGISTER_BY_TYPE: dict[str, Callable[[Registers, Facts, UUID], None]] = {
     "key.resumed": _suspends("client_key", "key", to=False),
     "mandate.ended": Registers.mandate_ended,
     "mandate.granted": Registers.mandate,
+    **{kind: _adds(name) for kind, name in ADDS.items()},
     "calendar.loaded": Registers.loaded,
     "procedure.loaded": Registers.procedure,
     "schema.registered": Registers.schema,

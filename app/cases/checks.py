@@ -8,15 +8,24 @@ from datetime import date
 from typing import Any
 
 from app import clock
+from app.access.caller import Caller
 from app.cases import unsealed_texts
 from app.cases.bodies import MODELS
 from app.errors import Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.http.problems import FLAWS
+from app.procedure.code_lists import EMPLOYERS, ReferenceBasis
 from app.procedure.identity import nik_flaw, nip_flaw
 from app.procedure.loading import rulebook
 from app.procedure.model import Rulebook, Stage
 
 LISTS = {"violation": "violations", "sanction": "sanctions", "party": "parties"}
+
+
+def basis_of(caller: Caller, province: str | None = None, occurred_on: date | None = None) -> ReferenceBasis:
+    """The reference lists with what operators added, and the day in the province of the incident."""
+    lists = rulebook().catalogue.lists
+    zone = lists["provinces"].get(province or "", {}).get("timezone", clock.JAKARTA.key)
+    return ReferenceBasis(lists, caller.snapshot.added, clock.today_in(str(zone)), occurred_on)
 
 
 def check_models(rules: Rulebook) -> None:
@@ -54,30 +63,44 @@ def require_outcome_of_procedure(stage: Stage, outcome: str) -> None:
         raise OutcomeNotAllowed(pointer="/outcome", allowed=list(stage.outcomes))
 
 
-def require_valid_values(body: Mapping[str, Any], *, known_of: str = "/body") -> None:
+def require_valid_values(body: Mapping[str, Any], basis: ReferenceBasis, *, known_of: str = "/body") -> None:
     """422 unless codes are known, days are plausible, and unsealed texts hold no person's number.
-    No day lies after today, except in fields that the data allow to lie in the future.
     No letter is received before its date.
     """
-    unknown = list(_unknown(body, known_of))
+    unknown = list(_unknown(body, basis, known_of))
     if unknown:
         raise UnknownReference(*unknown)
-    late = [f"{known_of}/{n}" for n, v in body.items() if _is_late(n, v)]
-    if late:
-        raise ValidationFailed(*(in_future(pointer) for pointer in late))
     unsealed_texts.require_no_numbers(unsealed_texts.unsealed(body, known_of))
     letter, received = body.get("letter_date"), body.get("letter_received_on")
     if letter and received and _day(received) < _day(letter):
         raise ValidationFailed(before_letter(f"{known_of}/letter_received_on"))
 
 
-def _is_late(name: str, value: object) -> bool:
+def require_valid_in_time(body: Mapping[str, Any], basis: ReferenceBasis, *, known_of: str = "/body") -> None:
+    """422 for a day that has not come yet in the province, and for an employer that was not in force.
+    Some fields may lie in the future: the data say which.
+    """
+    late = [f"{known_of}/{n}" for n, v in body.items() if _is_late(n, v, basis.today)]
+    if late:
+        raise ValidationFailed(*(in_future(pointer) for pointer in late))
+    employers = [n for n in body if rulebook().vocabulary.fields[n].type == "agency"]
+    ended = [n for n in employers if not basis.is_code(EMPLOYERS, body[n])]
+    if ended:
+        raise UnknownReference(*(not_in_force(f"{known_of}/{n}", EMPLOYERS, basis.today) for n in ended))
+
+
+def _is_late(name: str, value: object, today: date) -> bool:
     field = rulebook().vocabulary.fields[name]
-    return field.type == "date" and not field.future and _day(value) > clock.today()
+    return field.type == "date" and not field.future and _day(value) > today
 
 
 def in_future(pointer: str) -> Flaw:
-    return Flaw(pointer, "DATE_IN_FUTURE", "Tanggal ini belum tiba.", "This day has not come yet.")
+    return Flaw(
+        pointer,
+        "DATE_IN_FUTURE",
+        "Tanggal ini belum tiba di provinsi peristiwa.",
+        "This day has not come yet in the province of the incident.",
+    )
 
 
 def before_letter(pointer: str) -> Flaw:
@@ -88,7 +111,7 @@ def before_letter(pointer: str) -> Flaw:
     return Flaw(pointer, "DATE_ORDER", text_id, text_en)
 
 
-def _unknown(body: Mapping[str, Any], where: str) -> Iterator[Flaw]:
+def _unknown(body: Mapping[str, Any], basis: ReferenceBasis, where: str) -> Iterator[Flaw]:
     fields = rulebook().vocabulary.fields
     for name, value in body.items():
         kind = fields[name].type.strip("[]")
@@ -98,6 +121,9 @@ def _unknown(body: Mapping[str, Any], where: str) -> Iterator[Flaw]:
         elif kind == "jenis_hukuman":
             rows = rulebook().catalogue.codes("sanctions").values()
             codes = {str(r["bkn_jenis_hukuman_id"]) for r in rows if r["bkn_jenis_hukuman_id"]}
+            pairs = [(f"{where}/{name}", value)]
+        elif kind == "agency":
+            codes = [value] if basis.is_code(EMPLOYERS, value) else []
             pairs = [(f"{where}/{name}", value)]
         elif kind in LISTS or kind == "enum":
             codes = fields[name].values if kind == "enum" else rulebook().catalogue.codes(LISTS[kind])
@@ -113,8 +139,17 @@ def _numbered(value: object) -> list[tuple[str, object]]:
     return [("", value)]
 
 
-def unknown_code(pointer: str) -> Flaw:
-    return Flaw(pointer, "UNKNOWN_CODE", "Kode ini tidak ada di /v1/reference.", "This code is not in /v1/reference.")
+def unknown_code(pointer: str, name: str = "") -> Flaw:
+    """`name`: of the list under /v1/reference that lacks the code."""
+    where = f"/v1/reference/{name}" if name else "/v1/reference"
+    return Flaw(pointer, "UNKNOWN_CODE", f"Kode ini tidak ada di {where}.", f"This code is not in {where}.")
+
+
+def not_in_force(pointer: str, name: str, day: date) -> Flaw:
+    text_id = f"Kode ini tidak berlaku pada tanggal itu: lihat /v1/reference/{name}?on={day}."
+    return Flaw(
+        pointer, "NOT_IN_FORCE", text_id, f"This code was not in force on that day: see /v1/reference/{name}?on={day}."
+    )
 
 
 def require_numbers(numbers: Mapping[str, tuple[str | None, str]], kind: str) -> None:

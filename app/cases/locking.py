@@ -73,12 +73,6 @@ class CaseToLock(WriteGuardRow, Row, Protocol):
     found_by: Sequence[Mapping[str, Any]] | None
 
 
-class NumberRow(WriteGuardRow, Protocol):
-    """The row of NEXT."""
-
-    serial: int
-
-
 # pg_try_advisory_xact_lock comes first, so that a duplicate of this request does not wait for the lock of the case.
 # The case row comes in its newest version (FOR UPDATE waits), everything else from the statement's snapshot.
 # `snapshot_version` shows whether the snapshot is older than the row.
@@ -101,10 +95,10 @@ LOCK_CASE = Statement[CaseToLock](
 DECIDED = Statement(
     "SELECT seq FROM entry WHERE case_id = :case_id AND NOT (type = ANY(:service_types)) ORDER BY seq DESC LIMIT 1"
 )
-NEXT_NUMBER = Statement[NumberRow](
+GUARD_OPENING = Statement[WriteGuardRow](
     f"""
         WITH k AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)) AS got)
-        SELECT k.got, i.fingerprint, r.leaf AS replay_leaf, nextval('case_number') AS serial,
+        SELECT k.got, i.fingerprint, r.leaf AS replay_leaf,
           {KEYS.format("r.case_id")}, {GUARD_COLUMNS}
         FROM k
         LEFT JOIN idempotency i ON i.client_id = :client AND i.key = :key
@@ -156,10 +150,11 @@ class LockedCase:
 
 
 @dataclass(frozen=True, slots=True)
-class NextNumber:
-    """For a case about to be opened: its serial number, and the epoch under which its keys are wrapped."""
+class NewCaseGuard:
+    """For a case about to be opened.
+    `epoch`: its keys are wrapped under it. `at`: the instant of its entry.
+    """
 
-    serial: int
     epoch: int
     at: datetime
 
@@ -197,18 +192,19 @@ async def lock_case(
     )
 
 
-async def next_number(
+async def guard_opening(
     session: Session,
     vault: VaultKeys,
     request: WriteIdentity,
     signed: VerifiedSignature | None,
     begin_comparison: Callable[[], None],
-) -> NextNumber | EarlierLeaf:
+) -> NewCaseGuard | EarlierLeaf:
+    """Takes the key, or finds the replay, before a case is opened."""
     values = _lock_parameters(request, signed)
-    row = (await session.run(NEXT_NUMBER, **values))[0]
+    row = (await session.run(GUARD_OPENING, **values))[0]
     _require_may_proceed(row)
     leaf = _replay(row, request, _open_data_keys(row, vault), begin_comparison)
-    return NextNumber(row.serial, row.epoch, clock.now()) if leaf is None else leaf
+    return NewCaseGuard(row.epoch, clock.now()) if leaf is None else leaf
 
 
 def _lock_parameters(request: WriteIdentity, signed: VerifiedSignature | None) -> dict[str, Any]:

@@ -6,13 +6,11 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Date, DateTime, ForeignKey, Index, LargeBinary, Sequence, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.statements import Base
-
-NUMBERS = Sequence("case_number", metadata=Base.metadata)
 
 
 class CaseRow(Base):
@@ -62,6 +60,21 @@ class CaseRow(Base):
     last_entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), comment="Entry it stands at.")
     subject_entry_id: Mapped[UUID] = mapped_column(
         ForeignKey("entry.id"), comment="Entry whose subject part is newest."
+    )
+
+
+class CaseCounter(Base):
+    """The last case number that was given: one row.
+    A number is given with its case in one transaction, so that none is missing. A trigger lets it only rise.
+    """
+
+    __tablename__ = "case_counter"
+    __table_args__ = (CheckConstraint("one_row", name="one_row"),)
+
+    one_row: Mapped[bool] = mapped_column(primary_key=True, comment="Always true: there is one row.")
+    last_serial: Mapped[int] = mapped_column(BigInteger, comment="Serial of the last number.")
+    case_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("cases.id", deferrable=True, initially="DEFERRED"), comment="The case that has it."
     )
 
 

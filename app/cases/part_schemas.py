@@ -7,15 +7,15 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 from sqlalchemy import bindparam, insert
 
 from app import clock
 from app.cases.bodies import MODELS, Documents, StageBody
 from app.cases.models import PartSchema
-from app.cases.schemas import ProvinceCode, RegencyCode, Reporter
+from app.cases.schemas import ProvinceCode, Reporter
 from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
 from app.http.wire import AgencyCode, Body, Code, Codes, Day, Nik, Nip, String, Text
@@ -26,6 +26,8 @@ from app.procedure.loading import rulebook
 from app.procedure.views import TEXT
 
 VERSIONS = Path(__file__).with_name("part_schemas.json")
+# as sealed: entries of before 0.5.0 hold a regency without its dot too
+RegencyCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.?[0-9]{2}$")]
 SAID_OTHERWISE = ("title", "description", "examples", "default")
 KNOWN = Statement("SELECT name, version, sha256 FROM part_schema")
 OLDER = Statement(

@@ -9,10 +9,9 @@ from pydantic import BaseModel, StringConstraints
 from app.cases.bodies import Documents
 from app.cases.due_schemas import DueView, Flag, NextStep
 from app.http.paging import Page
-from app.http.wire import AgencyCode, Body, Code, Codes, Day, Nik, Nip, Reason, String, Text
+from app.http.wire import AgencyCode, Body, Code, Codes, Day, Nik, Nip, Reason, RegencyCode, String, Text
 
 ProvinceCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
-RegencyCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}\.?[0-9]{2}$")]
 
 
 class Reporter(Body):

@@ -8,9 +8,9 @@ FORMS: Mapping[str, tuple[str, str, str]] = {
     r"\S": ("teks yang tidak kosong", "a text that is not empty", "Laporan dicabut"),
     r"^[0-9]{2}$": ("kode dua angka", "a code of two digits", "64"),
     r"^[0-9]{4}$": ("kode empat angka", "a code of four digits", "6900"),
-    r"^[0-9]{2}\.?[0-9]{2}$": (
-        "kode kabupaten/kota, empat angka",
-        "the code of a regency or city, four digits",
+    r"^[0-9]{2}\.[0-9]{2}$": (
+        "kode kabupaten/kota dengan titik",
+        "the code of a regency or city with its dot",
         "64.72",
     ),
     r"^[0-9]{18}$": ("18 angka", "18 digits", "198503122005032001"),

@@ -21,10 +21,10 @@ from app.cases.case import regime_of
 from app.cases.charging import ChargedReport
 from app.cases.context import WriteContext
 from app.cases.entry import append_fitting, idempotency_members, owners
-from app.cases.locking import EarlierLeaf, NextNumber, next_number
+from app.cases.locking import EarlierLeaf, NewCaseGuard, guard_opening
 from app.cases.models import StageRow
 from app.cases.opening import duplicates, opening, preparing
-from app.cases.opening.number import case_number
+from app.cases.opening.number import give_number
 from app.cases.sealing import EntryParts
 from app.cases.stages import post
 from app.database.sessions import StatementBatch
@@ -36,6 +36,7 @@ from app.imports.schemas import ImportedCase, Past
 from app.ledger.append import Appended, Link
 from app.ledger.canonical import read_leaf
 from app.procedure import views
+from app.procedure.code_lists import ReferenceBasis
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.state import CaseState
@@ -63,18 +64,19 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
     """Imports the case of one line.
     `batch`: what else must be on record with it, in the same statement. `began`: the first day of this ledger.
     """
-    procedure = _procedure(line)
-    preparing.require_known(line)
+    basis = preparing.basis_of_new(write.caller, line)
+    procedure = _procedure(line, basis)
+    preparing.require_known(line, basis)
     incident, override = line.incident, line.phase_override
     charging.require_phase(line.election, line.contest, incident.occurred_on, line.violations, "/violations", override)
-    number = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
-    if isinstance(number, EarlierLeaf):
-        leaf = read_leaf(number)
+    guard = await guard_opening(write.session, write.vault, write.request, write.signed, write.begin_comparison)
+    if isinstance(guard, EarlierLeaf):
+        leaf = read_leaf(guard)
         return Imported(UUID(leaf["case"]), UUID(leaf["id"]), already=True)
-    write = await write.on(clock.day_of(number.at))  # midnight may have passed, and a mandate with it
+    write = await write.on(clock.day_of(guard.at))  # midnight may have passed, and a mandate with it
     bodies = []
     for n, past in enumerate(line.posts):
-        bodies.append(_body(procedure, n, past, line))
+        bodies.append(_body(procedure, n, past, line, basis))
         await asyncio.sleep(0)  # a line of long texts takes a second: other requests run in between
     texts = [unsealed_texts.unsealed(body, f"/posts/{n}/body") for n, body in enumerate(bodies)]
     await preparing.require_report_names_nobody(
@@ -88,18 +90,18 @@ async def import_case(write: WriteContext, line: ImportedCase, batch: StatementB
         done = walk_posts(_empty(procedure, line), posts, deciders, write.calendar, _checker(line, posts, bodies))
     except PastPostError as error:
         raise _at(error) from None
-    await duplicates.require_new(write, line, number.epoch)
-    return await _record(write, number, line, bodies, posts, done, batch)
+    await duplicates.require_new(write, line, guard.epoch)
+    return await _record(write, guard, line, bodies, posts, done, batch)
 
 
-def _procedure(line: ImportedCase) -> Procedure:
+def _procedure(line: ImportedCase, basis: ReferenceBasis) -> Procedure:
     """The procedure that the line names, or the one in force on the day of receipt.
     Only an import may name one.
     """
     if line.procedure is None:
-        return preparing.governing(line)
+        return preparing.governing(line, basis)
     received, procedure = line.report.received_on, rulebook().procedures.get(line.procedure)
-    if received > clock.today():
+    if received > basis.today:
         raise ValidationFailed(checks.in_future("/report/received_on"))
     if procedure is None:
         raise UnknownReference(checks.unknown_code("/procedure"))
@@ -110,7 +112,7 @@ def _procedure(line: ImportedCase) -> Procedure:
     return procedure
 
 
-def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[str, Any]:
+def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase, basis: ReferenceBasis) -> dict[str, Any]:
     """The content of a post, validated by the model of its stage."""
     stage, where = procedure.stages.get(past.stage), f"/posts/{n}"
     if stage is None:
@@ -120,7 +122,8 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase) -> dict[
     except ValidationError as error:
         flaws = flaws_of(error.errors(), ("body",))
         raise ValidationFailed(*(Flaw(f"{where}/body{f.pointer}", f.code, f.id, f.en) for f in flaws)) from None
-    checks.require_valid_values(stored, known_of=f"{where}/body")
+    checks.require_valid_values(stored, basis, known_of=f"{where}/body")
+    checks.require_valid_in_time(stored, basis, known_of=f"{where}/body")
     if past.outcome not in stage.outcomes:
         raise UnknownReference(checks.unknown_code(f"{where}/outcome"))
     checks.require_complete(stage, past.outcome, stored, f"{where}/body")
@@ -179,15 +182,14 @@ def _at(error: PastPostError) -> DomainError:
 
 async def _record(
     write: WriteContext,
-    next_: NextNumber,
+    guard: NewCaseGuard,
     line: ImportedCase,
     bodies: list[dict[str, Any]],
     posts: list[PastPost],
     done: PastWalk,
     batch: StatementBatch,
 ) -> Imported:
-    case_id, entry_id, epoch = uuid7(), uuid4(), next_.epoch
-    number = case_number(clock.day_of(next_.at).year, next_.serial)
+    case_id, entry_id, epoch = uuid7(), uuid4(), guard.epoch
     persons = [SUBJECT, NO_PERSON, *([REPORTER] if line.report.reporter else [])]
     keys = {person: new_key(batch, write.vault, epoch, case_id, person) for person in persons}
     parts = EntryParts(
@@ -203,11 +205,12 @@ async def _record(
     _seal(parts, line, bodies, posts, done)
     sig = parts.sign()
     fingerprint = write.request.fingerprint(keys[SUBJECT])
+    number = await give_number(write.session, case_id, guard.at)
     entry = append_fitting(
         batch,
         type_="case.imported",
         party=write.caller.party,
-        received_at=next_.at,
+        received_at=guard.at,
         link=Link(case_id, 1, None),
         client=write.caller.client_id,
         actor=write.caller.actor,

@@ -293,7 +293,7 @@ RULES: dict[str, Any] = {
             "register_party", "anchor_party", "revise_calendar", "erase_person", "list_parties", "set_signature_policy", "register_client", "list_clients", "register_key", "list_keys",
             "set_grant", "list_grants", "grant_mandate", "list_mandates", "end_mandate", "suspend_party", "resume_party",
             "suspend_client", "resume_client", "suspend_key", "resume_key", "approve_change", "refuse_change", "list_changes",
-            "read_change", "move_clock",
+            "read_change", "move_clock", "add_employer", "list_employers", "add_regency", "list_regencies",
         ),
         _operator,
     ),

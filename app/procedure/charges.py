@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
 
+from app.procedure.code_lists import valid_on
 from app.procedure.model import Rulebook
 
 BEFORE, AFTER, ANY = "before_designation", "after_designation", "any"
@@ -50,11 +51,6 @@ def misfits(rulebook: Rulebook, charges: Iterable[str], phase: str) -> list[Misf
 def laws_on(rulebook: Rulebook, day: date) -> list[str]:
     """Return the laws on the civil service, its ethics and its discipline that were in force on that day."""
     return [code for code, row in rulebook.catalogue.codes("laws").items() if valid_on(row, day)]
-
-
-def valid_on(row: Mapping[str, Any], day: date) -> bool:
-    since, until = row.get("valid_from"), row.get("valid_to")
-    return (not since or date.fromisoformat(since) <= day) and (not until or day <= date.fromisoformat(until))
 
 
 def fitting(rulebook: Rulebook, charges: Collection[str], day: date, subject_kind: str) -> list[str]:

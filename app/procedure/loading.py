@@ -1,7 +1,8 @@
-"""Reads versions/*.yaml, vocabulary.yaml and catalogues/*.yaml into values.
+"""Reads versions/*.yaml, vocabulary.yaml and the files of catalogues/ into values.
 The rules are data: nothing is added here.
 """
 
+import csv
 import hashlib
 from collections.abc import Mapping
 from datetime import date
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from app.procedure.checks import check_rulebook
+from app.procedure.code_lists import EXTENSIBLE
 from app.procedure.model import (
     BodyRule,
     Catalogue,
@@ -64,6 +66,12 @@ SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def _yaml(path: Path) -> dict[str, Any]:
     data: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), SAFE)  # noqa: S506 - it is the safe loader
     return data
+
+
+def _csv(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows by code; an empty cell is None. Lines that begin with # say where the rows come from."""
+    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return {row["code"]: {name: text or None for name, text in row.items()} for row in csv.DictReader(lines)}
 
 
 def _label(row: Mapping[str, Any], *, prefix: str = "") -> dict[str, str]:
@@ -250,7 +258,8 @@ def read_catalogue(folder: Path) -> Catalogue:
     lists = {name: {row["code"]: row for row in files[file][key]} for name, (file, key) in LISTS.items()}
     lists["sanctions"] |= {row["code"]: row for row in files["sanctions"]["historic"]}
     provinces = files["provinces"]["provinces"]
-    lists["provinces"] = {row["kemendagri"]: row for row in provinces}
+    lists["provinces"] = {code: {"code": code, **row} for row in provinces if (code := row["kemendagri"])}
+    lists |= {name: _csv(folder / f"{name}.csv") for name in EXTENSIBLE}
     prefixes = {row["bkn_kode_cepat"][:2] for row in provinces if row["bkn_kode_cepat"]}
     return Catalogue(lists, frozenset(prefixes), tuple(files["parties"]["mandates"]))
 

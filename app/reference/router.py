@@ -13,18 +13,22 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.database.sessions import PublicSession
-from app.database.statements import Statement
+from app.database.sessions import PublicSession, Session
+from app.database.statements import Row, Statement
 from app.errors import DomainError, NotFound, catalogue
 from app.http.conditional import PublicDocument, cached
 from app.http.problems import problems, slug
 from app.http.route import GuardedRoute
 from app.http.wire import Day
-from app.procedure.charges import valid_on
+from app.procedure.code_lists import EXTENSIBLE, valid_on
 from app.procedure.loading import rulebook
 from app.procedure.model import DeadlineRule, Field, Outcome, Procedure, Stage, When
 from app.procedure.scopes import all_scopes
 
+ADDED = Statement[Row](
+    "SELECT code, name_id, name_en, level, valid_from, valid_to, 'sure' AS certainty, source FROM added_code"
+    " WHERE list = :list ORDER BY code"
+)
 router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["reference"])
 DAYS_OFF = Statement(
     "SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day"
@@ -40,19 +44,30 @@ async def read_reference(
 ) -> Response:
     """One list: violations, legacy_violations, sanctions, sanction_levels, control_actions, laws,
     procedures, statuses, parties, mandates,
-    elections, provinces, purposes, job_levels, subject_kinds, report_kinds, channels, evidence_kinds, fields (with the codes of each),
+    elections, provinces, regencies, employers, purposes, job_levels, subject_kinds, report_kinds, channels, evidence_kinds, fields (with the codes of each),
     conditions, clocks, holidays, problems or scopes. No token needed. `version` changes when a row does; every row has its first and
     last day (`valid_from`, `valid_to`; null: without end).
     """
-    return cached(
-        request, _made(name, on, await _holidays(request, session)) if name == "holidays" else _list(name, on)
-    )
+    if name == "holidays":
+        return cached(request, _made(name, on, await _holidays(request, session)))
+    return cached(request, _list(name, on, await _added(name, session)))
 
 
 @lru_cache(maxsize=512)
-def _list(name: str, on: date | None) -> PublicDocument:
-    """Returns a list of the program itself, cached: such lists do not change while it runs."""
-    return _made(name, on, _rows(name))
+def _list(name: str, on: date | None, added: str) -> PublicDocument:
+    """Returns a list, cached by what it is made of: the program's own rows, and the added ones as JSON."""
+    return _made(name, on, sorted(_rows(name) + json.loads(added), key=_code) if added != "[]" else _rows(name))
+
+
+def _code(row: Mapping[str, Any]) -> str:
+    return str(row["code"])
+
+
+async def _added(name: str, session: Session) -> str:
+    """Returns the codes that operators added to the list, as JSON."""
+    if name not in EXTENSIBLE:
+        return "[]"
+    return json.dumps([row._asdict() for row in await session.run(ADDED, list=name)], default=str)
 
 
 def _made(name: str, on: date | None, rows: list[dict[str, Any]]) -> PublicDocument:
@@ -176,6 +191,7 @@ def _mandates() -> list[dict[str, Any]]:
     """Returns who fills which role from when to when, and who succeeds under which condition."""
     held = [
         {
+            "code": f"{m['role']}.{m['from']}",
             "role": m["role"],
             "party": m["party"],
             "valid_from": m["from"],
@@ -187,6 +203,7 @@ def _mandates() -> list[dict[str, Any]]:
     ]
     return held + [
         {
+            "code": f"{s.role}.{s.since.isoformat()}.{s.to}",
             "role": s.role,
             "party": s.to,
             "valid_from": s.since.isoformat(),
@@ -222,7 +239,10 @@ async def _holidays(request: Request, session: PublicSession) -> list[dict[str, 
     version = request.app.state.calendars.current.version
     return [
         {
+            "code": r.day.isoformat(),
             "day": r.day.isoformat(),
+            "valid_from": r.day.isoformat(),
+            "valid_to": r.day.isoformat(),
             "category": r.category,
             "name_id": r.name_id,
             "name_en": r.name_en,

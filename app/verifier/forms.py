@@ -44,6 +44,7 @@ OF_CASES: dict[str, dict[str, str]] = {
 AGREED = {"change": "u*"}  # the change that two operators agreed on
 CONSENTED = {"consent": "d*"}  # the party's consent to its key
 KEY = {"key": "s", "expires_at": "t"}
+LISTED_CODE = {**dict.fromkeys(("code", "name_id", "name_en", "source"), "s"), "valid_from": "y", "valid_to": "y?"}
 FACTS: dict[str, dict[str, str]] = {
     "ledger.founded": {"environment": "s", "rules": "i*", "public_url": "s*", "registers": "s*"},
     "operators.recovered": {"entries": "l", "consents": "l"},
@@ -67,6 +68,8 @@ FACTS: dict[str, dict[str, str]] = {
     "key.resumed": {"key": "s", **AGREED},
     "mandate.granted": {"role": "s", "party": "s", "valid_from": "y", "valid_to": "y?", **AGREED},
     "mandate.ended": {"role": "s", "party": "s", "valid_from": "y", "valid_to": "y", **AGREED},
+    "employer.added": {**LISTED_CODE, "level": "s", **AGREED},
+    "regency.added": {**LISTED_CODE, **AGREED},
     "change.proposed": {"change": "u", "kind": "s", "facts": "d"},
     "change.decided": {"change": "u", "decision": "s"},
     "calendar.loaded": {"version": "s", "known_until": "y", "days": "i", "sha256": "s", **AGREED},

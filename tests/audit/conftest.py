@@ -149,8 +149,15 @@ def _signed(house: House) -> None:
         ("keys", fresh),
         (f"keys/{mine.auth_kid}/suspensions", None),
         ("parties/kemendagri/policies", {"signatures": "off"}),
+        ("employers", EMPLOYER),
     ):
         assert house.send("operator", f"/v1/admin/{what}", said).status_code == 201
+
+
+EMPLOYER = {
+    "code": "3998", "level": "pusat", "name_id": "Kementerian Contoh", "name_en": "Example Ministry",
+    "valid_from": "2024-10-21", "valid_to": "2030-01-01", "source": "Perpres 140/2024",
+}  # fmt: skip
 
 
 def _on(day: date, stage: str, outcome: str) -> dict[str, Any]:

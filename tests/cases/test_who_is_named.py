@@ -91,12 +91,12 @@ def test_a_media_type_carries_no_other_text(api: House) -> None:
 
 def test_the_day_of_a_decision_is_not_told_to_whoever_sees_the_status_alone(api: House) -> None:
     api.at("2023-12-12")
-    sent = first_body("skb_2022", subject__agency_code="5127")
+    sent = first_body("skb_2022", subject__agency_code="5212")
     sent["body"]["decided_on"] = "2023-12-11"
     answer = api.send("bawaslu", "/v1/cases", sent)
     assert answer.status_code == 201, answer.text
     for party, day in (("bawaslu", "2023-12-11"), ("kemendagri", "2023-12-12")):
         stage = api.get(party, f"/v1/cases/{answer.json()['id']}/stages/penerimaan").json()
         assert stage["view"] == ("full" if party == "bawaslu" else "status")
-        (shown,) = api.get(party, "/v1/deadlines?agency_code=5127&stage=penerimaan").json()["data"]
+        (shown,) = api.get(party, "/v1/deadlines?agency_code=5212&stage=penerimaan").json()["data"]
         assert shown["decided_on"] == day

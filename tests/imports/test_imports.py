@@ -437,12 +437,12 @@ def test_a_mandate_that_ends_during_an_import_refuses_the_lines_that_follow(api:
 def test_a_mandate_that_ends_while_a_line_waits_for_its_number_imports_nothing(api: House) -> None:
     """It was asked before midnight, and the entry would be of the day after: the replay would call it false."""
     api.at("2024-09-02")
-    real = importing.next_number
+    real = importing.guard_opening
 
     async def over_midnight(*given: Any) -> Any:
         api.at("2025-07-01")
         return await real(*given)
 
-    with patch.object(importing, "next_number", over_midnight):
+    with patch.object(importing, "guard_opening", over_midnight):
         (result,) = imported(api, [line()], "kasn")
     assert (result["status"], result["code"]) == ("refused", "NO_MANDATE_FOR_STAGE")

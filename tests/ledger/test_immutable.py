@@ -24,6 +24,7 @@ FACTS = [
     "loaded_procedure",
     "holiday",
     "calendar_version",
+    "added_code",
 ]
 
 
@@ -44,6 +45,8 @@ def test_the_owner_of_the_tables_cannot_either(api: House, table: str) -> None:
     case = api.open()
     api.post("bkn", case, "verifikasi_satgas", "lolos")
     api.check_log(case)
+    ministry = {"code": "3996", "level": "pusat", "name_id": "Badan Contoh", "name_en": "Example Agency"}
+    api.send("operator", "/v1/admin/employers", {**ministry, "valid_from": "2024-01-01", "source": "Perpres 1/2024"})
     column = api.superuser(
         "SELECT column_name AS n FROM information_schema.columns WHERE table_name = %s AND is_generated = 'NEVER'",
         table,

@@ -6,13 +6,15 @@ A suspended client or party and a revoked token stop working within that time in
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Protocol
 
 from app import clock
 from app.database.sessions import Database, Session
-from app.database.statements import Statement
+from app.database.statements import Row, Statement
+from app.procedure.code_lists import AddedCodes, CodeRow
 from app.procedure.roles import Mandate
 
 FRESH_SECONDS = 2.0
@@ -24,6 +26,20 @@ KEYS = Statement("SELECT kid, client_id, purpose, x, y, expires_at, suspended FR
 MANDATES = Statement("SELECT role, party, valid_from, valid_to FROM mandate")
 REVOKED = Statement("SELECT jti FROM revoked_token WHERE expires_at > now()")
 LAST_MOVE = Statement('SELECT ahead FROM clock_move ORDER BY "to" DESC LIMIT 1')
+
+
+class AddedRow(Row, Protocol):
+    """A code that operators added to a list."""
+
+    list: str
+    code: str
+    valid_from: date
+    valid_to: date | None
+
+
+ADDED = Statement[AddedRow](
+    "SELECT list, code, name_id, name_en, level, valid_from, valid_to, source FROM added_code ORDER BY code"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,7 @@ class RegisterSnapshot:
 
     today: date
     holders: Mapping[str, str]
+    added: AddedCodes = field(default_factory=dict)
 
 
 class RegisterCache:
@@ -169,7 +186,17 @@ async def read_registers(session: Session) -> tuple[timedelta, RegisterSnapshot]
         frozenset(filter(None, employers)),
         today,
         {m.role: m.party for m in mandates if m.on(today)},
+        added_codes(await session.run(ADDED)),
     )
+
+
+def added_codes(rows: Iterable[AddedRow]) -> AddedCodes:
+    """The codes that operators added, by list, each as a row of the program's own lists."""
+    added: dict[str, dict[str, CodeRow]] = {}
+    for row in rows:
+        days = {name: day.isoformat() if (day := getattr(row, name)) else None for name in ("valid_from", "valid_to")}
+        added.setdefault(row.list, {})[row.code] = {**row._asdict(), **days}
+    return added
 
 
 async def ahead(session: Session) -> timedelta:

@@ -14,13 +14,14 @@ from uuid import UUID
 from sqlalchemy import bindparam, insert, update
 
 from app import clock
-from app.access.models import Client, ClientKey, MandateRow, Party
+from app.access.models import AddedCode, Client, ClientKey, MandateRow, Party
 from app.access.signatures.signed import VerifiedSignature
 from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
 from app.ledger.append import Appended, append
 from app.ledger.canonical import canonical, instant
 from app.ledger.parts import b64u, unb64u
+from app.procedure.code_lists import EMPLOYERS, REGENCIES
 from app.procedure.roles import Mandate
 
 SANDBOX_MARK = "sbts_"  # sandbox only; secret scanners look for this prefix
@@ -28,6 +29,7 @@ OFF, OPTIONAL, REQUIRED = "off", "optional", "required"  # signature policy: whe
 CALENDAR_REVISED = "calendar.revised"  # a change whose entry has the type calendar.loaded
 AUTH, SIGN = "auth", "sign"  # purposes of a key
 Facts = Mapping[str, Any]
+ADDS = {"employer.added": EMPLOYERS, "regency.added": REGENCIES}  # kind of change: the list that it adds to
 OPERATOR = "operator"  # the code of the party that runs the service, and its kind
 
 
@@ -41,6 +43,7 @@ def _changed(model: Any, key: tuple[str, ...], *columns: str) -> Statement:
     return Statement(statement.values({c: bindparam(c) for c in (*columns, "standing_entry_id")}))
 
 
+INSERT_ADDED = _inserted(AddedCode)
 INSERT_PARTY, INSERT_CLIENT, INSERT_KEY, INSERT_MANDATE = map(_inserted, (Party, Client, ClientKey, MandateRow))
 ANCHOR_PARTY = _changed(Party, ("code",), "fingerprint")
 SET_POLICY = _changed(Party, ("code",), "signatures")
@@ -134,6 +137,19 @@ def _mandate_ended(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
     batch.add(END_MANDATE, **where, valid_to=_day(facts["valid_to"]), standing_entry_id=entry)
 
 
+def _added(name: str) -> Callable[[StatementBatch, Facts, UUID], None]:
+    def write(batch: StatementBatch, facts: Facts, entry: UUID) -> None:
+        batch.add(INSERT_ADDED, **added_row(name, facts), entry_id=entry)
+
+    return write
+
+
+def added_row(name: str, facts: Facts) -> dict[str, Any]:
+    """The columns of an added code; `name` is the list's."""
+    texts = {column: facts.get(column) for column in ("code", "name_id", "name_en", "level", "source")}
+    return {"list": name, **texts, "valid_from": _day(facts["valid_from"]), "valid_to": _day(facts["valid_to"])}
+
+
 def _set(statement: Statement, key: str, of: str, column: str, value: Any = None) -> Callable[..., None]:
     """Returns a writer that changes one column.
     `value`: the new value; None: the fact with the column's name.
@@ -171,6 +187,7 @@ WRITERS: dict[str, Callable[[StatementBatch, Facts, UUID], None]] = {
     "key.resumed": _set(SUSPEND_KEY, "kid", "key", "suspended", value=False),
     "mandate.granted": _mandate,
     "mandate.ended": _mandate_ended,
+    **{kind: _added(name) for kind, name in ADDS.items()},
 }
 
 

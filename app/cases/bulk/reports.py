@@ -37,15 +37,21 @@ async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]
     cases, everybody = [], preparing.of_subject(*(person.case for person in persons))
     for n, person in enumerate(persons):
         with _placed(n, person):
-            cases.append(await preparing.validate_new_case(person.case, stage, person.outcome, person.body, everybody))
+            valid = await preparing.validate_new_case(
+                write.caller, person.case, stage, person.outcome, person.body, everybody
+            )
+            cases.append(valid)
         await asyncio.sleep(0)  # a hundred long texts take a second: other requests run in between
     policy.require_may_open(write.caller, cases[0].stage)
     await duplicates.lock(write, [case.new for case in cases])
     await consume_nonce_now(write.session, write.signed)
-    written: list[Written] = []
+    sealed: list[opening.SealedCase | Written] = []
     for n, (person, case) in enumerate(zip(persons, cases, strict=True)):
         with _placed(n, person):
-            written.append(await opening.register_case(_of_person(write, n, persons), case))
+            sealed.append(await opening.seal_case(_of_person(write, n, persons), case))
+    written = [
+        await opening.record_case(case) for case in sealed
+    ]  # their numbers last: others who open a case wait for them
     for name in ("ETag", "Location"):
         del write.response.headers[name]
     return Opened(cases=written)

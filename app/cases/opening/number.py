@@ -1,11 +1,32 @@
 """Case numbers for people: SBT-<year>-<six or more digits>-<check character>, ISO 7064 MOD 37,36."""
 
+from datetime import datetime
+from uuid import UUID
+
+from app import clock
+from app.database.sessions import Session
+from app.database.statements import Statement
+
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# Locks the counter until the commit: whoever is refused afterwards gives its number back.
+GIVE = Statement("UPDATE case_counter SET last_serial = last_serial + 1, case_id = :case_id RETURNING last_serial")
+
+
+async def give_number(session: Session, case_id: UUID, at: datetime) -> str:
+    """Gives the next number to a case that this transaction writes; others wait until it ends.
+    Called last, when nothing can refuse the case any more.
+    """
+    serial: int = await session.value(GIVE, case_id=case_id)
+    return case_number(clock.day_of(at).year, serial)
 
 
 def case_number(year: int, serial: int) -> str:
     digits = f"{serial:06}"
     return f"SBT-{year}-{digits}-{check_character(f'{year}{digits}')}"
+
+
+def serial_of(number: str) -> int:
+    return int(number.split("-")[2])
 
 
 def check_character(text: str) -> str:

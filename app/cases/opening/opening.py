@@ -15,9 +15,9 @@ from app.cases.bodies import StageBody
 from app.cases.case import regime_of
 from app.cases.context import WriteContext
 from app.cases.entry import idempotency_members, owners, replayed, write_entry
-from app.cases.locking import EarlierLeaf, next_number
+from app.cases.locking import EarlierLeaf, guard_opening
 from app.cases.opening import duplicates
-from app.cases.opening.number import case_number
+from app.cases.opening.number import give_number
 from app.cases.opening.preparing import ValidatedCase, validate_new_case
 from app.cases.projection import Dated
 from app.cases.schemas import NewCase, Written
@@ -25,7 +25,6 @@ from app.cases.sealing import EntryParts
 from app.database.sessions import StatementBatch
 from app.ledger.append import Appended, Link, append
 from app.procedure import charges, rules, views
-from app.procedure.deadlines import Due
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.rules import Move
@@ -38,7 +37,6 @@ class CaseDraft:
     """A case about to be created."""
 
     id: UUID
-    number: str
     new: NewCase
     procedure: Procedure
     stage: Stage
@@ -48,41 +46,65 @@ class CaseDraft:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SealedCase:
+    """A case that nothing refuses any more: checked and sealed, still without its number."""
+
+    write: WriteContext
+    draft: CaseDraft
+    move: Move
+    first: Dated
+    opened: list[Dated]
+    facts: dict[str, Any]
+    batch: StatementBatch
+    parts: EntryParts
+    entry_id: UUID
+    fingerprint: bytes
+
+
 async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
     """Registers a case and posts its first stage."""
-    return await register_case(write, await validate_new_case(new, stage, outcome, body))
+    return await record_case(await seal_case(write, await validate_new_case(write.caller, new, stage, outcome, body)))
 
 
-async def register_case(write: WriteContext, case: ValidatedCase) -> Written:
-    """Checks permission, then duplicates, then records the case."""
-    reserved = await next_number(write.session, write.vault, write.request, write.signed, write.begin_comparison)
-    if isinstance(reserved, EarlierLeaf):
-        return await replayed(write, reserved)
-    write = await write.on(clock.day_of(reserved.at))
+async def seal_case(write: WriteContext, case: ValidatedCase) -> SealedCase | Written:
+    """Checks permission, then duplicates, and seals the case; the earlier answer of a repeated request."""
+    guard = await guard_opening(write.session, write.vault, write.request, write.signed, write.begin_comparison)
+    if isinstance(guard, EarlierLeaf):
+        return await replayed(write, guard)
+    write = await write.on(clock.day_of(guard.at))
     policy.require_may_open(write.caller, case.stage)
-    await duplicates.require_new(write, case.new, reserved.epoch)
-    number = case_number(clock.day_of(reserved.at).year, reserved.serial)
-    draft = CaseDraft(
-        uuid7(), number, case.new, case.procedure, case.stage, case.outcome, case.body, reserved.epoch, reserved.at
+    await duplicates.require_new(write, case.new, guard.epoch)
+    return _sealed(
+        write,
+        CaseDraft(uuid7(), case.new, case.procedure, case.stage, case.outcome, case.body, guard.epoch, guard.at),
     )
-    return await _record(write, draft)
 
 
-async def _record(write: WriteContext, draft: CaseDraft) -> Written:
+def _sealed(write: WriteContext, draft: CaseDraft) -> SealedCase:
     facts = views.in_summary(rulebook().vocabulary, draft.body)
     move = rules.post(rulebook(), _before(draft), draft.stage.code, draft.outcome, facts, 1, write.caller.party)
     opened, first = projection.dated(move, write.calendar, {}, clock.day_of(draft.at)), _in_time(write, draft, move)
     batch, entry_id = StatementBatch(), uuid4()
     keys = _keys(write, batch, draft)
-    parts = _seal(write, batch, draft, facts, keys, entry_id)
+    parts = _seal_parts(write, batch, draft, facts, keys, entry_id)
     fingerprint = write.request.fingerprint(keys[SUBJECT])
-    entry = _append(write, batch, draft, move, first.due, opened, fingerprint, parts, entry_id)
-    batch.add(projection.INSERT_CASE, **_row(write, draft, move, entry))
-    batch.add(projection.INSERT_STAGE_POSTED, **_first_stage(write, draft, move, first, facts, entry))
-    projection.project_stages(batch, draft.id, move, opened, entry)
+    return SealedCase(write, draft, move, first, opened, facts, batch, parts, entry_id, fingerprint)
+
+
+async def record_case(case: SealedCase | Written) -> Written:
+    """Gives the case its number, and records it. Others who open a case wait from here to the commit."""
+    if isinstance(case, Written):
+        return case
+    write, draft, batch = case.write, case.draft, case.batch
+    number = await give_number(write.session, draft.id, draft.at)
+    entry = _append(case, number)
+    batch.add(projection.INSERT_CASE, **_row(write, draft, case.move, number, entry))
+    batch.add(projection.INSERT_STAGE_POSTED, **_first_stage(case, entry))
+    projection.project_stages(batch, draft.id, case.move, case.opened, entry)
     write.trail.shows(draft.id)
     write.trail.stage = draft.stage.code
-    return await write_entry(write, batch, entry, fingerprint)
+    return await write_entry(write, batch, entry, case.fingerprint)
 
 
 def _before(draft: CaseDraft) -> CaseState:
@@ -99,7 +121,7 @@ def _keys(write: WriteContext, batch: StatementBatch, draft: CaseDraft) -> dict[
     return {person: new_key(batch, write.vault, draft.epoch, draft.id, person) for person in persons}
 
 
-def _seal(
+def _seal_parts(
     write: WriteContext,
     batch: StatementBatch,
     draft: CaseDraft,
@@ -159,20 +181,11 @@ def outline(new: NewCase) -> dict[str, Any]:
     }
 
 
-def _append(
-    write: WriteContext,
-    batch: StatementBatch,
-    draft: CaseDraft,
-    move: Move,
-    due: Due,
-    opened: list[Dated],
-    fingerprint: bytes,
-    parts: EntryParts,
-    entry_id: UUID,
-) -> Appended:
-    sig = parts.sign()
+def _append(case: SealedCase, number: str) -> Appended:
+    write, draft, move, due = case.write, case.draft, case.move, case.first.due
+    sig = case.parts.sign()
     leaf_members = {
-        "number": draft.number,
+        "number": number,
         "procedure": draft.procedure.code,
         "election": draft.new.election,
         "received_on": draft.new.report.received_on.isoformat(),
@@ -181,11 +194,11 @@ def _append(
         "outcome": draft.outcome,
         "due_on": due.on.isoformat() if due.on else None,
         "overrides": overrides(draft.new),
-        **projection.in_leaf(move, opened, {}, owners(write.caller, move, write.caller.party, {}), write.calendar),
-        **idempotency_members(write, fingerprint),
+        **projection.in_leaf(move, case.opened, {}, owners(write.caller, move, write.caller.party, {}), write.calendar),
+        **idempotency_members(write, case.fingerprint),
     }
     return append(
-        batch,
+        case.batch,
         type_="case.opened",
         party=write.caller.party,
         received_at=draft.at,
@@ -193,17 +206,17 @@ def _append(
         client=write.caller.client_id,
         actor=write.caller.actor,
         leaf_members=leaf_members,
-        parts=parts.done,
+        parts=case.parts.done,
         sig=sig,
-        entry_id=entry_id,
+        entry_id=case.entry_id,
     )
 
 
-def _row(write: WriteContext, draft: CaseDraft, move: Move, entry: Appended) -> dict[str, Any]:
+def _row(write: WriteContext, draft: CaseDraft, move: Move, number: str, entry: Appended) -> dict[str, Any]:
     new, at = draft.new, entry.received_at
     return {
         "id": draft.id,
-        "number": draft.number,
+        "number": number,
         "procedure": draft.procedure.code,
         "election": new.election,
         "contest": new.contest,
@@ -242,9 +255,7 @@ def _in_time(write: WriteContext, draft: CaseDraft, move: Move) -> Dated:
     return Dated(state, projection.due_of(draft.procedure, move.case, state, write.calendar))
 
 
-def _first_stage(
-    write: WriteContext, draft: CaseDraft, move: Move, first: Dated, facts: dict[str, Any], entry: Appended
-) -> dict[str, Any]:
+def _first_stage(case: SealedCase, entry: Appended) -> dict[str, Any]:
     """The row of the first stage, which is opened and posted at once."""
-    opened = projection.opened_row(draft.id, move.case, first, entry)
-    return opened | projection.posted_row(facts, draft.outcome, write.caller.party, 1, entry)
+    opened = projection.opened_row(case.draft.id, case.move.case, case.first, entry)
+    return opened | projection.posted_row(case.facts, case.draft.outcome, case.write.caller.party, 1, entry)

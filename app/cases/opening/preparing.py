@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app import clock
+from app.access.caller import Caller
 from app.cases import charging, checks, unsealed_texts
 from app.cases.bodies import StageBody
 from app.cases.schemas import NewCase
 from app.errors import Flaw, UnknownReference, ValidationFailed
+from app.procedure.code_lists import EMPLOYERS, REGENCIES, ReferenceBasis
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 
@@ -25,21 +26,22 @@ class ValidatedCase:
 
 
 async def validate_new_case(
-    new: NewCase, stage: str, outcome: str, body: StageBody, *others: unsealed_texts.PersonMatcher
+    caller: Caller, new: NewCase, stage: str, outcome: str, body: StageBody, *others: unsealed_texts.PersonMatcher
 ) -> ValidatedCase:
     """Checks everything that was sent, before any person is looked up.
     `others`: further persons of the same report.
     """
-    stored = body.stored()
-    procedure = governing(new)
+    stored, basis = body.stored(), basis_of_new(caller, new)
+    procedure = governing(new, basis)
     first = _first(procedure, stage)
     checks.require_outcome_of_procedure(first, outcome)
-    require_known(new)
+    require_known(new, basis)
     charging.require_phase(
         new.election, new.contest, new.incident.occurred_on, new.violations, "/violations", new.phase_override
     )
     require_identified(new, first, outcome)
-    checks.require_valid_values(stored)
+    checks.require_valid_values(stored, basis)
+    checks.require_valid_in_time(stored, basis)
     checks.require_complete(first, outcome, stored)
     await require_report_names_nobody(new, unsealed_texts.unsealed(stored), *others)
     return ValidatedCase(new, procedure, first, outcome, stored)
@@ -63,10 +65,14 @@ def of_subject(*cases: NewCase) -> unsealed_texts.PersonMatcher:
     return unsealed_texts.matcher_for_persons(*({"nip": s.nip, "nik": s.nik, "name": s.name} for s in subjects))
 
 
-def governing(new: NewCase) -> Procedure:
+def basis_of_new(caller: Caller, new: NewCase) -> ReferenceBasis:
+    return checks.basis_of(caller, new.incident.province, new.incident.occurred_on)
+
+
+def governing(new: NewCase, basis: ReferenceBasis) -> Procedure:
     """The procedure in force on the day the report was received."""
     received = new.report.received_on
-    if received > clock.today():
+    if received > basis.today:
         raise ValidationFailed(checks.in_future("/report/received_on"))
     procedures = rulebook().governing(received)
     if procedures is None:
@@ -95,27 +101,57 @@ def _first(procedure: Procedure, stage: str) -> Stage:
     return procedure.stages[stage]
 
 
-def require_known(new: NewCase) -> None:
+def require_known(new: NewCase, basis: ReferenceBasis) -> None:
     """422 unless every code exists, the days are in order, and the numbers can be real."""
-    codes = rulebook().catalogue
-    pairs = [
-        ("/election", new.election, codes.codes("elections")),
-        ("/report/kind", new.report.kind, codes.codes("report_kinds")),
-        ("/subject/job_level", new.subject.job_level, codes.codes("job_levels")),
-        ("/subject/kind", new.subject.kind, codes.codes("subject_kinds")),
-        ("/incident/province", new.incident.province, codes.codes("provinces")),
-        ("/incident/channel", new.incident.channel, codes.codes("channels")),
-        *((f"/violations/{n}", v, codes.codes("violations")) for n, v in enumerate(new.violations)),
+    sent = [
+        ("/election", new.election, "elections"),
+        ("/report/kind", new.report.kind, "report_kinds"),
+        ("/subject/job_level", new.subject.job_level, "job_levels"),
+        ("/subject/kind", new.subject.kind, "subject_kinds"),
+        ("/subject/agency_code", new.subject.agency_code, EMPLOYERS),
+        ("/incident/province", new.incident.province, "provinces"),
+        ("/incident/regency", new.incident.regency, REGENCIES),
+        ("/incident/channel", new.incident.channel, "channels"),
+        *((f"/violations/{n}", violation, "violations") for n, violation in enumerate(new.violations)),
     ]
-    unknown = [checks.unknown_code(pointer) for pointer, code, allowed in pairs if code not in allowed]
+    unknown = [
+        checks.unknown_code(pointer, name)
+        for pointer, code, name in sent
+        if code is not None and not basis.is_listed(name, code)
+    ]
     if new.contest is not None and not unknown and new.contest not in contests(new.election):
         unknown.append(checks.unknown_code("/contest"))
     if unknown:
         raise UnknownReference(*unknown)
+    _require_in_force(new, basis)
     if new.incident.occurred_on > new.report.received_on:
         raise ValidationFailed(_after_report())
     numbers = {"/subject/nip": (new.subject.nip, "nip"), "/subject/nik": (new.subject.nik, "nik")}
     checks.require_numbers(numbers, new.subject.kind)
+
+
+def _require_in_force(new: NewCase, basis: ReferenceBasis) -> None:
+    """422 for a place that did not exist on the day of the incident, a regency of another province,
+    and an employer that was not in force from that day to today.
+    """
+    province, regency, day = new.incident.province, new.incident.regency, new.incident.occurred_on
+    flaws = []
+    if not basis.is_code_of_the_day("provinces", province):
+        flaws.append(checks.not_in_force("/incident/province", "provinces", day))
+    if regency is not None and not basis.is_code_of_the_day(REGENCIES, regency):
+        flaws.append(checks.not_in_force("/incident/regency", REGENCIES, day))
+    if regency is not None and not regency.startswith(f"{province}."):
+        flaws.append(_outside())
+    if not basis.is_code(EMPLOYERS, new.subject.agency_code):
+        flaws.append(checks.not_in_force("/subject/agency_code", EMPLOYERS, basis.today))
+    if flaws:
+        raise UnknownReference(*flaws)
+
+
+def _outside() -> Flaw:
+    text_id = "Kabupaten/kota ini bukan bagian dari provinsi pada `province`: dua angka pertamanya berbeda."
+    text_en = "This regency is no part of the province in `province`: its first two digits differ."
+    return Flaw("/incident/regency", "OUTSIDE_PROVINCE", text_id, text_en)
 
 
 def require_identified(new: NewCase, stage: Stage, outcome: str) -> None:

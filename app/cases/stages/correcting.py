@@ -63,7 +63,7 @@ async def correct(
     The outcome stays: what follows from it has already happened.
     """
     stored: dict[str, Any] = body.model_dump(mode="json", exclude_none=True)
-    checks.require_valid_values(stored)
+    checks.require_valid_values(stored, checks.basis_of(write.caller))
     return await _correct(write, case_id, stage, number, stored, reason)
 
 
@@ -75,6 +75,7 @@ async def _correct(
     stage_rule = _require_may_correct_stage(write, locked, stage)
     was = _posted(case, stage, number)
     policy.require_may_correct(write.caller, was.posted_by)
+    checks.require_valid_in_time(body, checks.basis_of(write.caller, case.province, case.occurred_on))
     require_consistent_with_case(case, case.state.before(was.state), stage_rule, Post(stage, was.outcome or "", body))
     entry = CaseEntry(write, locked)
     write.begin_comparison()  # whether the corrected identity is the one on record

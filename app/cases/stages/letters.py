@@ -6,7 +6,6 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from app import clock
 from app.cases import checks, projection
 from app.cases.context import WriteContext
 from app.cases.entry import CaseEntry, Step, with_locked_case
@@ -24,14 +23,14 @@ async def confirm_letter_received(write: WriteContext, case_id: UUID, stage: str
     """The owner (or recorder) of an open stage reports when the letter arrived.
     The deadline runs from that day.
     """
-    if body.received_on > clock.today():
-        raise ValidationFailed(checks.in_future("/received_on"))
     return await _confirm(write, case_id, stage, body.received_on)
 
 
 @with_locked_case
 async def _confirm(write: WriteContext, locked: LockedCase, stage: str, received_on: date) -> Written:
     state, running = open_round(write, locked, stage)
+    if received_on > checks.basis_of(write.caller, locked.case.province).today:
+        raise ValidationFailed(checks.in_future("/received_on"))
     letter = letter_awaited(state, running.state)
     if received_on < date.fromisoformat(str((letter.facts or {})["letter_date"])):
         raise ValidationFailed(checks.before_letter("/received_on"))

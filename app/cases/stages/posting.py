@@ -35,7 +35,7 @@ from app.procedure.state import CaseState
 async def post_stage(write: WriteContext, case_id: UUID, stage: str, outcome: str, body: StageBody) -> Written:
     """Records what the owner of an open stage decided, and opens what follows."""
     post = Post(stage, outcome, body.stored())
-    checks.require_valid_values(post.body)
+    checks.require_valid_values(post.body, checks.basis_of(write.caller))
     return await _post(write, case_id, post)
 
 
@@ -47,6 +47,7 @@ async def _post(write: WriteContext, locked: LockedCase, post: Post) -> Written:
     state = case.state
     rules.require_open(state, post.stage)
     rules.require_outcome(rulebook(), state, post.stage, post.outcome)
+    checks.require_valid_in_time(post.body, checks.basis_of(write.caller, case.province, case.occurred_on))
     require_consistent_with_case(case, state, stage, post)
     # last: whoever passes it has learnt that the names do not match, and the post itself is then recorded
     await require_no_person_in_unsealed_texts(write, locked, post.body)

@@ -65,7 +65,7 @@ def test_the_backlog_is_counted_by_age(api: House) -> None:
 
 
 def test_deadlines_are_listed_with_their_state_and_explanation(api: House) -> None:
-    employer = "5119"
+    employer = "5211"
     api.at("2024-10-10")
     running = api.walked("tindak_lanjut_ppk", subject__agency_code=employer)
     study = api.walked("kajian_bawaslu", subject__agency_code=employer)
@@ -91,11 +91,11 @@ def test_deadlines_are_listed_with_their_state_and_explanation(api: House) -> No
 
 def test_a_stranger_to_a_case_sees_none_of_its_deadlines(api: House) -> None:
     api.at("2024-08-20")
-    case = api.walked("verval_kasn", "skb_2022", subject__agency_code="5120")
-    assert listed(api, "/v1/deadlines?agency_code=5120", "kasn")
+    case = api.walked("verval_kasn", "skb_2022", subject__agency_code="5210")
+    assert listed(api, "/v1/deadlines?agency_code=5210", "kasn")
     api.at("2024-09-04")
-    assert listed(api, "/v1/deadlines?agency_code=5120", "kasn") == []
-    assert case.id in {d["case_id"] for d in listed(api, "/v1/deadlines?agency_code=5120", "auditor")}
+    assert listed(api, "/v1/deadlines?agency_code=5210", "kasn") == []
+    assert case.id in {d["case_id"] for d in listed(api, "/v1/deadlines?agency_code=5210", "auditor")}
 
 
 @pytest.mark.parametrize("day", ["2024-08-01", "2024-09-04"])

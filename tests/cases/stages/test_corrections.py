@@ -149,7 +149,7 @@ def test_a_receipt_that_never_was_is_taken_away_and_a_letter_is_not_dated_after_
 
 def test_after_a_warning_a_correction_of_the_letter_is_still_told(api: House) -> None:
     api.at("2024-10-10")
-    case = api.walked("tindak_lanjut_ppk", subject__agency_code="5130")
+    case = api.walked("tindak_lanjut_ppk", subject__agency_code="5213")
     api.at("2024-11-07")
     api.watched()
     api.post("bkn", fresh(api, case), "peringatan", "diterbitkan")
@@ -157,7 +157,7 @@ def test_after_a_warning_a_correction_of_the_letter_is_still_told(api: House) ->
     told = act(api, "bkn", case, "stages/penyampaian_ppk/corrections", body)
     assert told.status_code == 201, told.text
     assert steps(api, case)["tindak_lanjut_ppk"]["flags"]
-    waiting = api.get("bkn", "/v1/worklist?agency_code=5130").json()["data"]
+    waiting = api.get("bkn", "/v1/worklist?agency_code=5213").json()["data"]
     flagged = {i["stage"]: i["state"] for i in waiting if i["case_id"] == case.id and i["flags"]}
     assert flagged == {"tindak_lanjut_ppk": "overdue", "peringatan": "met"}, "also what was posted already"
     check_replay(api, case)
