@@ -119,8 +119,8 @@ class InsufficientScope(DomainError):
 class NoMandateForStage(DomainError):
     status, code = 403, "NO_MANDATE_FOR_STAGE"
     title_id, title_en = "Tahap ini bukan wewenang Anda", "This stage is not yours to post"
-    remedy_id = "Hanya instansi pada anggota `owner` yang dapat mengisi tahap ini sekarang."
-    remedy_en = "Only the agency named in `owner` may post this stage now."
+    remedy_id = "Hanya instansi pada `acts_now` atau `allowed` yang dapat mengisi tahap ini sekarang."
+    remedy_en = "Only the agency named in `acts_now` or `allowed` may post this stage now."
 
 
 class NotTheOperator(DomainError):

@@ -87,7 +87,7 @@ def may_post(caller: Caller, stage: Stage, case: AccessFacts) -> bool:
 
 def require_mandate(caller: Caller, stage: Stage, case: AccessFacts) -> None:
     if not may_post(caller, stage, case):
-        raise NoMandateForStage(owner=posting_party(caller, stage, case))
+        raise NoMandateForStage(acts_now=posting_party(caller, stage, case))
 
 
 def require_operator(caller: Caller) -> None:
@@ -117,14 +117,14 @@ def require_holder(caller: Caller, role: str, case: AccessFacts) -> None:
     """Requires the party that fills this role in this case today."""
     holder = role_holder(caller, role, case)
     if holder != caller.party:
-        raise NoMandateForStage(owner=holder)
+        raise NoMandateForStage(acts_now=holder)
 
 
 def require_may_open(caller: Caller, stage: Stage) -> None:
     """Requires an agency that may open this stage, with a mandate of its own today."""
     openers = [role for role in stage.may_open if caller.snapshot.holders.get(role) == role]
     if caller.party not in openers:
-        raise NoMandateForStage(owner=stage.owner, allowed=sorted(openers))
+        raise NoMandateForStage(allowed=sorted(openers))
 
 
 def require_may_correct(caller: Caller, posted_by: str | None) -> None:
@@ -134,7 +134,7 @@ def require_may_correct(caller: Caller, posted_by: str | None) -> None:
     author = caller.snapshot.parties.get(posted_by or "")
     of_ppk = caller.kind == "ppk" or (author is not None and author.kind == "ppk")
     if of_ppk and posted_by != caller.party:
-        raise NoMandateForStage(owner=posted_by)
+        raise NoMandateForStage(acts_now=posted_by)
 
 
 def require_may_import(caller: Caller) -> None:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from app.cases.schemas import Entered, StageLine, StageStatus, Written
+from app.cases.schemas import Entered, StageStatus, Written, WrittenStage
 from app.ledger.append import Appended
 from app.ledger.canonical import read_leaf
 from app.ledger.merkle import leaf_hash
@@ -41,8 +41,8 @@ def _entered(entry: Appended, receipts: PromiseSigner) -> Entered:
     return Entered(id=entry.id, leaf_hash=hashed, promise=receipts.promise(entry))
 
 
-def _line(stage: Stage, row: dict[str, Any], status: StageStatus, at: datetime | None) -> StageLine:
-    return StageLine(
+def _line(stage: Stage, row: dict[str, Any], status: StageStatus, at: datetime | None) -> WrittenStage:
+    return WrittenStage(
         stage=stage.code,
         round=row["round"],
         status=status,
@@ -56,13 +56,13 @@ def _line(stage: Stage, row: dict[str, Any], status: StageStatus, at: datetime |
     )
 
 
-def _past(stage: Stage, post: dict[str, Any], at: datetime) -> StageLine:
+def _past(stage: Stage, post: dict[str, Any], at: datetime) -> WrittenStage:
     """A round of an imported case; it is on record since the import."""
     line = _line(stage, {**post, "owner": None}, "posted", at)
     return line.model_copy(update={"outcome": post["outcome"], "posted_at": at, "posted_by": post["party"]})
 
 
-def _posted(stage: Stage, facts: dict[str, Any], at: datetime) -> StageLine:
+def _posted(stage: Stage, facts: dict[str, Any], at: datetime) -> WrittenStage:
     opened = _instant(facts.get("opened_at")) or at  # a first stage opens and is posted at once
     line = _line(stage, facts, "posted", opened)
     return line.model_copy(update={"outcome": facts["outcome"], "posted_at": at, "posted_by": facts["party"]})

@@ -60,17 +60,22 @@ class Follows(BaseModel):
 
     stage: str
     owner: str
+    recorder: str | None
 
 
 class NextStep(BaseModel):
     """A stage that is open now: whose turn, since when, until when and why, what may be decided,
     and what happens when nothing is.
+    `owner`: who is responsible (`ppk`: the employer); `recorder`: who posts for a PPK that has no client;
+    `acts_now`: the party whose turn it is, one of both.
     `since`: the business day of its opening; `opened_at`: when the ledger learned of it.
     """
 
     stage: str
     round: int
     owner: str
+    recorder: str | None
+    acts_now: str
     since: date
     opened_at: datetime
     due_on: date | None

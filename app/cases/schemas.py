@@ -128,8 +128,10 @@ class Entered(EntryRef):
 StageStatus = Literal["waiting", "open", "posted", "skipped"]
 
 
-class StageLine(BaseModel):
-    """One stage of a case: whose turn, since when, until when, and what was decided."""
+class WrittenStage(BaseModel):
+    """One stage as an entry left it.
+    `owner`: who is responsible for it (`ppk`: the employer); `recorder`: who posts for a PPK that has no client.
+    """
 
     stage: str
     round: int
@@ -143,6 +145,14 @@ class StageLine(BaseModel):
     posted_by: str | None
 
 
+class StageLine(WrittenStage):
+    """One stage of a case: whose it is, since when, until when, and what was decided.
+    `acts_now`: the party whose turn it is, the recorder where it posts for a PPK; null unless the stage is open.
+    """
+
+    acts_now: str | None
+
+
 class Written(BaseModel):
     """Answer to every write: the case as this entry left it.
     `stages`: those the entry posted, opened or dropped.
@@ -154,7 +164,7 @@ class Written(BaseModel):
     election: str
     status: str
     open_stages: list[str]
-    stages: list[StageLine]
+    stages: list[WrittenStage]
     version: int
     entry: Entered
 
@@ -269,6 +279,8 @@ class StageView(BaseModel):
     stage: str
     title: str
     owner: str
+    recorder: str | None
+    acts_now: str | None
     view: Literal["full", "summary", "status"]
     latest: RoundView | None
     rounds: list[RoundView]

@@ -26,6 +26,11 @@ def recorder_now(caller: Caller, stage: Stage, case: AccessFacts) -> str | None:
     return policy.role_holder(caller, stage.recorder, case) or stage.recorder
 
 
+def acts_now(caller: Caller, stage: Stage, case: AccessFacts, round_: Round | None) -> str | None:
+    """The party whose turn an open round is; None for a round that is not open."""
+    return policy.posting_party(caller, stage, case) if round_ is not None and round_.status == "open" else None
+
+
 def lines(caller: Caller, case: Case) -> list[StageLine]:
     """Every stage of the procedure in its order: the rounds opened, and the stages that still wait."""
     rounds_by_stage: dict[str, list[Round]] = {}
@@ -47,7 +52,7 @@ def _unopened(caller: Caller, stage: Stage, case: Case, facts: AccessFacts) -> S
         status="skipped" if case.closed_at is not None else "waiting",
         owner=owner_now(caller, stage, facts),
         recorder=recorder_now(caller, stage, facts),
-        **dict.fromkeys(("opened_at", "due_on", "outcome", "posted_at", "posted_by")),
+        **dict.fromkeys(("acts_now", "opened_at", "due_on", "outcome", "posted_at", "posted_by")),
     )
 
 
@@ -58,6 +63,7 @@ def _line(caller: Caller, stage: Stage, facts: AccessFacts, round_: Round) -> St
         status=round_.status,
         owner=owner_now(caller, stage, facts),
         recorder=recorder_now(caller, stage, facts),
+        acts_now=acts_now(caller, stage, facts, round_),
         opened_at=round_.opened_at,
         due_on=round_.due_on,
         outcome=round_.outcome,

@@ -297,7 +297,7 @@ PROBLEM_SCHEMA = {
             },
         },
         "allowed": {"type": "array", "items": {"type": "string"}},
-        "owner": {"type": "string"},
+        "acts_now": {"type": "string"},
         "scope": {"type": "string"},
     },
 }

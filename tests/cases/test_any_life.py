@@ -96,7 +96,7 @@ class AnyLife(RuleBasedStateMachine):
         body = body_for(self.case.procedure, step["stage"], outcome, self.today, **known)
         if self.case.procedure == "skb_2020" and "sanction_code" in body["body"] and outcome == "sanksi_sesuai":
             body["body"]["sanction_code"] = "h_berat_bebas"
-        assert self._act(step["owner"], f"stages/{step['stage']}", body), (step, outcome)
+        assert self._act(step["acts_now"], f"stages/{step['stage']}", body), (step, outcome)
 
     @rule(stage=st.sampled_from(STAGES), party=st.sampled_from(AGENCIES), data=st.data())
     def post_anything(self, stage: str, party: str, data: st.DataObject) -> None:
@@ -114,7 +114,7 @@ class AnyLife(RuleBasedStateMachine):
             body["until"] = (self.today + timedelta(days=days)).isoformat()
         if act == "receipts":
             body = {"received_on": (self.today - timedelta(days=max(days, 0))).isoformat()}
-        self._act(step["owner"], f"stages/{step['stage']}/{act}", body)
+        self._act(step["acts_now"], f"stages/{step['stage']}/{act}", body)
 
     @rule(data=st.data(), party=st.sampled_from(AGENCIES), note=st.integers(0, 3))
     def correct_what_was_posted(self, data: st.DataObject, party: str, note: int) -> None:
@@ -169,7 +169,7 @@ class AnyLife(RuleBasedStateMachine):
         for one in seen["stages"]:
             rounds.setdefault(one["stage"], []).append(one["round"])
         assert all(sorted(found) == list(range(1, len(found) + 1)) for found in rounds.values())
-        assert all(step["outcomes"] and step["owner"] in AGENCIES for step in seen["next"])
+        assert all(step["outcomes"] and step["acts_now"] in AGENCIES for step in seen["next"])
 
     @invariant()
     def due_dates_are_those_of_a_wall_calendar(self) -> None:

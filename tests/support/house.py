@@ -148,7 +148,7 @@ class House:
     def turn(self, case: Case, stage: str) -> str:
         """Who must post this open stage now, as the case says."""
         seen = self.get("auditor", f"/v1/cases/{case.id}").json()
-        return str(next(step["owner"] for step in seen["next"] if step["stage"] == stage))
+        return str(next(step["acts_now"] for step in seen["next"] if step["stage"] == stage))
 
     def walked(self, stage: str, procedure: str = "sbt_2024", **changes: Any) -> Case:
         """A case in which `stage` is open, by the shortest way."""

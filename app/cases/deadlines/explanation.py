@@ -9,7 +9,7 @@ from app.access.policy import AccessFacts
 from app.cases.case import Round
 from app.cases.context import ReadContext
 from app.cases.due_schemas import DeadlineState, DueView, Flag, Follows, SkippedDay, Span
-from app.cases.showing import owner_now
+from app.cases.showing import owner_now, recorder_now
 from app.errors import Overloaded
 from app.procedure import rules
 from app.procedure.deadlines import ZONE, Calendar, clock_of, deadline_state
@@ -106,7 +106,14 @@ def when_overdue(read: ReadContext, state: CaseState, round_: Round, access_fact
         return []
     move = rules.overdue(rulebook(), state, round_.stage, clock.today())
     stages = rulebook().procedures[state.procedure].stages
-    return [Follows(stage=s.stage, owner=owner_now(read.caller, stages[s.stage], access_facts)) for s in move.opened]
+    return [
+        Follows(
+            stage=s.stage,
+            owner=owner_now(read.caller, stages[s.stage], access_facts),
+            recorder=recorder_now(read.caller, stages[s.stage], access_facts),
+        )
+        for s in move.opened
+    ]
 
 
 def state_now(read: ReadContext, round_: Round) -> DeadlineState:

@@ -13,6 +13,7 @@ from fastapi import Query
 from app import clock
 from app.access import policy
 from app.access.policy import AccessFacts
+from app.cases import showing
 from app.cases.case import Round, regime_of
 from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
@@ -210,7 +211,7 @@ def _item(read: ReadContext, row: QueuedRow) -> WorkItem:
         **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province", "status")},
         stage=stage.stage,
         round=stage.round,
-        owner=_turn(read, row, stage),
+        **_parties(read, row, stage),
         since=stage.opened_on,
         opened_at=stage.opened_at,
         due_on=stage.due_on,
@@ -223,15 +224,15 @@ def _item(read: ReadContext, row: QueuedRow) -> WorkItem:
     )
 
 
-def _owner(read: ReadContext, row: QueuedRow, round_: Round) -> str:
-    """The party whose turn an open stage is, or that posted a posted stage."""
-    return round_.posted_by or _turn(read, row, round_)
-
-
-def _turn(read: ReadContext, row: QueuedRow, round_: Round) -> str:
+def _parties(read: ReadContext, row: QueuedRow, round_: Round) -> dict[str, Any]:
+    """Who owns the stage, who records for a PPK, and which of both acts on it."""
     stage = rulebook().procedures[row.procedure].stages[round_.stage]
     access_facts = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
-    return policy.posting_party(read.caller, stage, access_facts)
+    return {
+        "owner": showing.owner_now(read.caller, stage, access_facts),
+        "recorder": showing.recorder_now(read.caller, stage, access_facts),
+        "acts_now": policy.posting_party(read.caller, stage, access_facts),
+    }
 
 
 async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:
@@ -266,7 +267,8 @@ def _deadline(read: ReadContext, row: QueuedRow) -> Deadline:
         **{n: getattr(row, n) for n in ("number", "procedure", "election", "agency_code", "province")},
         stage=stage.stage,
         round=stage.round,
-        owner=_owner(read, row, stage),
+        **_parties(read, row, stage) | ({} if stage.status == "open" else {"acts_now": None}),
+        posted_by=stage.posted_by,
         state=state,
         due_on=stage.due_on,
         decided_on=ended,

@@ -21,12 +21,16 @@ class OfCase(BaseModel):
 
 
 class WorkItem(OfCase):
-    """A stage that waits for a party: the caller's own, unless another was asked for."""
+    """A stage that waits for a party: the caller's own, unless another was asked for.
+    `acts_now`: that party; it posts the stage, or answers a correction on which its post relied (`flags`).
+    """
 
     status: str
     stage: str
     round: int
     owner: str
+    recorder: str | None
+    acts_now: str
     since: date
     opened_at: datetime
     due_on: date | None
@@ -56,12 +60,16 @@ class Worklist(BaseModel):
 
 class Deadline(OfCase):
     """One term of one case.
+    `acts_now`: whose turn it is, null once the stage is posted (`posted_by`).
     `days_late`: of a met one, by the day of the decision; of an overdue one, by today.
     """
 
     stage: str
     round: int
     owner: str
+    recorder: str | None
+    acts_now: str | None
+    posted_by: str | None
     state: DeadlineState
     due_on: date
     decided_on: date | None

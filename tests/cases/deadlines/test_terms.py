@@ -41,9 +41,9 @@ def test_the_case_says_whose_turn_since_when_until_when_why_and_what_then(api: H
     api.at("2024-10-10")
     case = api.walked("tindak_lanjut_ppk")
     said = steps(api, case)["tindak_lanjut_ppk"]
-    assert (said["owner"], said["state"], said["round"]) == ("bkn", "running", 1)
+    assert (said["acts_now"], said["state"], said["round"]) == ("bkn", "running", 1)
     assert said["since"] == "2024-10-10" and said["opened_at"].startswith("2024-10-10")
-    assert said["when_overdue"] == [{"stage": "peringatan", "owner": "bkn"}]
+    assert said["when_overdue"] == [{"stage": "peringatan", "owner": "bkn", "recorder": None}]
     due = said["due"]
     assert (due["value"], due["unit"], due["zone"], due["certainty"]) == (14, "working_day", "Asia/Jakarta", "assumed")
     # 10 October 2024 is the letter's date; it was not confirmed, so seven days stand in for its receipt

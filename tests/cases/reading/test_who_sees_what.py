@@ -116,7 +116,7 @@ def test_after_its_last_mandate_kasn_sees_the_cases_it_acted_in_and_posts_nothin
     listed = {c["id"] for c in api.every("kasn", "/v1/cases")}
     assert mine.id in listed and others.id not in listed
     answer = api.try_post("kasn", mine, "rekomendasi", "diterbitkan")
-    assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE") and answer.json()["owner"] == "kemenpanrb"
+    assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE") and answer.json()["acts_now"] == "kemenpanrb"
     assert api.get("kasn", "/v1/worklist").json()["data"] == []
 
 
@@ -144,7 +144,7 @@ def test_no_other_agency_may_post_bawaslus_study(api: House, party: str) -> None
     case = api.walked("kajian_bawaslu")
     answer = api.try_post(party, case, "kajian_bawaslu", "terbukti")
     assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE")
-    assert answer.json()["owner"] == "bawaslu"
+    assert answer.json()["acts_now"] == "bawaslu"
     api.check_log(case)
 
 
@@ -195,7 +195,7 @@ def test_the_worklist_says_whose_turn_it_is_exactly_as_the_cases_do(api: House) 
                 turn = next(
                     s for s in api.get("auditor", f"/v1/cases/{case['id']}").json()["next"] if s["stage"] == stage
                 )
-                expected = [] if turn["owner"] == "ppk" else [turn["owner"]]
+                expected = [] if turn["acts_now"] == "ppk" else [turn["acts_now"]]
                 assert waiting.get((case["id"], stage), []) == expected
 
 
