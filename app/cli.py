@@ -2,8 +2,10 @@
 So `sbt token` does not load the service.
 """
 
+import os
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -64,30 +66,39 @@ def command(word: str) -> Any:
 
 
 app = typer.Typer(
-    cls=LazyGroup, no_args_is_help=True, add_completion=False, help="SBT: one shared ledger of ASN neutrality cases."
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    help="SBT: one shared ledger of ASN neutrality cases.",
+    pretty_exceptions_enable=False,  # they print what the variables of a function hold
 )
 
 
 @app.callback()
-def sbt() -> None:
+def sbt(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The data folder; SBT_DATA_DIR, or var here.", file_okay=False, show_default=False),
+    ] = None,
+) -> None:
     """SBT: one shared ledger of ASN neutrality cases."""
+    if data is not None:
+        os.environ["SBT_DATA_DIR"] = str(data)
 
 
 def main() -> None:
     """Run `sbt`.
-    A setting that is unsafe or wrong ends it with a message, without a traceback and without the value.
+    A wrong setting, or a database that does not answer, ends it with a message: no traceback, and no value.
     """
     try:
         app()
-    except ValueError as error:
-        from pydantic import ValidationError  # whatever raised it has imported pydantic already
+    except Exception as error:
+        from app.commands.failures import failure_text  # what raised the error has imported more than this
 
-        if not isinstance(error, ValidationError):
+        message = failure_text(error)
+        if message is None:
             raise
-        flaws = error.errors(include_input=False)
-        messages = (str(flaw["msg"]).removeprefix("Value error, ") for flaw in flaws)
-        names = ("_".join(map(str, flaw["loc"])).upper() for flaw in flaws)
-        raise SystemExit("\n".join(f"SBT_{n}: {t}" if n else t for n, t in zip(names, messages, strict=True))) from None
+        raise SystemExit(message) from None
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from app.cases.reading import routes as reading
 from app.cases.stages import routes as stages
 from app.database.sessions import SERVICE, Database
 from app.feed import router as feed
-from app.http import problems
+from app.http import access_lines, problems
 from app.http.client_slots import ClientSlots
 from app.http.gate import Gate
 from app.http.limits import RateLimiter, read_buckets
@@ -173,4 +173,6 @@ def _background(app: FastAPI, settings: Settings) -> AbstractAsyncContextManager
 
 def app_from_environment() -> FastAPI:
     """Make the application; uvicorn calls this in each worker process."""
-    return create_app(Settings())
+    settings = Settings()
+    access_lines.install(structured=not settings.sandbox)
+    return create_app(settings)

@@ -1,15 +1,20 @@
 """The settings of a process: one frozen Settings, read from SBT_* variables.
-An unsafe combination stops the start.
+The data folder remembers those of the service that ran there last. An unsafe combination stops the start.
 """
 
+import json
+import os
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_ORIGIN = "localhost/sbt"
+MEMORY = "service.json"  # in the data folder
+KEPT = ("environment", "log_origin", "sandbox_clock_start")
+ADDRESS = ("host", "port", "issuer", "public_url")
 
 
 class Settings(BaseSettings):
@@ -17,7 +22,7 @@ class Settings(BaseSettings):
     Defaults are safe: production unless a sandbox is asked for.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SBT_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix="SBT_", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
     environment: Literal["production", "sandbox"] = "production"
     data_dir: Path = Path("var")
@@ -80,3 +85,41 @@ class Settings(BaseSettings):
     def issuer_url(self) -> str:
         """The one audience and issuer of tokens; the default is for a sandbox on this machine."""
         return self.issuer or f"http://{self.host_in_url}:{self.port}"
+
+
+def load_settings(*, address: bool = True) -> Settings:
+    """The settings of the variables, and what they leave open as the service in the data folder had it.
+
+    So `sbt` in a second terminal finds a sandbox without any variable.
+    `address`: also where it listened. A service that starts takes its address from the variables alone.
+    Where SBT_DATABASE_URL is set only the variables count: no file makes a sandbox of a database elsewhere.
+    """
+    if os.environ.get("SBT_DATABASE_URL"):
+        return Settings()
+    remembered = _remembered(Path(os.environ.get("SBT_DATA_DIR") or Settings.model_fields["data_dir"].default))
+    names = (*KEPT, *ADDRESS) if address else KEPT
+    left_open = [name for name in names if remembered.get(name) and not os.environ.get(_variable(name))]
+    return Settings(**{name: remembered[name] for name in left_open})
+
+
+def remember_settings(settings: Settings) -> None:
+    """Writes to the data folder how the service runs, and says it to the processes that it starts."""
+    texts = {name: getattr(settings, name) for name in (*KEPT, *ADDRESS)}
+    (settings.data_dir / MEMORY).write_text(json.dumps(texts, indent=1) + "\n")
+    for name in KEPT:
+        os.environ[_variable(name)] = texts[name] or ""
+
+
+def _remembered(folder: Path) -> dict[str, Any]:
+    file = folder / MEMORY
+    try:
+        texts: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise SystemExit(f"{file} is damaged: remove it, and start the service once.") from None
+    return texts
+
+
+def _variable(name: str) -> str:
+    return f"SBT_{name.upper()}"

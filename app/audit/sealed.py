@@ -14,7 +14,7 @@ from uuid import UUID
 from app.audit.snapshot import Snapshot
 from app.ledger.parts import b64u, commitments, part_root
 from app.vault.keys import KeyDestroyedError, VaultKeys
-from app.vault.persons import NAME_FORM, forms, named_person_forms
+from app.vault.persons import NAME_FORM, WHOLE_NAME, forms, named_person_forms
 from app.vault.seal import KEY_OF, REPORTER, SUBJECT, OpenKey, open_key, unseal
 from app.verifier.report import NOT_CHECKED, VerificationReport
 
@@ -222,22 +222,22 @@ class Sealed:
                 says = "the entry that it is of names no such person, or its epoch is another"
                 self.report.find("projections", "INDEX_DIFFERS", place, says)
             indexed.add(form)
-        older = self._before_names_were_indexed(indexed)
+        older = {kind: self._before_it_was_indexed(kind, indexed) for kind in (NAME_FORM, WHOLE_NAME)}
         for case, kind, plain in set(self.named) - indexed:
-            if kind == NAME_FORM and case in older:
+            if case in older.get(kind, ()):
                 continue
             if self.named[case, kind, plain] and case not in self.doubtful:
                 place = f"blind_index {case} {kind}"
                 self.report.find("projections", "ROW_MISSING", place, "the person cannot be found")
 
-    def _before_names_were_indexed(self, indexed: set[Form]) -> set[str]:
-        """Cases of before 0.5.0 that no rotation of keys has indexed by name.
+    def _before_it_was_indexed(self, name_kind: str, indexed: set[Form]) -> set[str]:
+        """Cases of before 0.5.0 that no rotation of keys has indexed by this kind of name.
         They are the first in the log, up to the first case that has such a row.
         They are not checked, and no finding: texts cannot be compared with their names yet.
         """
         by_name: dict[str, bool] = {}  # in the order of the log
         for case, kind, plain in self.named:
-            if kind == NAME_FORM:
+            if kind == name_kind:
                 by_name[case] = by_name.get(case, False) or (case, kind, plain) in indexed
         older = set(takewhile(lambda case: not by_name[case], by_name))
         if older:

@@ -37,7 +37,7 @@ KEYS_CASE_ID = "(CASE WHEN r.case_id IS NULL THEN CAST(:case_id AS uuid) ELSE r.
 KEYS = "(SELECT jsonb_agg(to_jsonb(d)) FROM data_key d WHERE d.case_id = {}) AS keys"
 FOUND_BY = (
     "(SELECT jsonb_agg(jsonb_build_object('epoch', b.epoch, 'digest', encode(b.digest, 'hex'))) FROM blind_index b"
-    " WHERE b.case_id = c.id AND b.kind <> 'name') AS found_by"
+    " WHERE b.case_id = c.id AND b.kind NOT IN ('name', 'whole')) AS found_by"
 )
 GUARD_COLUMNS = (
     "(SELECT max(epoch) FROM key_epoch) AS epoch,"

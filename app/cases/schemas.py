@@ -108,7 +108,7 @@ class TransferBody(Reasoned):
 
 class SearchBody(Body):
     """Exactly one of them; found are the cases of that person that the caller may see.
-    A name is compared without regard to case, punctuation and spaces, and otherwise exactly.
+    A name is compared without regard to case, punctuation, spaces, titles and degrees, and otherwise exactly.
     """
 
     nip: Nip | None = None

@@ -11,13 +11,13 @@ from app.database.connect import ConnectedDatabase
 from app.database.key_files import KeyFolderError
 from app.database.sessions import SERVICE, Database, Session
 from app.ledger import origin
-from app.settings import Settings
+from app.settings import Settings, load_settings
 from app.vault.keys import VaultKeys
 
 
 @contextmanager
 def with_settings_and_database() -> Iterator[tuple[Settings, ConnectedDatabase]]:
-    settings = Settings()
+    settings = load_settings()
     origin.set_origin(settings.log_origin)
     with connect.database(settings) as database:
         yield settings, database
@@ -30,7 +30,7 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     await database.open()
     try:
         async with database.reading() as session:
-            clock.shift(await ahead(session) if Settings().sandbox else timedelta(0))
+            clock.shift(await ahead(session) if load_settings().sandbox else timedelta(0))
         yield database
     finally:
         await database.close()

@@ -51,12 +51,13 @@ class OAuthClient:
     config: Config
 
     @classmethod
-    def load(cls, folder: Path) -> "OAuthClient":
+    def load(cls, folder: Path, url: str | None = None) -> "OAuthClient":
+        """`url`: where the service is reached, if it is another address than the folder's."""
         try:
             config = json.loads((folder / CONFIG).read_text())
         except FileNotFoundError:
             raise SystemExit(f"{folder / CONFIG} is not there: `sbt client create --out {folder}` makes it.") from None
-        return cls(folder, Config(**config))
+        return cls(folder, Config(**config | ({"url": url.rstrip("/")} if url else {})))
 
     def key(self, purpose: str) -> Path:
         return self.folder / f"{purpose}.pem"

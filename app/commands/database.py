@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.database import embedded, migrating, roles
-from app.settings import Settings
+from app.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Roles, migrations, and a psql.")
 
@@ -33,7 +33,7 @@ def db_migrate() -> None:
     """Bring SBT_OWNER_DATABASE_URL to the newest migration;
     then load calendar and procedures as sbt_app where SBT_DATABASE_URL is set.
     """
-    settings = Settings()
+    settings = load_settings()
     if settings.owner_database_url is None:
         raise SystemExit("SBT_OWNER_DATABASE_URL is not set.")
     migrating.migrate(settings.owner_database_url.get_secret_value())
@@ -60,9 +60,11 @@ def db_psql(
     ] = None,
 ) -> None:
     """A superuser psql on the embedded server while `sbt run` runs."""
-    var = Settings().data_dir.resolve()
+    var = load_settings().data_dir.resolve()
     if not (var / "pg.password").exists():
-        raise SystemExit(f"There is no embedded server in {var}: start it with `make run`.")
+        raise SystemExit(
+            f"There is no embedded server in {var}: start it with `make run`, or name its folder (`sbt --data DIR ...`, SBT_DATA_DIR)."
+        )
     socket = embedded.socket_folder(var)
     environment = {**os.environ, "PGPASSWORD": (var / "pg.password").read_text()}
     command = [str(embedded.binaries() / "psql"), "-h", str(socket), "-U", embedded.SUPERUSER, roles.DATABASE]

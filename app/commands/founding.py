@@ -17,7 +17,7 @@ from app.commands.credentials import Config, make_keys, write_config
 from app.database.sessions import SERVICE
 from app.ledger.terminal import printable
 from app.procedure.loading import rulebook
-from app.settings import Settings
+from app.settings import Settings, load_settings
 
 LIFE = timedelta(days=365)
 FINGERPRINT = re.compile(r"[A-Za-z0-9_\-]{43}")
@@ -36,7 +36,7 @@ def found(
     from then on what gives power takes both of them, and
     a party's keys take the party's consent.
     """
-    settings, anchors = Settings(), _anchors(anchor or [])
+    settings, anchors = load_settings(), _anchors(anchor or [])
     with with_settings_and_database() as (_, reached_):
 
         async def work() -> None:

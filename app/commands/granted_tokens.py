@@ -8,23 +8,25 @@ import json
 import httpx
 
 from app.ledger.terminal import printable
-from app.settings import Settings
+from app.settings import load_settings
 
 CONFIG = "client.json"  # in the folder of a client
 
 
-def sandbox_token(party: str, scope: str | None = None) -> str:
+def sandbox_token(party: str, scope: str | None = None, url: str | None = None) -> str:
     """Get a token by the secret that the sandbox wrote to disk for a party."""
-    settings = Settings()
+    settings = load_settings()
     file = settings.data_dir / "sandbox" / "clients.json"
     if not file.exists():
-        raise SystemExit(f"{file} is not there: start the sandbox with `make run` first.")
+        raise SystemExit(
+            f"No sandbox in {settings.data_dir.resolve()}: start it with `make run`, or name its folder (`sbt --data DIR ...`, SBT_DATA_DIR)."
+        )
     clients = {row["party"]: row for row in json.loads(file.read_text())}
     if party not in clients:
         raise SystemExit(f"No client for {party}; there are {', '.join(sorted(clients))}.")
     form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
     secret = (clients[party]["client_id"], clients[party]["client_secret"])
-    return granted(settings.issuer_url, form, secret)
+    return granted(url or settings.issuer_url, form, secret)
 
 
 def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = None) -> str:

@@ -13,7 +13,7 @@ from app.ledger import origin
 from app.ledger.origin import LOGS
 from app.ledger.promise import PromiseSigner
 from app.ledger.signer import Signer
-from app.settings import Settings
+from app.settings import load_settings
 from app.vault import rotating
 from app.vault.keys import VaultKeys
 from app.vault.rotating import RotatingError
@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="The keys of this ledger, in SBT_KE
 @app.command()
 def init() -> None:
     """Make the keys of a new ledger: tokens, log, receipts, vault. Those that are there stay."""
-    settings = Settings()
+    settings = load_settings()
     origin.set_origin(settings.log_origin)
     token_keys.load_token_keys(settings.keys / "token")
     VaultKeys(settings.keys, make=True).make_epoch(1)

@@ -17,7 +17,7 @@ from app.cases.ending.succession import HandedOver, NoSuccessionError
 from app.commands.command_context import open_database, with_settings_and_database
 from app.database.sessions import SERVICE
 from app.reference import calendar
-from app.settings import Settings
+from app.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Who fills which role, and what becomes of it.")
 
@@ -50,7 +50,7 @@ def transfer(
 
 async def _work(url: str, role: str, report: Path | None, *, execute: bool) -> list[HandedOver]:
     async with open_database(url) as database:
-        registers = RegisterCache(database, sandbox=Settings().sandbox)
+        registers = RegisterCache(database, sandbox=load_settings().sandbox)
         succession.require_succession(role, system(await registers.current()))
         async with database.reading(SERVICE) as session:
             calendars, count = await calendar.load_calendars(session), await succession.waiting(session, role)

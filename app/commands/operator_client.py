@@ -4,7 +4,6 @@ The operator is that of a folder, or the one of the sandbox.
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ import httpx
 from app.commands.credentials import Config, NeverRegisteredError, OAuthClient
 from app.commands.granted_tokens import sandbox_token
 from app.ledger.terminal import printable
-from app.settings import Settings
+from app.settings import load_settings
 
 
 class OperatorClient:
@@ -65,10 +64,12 @@ class OperatorClient:
 
 def operator_client(folder: Path | None, url: str | None) -> OperatorClient:
     if folder is None:
-        if not Settings().sandbox:
-            raise SystemExit("Who are you? Give an operator's folder with --as.")
-        return OperatorClient(None, url or Settings().issuer_url)
-    operator = OAuthClient.load(folder)
-    if url is not None:
-        operator = replace(operator, config=replace(operator.config, url=url))
+        settings = load_settings()
+        if not settings.sandbox:
+            raise SystemExit(
+                f"Who are you? Give an operator's folder with --as. No sandbox is in {settings.data_dir.resolve()}: "
+                "name its folder with `sbt --data DIR ...` or SBT_DATA_DIR."
+            )
+        return OperatorClient(None, url or settings.issuer_url)
+    operator = OAuthClient.load(folder, url)
     return OperatorClient(operator, operator.config.url)

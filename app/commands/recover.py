@@ -18,7 +18,7 @@ from app.admin.recovering import NotRecoveredError
 from app.commands.command_context import open_database, with_settings_and_database
 from app.commands.credentials import Config, OAuthClient, make_keys, write_config
 from app.database.sessions import SERVICE
-from app.settings import Settings
+from app.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="The way back where nobody can act.")
 LIFE = timedelta(days=365)
@@ -43,7 +43,7 @@ def operators(
     Two founding operators' keys sign it; they need not be in force any more. For when too few
     operators are left to act, or one of them acts against the others: everybody reads the entry, and `sbt verify` checks its signatures.
     """
-    settings = Settings()
+    settings = load_settings()
     signing = [jwks.read_pem(OAuthClient.load(folder).key("sign").read_bytes()) for folder in founders]
     with with_settings_and_database() as (_, reached):
 

@@ -5,7 +5,7 @@ import shutil
 import typer
 
 from app.database import embedded
-from app.settings import Settings
+from app.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="The sandbox of this machine.")
 
@@ -18,9 +18,11 @@ def sandbox() -> None:
 @app.command("reset")
 def sandbox_reset() -> None:
     """Remove the sandbox's database and keys together. Refused while it runs, and outside the sandbox."""
-    settings = Settings()
+    settings = load_settings()
     if not settings.sandbox:
-        raise SystemExit("Only for SBT_ENVIRONMENT=sandbox.")
+        raise SystemExit(
+            f"No sandbox is in {settings.data_dir.resolve()}: name its folder (`sbt --data DIR ...`, SBT_DATA_DIR)."
+        )
     try:
         with embedded.hold_data_folder(settings.data_dir):
             embedded.clear(settings.data_dir)

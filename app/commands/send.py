@@ -21,6 +21,7 @@ def send(
     data: Annotated[str, typer.Option(help="The body; @FILE reads it from a file.")] = "",
     if_match: Annotated[str | None, typer.Option(help="The case's ETag.")] = None,
     purpose: Annotated[str | None, typer.Option(help="X-Purpose.")] = None,
+    url: Annotated[str | None, typer.Option(help="The service, where it is not the folder's own.")] = None,
 ) -> None:
     """Send a request, signed where it writes. The answer goes to standard output,
     its status and ETag to standard error. Exit 1: refused.
@@ -30,7 +31,7 @@ def send(
     headers |= {"If-Match": if_match} if if_match else {}
     headers |= {"X-Purpose": purpose} if purpose else {}
     try:
-        answer = OAuthClient.load(as_).send(method.upper(), path, body, headers)
+        answer = OAuthClient.load(as_, url).send(method.upper(), path, body, headers)
     except httpx.TransportError as error:
         raise SystemExit(f"No answer: {printable(str(error))}") from None
     etag = f" ETag {answer.headers['etag']}" if "etag" in answer.headers else ""

@@ -1,7 +1,9 @@
 """`sbt run`, `sbt serve`, `sbt worker`: run everything, the service, or the background work."""
 
 import asyncio
+import errno
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,6 +12,7 @@ import typer
 import uvicorn
 from psycopg_pool import PoolTimeout
 
+from app import VERSION
 from app.access.registers.register_cache import RegisterCache
 from app.admin import sandbox as sandboxes
 from app.commands.command_context import service_transaction
@@ -22,7 +25,7 @@ from app.procedure.loading import rulebook
 from app.reference.calendar import load_calendars
 from app.service import background, preflight
 from app.service.preflight import UnsafeError
-from app.settings import Settings
+from app.settings import Settings, load_settings, remember_settings
 from app.vault.keys import VaultKeys
 
 
@@ -30,7 +33,8 @@ def run() -> None:
     """Start everything: the embedded PostgreSQL unless SBT_DATABASE_URL is set, migrations, the sandbox,
     the service.
     """
-    settings = Settings()
+    settings = load_settings(address=False)
+    _require_free_port(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # it raises SystemExit, so that the database is stopped too
     if settings.database_url is not None:
         _prepare_and_serve()
@@ -38,6 +42,7 @@ def run() -> None:
     try:
         with embedded.running_server(settings.data_dir) as server:
             roles.init_embedded(server).into_environment()
+            remember_settings(settings)
             _prepare_and_serve()
     except embedded.EmbeddedServerError as error:
         raise SystemExit(str(error)) from None
@@ -96,10 +101,31 @@ def serve() -> None:
     settings = Settings()
     if settings.database_url is None:
         raise SystemExit("SBT_DATABASE_URL is not set: give the service its database, or use `sbt run`.")
+    _require_free_port(settings)
     _require_safe_settings(settings)
     _require_keys(settings)
     asyncio.run(_require_safe(settings))
+    typer.echo(f"SBT {VERSION} ({settings.environment}) listens on {_listens(settings)}, known as {settings.public}")
     _serve(settings)
+
+
+def _listens(settings: Settings) -> str:
+    return f"http://{settings.host_in_url}:{settings.port}"
+
+
+def _require_free_port(settings: Settings) -> None:
+    """Ends the command before anything else is begun, where the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last connections still close is free
+        try:
+            tried.bind((settings.host, settings.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise SystemExit(
+                    f"{_listens(settings)} is taken: stop what listens there, or choose another port with SBT_PORT."
+                ) from None
+            raise SystemExit(f"Cannot listen on {_listens(settings)} (SBT_HOST, SBT_PORT): {error.strerror}.") from None
 
 
 async def _require_safe(settings: Settings) -> None:

@@ -31,7 +31,7 @@ from app.ledger.origin import LOGS
 from app.ledger.signer import Signer
 from app.ledger.terminal import printable
 from app.ledger.witnesses import Policy, read_policy
-from app.settings import Settings
+from app.settings import Settings, load_settings
 from app.verifier import bundle as bundles
 from app.verifier.report import COULD_NOT, NOT_CHECKED, Tick, VerificationReport, lines
 
@@ -100,7 +100,7 @@ def _verify(
     if bundle is not None:
         keys = [*memory.keys.values(), *policy.keys]
         return bundles.check(bundle.read_bytes(), keys, policy.quorum or None)
-    settings = Settings()
+    settings = load_settings()
     origin.set_origin(settings.log_origin)
     if url is not None:
         return _outside(url, memory, policy, token, party, strict=strict)
@@ -112,7 +112,7 @@ def _policy(options: list[str], quorum: int | None) -> Policy:
     """Return the witnesses of the settings and of --vkey, with the quorum.
     The quorum is the one asked for, else the one of the settings if there are witnesses, else 0.
     """
-    settings = Settings()
+    settings = load_settings()
     vkeys = [str(key) for key in map(read_vkey, options) if key.kind == COSIGNATURE]
     policy = read_policy(settings.witnesses, settings.witness_quorum)
     fresh = [text for text in vkeys if text not in map(str, policy.keys)]

@@ -32,7 +32,9 @@ def database(settings: Settings) -> Iterator[ConnectedDatabase]:
         return
     var = settings.data_dir.resolve()
     if not (var / "pg.password").exists():
-        raise SystemExit(f"There is no embedded server in {var}, and SBT_DATABASE_URL is not set.")
+        raise SystemExit(
+            f"There is no embedded server in {var} (`sbt --data DIR ...`, SBT_DATA_DIR), and SBT_DATABASE_URL is not set."
+        )
     if embedded.in_use(var):
         yield _of(var, embedded.socket_folder(var))
         return

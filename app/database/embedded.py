@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from app.settings import MEMORY
+
 SUPERUSER = "sbt_super"
 LONGEST_SOCKET_PATH = 107 - len("/.s.PGSQL.5432")
 START_SECONDS = 60
@@ -114,7 +116,7 @@ def clear(var: Path) -> None:
     end_orphans((var / "pg").resolve())
     for name in ("pg", "pg.new", "keys", "sandbox"):
         shutil.rmtree(var / name, ignore_errors=True)
-    for name in ("pg.password", "pg.roles.json"):
+    for name in ("pg.password", "pg.roles.json", MEMORY):
         (var / name).unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@ It also catches every unexpected error, as the outermost middleware.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
+
+from app.http.access_lines import write_line
 
 # No answer is a page, a script or a frame, except the docs, which set their own policy.
 ALWAYS = (
@@ -19,6 +22,7 @@ ALWAYS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
 )
+NOT_ANSWERED = 499  # the status of a line whose caller went away before the answer, as other servers write it
 POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 log = logging.getLogger("sbt.http")
 
@@ -36,18 +40,21 @@ class RequestId:
             await self.app(scope, receive, send)
             return
         request_id = scope.setdefault("state", {})["request_id"] = _request_id(Headers(scope=scope))
-        started = False
+        started, status, began = False, NOT_ANSWERED, time.monotonic()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
-                started = True
+                started, status = True, message["status"]
                 message["headers"] = [*message["headers"], *ALWAYS, (b"x-request-id", str(request_id).encode())]
                 message["headers"] += [(n.encode(), v.encode()) for n, v in scope["state"].get("headers", {}).items()]
                 _default_policy(message["headers"])
             await send(message)
 
-        await _answer(self.app, self.answer_500, scope, receive, send_with_id, lambda: started)
+        try:
+            await _answer(self.app, self.answer_500, scope, receive, send_with_id, lambda: started)
+        finally:
+            write_line(scope, status, began)
 
 
 async def _answer(

@@ -64,7 +64,7 @@ class BlindIndex(Base):
 
     case_id: Mapped[UUID] = mapped_column(primary_key=True, comment="The case.")
     kind: Mapped[str] = mapped_column(
-        primary_key=True, comment="nip, nik, name or bare (words of the name, without titles and spaces)."
+        primary_key=True, comment="nip, nik, name, whole (without titles and spaces) or bare (two words of it)."
     )
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True, comment="HMAC-SHA256 of kind and value.")
     epoch: Mapped[int] = mapped_column(ForeignKey("key_epoch.epoch"), comment="Whose index key made it.")

@@ -10,9 +10,12 @@ from itertools import pairwise
 from typing import Any
 
 from app.vault.keys import normalize
+from app.vault.whole_names import whole_name
 
 # kind of the blind index: two adjacent words of a name, or the whole name, without titles, marks and spaces
 NAME_FORM = "bare"
+# kind of the blind index: the whole name without titles, marks and spaces, by which a search finds a case
+WHOLE_NAME = "whole"
 SHORTEST_WORD = 3  # letters: a shorter word is a title or an initial
 SHORTEST_NAME = 4  # letters of a one-word name: a shorter one occurs in too many texts
 APOSTROPHES = "'’‘ʼ`´ʹ"  # within a word: Ma'ruf is also written Maruf
@@ -49,6 +52,8 @@ def forms(person: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
         plain = normalize(kind, value) if value else ""
         if plain:
             yield kind, plain
+    if whole := whole_name(words(_without_degrees(person.get("name") or ""))):
+        yield WHOLE_NAME, whole
     for form in dict.fromkeys(name_forms(person.get("name"))):
         yield NAME_FORM, form
 

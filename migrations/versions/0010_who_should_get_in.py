@@ -12,6 +12,13 @@ depends_on = None
 def upgrade() -> None:
     _added_codes()
     _case_numbers()
+    op.alter_column(
+        "blind_index",
+        "kind",
+        existing_type=sa.String(),
+        existing_nullable=False,
+        comment="nip, nik, name, whole (without titles and spaces) or bare (two words of it).",
+    )
 
 
 def _case_numbers() -> None:

@@ -659,14 +659,15 @@ def test_a_history_rewritten_with_the_stolen_key_still_contradicts_what_was_reme
     assert report.codes() >= {"FORKED"}, "\n".join(lines(report))
 
 
-def test_cases_of_before_names_were_indexed_are_not_checked_and_later_ones_are_missed(lived: Lived) -> None:
-    of_names = "DELETE FROM blind_index WHERE kind = 'bare'"
+@pytest.mark.parametrize("kind", ["bare", "whole"])
+def test_cases_of_before_names_were_indexed_are_not_checked_and_later_ones_are_missed(lived: Lived, kind: str) -> None:
+    of_names = f"DELETE FROM blind_index WHERE kind = '{kind}'"
     with behind(lived) as session:
         session.execute(of_names)
         report = told(lived, session)
         assert report.exit_code == 2 and "sbt keys rotate --destroy-old" in report.reasons["projections"]
     with behind(lived) as session:
-        newest = "(SELECT case_id FROM blind_index WHERE kind = 'bare' ORDER BY case_id DESC LIMIT 1)"
+        newest = f"(SELECT case_id FROM blind_index WHERE kind = '{kind}' ORDER BY case_id DESC LIMIT 1)"
         session.execute(f"{of_names} AND case_id = {newest}")
         report = told(lived, session)
         assert {finding.code for finding in report.findings} == {"ROW_MISSING"}

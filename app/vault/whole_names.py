@@ -1,0 +1,36 @@
+"""The whole name as a search compares it: titles and degrees are set aside, on both sides."""
+
+from collections.abc import Sequence
+
+BEFORE = {  # what stands before a name
+    "dr", "dra", "drs", "drg", "drh", "ir", "prof", "apt", "ners", "ns", "h", "hj", "haji", "hajah", "kh", "ust", "ustadz", "tgk", "pdt",
+    "raden", "rm", "rr", "letkol", "kol", "mayor", "kapten", "bapak", "ibu", "sdr", "sdri", "saudara", "saudari", "alm", "almh", "almarhum",
+}  # fmt: skip
+BEHIND = {  # what stands behind it, without its full stops
+    "spd", "spdi", "spdsd", "sh", "shi", "se", "sei", "st", "sp", "spt", "spi", "ssos", "sos", "skom", "skep", "skeb", "skm", "ssi", "sag", "sip", "sstp", "stp",
+    "ssit", "ssn", "ss", "sth", "strkes", "strkeb", "strkep", "sked", "skpm", "sap", "sak", "sfarm", "spsi", "shut", "sgz",
+    "mpd", "mpdi", "mh", "mhi", "mhum", "mm", "msi", "mkes", "mkm", "map", "mt", "mp", "mag", "msc", "ma", "mkom", "mkn", "mak", "me",
+    "mfarm", "mpsi", "mba", "mph", "phd", "amd", "amdkeb", "amdkep", "ama", "amapd", "ners", "apt", "ipm", "ak", "ca", "cpa",
+    "dr", "bsc", "ba", "sppd", "spog", "spa", "spb", "pns", "asn",
+}  # fmt: skip
+MOST_LETTERS = 2  # one degree may be written in so many further words: S.Pd.I is "s pd i"
+
+
+def whole_name(words: Sequence[str]) -> str:
+    """Returns the letters of a name in one piece, in lower case.
+    `words`: of the name, as persons.words() gives them. A name of titles alone stays as it is.
+    """
+    left = list(words)
+    while left and left[0] in BEFORE:
+        left.pop(0)
+    while left and (taken := _degree_at_end(left)):
+        del left[-taken:]
+    return "".join(left or words)
+
+
+def _degree_at_end(words: Sequence[str]) -> int:
+    """How many words at the end are one degree."""
+    for count in range(MOST_LETTERS + 1, 0, -1):
+        if count < len(words) and "".join(words[-count:]) in BEHIND:
+            return count
+    return 0
