@@ -30,7 +30,7 @@ from app.cases.reading import routes as reading
 from app.cases.stages import routes as stages
 from app.database.sessions import SERVICE, Database
 from app.feed import router as feed
-from app.http import access_lines, problems
+from app.http import access_lines, forms, problems
 from app.http.client_slots import ClientSlots
 from app.http.gate import Gate
 from app.http.limits import RateLimiter, read_buckets
@@ -41,7 +41,7 @@ from app.ledger import origin
 from app.ledger.promise import PromiseSigner
 from app.ledger.witnesses import read_policy
 from app.matrix import publishing
-from app.procedure.loading import rulebook
+from app.procedure.loading import rulebook, stage_codes
 from app.publication import router as publication
 from app.recap import router as recap
 from app.reference import calendar, procedures
@@ -80,6 +80,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
+    forms.register_codes(code for codes in rulebook().catalogue.lists.values() for code in codes)
+    forms.register_codes(stage_codes())
     app = FastAPI(
         title="SBT",
         version=VERSION,

@@ -25,7 +25,8 @@ from app.admin.bodies import (
     PolicyBody,
     StandingView,
 )
-from app.admin.changes import Admin, decide, propose, suspend
+from app.admin.changes import decide, propose, suspend
+from app.admin.context import Admin
 from app.admin.refusals import LastOperators
 from app.cases.context import KeyHeader
 from app.cases.refusals import ErasureNotPossible
@@ -147,11 +148,11 @@ async def erase_person(body: ErasureBody, admin: Admin, key: KeyHeader) -> Chang
 
 
 @router.post("/parties/{party}/suspensions", operation_id="suspend_party", **TAKEN)
-async def suspend_party(party: str, admin: Admin, __: KeyHeader) -> StandingView:
+async def suspend_party(party: str, admin: Admin, key: KeyHeader) -> StandingView:
     """At once: none of its clients' tokens works within five seconds in any process.
     One operator is enough.
     """
-    return await suspend(admin, "party.suspended", admin.registers.parties.get(party), party=party)
+    return await suspend(admin, key, "party.suspended", admin.registers.parties.get(party), party=party)
 
 
 @router.post("/parties/{party}/resumptions", operation_id="resume_party", **ANSWERS)
@@ -161,9 +162,9 @@ async def resume_party(party: str, admin: Admin, key: KeyHeader) -> ChangeView:
 
 
 @router.post("/clients/{client}/suspensions", operation_id="suspend_client", **TAKEN)
-async def suspend_client(client: str, admin: Admin, __: KeyHeader) -> StandingView:
+async def suspend_client(client: str, admin: Admin, key: KeyHeader) -> StandingView:
     """At once, as for a party."""
-    return await suspend(admin, "client.suspended", admin.registers.clients.get(client), client=client)
+    return await suspend(admin, key, "client.suspended", admin.registers.clients.get(client), client=client)
 
 
 @router.post("/clients/{client}/resumptions", operation_id="resume_client", **ANSWERS)
@@ -173,9 +174,9 @@ async def resume_client(client: str, admin: Admin, key: KeyHeader) -> ChangeView
 
 
 @router.post("/keys/{kid}/suspensions", operation_id="suspend_key", **TAKEN)
-async def suspend_key(kid: str, admin: Admin, __: KeyHeader) -> StandingView:
+async def suspend_key(kid: str, admin: Admin, key: KeyHeader) -> StandingView:
     """At once: neither the key nor a token that was got with it works any more."""
-    return await suspend(admin, "key.suspended", admin.registers.keys.get(kid), key=kid)
+    return await suspend(admin, key, "key.suspended", admin.registers.keys.get(kid), key_=kid)
 
 
 @router.post("/keys/{kid}/resumptions", operation_id="resume_key", **ANSWERS)
@@ -192,14 +193,14 @@ DECIDED: Any = {
 
 
 @router.post("/changes/{change}/approvals", operation_id="approve_change", **DECIDED)
-async def approve_change(change: UUID, body: Approval, admin: Admin, __: KeyHeader) -> ChangeView:
+async def approve_change(change: UUID, body: Approval, admin: Admin, key: KeyHeader) -> ChangeView:
     """Put a change in force that another operator proposed; the approval names what is approved.
     Asked again by who approved it: the same answer.
     """
-    return await decide(admin, change, body)
+    return await decide(admin, key, change, body)
 
 
 @router.post("/changes/{change}/refusals", operation_id="refuse_change", **DECIDED)
-async def refuse_change(change: UUID, admin: Admin, __: KeyHeader) -> ChangeView:
+async def refuse_change(change: UUID, admin: Admin, key: KeyHeader) -> ChangeView:
     """Refuse a change, or take one's own back. Asked again by who did: the same answer."""
-    return await decide(admin, change, None)
+    return await decide(admin, key, change, None)

@@ -36,6 +36,9 @@ def require_operator_signed(
     base = entries.read(members, shown["base"], unb64u(shown["signature"]))
     signed_base.require_digest(base.lines["content-digest"], hashlib.sha256(shown["body"].encode()).digest())
     facts = members["facts"]
+    kept, sent = members.get("idempotency"), base.lines["idempotency-key"]
+    if kept is not None and kept["key"] != str(idempotency_key(sent)):
+        raise ValueError("it is of another request")
     if members["type"] == "change.proposed":
         _require_request(base, PROPOSED[facts["kind"]], facts["facts"], shown["body"], public_url)
         own = change_id(members["client"], idempotency_key(base.lines["idempotency-key"]))

@@ -1,7 +1,7 @@
 """What each pattern of the wire asks for, in words and by an example: a pattern helps no reader."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # pattern: what it is in Indonesian and in English, and an example
 FORMS: Mapping[str, tuple[str, str, str]] = {
@@ -54,13 +54,32 @@ FORMS: Mapping[str, tuple[str, str, str]] = {
     r"^(pending|in_force|refused)$": ("pending, in_force atau refused", "pending, in_force or refused", "pending"),
 }
 MEMBER = re.compile(r"[a-z][a-z0-9_]{0,39}")  # as our own members are written: a person is not
+LONGEST_CODE = 80
 DIGITS = re.compile(r"[0-9]{5}")
 
 
-def form_of(pattern: str) -> tuple[str, str]:
-    """What a text of this pattern looks like, in Indonesian and in English."""
+# each published code by its letters and digits alone; main registers them: this file knows no list
+CODES: dict[str, str] = {}
+
+
+def register_codes(codes: Iterable[str]) -> None:
+    """Tells which codes the reference lists have: whoever writes `DS-13` is told `ds_13`."""
+    CODES.update((_squeezed(code), code) for code in codes)
+
+
+def form_of(pattern: str, sent: object) -> tuple[str, str]:
+    """What a text of this pattern looks like, in Indonesian and in English.
+    Where a published code was spelt otherwise, that code is named. Anything else that was sent is not repeated.
+    """
     text_id, text_en, example = FORMS[pattern]
+    meant = CODES.get(_squeezed(sent)) if isinstance(sent, str) else None
+    if meant is not None and re.fullmatch(pattern, meant):
+        return f"Bentuknya: {text_id}. Maksudnya `{meant}`?", f"Its form: {text_en}. Do you mean `{meant}`?"
     return f"Bentuknya: {text_id}, misalnya {example}.", f"Its form: {text_en}, for example {example}."
+
+
+def _squeezed(text: str) -> str:
+    return "".join(character for character in text[:LONGEST_CODE] if character.isalnum()).lower()
 
 
 def named_member(sent: object) -> str | None:

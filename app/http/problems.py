@@ -164,7 +164,7 @@ def flaw_of(reported: dict[str, Any]) -> Flaw:
     if unknown is not None:
         text_id, text_en = f"Anggota `{unknown}` tidak dikenal; hapus.", f"Unknown member `{unknown}`; remove it."
     elif reported["type"] == "string_pattern_mismatch":
-        text_id, text_en = form_of(reported["ctx"]["pattern"])
+        text_id, text_en = form_of(reported["ctx"]["pattern"], reported.get("input"))
     values = {k: v for k, v in (reported.get("ctx") or {}).items() if k != "error"}
     if "expected" in values:  # pydantic joins what is allowed by an English word
         values["expected"] = str(values["expected"]).replace(" or ", ", ")

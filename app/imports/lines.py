@@ -71,6 +71,6 @@ def read_line(raw: bytes | None) -> ImportedCase:
     try:
         return ImportedCase.model_validate(strict_json.parse(raw))
     except ValidationError as error:
-        raise ValidationFailed(*flaws_of(error.errors(include_url=False, include_input=False), ("body",))) from None
+        raise ValidationFailed(*flaws_of(error.errors(include_url=False), ("body",))) from None
     except (ValueError, RecursionError):
         raise InvalidJson from None

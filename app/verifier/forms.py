@@ -81,6 +81,7 @@ FACTS: dict[str, dict[str, str]] = {
     "clock.moved": {"to": "t", "ahead_microseconds": "i"},
     "log.restored": {"log": "s", "from": "i", "to": "i"},
 }
+AT_ONCE = {"party.suspended", "client.suspended", "key.suspended", "change.decided"}  # acts with a key of their request
 LOOKED = {
     "cases": "l",
     "operation": "s",
@@ -143,7 +144,8 @@ def _wanted(log: str, type_: str) -> dict[str, str] | None:
         return {**COMMON, **LOOKED} if type_ == "access" else None
     if type_ in OF_CASES:
         return {**COMMON, **IN_CASES, **OF_CASES[type_]}
-    return {**COMMON, **IN_CASES, "facts": "d", "signed": "d*"} if type_ in FACTS else None
+    kept = {"idempotency": "d*"} if type_ in AT_ONCE else {}
+    return {**COMMON, **IN_CASES, **kept, "facts": "d", "signed": "d*"} if type_ in FACTS else None
 
 
 def _of_access(members: Mapping[str, Any]) -> str | None:
@@ -153,7 +155,8 @@ def _of_access(members: Mapping[str, Any]) -> str | None:
 def _of_cases(members: Mapping[str, Any]) -> str | None:
     type_ = members["type"]
     if type_ in FACTS:
-        shown = _fits(members["signed"], SIGNED, "signed") if "signed" in members else None
+        further = [(name, form) for name, form in (("signed", SIGNED), ("idempotency", REQUEST)) if name in members]
+        shown = next((flaw for name, form in further if (flaw := _fits(members[name], form, name))), None)
         return _fits(members["facts"], FACTS[type_], "facts") or shown or ("parts" if members["parts"] else None)
     inner = [(part, PART, "parts") for part in members["parts"]]
     inner += [(part.get("schema"), SCHEMA, "parts.schema") for part in members["parts"] if isinstance(part, dict)]

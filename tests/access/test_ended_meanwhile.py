@@ -18,7 +18,7 @@ from app import clock
 from app.access.registers import registration
 from app.access.registers.registration import Author, Organisation
 from app.access.tokens.client_authentication import TYPE
-from app.admin import changes
+from app.admin import context
 from app.cases.context import WriteContext
 from app.database import embedded, roles
 from app.database.sessions import SERVICE, Database, Session
@@ -123,7 +123,7 @@ def test_an_operator_that_is_suspended_while_it_waits_for_its_turn_registers_nob
     url = home.server.url(embedded.SUPERUSER, home.server.password, roles.DATABASE)
     with psycopg.connect(roles.plain(url)) as session:
         session.execute(
-            "SELECT pg_advisory_xact_lock(%s)", [changes.CHANGES_LOCK_ID]
+            "SELECT pg_advisory_xact_lock(%s)", [context.CHANGES_LOCK_ID]
         )  # another operator's change, in another process
         waiting = threading.Thread(target=lambda: answers.append(mine.post("/v1/admin/clients", body).status_code))
         waiting.start()

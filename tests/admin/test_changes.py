@@ -15,8 +15,8 @@ from app import clock
 from app.access.registers.consent import sign_consent
 from app.access.registers.register_cache import KnownKey
 from app.access.tokens import jwks
-from app.admin.changes import CHANGES_LOCK_ID
 from app.admin.checks import require_change_possible
+from app.admin.context import CHANGES_LOCK_ID
 from app.database import embedded, roles
 from app.errors import ValidationFailed
 from tests.access.credentials import jwk_of, new_key, registered

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -82,8 +83,8 @@ def test_from_an_empty_database_to_a_signed_post_that_verifies(founded: Producti
     report = json.loads(founded.sbt("verify", "--db", "local", "--json").stdout)
     assert report["result"] == "sound", report["findings"]
     assert report["environment"] == "production"
-    assert next(s for s in report["steps"] if s["step"] == "signatures")["checked"] == 7, (
-        "two posts, two proposals, two decisions, a suspension"
+    assert next(s for s in report["steps"] if s["step"] == "signatures")["checked"] == 9, (
+        "two posts, three proposals, three decisions, a suspension"
     )
 
 
@@ -118,8 +119,15 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
         assert (other.status_code, other.json()["code"]) == (409, "CHANGE_DECIDED")
     other = asked(one, "POST", "/v1/admin/mandates", {"role": "kasn", "party": "bkn", "valid_from": "2090-01-01"})
     assert (other.status_code, other.json()["status"]) == (202, "pending")
-    refused = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
+    key = str(uuid4())
+    refused = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals", Idempotency_Key=key)
     assert refused.json()["status"] == "refused"
+    third = asked(
+        one, "POST", "/v1/admin/mandates", {"role": "kasn", "party": "bkn", "valid_from": "2091-01-01"}
+    ).json()
+    reused = asked(two, "POST", f"/v1/admin/changes/{third['id']}/refusals", Idempotency_Key=key)
+    assert (reused.status_code, reused.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED"), "a key is for one decision"
+    assert asked(one, "POST", f"/v1/admin/changes/{third['id']}/refusals").json()["status"] == "refused"
     again = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
     late = approved(two, other.json())

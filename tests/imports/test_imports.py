@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app import clock
+from app.cases import locking
 from app.imports import importing, jobs
 from demo.bodies import body_for
 from tests.cases.deadlines.test_terms import act, steps
@@ -437,7 +438,7 @@ def test_a_mandate_that_ends_during_an_import_refuses_the_lines_that_follow(api:
 def test_a_mandate_that_ends_while_a_line_waits_for_its_number_imports_nothing(api: House) -> None:
     """It was asked before midnight, and the entry would be of the day after: the replay would call it false."""
     api.at("2024-09-02")
-    real = importing.guard_opening
+    real = locking.guard_opening
 
     async def over_midnight(*given: Any) -> Any:
         api.at("2025-07-01")

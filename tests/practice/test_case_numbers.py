@@ -59,7 +59,8 @@ def test_openings_reports_and_imports_at_once_leave_no_gap_and_wait_for_nobody_i
             return len(imported(api, [line(), line(violations=["ke_99"]), line()]))
         if n % 4 == 1 or n == 4:
             return api.send("bkn", "/v1/reports", report({}, {}, {})).status_code
-        sent = first_body("sbt_2024", **({"violations": ["ke_99"]} if n % 4 == 2 else {}))
+        wrong: dict[str, Any] = {"violations": ["ke_99"]} if n % 4 == 2 else {}
+        sent = first_body("sbt_2024", **wrong)
         return api.send("bkn", "/v1/cases", sent).status_code
 
     with ThreadPoolExecutor(8) as pool:

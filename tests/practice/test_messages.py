@@ -2,10 +2,13 @@
 
 import json
 import re
+from copy import deepcopy
+from typing import Any
 
 import pytest
 
 from app.http.forms import FORMS, named_member
+from tests.imports.test_imports import imported, line
 from tests.support.house import House
 from tests.support.walks import first_body
 
@@ -18,7 +21,31 @@ def test_every_pattern_of_the_document_has_its_words_and_an_example_that_fits(ap
         assert "..." in example or re.search(pattern, example), pattern
 
 
-@pytest.mark.parametrize(("member", "value"), [("violations", ["DS-13"]), ("election", "Pilkada 2024")])
+@pytest.mark.parametrize(
+    ("path", "value", "meant"),
+    [
+        ("violations/0", "DS-13", "ds_13"),
+        ("violations/0", "Ds. 13", "ds_13"),
+        ("election", "Pilkada 2024", "pilkada_2024"),
+        ("incident/regency", "5201", "52.01"),
+        ("incident/channel", "Media-Sosial", "media_sosial"),
+    ],
+)
+def test_a_code_that_is_spelt_otherwise_is_told_as_it_is_listed(api: House, path: str, value: str, meant: str) -> None:
+    body = deepcopy(first_body("sbt_2024"))
+    *parents, name = path.split("/")
+    place: Any = body
+    for parent in parents:
+        place = place[parent]
+    place[int(name) if name.isdigit() else name] = value
+    for language, asks in (("id", "Maksudnya"), ("en", "Do you mean")):
+        (flaw,) = api.send("bkn", "/v1/cases", body, Accept_Language=language).json()["errors"]
+        assert flaw["pointer"] == f"/{path}" and f"{asks} `{meant}`?" in flaw["detail"], flaw
+    (result,) = imported(api, [line(violations=["DS-06"])])
+    assert "`ds_06`" in result["errors"][0]["en"]
+
+
+@pytest.mark.parametrize(("member", "value"), [("violations", ["DS-99"]), ("election", "Pilihan Umum")])
 def test_a_wrong_form_is_told_with_an_example(api: House, member: str, value: object) -> None:
     body = first_body("sbt_2024") | {member: value}
     for language, word in (("id", "misalnya ds_13"), ("en", "for example ds_13")):

@@ -66,7 +66,7 @@ def test_a_letter_arrives_on_the_day_of_the_case_s_province(api: House, province
 
 def test_a_line_of_an_import_too(api: House) -> None:
     api.at(NIGHT)
-    received = {"report__received_on": "2024-10-19", "procedure": None}
+    received: dict[str, Any] = {"report__received_on": "2024-10-19", "procedure": None}
     lines = [line(incident__province=province, **received) for province in (EAST, WEST)]
     east, west = ([(flaw["pointer"], flaw["code"]) for flaw in told["errors"]] for told in imported(api, lines))
     assert ("/report/received_on", "DATE_IN_FUTURE") not in east and west == [("/report/received_on", "DATE_IN_FUTURE")]

@@ -63,6 +63,7 @@ class Author:
     client: str | None = None
     change: UUID | None = None  # the change on which two operators agreed
     signed: VerifiedSignature | None = None  # the operator's signed request
+    key_members: Mapping[str, Any] | None = None  # what the leaf keeps of the request's Idempotency-Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ async def apply_change(session: Session, kind: str, facts: Facts, by: Author) ->
         client=by.client,
         received_at=clock.now(),
         facts=change_facts,
+        leaf_members=by.key_members,
         sig=by.signed.hash if by.signed else None,
         signed=by.signed.public() if by.signed else None,
     )
