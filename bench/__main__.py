@@ -42,6 +42,7 @@ def main() -> int:
     arguments.add_argument("--data", type=Path, default=Path("var/bench"))
     arguments.add_argument("--leaves", type=int, default=1_000_000, help="size of the log that is verified")
     arguments.add_argument("--lines", type=int, default=10_000, help="older cases that come in")
+    arguments.add_argument("--beside", default=before.EARLIER, help="the earlier commit; 0.4.0 unless given")
     arguments.add_argument("--turns", type=int, default=3, help="readings each, before and now")
     arguments.add_argument(
         "--only", choices=("posts", "before", "ledger", "import", "access"), help="one part instead of all"
@@ -50,7 +51,7 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     log: list[dict[str, Any]] = []
     if chosen.only in (None, "before"):
-        log += before.compare(chosen.data, post_and_read, chosen.cases, chosen.turns)
+        log += before.compare(chosen.data, post_and_read, chosen.cases, chosen.turns, chosen.beside)
         console.print(ledger.show(log))
     if chosen.only in (None, "access"):
         log += access.measure(chosen.data, openings, chosen.cases, chosen.turns, chosen.seconds)

@@ -33,11 +33,11 @@ def worktree(commit: str, folder: Path) -> Iterator[Path]:
         subprocess.run(["git", "worktree", "remove", "--force", str(folder)], check=True)
 
 
-def compare(data: Path, load: Load, cases: int, turns: int) -> list[dict[str, Any]]:
+def compare(data: Path, load: Load, cases: int, turns: int, commit: str = EARLIER) -> list[dict[str, Any]]:
     """`turns` readings of each, alternating; with 2 workers and 16 connections."""
     rates: dict[str, list[dict[str, Measured]]] = {"before": [], "now": []}
     delays: list[float] = []
-    with worktree(EARLIER, data.with_name("before")) as old:
+    with worktree(commit, data.with_name("before")) as old:
         for _ in range(turns):
             for name, root in (("before", old), ("now", Path.cwd())):
                 with service.running(data, 2, root=root) as found, watching(found) as seen:

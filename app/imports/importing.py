@@ -21,6 +21,7 @@ from app.cases.case import regime_of
 from app.cases.charging import ChargedReport
 from app.cases.context import WriteContext
 from app.cases.entry import append_fitting, idempotency_members, owners
+from app.cases.flaws import FlawCollector
 from app.cases.locking import EarlierLeaf, NewCaseGuard, guard_opening
 from app.cases.models import StageRow
 from app.cases.opening import duplicates, opening, preparing
@@ -122,12 +123,19 @@ def _body(procedure: Procedure, n: int, past: Past, line: ImportedCase, basis: R
     except ValidationError as error:
         flaws = flaws_of(error.errors(), ("body",))
         raise ValidationFailed(*(Flaw(f"{where}/body{f.pointer}", f.code, f.id, f.en) for f in flaws)) from None
-    checks.require_valid_values(stored, basis, known_of=f"{where}/body")
-    checks.require_valid_in_time(stored, basis, known_of=f"{where}/body")
-    if past.outcome not in stage.outcomes:
-        raise UnknownReference(checks.unknown_code(f"{where}/outcome"))
-    checks.require_complete(stage, past.outcome, stored, f"{where}/body")
-    checks.require_numbers({f"{where}/body/subject_nip": (stored.get("subject_nip"), "nip")}, line.subject.kind)
+    collector = FlawCollector()
+    with collector.collect():
+        checks.require_valid_values(stored, basis, known_of=f"{where}/body")
+    with collector.collect():
+        checks.require_valid_in_time(stored, basis, known_of=f"{where}/body")
+    with collector.collect():
+        if past.outcome not in stage.outcomes:
+            raise UnknownReference(checks.unknown_code(f"{where}/outcome"))
+    with collector.collect():
+        checks.require_complete(stage, past.outcome, stored, f"{where}/body")
+    with collector.collect():
+        checks.require_numbers({f"{where}/body/subject_nip": (stored.get("subject_nip"), "nip")}, line.subject.kind)
+    collector.raise_collected()
     return stored
 
 

@@ -40,6 +40,7 @@ from tests.e2e.production import Production, production
 from tests.e2e.test_production import approved, asked, at_home
 from tests.support.walks import first_body
 
+FROM_2024 = {"valid_from": "2024-01-01", "valid_to": None}
 ORIGIN = "sbt.example/log"
 
 
@@ -420,6 +421,11 @@ def test_an_agency_without_a_fingerprint_on_record_has_no_first_key(ledger: Ledg
         ("mandate.granted", {"role": "kasn", "party": "bkn", "valid_from": "2030-01-01", "valid_to": None}),
         ("party.resumed", {"party": "kasn"}),
         ("party.anchored", {"party": "bawaslu", "key": "A" * 43}),
+        (
+            "employer.added",
+            {"code": "3998", "level": "pusat", "name_id": "K", "name_en": "K", "source": "S"} | FROM_2024,
+        ),
+        ("regency.added", {"code": "52.98", "name_id": "K", "name_en": "K", "source": "S"} | FROM_2024),
     ],
 )
 def test_what_gives_power_is_no_single_row(ledger: Ledger, kind: str, facts: dict[str, Any]) -> None:

@@ -79,6 +79,25 @@ def test_several_mistakes_are_told_at_once(api: House) -> None:
     assert {"/election", "/incident/province", ""} <= told
 
 
+def test_mistakes_of_several_kinds_are_told_at_once_each_member_once(api: House) -> None:
+    """Codes, places, numbers, days and what the outcome needs: whoever mends one is not sent away for the next."""
+    body = deepcopy(first_body("sbt_2024"))
+    body["subject"] |= {"nip": "198503122005032000", "agency_code": "9999"}
+    body["incident"] |= {"regency": "91.03", "channel": "telepati", "occurred_on": "2024-12-01"}
+    body["body"] |= {"decided_on": "2099-01-01"}
+    answer = api.send("bkn", "/v1/cases", body)
+    told = [(flaw["pointer"], flaw["code"]) for flaw in answer.json()["errors"]]
+    assert answer.json()["code"] == "VALIDATION_FAILED" and dict(told) == {
+        "/subject/agency_code": "UNKNOWN_CODE",
+        "/incident/channel": "UNKNOWN_CODE",
+        "/incident/regency": "OUTSIDE_PROVINCE",
+        "/incident/occurred_on": "DATE_ORDER",
+        "/subject/nip": "NIP_INVALID",
+        "/body/decided_on": "DATE_IN_FUTURE",
+    }
+    assert len(told) == len(dict(told))
+
+
 def test_no_english_word_stands_in_an_indonesian_text(api: House) -> None:
     """Pydantic joins what is allowed by its own `or`."""
     body = {"code": "dinas", "kind": "dinas", "name_id": "Dinas", "name_en": "Office"}

@@ -7,6 +7,7 @@ from typing import Any
 from app.access.caller import Caller
 from app.cases import charging, checks, unsealed_texts
 from app.cases.bodies import StageBody
+from app.cases.flaws import FlawCollector
 from app.cases.schemas import NewCase
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.procedure.code_lists import EMPLOYERS, REGENCIES, ReferenceBasis
@@ -35,14 +36,21 @@ async def validate_new_case(
     procedure = governing(new, basis)
     first = _first(procedure, stage)
     checks.require_outcome_of_procedure(first, outcome)
-    require_known(new, basis)
+    flaws = FlawCollector()
+    with flaws.collect():
+        require_known(new, basis)
+    with flaws.collect():
+        require_identified(new, first, outcome)
+    with flaws.collect():
+        checks.require_valid_values(stored, basis)
+    with flaws.collect():
+        checks.require_valid_in_time(stored, basis)
+    with flaws.collect():
+        checks.require_complete(first, outcome, stored)
+    flaws.raise_collected()
     charging.require_phase(
         new.election, new.contest, new.incident.occurred_on, new.violations, "/violations", new.phase_override
     )
-    require_identified(new, first, outcome)
-    checks.require_valid_values(stored, basis)
-    checks.require_valid_in_time(stored, basis)
-    checks.require_complete(first, outcome, stored)
     await require_report_names_nobody(new, unsealed_texts.unsealed(stored), *others)
     return ValidatedCase(new, procedure, first, outcome, stored)
 
@@ -102,7 +110,22 @@ def _first(procedure: Procedure, stage: str) -> Stage:
 
 
 def require_known(new: NewCase, basis: ReferenceBasis) -> None:
-    """422 unless every code exists, the days are in order, and the numbers can be real."""
+    """422 unless every code exists and is in force, the days are in order, and the numbers can be real."""
+    flaws = FlawCollector()
+    with flaws.collect():
+        _require_listed(new, basis)
+    with flaws.collect():
+        _require_in_force(new, basis)
+    with flaws.collect():
+        if new.incident.occurred_on > new.report.received_on:
+            raise ValidationFailed(_after_report())
+    with flaws.collect():
+        numbers = {"/subject/nip": (new.subject.nip, "nip"), "/subject/nik": (new.subject.nik, "nik")}
+        checks.require_numbers(numbers, new.subject.kind)
+    flaws.raise_collected()
+
+
+def _require_listed(new: NewCase, basis: ReferenceBasis) -> None:
     sent = [
         ("/election", new.election, "elections"),
         ("/report/kind", new.report.kind, "report_kinds"),
@@ -123,11 +146,6 @@ def require_known(new: NewCase, basis: ReferenceBasis) -> None:
         unknown.append(checks.unknown_code("/contest"))
     if unknown:
         raise UnknownReference(*unknown)
-    _require_in_force(new, basis)
-    if new.incident.occurred_on > new.report.received_on:
-        raise ValidationFailed(_after_report())
-    numbers = {"/subject/nip": (new.subject.nip, "nip"), "/subject/nik": (new.subject.nik, "nik")}
-    checks.require_numbers(numbers, new.subject.kind)
 
 
 def _require_in_force(new: NewCase, basis: ReferenceBasis) -> None:
