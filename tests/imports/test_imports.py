@@ -399,17 +399,17 @@ def test_one_job_of_a_client_runs_three_wait_and_the_next_is_told_to_come_again(
 
 def test_a_line_that_cannot_be_read_costs_as_much_as_one_that_can(api: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of a hundred thousand bad lines would fill the trail as fast as the disk writes."""
-    charged: list[tuple[str, int]] = []
+    charged: list[tuple[str, str, int]] = []
     real = type(api.app.state.limits).charge
 
     async def counted(limits: Any, who: str, class_: str, cost: int = 1) -> None:
-        charged.append((class_, cost))
+        charged.append((who, class_, cost))
         await real(limits, who, class_, cost)
 
     monkeypatch.setattr(type(api.app.state.limits), "charge", counted)
-    results = imported(api, ["x", "{", json.dumps({"a": 1}), "[]"])
+    results = imported(api, ["x", "{", json.dumps({"a": 1}), "[]"], "bawaslu")  # whose jobs no other test leaves behind
     assert [one["status"] for one in results] == ["refused"] * 4
-    assert charged.count(("identity", 1)) == 4
+    assert charged.count(("bawaslu-sandbox", "identity", 1)) == 4
 
 
 def test_of_a_line_with_hundreds_of_flaws_some_are_kept(api: House) -> None:
