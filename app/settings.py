@@ -5,15 +5,17 @@ The data folder remembers those of the service that ran there last. An unsafe co
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_ORIGIN = "localhost/sbt"
 MEMORY = "service.json"  # in the data folder
-KEPT = ("environment", "log_origin", "sandbox_clock_start")
+POSTGRESQL_URL = re.compile(r"postgres(ql)?(\+psycopg)?://[^\s]+")
+KEPT = ("environment", "key_dir", "log_origin", "sandbox_clock_start")
 ADDRESS = ("host", "port", "issuer", "public_url")
 
 
@@ -48,6 +50,13 @@ class Settings(BaseSettings):
     rate_limits: str = ""
     most_in_flight: int = Field(default=128, ge=1, le=10_000)
     debug: bool = False
+
+    @field_validator("database_url", "owner_database_url", "worker_database_url")
+    @classmethod
+    def _is_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not POSTGRESQL_URL.fullmatch(url.get_secret_value()):
+            raise ValueError("not a URL of PostgreSQL: postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return url
 
     @model_validator(mode="after")
     def _sandbox_only(self) -> Self:
@@ -94,31 +103,51 @@ def load_settings(*, address: bool = True) -> Settings:
     `address`: also where it listened. A service that starts takes its address from the variables alone.
     Where SBT_DATABASE_URL is set only the variables count: no file makes a sandbox of a database elsewhere.
     """
-    if os.environ.get("SBT_DATABASE_URL"):
+    if "SBT_DATABASE_URL" in _set():
         return Settings()
-    remembered = _remembered(Path(os.environ.get("SBT_DATA_DIR") or Settings.model_fields["data_dir"].default))
+    folder = Path(_set().get("SBT_DATA_DIR") or Settings.model_fields["data_dir"].default)
+    remembered = _remembered(folder)
     names = (*KEPT, *ADDRESS) if address else KEPT
-    left_open = [name for name in names if remembered.get(name) and not os.environ.get(_variable(name))]
-    return Settings(**{name: remembered[name] for name in left_open})
+    left_open: dict[str, Any] = {
+        name: remembered[name] for name in names if remembered.get(name) and _variable(name) not in _set()
+    }
+    return Settings(**left_open)
+
+
+def pass_on(settings: Settings) -> None:
+    """Says to the processes that this one starts what its data folder has remembered."""
+    for name, text in _texts(settings, KEPT).items():
+        os.environ[_variable(name)] = text
 
 
 def remember_settings(settings: Settings) -> None:
-    """Writes to the data folder how the service runs, and says it to the processes that it starts."""
-    texts = {name: getattr(settings, name) for name in (*KEPT, *ADDRESS)}
-    (settings.data_dir / MEMORY).write_text(json.dumps(texts, indent=1) + "\n")
-    for name in KEPT:
-        os.environ[_variable(name)] = texts[name] or ""
+    """Writes to the data folder how the service runs, once it is known that it may."""
+    file = settings.data_dir / MEMORY
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(_texts(settings, (*KEPT, *ADDRESS)), indent=1) + "\n")
+    new.replace(file)
 
 
-def _remembered(folder: Path) -> dict[str, Any]:
+def _texts(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    values = {name: getattr(settings, name) for name in names}
+    return {name: str(value.resolve() if isinstance(value, Path) else value or "") for name, value in values.items()}
+
+
+def _remembered(folder: Path) -> dict[str, str]:
     file = folder / MEMORY
     try:
-        texts: dict[str, Any] = json.loads(file.read_text())
-    except FileNotFoundError:
+        texts = json.loads(file.read_text())
+        remembered: dict[str, str] = {str(name): str(text) for name, text in texts.items()}
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except ValueError:
-        raise SystemExit(f"{file} is damaged: remove it, and start the service once.") from None
-    return texts
+    except (ValueError, AttributeError, OSError):
+        raise SystemExit(f"{file} cannot be read: remove it, and start the service once.") from None
+    return remembered
+
+
+def _set() -> dict[str, str]:
+    """The variables that are set, by name in upper case: their case makes no difference, and empty ones count as absent."""
+    return {name.upper(): text for name, text in os.environ.items() if text}
 
 
 def _variable(name: str) -> str:

@@ -217,10 +217,20 @@ def _added(name: str) -> ChangeCheck:
             raise already_registered("/code")
         if facts["valid_to"] is not None and facts["valid_to"] < facts["valid_from"]:
             raise days_out_of_order()
+        regional = facts["code"][:2] in rulebook().catalogue.provincial_prefixes
+        if name == EMPLOYERS and (facts["level"] != "pusat") != regional:
+            raise ValidationFailed(_other_level())
         if name == REGENCIES and not _is_listed("provinces", facts["code"].partition(".")[0], registers):
             raise UnknownReference(unknown_code("/code", "provinces"))
 
     return check
+
+
+def _other_level() -> Flaw:
+    """Whether a government is regional follows from its code (vocabulary.yaml, employer_regional)."""
+    text_id = "Tingkat ini tidak sesuai dengan kodenya: pemerintah daerah memakai dua angka pertama provinsinya."
+    text_en = "This level does not fit the code: a regional government has the first two digits of its province."
+    return Flaw("/level", "LEVEL_MISMATCH", text_id, text_en)
 
 
 def _is_listed(name: str, code: str, registers: RegisterSnapshot) -> bool:

@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
+from app.admin.repeats import AdminKey
 from app.admin.requests import APPROVED, DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen, change_hash, change_id
 from app.audit.signed_entries import SignedEntries
 from app.http.wire import idempotency_key
@@ -37,7 +39,7 @@ def require_operator_signed(
     signed_base.require_digest(base.lines["content-digest"], hashlib.sha256(shown["body"].encode()).digest())
     facts = members["facts"]
     kept, sent = members.get("idempotency"), base.lines["idempotency-key"]
-    if kept is not None and kept["key"] != str(idempotency_key(sent)):
+    if kept is not None and (kept["key"] != str(idempotency_key(sent)) or not _keeps(kept, members)):
         raise ValueError("it is of another request")
     if members["type"] == "change.proposed":
         _require_request(base, PROPOSED[facts["kind"]], facts["facts"], shown["body"], public_url)
@@ -50,6 +52,14 @@ def require_operator_signed(
             _require_approved(shown["body"], proposed)
     else:
         _require_request(base, IMMEDIATE[members["type"]], facts, shown["body"], public_url)
+
+
+def _keeps(kept: Mapping[str, Any], members: Members) -> bool:
+    """Whether the fingerprint is that of this act."""
+    facts = members["facts"]
+    decided = members["type"] == "change.decided"
+    asked = (facts["decision"], facts["change"]) if decided else (members["type"], facts)
+    return bool(AdminKey.of(members["client"], UUID(kept["key"]), *asked).members()["idempotency"] == kept)
 
 
 def _require_approved(body: str, proposed: Mapping[str, Any] | None) -> None:

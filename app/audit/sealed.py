@@ -57,6 +57,9 @@ class Sealed:
     named: dict[Form, set[str]] = field(default_factory=lambda: defaultdict(set))
     # the entries whose posts mention a name: the blind index may hold it
     mentioned: dict[Form, set[str]] = field(default_factory=lambda: defaultdict(set))
+    positions: dict[str, int] = field(
+        default_factory=dict
+    )  # of entries that may name somebody, in the order of the log
     gone: list[ErasedPart] = field(default_factory=list)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
@@ -147,6 +150,7 @@ class Sealed:
         self.doubtful.add(members["case"])
 
     def _person(self, members: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> None:
+        self.positions.setdefault(members["id"], len(self.positions))
         for kind, plain in forms(parts.get("subject", {})):
             self.named[members["case"], kind, plain].add(members["id"])
         if members["type"] in MENTIONING and not any(part["name"] == "subject" for part in members["parts"]):
@@ -212,6 +216,7 @@ class Sealed:
         """
         wanted = self._digests([row.epoch for row in seen.rows("SELECT epoch FROM key_epoch")])
         indexed: set[Form] = set()
+        having: dict[str, set[str]] = {NAME_FORM: set(), WHOLE_NAME: set()}  # by kind: entries that have such a row
         for row in seen.stream("SELECT * FROM blind_index"):
             self.report.count("projections")
             case, place = str(row.case_id), f"blind_index {row.case_id} {row.kind}"
@@ -222,26 +227,24 @@ class Sealed:
                 says = "the entry that it is of names no such person, or its epoch is another"
                 self.report.find("projections", "INDEX_DIFFERS", place, says)
             indexed.add(form)
-        older = {kind: self._before_it_was_indexed(kind, indexed) for kind in (NAME_FORM, WHOLE_NAME)}
+            having.get(row.kind, set()).add(str(row.entry_id))
+        older = {kind: self._before_it_was_indexed(kind, entries) for kind, entries in having.items()}
         for case, kind, plain in set(self.named) - indexed:
-            if case in older.get(kind, ()):
-                continue
-            if self.named[case, kind, plain] and case not in self.doubtful:
+            entries = self.named[case, kind, plain]
+            if entries and case not in self.doubtful and not entries <= older.get(kind, set()):
                 place = f"blind_index {case} {kind}"
                 self.report.find("projections", "ROW_MISSING", place, "the person cannot be found")
 
-    def _before_it_was_indexed(self, name_kind: str, indexed: set[Form]) -> set[str]:
-        """Cases of before 0.5.0 that no rotation of keys has indexed by this kind of name.
-        They are the first in the log, up to the first case that has such a row.
-        They are not checked, and no finding: texts cannot be compared with their names yet.
+    def _before_it_was_indexed(self, name_kind: str, having: set[str]) -> set[str]:
+        """Entries from before the release that began to index this kind of name, which no rotation of keys has indexed.
+        They are the first in the log, up to the first entry that has such a row.
+        They are not checked, and no finding: their persons are not found by such a name yet.
         """
-        by_name: dict[str, bool] = {}  # in the order of the log
-        for case, kind, plain in self.named:
-            if kind == name_kind:
-                by_name[case] = by_name.get(case, False) or (case, kind, plain) in indexed
-        older = set(takewhile(lambda case: not by_name[case], by_name))
+        naming = {entry for form, entries in self.named.items() if form[1] == name_kind for entry in entries}
+        in_order = sorted(naming, key=self.positions.__getitem__)
+        older = set(takewhile(lambda entry: entry not in having, in_order))
         if older:
-            why = f"the names of {len(older)} older cases are not indexed: `sbt keys rotate --destroy-old` does that"
+            why = f"the names of {len(older)} older entries are not indexed: `sbt keys rotate --destroy-old` does that"
             self.report.skip("projections", NOT_CHECKED, why)
         return older
 

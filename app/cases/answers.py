@@ -47,7 +47,6 @@ def _line(stage: Stage, row: dict[str, Any], status: StageStatus, at: datetime |
         round=row["round"],
         status=status,
         owner=row.get("owner") or stage.owner,
-        recorder=stage.recorder,
         opened_at=at,
         due_on=date.fromisoformat(row["due_on"]) if row.get("due_on") else None,
         outcome=None,

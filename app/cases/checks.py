@@ -123,7 +123,7 @@ def _unknown(body: Mapping[str, Any], basis: ReferenceBasis, where: str) -> Iter
             codes = {str(r["bkn_jenis_hukuman_id"]) for r in rows if r["bkn_jenis_hukuman_id"]}
             pairs = [(f"{where}/{name}", value)]
         elif kind == "agency":
-            codes = [value] if basis.is_code(EMPLOYERS, value) else []
+            codes = [value] if basis.is_listed(EMPLOYERS, value) else []
             pairs = [(f"{where}/{name}", value)]
         elif kind in LISTS or kind == "enum":
             codes = fields[name].values if kind == "enum" else rulebook().catalogue.codes(LISTS[kind])

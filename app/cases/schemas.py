@@ -129,15 +129,14 @@ StageStatus = Literal["waiting", "open", "posted", "skipped"]
 
 
 class WrittenStage(BaseModel):
-    """One stage as an entry left it.
-    `owner`: who is responsible for it (`ppk`: the employer); `recorder`: who posts for a PPK that has no client.
+    """One stage as an entry left it. `owner`: who is responsible for it (`ppk`: the employer).
+    Whose turn it is now, the case says: `recorder` and `acts_now` there.
     """
 
     stage: str
     round: int
     status: StageStatus
     owner: str
-    recorder: str | None
     opened_at: datetime | None
     due_on: date | None
     outcome: str | None
@@ -147,9 +146,11 @@ class WrittenStage(BaseModel):
 
 class StageLine(WrittenStage):
     """One stage of a case: whose it is, since when, until when, and what was decided.
-    `acts_now`: the party whose turn it is, the recorder where it posts for a PPK; null unless the stage is open.
+    `recorder`: who posts for a PPK that has no client.
+    `acts_now`: the party whose turn it is, one of both; null unless the stage is open.
     """
 
+    recorder: str | None
     acts_now: str | None
 
 

@@ -5,6 +5,7 @@ import shutil
 import typer
 
 from app.database import embedded
+from app.service.preflight import SANDBOX_MARK
 from app.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="The sandbox of this machine.")
@@ -19,7 +20,7 @@ def sandbox() -> None:
 def sandbox_reset() -> None:
     """Remove the sandbox's database and keys together. Refused while it runs, and outside the sandbox."""
     settings = load_settings()
-    if not settings.sandbox:
+    if not settings.sandbox or not (settings.keys / SANDBOX_MARK).exists():
         raise SystemExit(
             f"No sandbox is in {settings.data_dir.resolve()}: name its folder (`sbt --data DIR ...`, SBT_DATA_DIR)."
         )

@@ -25,7 +25,7 @@ from app.procedure.loading import rulebook
 from app.reference.calendar import load_calendars
 from app.service import background, preflight
 from app.service.preflight import UnsafeError
-from app.settings import Settings, load_settings, remember_settings
+from app.settings import Settings, load_settings, pass_on, remember_settings
 from app.vault.keys import VaultKeys
 
 
@@ -42,7 +42,7 @@ def run() -> None:
     try:
         with embedded.running_server(settings.data_dir) as server:
             roles.init_embedded(server).into_environment()
-            remember_settings(settings)
+            pass_on(settings)
             _prepare_and_serve()
     except embedded.EmbeddedServerError as error:
         raise SystemExit(str(error)) from None
@@ -60,6 +60,7 @@ def _prepare_and_serve() -> None:
         asyncio.run(_prepare(settings))
     else:
         asyncio.run(_require_safe(settings))
+    remember_settings(settings)
     _welcome(settings)
     _serve(settings)
 

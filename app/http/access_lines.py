@@ -27,13 +27,13 @@ def write_line(scope: Scope, status: int, began: float) -> None:
     """
     if not log.isEnabledFor(logging.INFO):
         return
-    route, caller = scope.get("route"), scope["state"].get("caller")
+    route, caller = scope["state"].get("route"), scope["state"].get("caller")
     line = {
         "request_id": str(scope["state"]["request_id"]),
         "client": caller.client_id if caller is not None else None,
         "address": scope["client"][0] if scope.get("client") else None,
-        "method": scope["method"] if route is not None else None,
-        "route": route.path if route is not None else None,
+        "method": scope["method"],
+        "route": route,
         "status": status,
         "ms": round((time.monotonic() - began) * 1000),
     }
@@ -49,6 +49,6 @@ class JsonLine(logging.Formatter):
 class TextLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = record.__dict__["line"]
-        asked = f"{line['method']} {line['route']}" if line["route"] else "no such route"
+        asked = f"{line['method']} {line['route'] or '-'}"
         who = line["client"] or line["address"]
         return f"{self.formatTime(record, '%H:%M:%S')}  {line['status']}  {line['ms']:4} ms  {who}  {asked}"

@@ -122,7 +122,7 @@ class PastWalk:
         self.check(self.state, stage, post)
         party = self.deciders.of(self.state, stage, post.day)
         if party != self.deciders.importer and post.day >= self.deciders.began:
-            raise NoMandateForStage(owner=party)
+            raise NoMandateForStage(acts_now=party)
         before = self.state.agency_code
         state = replace(self.state, agency_code=post.employer or before)
         move = rules.post(rulebook(), state, post.stage, post.outcome, post.facts, seq, party)

@@ -260,7 +260,7 @@ def read_catalogue(folder: Path) -> Catalogue:
     provinces = files["provinces"]["provinces"]
     lists["provinces"] = {code: {"code": code, **row} for row in provinces if (code := row["kemendagri"])}
     lists |= {name: _csv(folder / f"{name}.csv") for name in EXTENSIBLE}
-    prefixes = {row["bkn_kode_cepat"][:2] for row in provinces if row["bkn_kode_cepat"]}
+    prefixes = {row.get("bkn_prefix") or row["bkn_kode_cepat"][:2] for row in provinces}
     return Catalogue(lists, frozenset(prefixes), tuple(files["parties"]["mandates"]))
 
 

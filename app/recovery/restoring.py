@@ -225,10 +225,10 @@ def _rows(session: SyncConnection, keys: Path) -> None:
 
 def _counter(session: SyncConnection, row: Mapping[str, Any]) -> None:
     """Sets the counter to the last number that the log gives; its trigger lets it rise by one only."""
-    session.execute("ALTER TABLE case_counter DISABLE TRIGGER case_counter_rises")
+    session.execute("ALTER TABLE case_counter DISABLE TRIGGER USER")
     session.execute("UPDATE case_counter SET last_serial = %(last_serial)s, case_id = %(case_id)s", row)
     session.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    session.execute("ALTER TABLE case_counter ENABLE TRIGGER case_counter_rises")
+    session.execute("ALTER TABLE case_counter ENABLE TRIGGER USER")
 
 
 def _days_off(session: SyncConnection, registers: Registers) -> None:

@@ -53,7 +53,7 @@ async def read_reference(
     return cached(request, _list(name, on, await _added(name, session)))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=32)
 def _list(name: str, on: date | None, added: str) -> PublicDocument:
     """Returns a list, cached by what it is made of: the program's own rows, and the added ones as JSON."""
     return _made(name, on, sorted(_rows(name) + json.loads(added), key=_code) if added != "[]" else _rows(name))
@@ -67,7 +67,10 @@ async def _added(name: str, session: Session) -> str:
     """Returns the codes that operators added to the list, as JSON."""
     if name not in EXTENSIBLE:
         return "[]"
-    return json.dumps([row._asdict() for row in await session.run(ADDED, list=name)], default=str)
+    added = [row._asdict() for row in await session.run(ADDED, list=name)]
+    own = rulebook().catalogue.codes(name)  # a later release may bring a code that was added before
+    rows = [{n: v for n, v in row.items() if (n, v) != ("level", None)} for row in added if row["code"] not in own]
+    return json.dumps(rows, default=str)
 
 
 def _made(name: str, on: date | None, rows: list[dict[str, Any]]) -> PublicDocument:

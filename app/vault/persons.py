@@ -25,6 +25,7 @@ ESCAPES = re.compile(
 MOST_PIECES = 4  # pieces into which a text may break two words of a name
 SPELT = re.compile(r"\b\w(?: \w){2,}\b")  # a word that is written letter by letter
 # what follows one of these is not part of the name, or is another name
+HONORARY = re.compile(r"\(\s*h\s*\.?\s*c\s*\.?\s*\)", re.IGNORECASE)  # Dr. (H.C.): it is no remark
 ASIDE = re.compile(r"[(/\[]|\balias\b|\bal\.", re.IGNORECASE)
 TITLES = {
     "drs", "dra", "prof", "haji", "hajah", "drg", "drh", "apt", "ners", "skm", "spd", "sos", "kom", "kes", "kep", "keb", "stp", "sstp",
@@ -52,7 +53,7 @@ def forms(person: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
         plain = normalize(kind, value) if value else ""
         if plain:
             yield kind, plain
-    if whole := whole_name(words(_without_degrees(person.get("name") or ""))):
+    if whole := whole_name(words(_without_degrees(HONORARY.sub(" ", person.get("name") or "")))):
         yield WHOLE_NAME, whole
     for form in dict.fromkeys(name_forms(person.get("name"))):
         yield NAME_FORM, form

@@ -23,6 +23,8 @@ def upgrade() -> None:
 
 def _case_numbers() -> None:
     """A number is given with its case in one transaction. It rises one by one, and its case must be there at the commit."""
+    # an opening that runs is counted: it ends before the highest number is read
+    op.execute("LOCK TABLE cases IN SHARE ROW EXCLUSIVE MODE")
     op.create_table(
         "case_counter",
         sa.Column("one_row", sa.Boolean(), nullable=False, comment="Always true: there is one row."),
@@ -63,7 +65,23 @@ def _case_numbers() -> None:
     op.execute(
         "CREATE TRIGGER case_counter_is_no_scrap BEFORE TRUNCATE ON case_counter FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
-    op.execute("REVOKE ALL ON FUNCTION refuse_gap() FROM PUBLIC")
+    op.execute(
+        """
+        CREATE FUNCTION require_case() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+        BEGIN
+            IF NOT EXISTS (SELECT 1 FROM cases WHERE id = NEW.case_id AND split_part(number, '-', 3)::bigint = NEW.last_serial) THEN
+                RAISE EXCEPTION 'no case has the number %', NEW.last_serial USING ERRCODE = 'restrict_violation';
+            END IF;
+            RETURN NULL;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE CONSTRAINT TRIGGER case_counter_has_case AFTER UPDATE ON case_counter DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION require_case()"
+    )
+    for function in ("refuse_gap", "require_case"):
+        op.execute(f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC")
     op.execute("GRANT SELECT, UPDATE (last_serial, case_id) ON case_counter TO sbt_app")
 
 

@@ -14,7 +14,7 @@ import httpx
 
 from bench import load
 from tests.e2e.service import PATIENCE, ROOT, Service
-from tests.support.house import HTTP
+from tests.support.house import HTTP, free_port
 from tests.support.ledger_check import check_log
 from tests.support.walks import body_for, first_body
 
@@ -62,7 +62,7 @@ def test_when_only_the_service_is_killed_the_next_one_ends_the_orphaned_database
 
 def test_a_second_one_on_the_same_data_is_told_so(service: Service) -> None:
     service.start()
-    second = service.sbt("run")
+    second = service.sbt("run", SBT_PORT=str(free_port()))
     assert second.returncode == 1 and "in use by another sbt process" in second.stderr
 
 
