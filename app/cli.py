@@ -2,6 +2,7 @@
 So `sbt token` does not load the service.
 """
 
+import logging
 import os
 from importlib import import_module
 from pathlib import Path
@@ -90,6 +91,7 @@ def main() -> None:
     """Run `sbt`.
     A wrong setting, or a database that does not answer, ends it with a message: no traceback, and no value.
     """
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what it warns of ends in one sentence below
     try:
         app()
     except Exception as error:

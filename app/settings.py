@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -146,7 +146,7 @@ def _remembered(folder: Path) -> dict[str, str]:
 
 
 def _set() -> dict[str, str]:
-    """The variables that are set, by name in upper case: their case makes no difference, and empty ones count as absent."""
+    """The variables that are set, by name in upper case; an empty one counts as absent."""
     return {name.upper(): text for name, text in os.environ.items() if text}
 
 

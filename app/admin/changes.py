@@ -106,7 +106,7 @@ async def propose(
 
 
 def _texts(facts: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """The texts of a change that somebody wrote, by pointer: they stand in the log for ever, and name no person."""
+    """The texts that somebody wrote, by pointer: they stand in the log for ever, and name no person."""
     if isinstance(facts, list):
         for n, item in enumerate(facts):
             yield from _texts(item, f"{where}/{n}")

@@ -1,17 +1,15 @@
 """The Idempotency-Key of acts that work at once: the same request again changes nothing more."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from app.admin.requests import change_id
+from app.admin.requests import act_fingerprint, change_id
 from app.cases.projection import KEEP_KEY
 from app.database.sessions import Session, StatementBatch
 from app.database.statements import Statement
 from app.errors import IdempotencyKeyReused
-from app.ledger.canonical import canonical
-from app.ledger.parts import b64u
+from app.ledger.parts import b64u, unb64u
 
 
 class KeptKeyRow(Protocol):
@@ -29,9 +27,7 @@ KEPT = Statement[KeptKeyRow](
 
 @dataclass(frozen=True, slots=True)
 class AdminKey:
-    """The key of an operator's request, and what it asked for.
-    It names no person, so that a plain hash may keep it.
-    """
+    """The key of an operator's request, and the hash of what it asked for."""
 
     client: str
     key: UUID
@@ -39,7 +35,7 @@ class AdminKey:
 
     @classmethod
     def of(cls, client: str, key: UUID, kind: str, facts: Any) -> "AdminKey":
-        return cls(client, key, hashlib.sha256(canonical([kind, facts])).digest())
+        return cls(client, key, unb64u(act_fingerprint(kind, facts)))
 
     def members(self) -> dict[str, Any]:
         """What the leaf keeps of the request."""

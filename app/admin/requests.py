@@ -31,6 +31,7 @@ from app.admin.bodies import (
     PolicyBody,
 )
 from app.ledger.canonical import canonical, instant
+from app.ledger.parts import b64u
 
 APPROVED, REFUSED = "approved", "refused"
 CHANGE_IDS = UUID("0c6a8a54-6f0e-4ad0-8d55-0d3a5a0f5b11")  # the namespace of change ids (RFC 9562 section 5.5)
@@ -134,6 +135,11 @@ def change_id(client_id: str, key: UUID | str) -> UUID:
     A repetition has the same id.
     """
     return uuid5(CHANGE_IDS, f"{client_id} {key}")
+
+
+def act_fingerprint(kind: str, facts: Any) -> str:
+    """What a leaf keeps of a request that works at once. It names no person: a plain hash may keep it."""
+    return b64u(hashlib.sha256(canonical([kind, facts])).digest())
 
 
 def change_hash(kind: str, facts: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ class Fetcher:
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
+        self.has_token = "Authorization" in client.headers
 
     def raw(self, path: str) -> bytes:
         return self._fetch("GET", path)[1]

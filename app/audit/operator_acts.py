@@ -5,12 +5,20 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from app.access.signatures import signed_base
 from app.access.signatures.signed_base import SignedBase
-from app.admin.repeats import AdminKey
-from app.admin.requests import APPROVED, DECIDED, IMMEDIATE, PROPOSED, AdminRequest, Chosen, change_hash, change_id
+from app.admin.requests import (
+    APPROVED,
+    DECIDED,
+    IMMEDIATE,
+    PROPOSED,
+    AdminRequest,
+    Chosen,
+    act_fingerprint,
+    change_hash,
+    change_id,
+)
 from app.audit.signed_entries import SignedEntries
 from app.http.wire import idempotency_key
 from app.ledger.canonical import Members
@@ -59,7 +67,7 @@ def _keeps(kept: Mapping[str, Any], members: Members) -> bool:
     facts = members["facts"]
     decided = members["type"] == "change.decided"
     asked = (facts["decision"], facts["change"]) if decided else (members["type"], facts)
-    return bool(AdminKey.of(members["client"], UUID(kept["key"]), *asked).members()["idempotency"] == kept)
+    return bool(kept["fingerprint"] == act_fingerprint(*asked))
 
 
 def _require_approved(body: str, proposed: Mapping[str, Any] | None) -> None:

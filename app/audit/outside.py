@@ -23,6 +23,7 @@ from app.verifier.tree import TreeCheck, tiles_of
 from app.verifier.verify import Witnessed, check_note, check_order, check_times
 
 LARGEST_LOG = 10**10
+REFUSED = 401
 
 
 class RemoteVerification:
@@ -183,7 +184,10 @@ class RemoteVerification:
 
     def _forbidden(self, log: str, size: int) -> bool:
         width = min(size, WIDTH)
-        return self.fetch.status(f"/log/{log}/tile/entries/000{_suffix(width)}") in (401, 403, 404)
+        status = self.fetch.status(f"/log/{log}/tile/entries/000{_suffix(width)}")
+        if status == REFUSED and self.fetch.has_token:
+            raise CannotCheckError("the token is refused (401): it has expired, or is another service's")
+        return status in (REFUSED, 403, 404)
 
     def _leaf(self, check: LeafCheck, index: int, leaf: bytes) -> bytes:
         members = check.add(index, leaf)

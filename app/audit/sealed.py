@@ -236,7 +236,7 @@ class Sealed:
                 self.report.find("projections", "ROW_MISSING", place, "the person cannot be found")
 
     def _before_it_was_indexed(self, name_kind: str, having: set[str]) -> set[str]:
-        """Entries from before the release that began to index this kind of name, which no rotation of keys has indexed.
+        """Entries of before this kind of name was indexed, and that no rotation of keys has indexed since.
         They are the first in the log, up to the first entry that has such a row.
         They are not checked, and no finding: their persons are not found by such a name yet.
         """

@@ -130,7 +130,14 @@ def _unknown(body: Mapping[str, Any], basis: ReferenceBasis, where: str) -> Iter
             pairs = [(f"{where}/{name}{n}", v) for n, v in _numbered(value)]
         else:
             continue
-        yield from (unknown_code(pointer) for pointer, v in pairs if v not in codes)
+        listed = {
+            "evidence": "evidence_kinds",
+            "jenis_hukuman": "sanctions",
+            "agency": EMPLOYERS,
+            "enum": "fields",
+            **LISTS,
+        }
+        yield from (unknown_code(pointer, listed[kind]) for pointer, v in pairs if v not in codes)
 
 
 def _numbered(value: object) -> list[tuple[str, object]]:

@@ -26,7 +26,7 @@ def sandbox_token(party: str, scope: str | None = None, url: str | None = None) 
         raise SystemExit(f"No client for {party}; there are {', '.join(sorted(clients))}.")
     form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
     secret = (clients[party]["client_id"], clients[party]["client_secret"])
-    return granted(url or settings.issuer_url, form, secret)
+    return granted((url or settings.issuer_url).rstrip("/"), form, secret)
 
 
 def granted(url: str, form: dict[str, str], secret: tuple[str, str] | None = None) -> str:

@@ -13,6 +13,7 @@ import httpx
 import typer
 
 from app.ledger.terminal import printable
+from app.settings import load_settings
 
 NAMES = UUID("6f0a4e1e-3a53-4c53-9d0e-4b1b5e2f7a12")
 POLL_SECONDS = 1.0
@@ -21,7 +22,7 @@ SHOWN = 20
 
 def import_file(
     file: Annotated[Path, typer.Argument(help="NDJSON: one case a line.", exists=True, dir_okay=False)],
-    url: Annotated[str, typer.Option(help="The service.")] = "http://127.0.0.1:8000",
+    url: Annotated[str | None, typer.Option(help="The service; that of the data folder unless given.")] = None,
 ) -> None:
     """Import older cases from a file. The token (scope cases:import) is read from SBT_TOKEN.
     Exit 0: every line is there; 1: some were
@@ -30,8 +31,14 @@ def import_file(
     token = os.environ.get("SBT_TOKEN")
     if not token:
         raise SystemExit("SBT_TOKEN is not set: a token with the scope cases:import.")
-    with httpx.Client(base_url=url, timeout=120, headers={"Authorization": f"Bearer {token}"}) as http:
-        job = _finished(http, file.read_bytes())
+    service = url or load_settings().issuer_url
+    with httpx.Client(base_url=service, timeout=120, headers={"Authorization": f"Bearer {token}"}) as http:
+        try:
+            job = _finished(http, file.read_bytes())
+        except httpx.TransportError:
+            raise SystemExit(
+                f"No answer from {printable(service)}: start the same command again, it goes on."
+            ) from None
         typer.echo(f"{job['imported']:,} imported, {job['known']:,} were there, {job['refused']:,} refused.")
         if job["refused"]:
             _tell(http, job["id"])

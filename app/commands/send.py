@@ -26,7 +26,12 @@ def send(
     """Send a request, signed where it writes. The answer goes to standard output,
     its status and ETag to standard error. Exit 1: refused.
     """
-    body = Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+    if not path.startswith("/"):
+        raise SystemExit(f"{printable(path)} is no path: it begins with a slash, as in /v1/cases.")
+    try:
+        body = Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+    except OSError as error:
+        raise SystemExit(f"{printable(data[1:])} cannot be read: {error.strerror}.") from None
     headers = {"Content-Type": "application/json"} if body else {}
     headers |= {"If-Match": if_match} if if_match else {}
     headers |= {"X-Purpose": purpose} if purpose else {}

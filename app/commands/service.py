@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 
 import typer
 import uvicorn
@@ -19,14 +20,18 @@ from app.commands.command_context import service_transaction
 from app.database import embedded, migrating, roles
 from app.database.sessions import SERVICE, Database
 from app.errors import DomainError
+from app.http.limits import read_buckets
 from app.http.protocol import options
 from app.ledger import origin
+from app.ledger.witnesses import read_policy
 from app.procedure.loading import rulebook
 from app.reference.calendar import load_calendars
 from app.service import background, preflight
 from app.service.preflight import UnsafeError
 from app.settings import Settings, load_settings, pass_on, remember_settings
 from app.vault.keys import VaultKeys
+
+NOW = "2000-01-01"  # any instant, where no clock start is set
 
 
 def run() -> None:
@@ -36,6 +41,7 @@ def run() -> None:
     settings = load_settings(address=False)
     _require_free_port(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # it raises SystemExit, so that the database is stopped too
+    _require_safe_settings(settings)
     if settings.database_url is not None:
         _prepare_and_serve()
         return
@@ -156,10 +162,21 @@ async def _require_safe_at(name: str, url: str, require: Callable[..., Awaitable
 
 
 def _require_safe_settings(settings: Settings) -> None:
+    _require_readable("SBT_RATE_LIMITS", lambda: read_buckets(settings.rate_limits))
+    _require_readable("SBT_WITNESSES", lambda: read_policy(settings.witnesses, settings.witness_quorum))
+    _require_readable("SBT_SANDBOX_CLOCK_START", lambda: datetime.fromisoformat(settings.sandbox_clock_start or NOW))
     try:
         preflight.require_safe_settings(settings)
     except UnsafeError as error:
         raise SystemExit(str(error)) from None
+
+
+def _require_readable(name: str, read: Callable[[], object]) -> None:
+    """Ends the command where a setting cannot be read; it names the setting, and not what it holds."""
+    try:
+        read()
+    except ValueError:
+        raise SystemExit(f"{name} cannot be read: docs/settings.md says what it looks like.") from None
 
 
 def _require_keys(settings: Settings) -> None:

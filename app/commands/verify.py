@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -129,8 +129,8 @@ def _outside(
 
 
 def _inside(db: str, memory: TrustStore, policy: Policy, settings: Settings, party: str | None) -> VerificationReport:
-    with connect.database(settings) as reached:
-        url = reached.reader if db == "local" else db
+    with connect.database(settings) if db == "local" else nullcontext() as reached:
+        url = reached.reader if reached is not None else db
         trust, doubt = _trust(memory, policy, settings, url)
         vault = settings.keys if (settings.keys / "vault").is_dir() else None
         with open_snapshot(url) as seen:

@@ -25,7 +25,7 @@ ESCAPES = re.compile(
 MOST_PIECES = 4  # pieces into which a text may break two words of a name
 SPELT = re.compile(r"\b\w(?: \w){2,}\b")  # a word that is written letter by letter
 # what follows one of these is not part of the name, or is another name
-HONORARY = re.compile(r"\(\s*h\s*\.?\s*c\s*\.?\s*\)", re.IGNORECASE)  # Dr. (H.C.): it is no remark
+BRACKETED = re.compile(r"[(\[][^)\]]*[)\]]")  # a remark, or a title such as (H.C.), (Purn) or (Alm.)
 ASIDE = re.compile(r"[(/\[]|\balias\b|\bal\.", re.IGNORECASE)
 TITLES = {
     "drs", "dra", "prof", "haji", "hajah", "drg", "drh", "apt", "ners", "skm", "spd", "sos", "kom", "kes", "kep", "keb", "stp", "sstp",
@@ -53,7 +53,7 @@ def forms(person: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
         plain = normalize(kind, value) if value else ""
         if plain:
             yield kind, plain
-    if whole := whole_name(words(_without_degrees(HONORARY.sub(" ", person.get("name") or "")))):
+    if whole := whole_name(words(_without_degrees(BRACKETED.sub(" ", person.get("name") or "")))):
         yield WHOLE_NAME, whole
     for form in dict.fromkeys(name_forms(person.get("name"))):
         yield NAME_FORM, form
@@ -65,7 +65,12 @@ def name_forms(name: str | None) -> list[str]:
     The whole is given with and without its shortest words: Nur Al-Amin is also written Nur Alamin.
     Returns nothing for a placeholder or an office in the place of a name.
     """
-    plain = [word for word in words(_without_degrees(name or "")) if word not in TITLES]
+    written = name or ""
+    return list(dict.fromkeys([*_forms_of(written), *_forms_of(BRACKETED.sub(" ", written))]))
+
+
+def _forms_of(name: str) -> list[str]:
+    plain = [word for word in words(_without_degrees(name)) if word not in TITLES]
     long = [word for word in plain if len(word) >= SHORTEST_WORD]
     if (long and long[0] in OFFICES) or "".join(long) in PLACEHOLDERS or "".join(plain) in PLACEHOLDERS:
         return []

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 # `sbt verify` makes the forms anew: another title here makes the rows of before wrong, and needs another kind of row.
 BEFORE = {  # what stands before a name
     "dr", "dra", "drs", "drg", "drh", "ir", "prof", "apt", "ners", "ns", "h", "hj", "haji", "hajah", "kh", "ust", "ustadz", "tgk", "pdt",
-    "raden", "rm", "rr", "letkol", "kol", "mayor", "kapten", "bapak", "ibu", "sdr", "sdri", "saudara", "saudari", "alm", "almh", "almarhum",
+    "hm", "hi", "tn", "tuan", "ny", "nyonya", "kyai", "kiai", "raden", "rm", "rr", "tni", "polri", "purn", "brigjen", "mayjen", "letjen", "jenderal",
+    "kombes", "akbp", "kompol", "akp", "iptu", "ipda", "letkol", "kol", "mayor", "kapten", "bapak", "ibu", "sdr", "sdri", "saudara", "saudari", "alm", "almh", "almarhum",
 }  # fmt: skip
 BEHIND = {  # what stands behind it, without its full stops
     "strsos", "strip", "strt", "str", "sipem", "sikom", "sadm", "sastra", "cgcae", "spd", "spdi", "spdsd", "sh", "shi", "se", "sei", "st", "sp", "spt", "spi", "ssos", "sos", "skom", "skep", "skeb", "skm", "ssi", "sag", "sip", "sstp", "stp",
@@ -22,11 +23,19 @@ def whole_name(words: Sequence[str]) -> str:
     `words`: of the name, as persons.words() gives them. A name of titles alone stays as it is.
     """
     left = list(words)
-    while left and left[0] in BEFORE:
-        left.pop(0)
-    while left and (taken := _degree_at_end(left)):
+    while taken := _title_at_start(left):
+        del left[:taken]
+    while taken := _degree_at_end(left):
         del left[-taken:]
     return "".join(left or words)
+
+
+def _title_at_start(words: Sequence[str]) -> int:
+    """How many words at the start are one title: K.H. is "k h"."""
+    for count in range(MOST_LETTERS, 0, -1):
+        if count <= len(words) and "".join(words[:count]) in BEFORE:
+            return count
+    return 0
 
 
 def _degree_at_end(words: Sequence[str]) -> int:

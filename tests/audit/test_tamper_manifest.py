@@ -660,6 +660,23 @@ def test_a_history_rewritten_with_the_stolen_key_still_contradicts_what_was_reme
 
 
 @pytest.mark.parametrize("kind", ["bare", "whole"])
+def test_an_old_case_that_is_worked_on_before_the_keys_are_rotated_makes_no_ledger_false(
+    lived: Lived, kind: str
+) -> None:
+    """Its new name has such a row, those of before have none: entries decide, not cases."""
+    later = f"""
+        SELECT max(s.leaf_index) FROM blind_index b JOIN sequenced s ON s.entry_id = b.entry_id WHERE b.kind = '{kind}'
+          AND b.case_id IN (SELECT case_id FROM blind_index WHERE kind = '{kind}' GROUP BY 1 HAVING count(DISTINCT entry_id) > 1)
+    """
+    with behind(lived) as session:
+        session.execute(
+            f"DELETE FROM blind_index b USING sequenced s WHERE s.entry_id = b.entry_id AND b.kind = '{kind}' AND s.leaf_index < ({later})"
+        )
+        report = told(lived, session)
+    assert (report.exit_code, report.findings) == (2, [])
+
+
+@pytest.mark.parametrize("kind", ["bare", "whole"])
 def test_cases_of_before_names_were_indexed_are_not_checked_and_later_ones_are_missed(lived: Lived, kind: str) -> None:
     of_names = f"DELETE FROM blind_index WHERE kind = '{kind}'"
     with behind(lived) as session:

@@ -12,7 +12,7 @@ import pytest
 
 from app.settings import load_settings
 from tests.e2e.service import PATIENCE, ROOT, Service
-from tests.support.house import free_port
+from tests.support.house import HTTP, free_port
 
 NOWHERE = "postgresql://sbt_app:geheim-42@127.0.0.1:1/sbt"
 
@@ -94,6 +94,66 @@ def test_what_a_folder_remembers_makes_no_sandbox_of_a_database_elsewhere(
 
 
 @pytest.mark.parametrize("command", ["run", "serve"])
+@pytest.mark.parametrize(
+    "url", ["geheim-42", "mysql://a:geheim@h/db", "postgresql://a:gehei m@h/db", "host=h password=geheim"]
+)
+def test_a_database_url_that_is_none_is_named_and_not_printed(tmp_path: Path, url: str) -> None:
+    for words in (("serve",), ("db", "migrate"), ("db", "init"), ("found", "x"), ("verify", "--db", "local")):
+        urls = {f"SBT_{role}DATABASE_URL": url for role in ("", "OWNER_", "WORKER_", "ADMIN_")}
+        secrets = {f"SBT_{role}_PASSWORD": "x" for role in ("OWNER", "APP", "WORKER")}
+        done = sbt(tmp_path, *words, **urls, **secrets, SBT_PORT=str(free_port()))
+        assert done.returncode != 0 and "DATABASE_URL" in done.stderr, (words, done.stderr)
+        assert "gehei" not in done.stderr + done.stdout and "Traceback" not in done.stderr, (words, done.stderr)
+
+
+def test_a_variable_in_lower_case_is_the_same_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "service.json").write_text('{"environment": "sandbox"}')
+    for name in [name for name in os.environ if name.startswith("SBT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SBT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("sbt_database_url", NOWHERE)
+    assert load_settings().environment == "production"
+
+
+def test_keys_on_another_volume_are_found_and_removed_with_the_sandbox(tmp_path: Path) -> None:
+    apart = Service(tmp_path)
+    apart.start(SBT_KEY_DIR=str(tmp_path / "keys"))
+    try:
+        assert "result: sound" in sbt(tmp_path, "verify", "--db", "local").stdout
+    finally:
+        apart.end()
+    good(sbt(tmp_path, "sandbox", "reset"))
+    assert not (tmp_path / "keys").exists() and not (tmp_path / "var" / "pg").exists()
+
+
+def test_a_start_that_was_refused_is_not_remembered(tmp_path: Path) -> None:
+    settings = {"SBT_ENVIRONMENT": "sandbox", "SBT_DATA_DIR": str(tmp_path), "SBT_PORT": str(free_port())}
+    for wrong in ({"SBT_SANDBOX_CLOCK_START": "geheim"}, {"SBT_RATE_LIMITS": "geheim"}, {"SBT_WITNESSES": "geheim"}):
+        done = sbt(tmp_path, "run", **settings, **wrong)
+        assert done.returncode == 1 and next(iter(wrong)) in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and "geheim" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_token_is_no_sound_ledger(service: Service) -> None:
+    done = sbt(service.data.parent, "verify", "--url", service.base, SBT_TOKEN="geheim")
+    assert done.returncode == 2 and "the token is refused (401)" in done.stderr, done.stdout
+
+
+def test_an_import_finds_the_service_and_says_when_nothing_answers(service: Service) -> None:
+    here = service.data.parent
+    (here / "older.ndjson").write_text("{}\n")
+    token = good(sbt(here, "token", "bkn")).strip()
+    refused = sbt(here, "import", "older.ndjson", SBT_TOKEN=token)
+    assert "0 imported" in refused.stdout and "1 refused" in refused.stdout
+    nobody = sbt(here, "import", "older.ndjson", "--url", "http://127.0.0.1:9", SBT_TOKEN=token)
+    assert (
+        nobody.returncode == 1
+        and "No answer from http://127.0.0.1:9" in nobody.stderr
+        and "Traceback" not in nobody.stderr
+    )
+
+
 def test_a_taken_port_is_told_before_anything_is_made(tmp_path: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
@@ -139,7 +199,9 @@ def test_a_wrong_setting_is_named_and_no_setting_is_printed(tmp_path: Path, wron
 def test_the_sandbox_writes_a_line_a_request_without_query_and_person(service: Service) -> None:
     service.get("bkn", "/v1/cases?report_number=198503122005031001")
     service.get("bkn", "/v1/people/198503122005031001")
+    HTTP.head(f"{service.base}/health/ready")
     lines = (service.data.parent / "service.log").read_text().splitlines()
     assert any(line.endswith("bkn-sandbox  GET /v1/cases") and "  200  " in line for line in lines), lines[-5:]
+    assert any(line.endswith("HEAD /health/ready") for line in lines), lines[-5:]
     assert any("  404  " in line and line.endswith("GET -") for line in lines), lines[-5:]
     assert "198503122005031001" not in "\n".join(lines)

@@ -85,10 +85,22 @@ def test_the_owner_of_the_tables_cannot_leave_a_number_out(api: House, statement
         session.execute(statement)
 
 
+def test_a_number_that_is_taken_twice_in_one_transaction_is_not_committed(api: House) -> None:
+    """Each step wants the case that has this number, not just any case."""
+    case = api.open()
+    step = "UPDATE case_counter SET last_serial = last_serial + 1, case_id = %s"
+    with psycopg.connect(roles.plain(api.urls.app)) as session:
+        session.execute(step, ["00000000-0000-4000-8000-000000000000"])
+        session.execute(step, [case.id])
+        with pytest.raises((pg.RestrictViolation, pg.ForeignKeyViolation)):
+            session.commit()
+    assert whole(api)
+
+
 def test_a_number_without_its_case_is_not_committed(api: House) -> None:
     with psycopg.connect(roles.plain(api.urls.app)) as session:
         session.execute("UPDATE case_counter SET last_serial = last_serial + 1, case_id = gen_random_uuid()")
-        with pytest.raises(pg.ForeignKeyViolation):
+        with pytest.raises((pg.RestrictViolation, pg.ForeignKeyViolation)):
             session.commit()
     api.open()
     assert whole(api)

@@ -116,6 +116,45 @@ def test_what_a_list_lacks_two_operators_add_without_a_release(api: House) -> No
     assert flaws(api.send("bkn", "/v1/cases", body)) == [("/subject/agency_code", "NOT_IN_FORCE")]
 
 
+@pytest.mark.parametrize(
+    ("path", "member"),
+    [
+        ("employers", "name_id"),
+        ("employers", "name_en"),
+        ("employers", "source"),
+        ("parties", "name_id"),
+        ("regencies", "source"),
+    ],
+)
+def test_no_person_s_number_gets_into_a_public_list(api: House, path: str, member: str) -> None:
+    """Such a row stands in the log and on public pages for ever."""
+    listed = {"name_id": "X", "name_en": "X", "valid_from": "2024-01-01", "source": "UU 1/2024"}
+    body = {
+        "employers": {"code": "3990", "level": "pusat", **listed},
+        "regencies": {"code": "52.97", **listed},
+        "parties": {"code": "x_nip", "kind": "auditor", "name_id": "X", "name_en": "X"},
+    }[path]
+    sent = body | {member: "Surat 198503122005031001"}
+    answer = api.send("operator", f"/v1/admin/{path}", sent)
+    assert flaws(answer) == [(f"/{member}", "PERSONAL_DATA")] and "198503122005031001" not in answer.text
+
+
+@pytest.mark.parametrize(("code", "level"), [("5198", "pusat"), ("3991", "kabupaten"), ("9991", "provinsi")])
+def test_a_level_that_its_code_denies_is_refused(api: House, code: str, level: str) -> None:
+    """The code decides whether the employer is a regional government, and so which way a case goes."""
+    row = {"code": code, "level": level, "name_id": "X", "name_en": "X", "valid_from": "2024-01-01", "source": "X"}
+    assert flaws(api.send("operator", "/v1/admin/employers", row)) == [("/level", "LEVEL_MISMATCH")]
+
+
+def test_the_youngest_province_is_a_regional_government_when_its_code_is_added(api: House) -> None:
+    row = {"code": "8800", "level": "provinsi", "name_id": "Pemerintah Provinsi Papua Barat Daya", "name_en": "Government of Southwest Papua",
+           "valid_from": "2022-12-09", "source": "UU 29/2022"}  # fmt: skip
+    assert api.send("operator", "/v1/admin/employers", row).status_code == 201
+    case = api.open(subject__agency_code="8800")
+    (kept,) = api.superuser("SELECT conditions FROM cases WHERE id = %s", case.id)
+    assert "employer_regional" in kept.conditions
+
+
 def test_a_regency_is_added_in_a_province_that_there_is(api: House) -> None:
     regency = {
         "code": "52.98", "name_id": "Kabupaten Contoh", "name_en": "Example Regency", "valid_from": "2024-01-01",

@@ -31,6 +31,9 @@ def found(api: House, name: str) -> list[str]:
             ["dr h ahmad {0} spd msi", "Ahmad {0}", "Ahmad {0}, S.Pd.", "Drs. Ahmad {0} SPd. M Si"],
         ),
         ("Hj. Siti {0}, S.Tr.Keb", ["Siti {0}", "siti {0} s tr keb"]),
+        ("K.H. Ahmad {0}", ["Ahmad {0}", "KH Ahmad {0}", "kyai haji ahmad {0}"]),
+        ("Dr. (H.C.) Ahmad {0}", ["Ahmad {0}", "dr ahmad {0}"]),
+        ("Brigjen TNI (Purn) Ahmad {0}", ["Ahmad {0}"]),
         ("Ahmad {0}", ["Prof. Dr. Ahmad {0}, S.H., M.H., Ph.D"]),
     ],
 )
