@@ -78,11 +78,12 @@ def main() -> int:
 
 
 def post_and_read(found: Service, cases: int) -> dict[str, Measured]:
-    """Open as many cases, then post a stage in each, then read some: posts and reads are what is measured."""
+    """Open as many cases, then post a stage in each, then read some."""
     ids: list[str] = []
-    uvloop.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
+    opened = uvloop.run(load.run(found.port, AT_ONCE, openings(found, cases, ids), seconds=600))
     posted = uvloop.run(load.run(found.port, AT_ONCE, posts(found, ids), seconds=600))
     return {
+        "openings": opened,
         "posts": posted,
         "reads": uvloop.run(load.run(found.port, AT_ONCE, reads(found, ids), seconds=READ_SECONDS)),
     }

@@ -71,7 +71,8 @@ def _projections(case: UUID, entry: UUID) -> Rows:
         "conditions": [], "open_stages": ["kajian_bawaslu"], "acted": ["bkn"], "reached_ppk": False, "version": 2,
         "head_hash": os.urandom(32), "updated_at": now, "closed_at": None, "last_entry_id": entry, "agency_code": "7600",
         "identified": True, "subject_entry_id": entry, "client_id": "bkn-sandbox", "key": uuid4(), "case_id": case,
-        "fingerprint": os.urandom(32), "entry_id": entry,
+        "fingerprint": os.urandom(32), "entry_id": entry, "content_entry_id": entry, "flags": Jsonb([]), "successors": Jsonb({}),
+        "extended": 0, "paused_from": None, "paused_until": None, "handlers": [], "passed_entry_id": None,
     }  # fmt: skip
     return [
         (POST_STAGE, members),

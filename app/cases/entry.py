@@ -239,11 +239,16 @@ async def write_entry(write: WriteContext, batch: StatementBatch, entry: Appende
     """Writes idempotency key, access record and all rows in one statement, sent with COMMIT.
     The answer is rendered from the entry; it leaves after the commit.
     """
+    complete_batch(write, batch, entry, fingerprint)
+    batch.send_last(write.session)
+    return answer(write, entry.leaf)
+
+
+def complete_batch(write: WriteContext, batch: StatementBatch, entry: Appended, fingerprint: bytes) -> None:
+    """Adds what every write leaves beside its entry: the key of the request, the used nonce, the access."""
     projection.keep_key(batch, write.request, fingerprint, entry)
     consume_nonce(batch, write.signed)
     write.trail.record(batch, 201)
-    batch.send_last(write.session)
-    return answer(write, entry.leaf)
 
 
 async def replayed(write: WriteContext, leaf: bytes) -> Written:

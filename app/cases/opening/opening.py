@@ -14,7 +14,7 @@ from app.cases import projection
 from app.cases.bodies import StageBody
 from app.cases.case import regime_of
 from app.cases.context import WriteContext
-from app.cases.entry import idempotency_members, owners, replayed, write_entry
+from app.cases.entry import answer, complete_batch, idempotency_members, owners, replayed
 from app.cases.locking import EarlierLeaf, guard_opening
 from app.cases.opening import duplicates
 from app.cases.opening.number import give_number
@@ -25,6 +25,7 @@ from app.cases.sealing import EntryParts
 from app.database.sessions import StatementBatch
 from app.ledger.append import Appended, Link, append
 from app.procedure import charges, rules, views
+from app.procedure.deadlines import Due
 from app.procedure.loading import rulebook
 from app.procedure.model import Procedure, Stage
 from app.procedure.rules import Move
@@ -53,9 +54,8 @@ class SealedCase:
     write: WriteContext
     draft: CaseDraft
     move: Move
-    first: Dated
     opened: list[Dated]
-    facts: dict[str, Any]
+    due: Due
     batch: StatementBatch
     parts: EntryParts
     entry_id: UUID
@@ -64,7 +64,8 @@ class SealedCase:
 
 async def open_case(write: WriteContext, new: NewCase, stage: str, outcome: str, body: StageBody) -> Written:
     """Registers a case and posts its first stage."""
-    return await record_case(await seal_case(write, await validate_new_case(write.caller, new, stage, outcome, body)))
+    case = await seal_case(write, await validate_new_case(write.caller, new, stage, outcome, body))
+    return case if isinstance(case, Written) else await record_case(case)
 
 
 async def seal_case(write: WriteContext, case: ValidatedCase) -> SealedCase | Written:
@@ -89,22 +90,32 @@ def _sealed(write: WriteContext, draft: CaseDraft) -> SealedCase:
     keys = _keys(write, batch, draft)
     parts = _seal_parts(write, batch, draft, facts, keys, entry_id)
     fingerprint = write.request.fingerprint(keys[SUBJECT])
-    return SealedCase(write, draft, move, first, opened, facts, batch, parts, entry_id, fingerprint)
+    case = SealedCase(write, draft, move, opened, first.due, batch, parts, entry_id, fingerprint)
+    _add_rows(case, first, facts)
+    return case
 
 
-async def record_case(case: SealedCase | Written) -> Written:
+def _add_rows(case: SealedCase, first: Dated, facts: dict[str, Any]) -> None:
+    """Adds what does not depend on the number, so that little is left to do while others wait for theirs."""
+    write, draft, move, batch = case.write, case.draft, case.move, case.batch
+    entry = Appended(case.entry_id, b"", b"", draft.at)  # these rows name it, and hold nothing of its leaf
+    opened = projection.opened_row(draft.id, move.case, first, entry)
+    posted = projection.posted_row(facts, draft.outcome, write.caller.party, 1, entry)
+    batch.add(projection.INSERT_STAGE_POSTED, **(opened | posted))
+    projection.project_stages(batch, draft.id, move, case.opened, entry)
+    write.trail.shows(draft.id)
+    write.trail.stage = draft.stage.code
+    complete_batch(write, batch, entry, case.fingerprint)
+
+
+async def record_case(case: SealedCase) -> Written:
     """Gives the case its number, and records it. Others who open a case wait from here to the commit."""
-    if isinstance(case, Written):
-        return case
     write, draft, batch = case.write, case.draft, case.batch
     number = await give_number(write.session, draft.id, draft.at)
     entry = _append(case, number)
     batch.add(projection.INSERT_CASE, **_row(write, draft, case.move, number, entry))
-    batch.add(projection.INSERT_STAGE_POSTED, **_first_stage(case, entry))
-    projection.project_stages(batch, draft.id, case.move, case.opened, entry)
-    write.trail.shows(draft.id)
-    write.trail.stage = draft.stage.code
-    return await write_entry(write, batch, entry, case.fingerprint)
+    batch.send_last(write.session)
+    return answer(write, entry.leaf)
 
 
 def _before(draft: CaseDraft) -> CaseState:
@@ -182,7 +193,7 @@ def outline(new: NewCase) -> dict[str, Any]:
 
 
 def _append(case: SealedCase, number: str) -> Appended:
-    write, draft, move, due = case.write, case.draft, case.move, case.first.due
+    write, draft, move, due = case.write, case.draft, case.move, case.due
     sig = case.parts.sign()
     leaf_members = {
         "number": number,
@@ -253,9 +264,3 @@ def _in_time(write: WriteContext, draft: CaseDraft, move: Move) -> Dated:
     """The first stage with its due date, which shows whether the report came in time."""
     state = next(s for s in move.case.stages if s.stage == draft.stage.code and s.round == 1)
     return Dated(state, projection.due_of(draft.procedure, move.case, state, write.calendar))
-
-
-def _first_stage(case: SealedCase, entry: Appended) -> dict[str, Any]:
-    """The row of the first stage, which is opened and posted at once."""
-    opened = projection.opened_row(case.draft.id, case.move.case, case.first, entry)
-    return opened | projection.posted_row(case.facts, case.draft.outcome, case.write.caller.party, 1, entry)
