@@ -30,7 +30,7 @@ ASIDE = re.compile(r"[(/\[]|\balias\b|\bal\.", re.IGNORECASE)
 TITLES = {
     "drs", "dra", "prof", "haji", "hajah", "drg", "drh", "apt", "ners", "skm", "spd", "sos", "kom", "kes", "kep", "keb", "stp", "sstp",
     "msi", "amd", "mpd", "mkes", "letkol", "kol", "mayor", "kapten", "bapak", "ibu", "sdr", "sdri", "saudara", "saudari", "tgk",
-    "ust", "pdt", "raden", "almarhum", "bin", "binti",
+    "brigjen", "mayjen", "letjen", "jenderal", "tni", "polri", "purn", "kombes", "akbp", "ust", "pdt", "raden", "almarhum", "bin", "binti",
 }  # fmt: skip
 PLACEHOLDERS = {  # used where nobody knows the name
     "terlapor", "asn", "pns", "pppk", "asnterlapor", "pnsterlapor", "oknum", "oknumasn", "oknumpns", "anonim", "tanpanama",

@@ -179,6 +179,10 @@ BARE_NAMES: list[tuple[str | None, list[str]]] = [
     ("Ma’ruf Amin", ["marufamin"]),
     ("Nur Al-Amin", ["nuramin", "nuralamin"]),
     ("Budi bin Merak", ["budimerak"]),
+    ("Dr. (H.C.) Ahmad Fauzan", ["ahmadfauzan", "drahmadfauzan"]),
+    ("(Alm.) Budi Hartono", ["budihartono"]),
+    ("Brigjen TNI (Purn) Budi Hartono", ["budihartono"]),
+    ("Ahmad (Fauzan) Kontoh", ["=ahmad", "ahmadkontoh"]),
 ]
 
 
