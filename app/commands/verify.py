@@ -23,6 +23,7 @@ from app.audit.log_rows import Trust
 from app.audit.outside import RemoteVerification
 from app.audit.snapshot import open_snapshot
 from app.audit.trust_store import TrustStore, recall
+from app.commands.failures import failure_text
 from app.database import connect
 from app.database.key_files import KeyFolderError
 from app.ledger import origin
@@ -74,7 +75,7 @@ def verify(
         memory.keys |= {key.name.rpartition("/")[2]: key for key in map(read_vkey, vkey or []) if key.kind == ED25519}
         report = _verify(url, bundle, db, memory, policy, token, party, strict=strict)
     except (CannotCheckError, NoteError, KeyFolderError, OSError, ValueError, httpx.InvalidURL, psycopg.Error) as error:
-        typer.echo(f"could not check: {printable(str(error))}", err=True)
+        typer.echo(f"could not check: {failure_text(error) or printable(str(error))}", err=True)
         raise typer.Exit(COULD_NOT) from None
     except Exception as error:  # noqa: BLE001 - what crashes the verifier was not checked, which is not a finding
         typer.echo(f"could not check: {type(error).__name__}", err=True)

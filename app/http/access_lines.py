@@ -27,13 +27,14 @@ def write_line(scope: Scope, status: int, began: float) -> None:
     """
     if not log.isEnabledFor(logging.INFO):
         return
-    route, caller = scope["state"].get("route"), scope["state"].get("caller")
+    state = scope["state"]
+    route, caller = state.get("routed", scope).get("route"), state.get("caller")
     line = {
-        "request_id": str(scope["state"]["request_id"]),
+        "request_id": str(state["request_id"]),
         "client": caller.client_id if caller is not None else None,
         "address": scope["client"][0] if scope.get("client") else None,
         "method": scope["method"],
-        "route": route,
+        "route": route.path if route is not None else None,
         "status": status,
         "ms": round((time.monotonic() - began) * 1000),
     }

@@ -47,6 +47,7 @@ class Gate:
             return
         if scope["method"] == "HEAD":  # as GET, without the content (RFC 9110 section 9.3.2)
             scope, send = {**scope, "method": "GET"}, _without_content(send)
+            scope["state"]["routed"] = scope  # its route is found there, and not in the scope outside of the gate
         refusal = (
             too_large(scope)
             or ambiguous(scope)

@@ -94,7 +94,6 @@ class GuardedRoute(APIRoute):
         query_names = {f.alias for d in dependants for f in d.query_params}
 
         async def checked(request: Request) -> Request:
-            request.state.route = self.path  # for the line of the request: a copied scope does not lead back
             if typed:
                 _require_type(request, takes)
             for guard in guards:

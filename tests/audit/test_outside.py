@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.audit.fetching import CannotCheckError
 from app.audit.outside import RemoteVerification
 from app.audit.trust_store import TrustStore
 from app.verifier.report import NOT_CHECKED, VerificationReport
@@ -35,7 +36,7 @@ def entries_of(log: str, status: int) -> Callable[[str], int | None]:
     return lambda path: status if path.startswith(f"/log/{log}/tile/entries/") else None
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [403, 404])
 def test_leaves_of_cases_that_are_not_shown_are_no_crash_and_a_party_is_not_checked(api: House, status: int) -> None:
     api.open()
     settle(api)
@@ -43,6 +44,14 @@ def test_leaves_of_cases_that_are_not_shown_are_no_crash_and_a_party_is_not_chec
     asked = outside(api, entries_of("cases", status), party="bkn")
     assert not (plain.codes() | asked.codes()) & FALSE_ALARMS
     assert asked.statuses["signatures"] == NOT_CHECKED and asked.exit_code == 2
+
+
+def test_a_token_that_is_refused_is_told_and_ends_in_no_verdict(api: House) -> None:
+    """A stranger's look would be sound, and the auditor would believe that all of it was checked."""
+    api.open()
+    settle(api)
+    with pytest.raises(CannotCheckError, match="the token is refused"):
+        outside(api, entries_of("cases", 401))
 
 
 def test_a_look_at_a_case_that_never_was_is_told_outside_too(api: House) -> None:

@@ -93,7 +93,6 @@ def test_what_a_folder_remembers_makes_no_sandbox_of_a_database_elsewhere(
     assert load_settings().environment == "production", "a variable counts more than the file"
 
 
-@pytest.mark.parametrize("command", ["run", "serve"])
 @pytest.mark.parametrize(
     "url", ["geheim-42", "mysql://a:geheim@h/db", "postgresql://a:gehei m@h/db", "host=h password=geheim"]
 )
@@ -154,6 +153,7 @@ def test_an_import_finds_the_service_and_says_when_nothing_answers(service: Serv
     )
 
 
+@pytest.mark.parametrize("command", ["run", "serve"])
 def test_a_taken_port_is_told_before_anything_is_made(tmp_path: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
