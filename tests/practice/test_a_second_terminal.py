@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,6 +201,10 @@ def test_the_sandbox_writes_a_line_a_request_without_query_and_person(service: S
     service.get("bkn", "/v1/cases?report_number=198503122005031001")
     service.get("bkn", "/v1/people/198503122005031001")
     HTTP.head(f"{service.base}/health/ready")
+    deadline = time.monotonic() + PATIENCE
+    while "HEAD /health/ready" not in (service.data.parent / "service.log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     lines = (service.data.parent / "service.log").read_text().splitlines()
     assert any(line.endswith("bkn-sandbox  GET /v1/cases") and "  200  " in line for line in lines), lines[-5:]
     assert any(line.endswith("HEAD /health/ready") for line in lines), lines[-5:]
