@@ -107,6 +107,8 @@ def load_settings(*, address: bool = True) -> Settings:
         return Settings()
     folder = Path(_set().get("SBT_DATA_DIR") or Settings.model_fields["data_dir"].default)
     remembered = _remembered(folder)
+    if _set().get("SBT_ENVIRONMENT", remembered.get("environment")) != remembered.get("environment"):
+        return Settings()  # another service than the one that ran there
     names = (*KEPT, *ADDRESS) if address else KEPT
     left_open: dict[str, Any] = {
         name: remembered[name] for name in names if remembered.get(name) and _variable(name) not in _set()

@@ -117,7 +117,7 @@ def require_holder(caller: Caller, role: str, case: AccessFacts) -> None:
     """Requires the party that fills this role in this case today."""
     holder = role_holder(caller, role, case)
     if holder != caller.party:
-        raise NoMandateForStage(acts_now=holder)
+        raise NoMandateForStage(allowed=[holder] if holder else [])
 
 
 def require_may_open(caller: Caller, stage: Stage) -> None:
@@ -134,7 +134,7 @@ def require_may_correct(caller: Caller, posted_by: str | None) -> None:
     author = caller.snapshot.parties.get(posted_by or "")
     of_ppk = caller.kind == "ppk" or (author is not None and author.kind == "ppk")
     if of_ppk and posted_by != caller.party:
-        raise NoMandateForStage(acts_now=posted_by)
+        raise NoMandateForStage(allowed=[posted_by] if posted_by else [])
 
 
 def require_may_import(caller: Caller) -> None:

@@ -80,15 +80,13 @@ async def propose(
 ) -> ChangeView:
     """Proposes a change: 202 where it waits for another operator, 201 in a sandbox.
     The same key with the same facts returns the change as it is now.
-    `params`: the parameters of the path; `key_` is its `key`, since `key` is the Idempotency-Key.
     """
-    named = {name.rstrip("_"): value for name, value in params.items()}
-    facts = PROPOSED[kind].facts(body, named, clock.real())
+    facts = PROPOSED[kind].facts(body, _named(params), clock.real())
     change = change_id(admin.caller.client_id, key)
     rows = await admin.session.run(CHANGE, id=change)
     if rows:
         return await _answer_repeat(admin, rows[0], kind, facts)
-    await AdminKey.of(admin.caller.client_id, key, kind, facts).is_repeat(admin.session)
+    await AdminKey.of(admin.caller.client_id, key, kind, facts).require_unused(admin.session)
     unsealed_texts.require_no_numbers(dict(_texts(facts)))
     if kind == ERASURE:  # its texts are compared with the person: right or wrong, a guess counts
         await admin.limits.charge(admin.caller.client_id, IDENTITY_BUCKET)
@@ -103,6 +101,11 @@ async def propose(
     if admin.sandbox:
         await _approve(admin, change, kind, facts, Author(admin.caller.party, None, change))
     return await _record_access_and_answer(admin, change)
+
+
+def _named(params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of a path; `key_` is its `key`, since `key` is the Idempotency-Key."""
+    return {name.rstrip("_"): value for name, value in params.items()}
 
 
 def _texts(facts: Any, where: str = "") -> Iterator[tuple[str, str]]:
@@ -235,7 +238,7 @@ async def suspend(
     """
     if row is None:
         raise NotFound
-    facts = IMMEDIATE[kind].facts(None, {name.rstrip("_"): value for name, value in params.items()}, clock.real())
+    facts = IMMEDIATE[kind].facts(None, _named(params), clock.real())
     kept = AdminKey.of(admin.caller.client_id, key, kind, facts)
     if await kept.is_repeat(admin.session):
         admin.response.headers["Idempotent-Replayed"] = "true"

@@ -48,6 +48,11 @@ class AdminKey:
             raise IdempotencyKeyReused
         return row.fingerprint is not None
 
+    async def require_unused(self, session: Session) -> None:
+        """422 if the key was used for an act that works at once: for a proposal it is another request."""
+        if await self.is_repeat(session):
+            raise IdempotencyKeyReused
+
     async def keep(self, session: Session, entry: UUID) -> None:
         batch = StatementBatch()
         batch.add(KEEP_KEY, client_id=self.client, key=self.key, fingerprint=self.fingerprint, entry_id=entry)

@@ -84,9 +84,9 @@ def require_valid_in_time(body: Mapping[str, Any], basis: ReferenceBasis, *, kno
     if late:
         raise ValidationFailed(*(in_future(pointer) for pointer in late))
     employers = [n for n in body if rulebook().vocabulary.fields[n].type == "agency"]
-    ended = [n for n in employers if not basis.is_code(EMPLOYERS, body[n])]
+    ended = [n for n in employers if not basis.in_force_since_incident(EMPLOYERS, body[n])]
     if ended:
-        raise UnknownReference(*(not_in_force(f"{known_of}/{n}", EMPLOYERS, basis.today) for n in ended))
+        raise UnknownReference(*(employer_not_in_force(f"{known_of}/{n}") for n in ended))
 
 
 def _is_late(name: str, value: object, today: date) -> bool:
@@ -157,6 +157,12 @@ def not_in_force(pointer: str, name: str, day: date) -> Flaw:
     return Flaw(
         pointer, "NOT_IN_FORCE", text_id, f"This code was not in force on that day: see /v1/reference/{name}?on={day}."
     )
+
+
+def employer_not_in_force(pointer: str) -> Flaw:
+    text_id = "Instansi ini tidak ada antara tanggal peristiwa dan hari ini: lihat /v1/reference/employers."
+    text_en = "This employer did not exist between the incident and today: see /v1/reference/employers."
+    return Flaw(pointer, "NOT_IN_FORCE", text_id, text_en)
 
 
 def require_numbers(numbers: Mapping[str, tuple[str | None, str]], kind: str) -> None:

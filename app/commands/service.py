@@ -49,24 +49,25 @@ def run() -> None:
         with embedded.running_server(settings.data_dir) as server:
             roles.init_embedded(server).into_environment()
             pass_on(settings)
-            _prepare_and_serve()
+            _prepare_and_serve(in_folder=True)
     except embedded.EmbeddedServerError as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         pass
 
 
-def _prepare_and_serve() -> None:
+def _prepare_and_serve(*, in_folder: bool = False) -> None:
+    """`in_folder`: the database is in the data folder, which then remembers how the service runs."""
     settings = Settings()
     if settings.owner_database_url is None:
         raise SystemExit("SBT_OWNER_DATABASE_URL is not set: `sbt run` migrates; `sbt serve` only serves.")
-    _require_safe_settings(settings)
     migrating.migrate(settings.owner_database_url.get_secret_value())
     if settings.sandbox:
         asyncio.run(_prepare(settings))
     else:
         asyncio.run(_require_safe(settings))
-    remember_settings(settings)
+    if in_folder:
+        remember_settings(settings)
     _welcome(settings)
     _serve(settings)
 

@@ -26,12 +26,12 @@ class ReferenceBasis:
     def is_listed(self, name: str, code: object) -> bool:
         return self._row(name, code) is not None
 
-    def is_code(self, name: str, code: object) -> bool:
+    def in_force_since_incident(self, name: str, code: object) -> bool:
         """Whether the list has the code, in force on some day from the incident to today."""
         row = self._row(name, code)
         return row is not None and (self.occurred_on is None or in_force_between(row, self.occurred_on, self.today))
 
-    def is_code_of_the_day(self, name: str, code: object) -> bool:
+    def in_force_at_incident(self, name: str, code: object) -> bool:
         """Whether the list has the code, in force on the day of the incident."""
         row = self._row(name, code)
         return row is not None and (self.occurred_on is None or valid_on(row, self.occurred_on))

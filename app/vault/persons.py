@@ -66,7 +66,8 @@ def name_forms(name: str | None) -> list[str]:
     Returns nothing for a placeholder or an office in the place of a name.
     """
     written = name or ""
-    return list(dict.fromkeys([*_forms_of(written), *_forms_of(BRACKETED.sub(" ", written))]))
+    with_and_without_remarks = dict.fromkeys((written, BRACKETED.sub(" ", written)))
+    return list(dict.fromkeys(form for spelling in with_and_without_remarks for form in _forms_of(spelling)))
 
 
 def _forms_of(name: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.database import embedded, roles
 from app.settings import load_settings
 from tests.e2e.service import PATIENCE, ROOT, Service
 from tests.support.house import HTTP, free_port
@@ -133,6 +134,42 @@ def test_a_start_that_was_refused_is_not_remembered(tmp_path: Path) -> None:
         assert done.returncode == 1 and next(iter(wrong)) in done.stderr, done.stderr
         assert "Traceback" not in done.stderr and "geheim" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_on_a_database_elsewhere_needs_no_data_folder_and_leaves_no_memory(tmp_path: Path) -> None:
+    """Whoever starts it the next time says by variables what it is."""
+    with embedded.running_server(tmp_path / "pg", fsync=False) as server:
+        urls, port = roles.init_embedded(server), free_port()
+        settings = {"SBT_ENVIRONMENT": "sandbox", "SBT_PORT": str(port), "SBT_DATA_DIR": str(tmp_path / "data")}
+        settings |= {
+            "SBT_OWNER_DATABASE_URL": urls.owner,
+            "SBT_DATABASE_URL": urls.app,
+            "SBT_WORKER_DATABASE_URL": urls.worker,
+        }
+        clean = {name: text for name, text in os.environ.items() if not name.startswith("SBT_")}
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "run"], cwd=tmp_path, env=clean | {"PYTHONPATH": str(ROOT)} | settings, stdout=log, stderr=log
+            )  # fmt: skip
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while "try   curl" not in (tmp_path / "log").read_text():
+                assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+                time.sleep(0.1)
+            assert not (tmp_path / "data" / "service.json").exists()
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def test_another_environment_than_the_folder_remembers_is_another_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise production would be told of a clock start that nobody set."""
+    (tmp_path / "service.json").write_text('{"environment": "sandbox", "sandbox_clock_start": "2024-01-01T00:00:00Z"}')
+    monkeypatch.setenv("SBT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("SBT_ENVIRONMENT", "production")
+    assert load_settings().sandbox_clock_start is None
 
 
 def test_a_refused_token_is_no_sound_ledger(service: Service) -> None:

@@ -8,13 +8,13 @@ from app.database.sessions import Session
 from app.database.statements import Statement
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# Locks the counter until the commit: whoever is refused afterwards gives its number back.
+# Locks the counter until the commit. A transaction that is rolled back has taken no number.
 GIVE = Statement("UPDATE case_counter SET last_serial = last_serial + 1, case_id = :case_id RETURNING last_serial")
 
 
 async def give_number(session: Session, case_id: UUID, at: datetime) -> str:
-    """Gives the next number to a case that this transaction writes; others wait until it ends.
-    Called last, when nothing can refuse the case any more.
+    """Gives the next number to a case that this transaction writes.
+    Others wait until the transaction ends: so it is called last.
     """
     serial: int = await session.value(GIVE, case_id=case_id)
     return case_number(clock.day_of(at).year, serial)

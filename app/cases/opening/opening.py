@@ -49,7 +49,7 @@ class CaseDraft:
 
 @dataclass(frozen=True, slots=True)
 class SealedCase:
-    """A case that nothing refuses any more: checked and sealed, still without its number."""
+    """A case that is checked and sealed, still without its number."""
 
     write: WriteContext
     draft: CaseDraft

@@ -154,14 +154,14 @@ def _require_in_force(new: NewCase, basis: ReferenceBasis) -> None:
     """
     province, regency, day = new.incident.province, new.incident.regency, new.incident.occurred_on
     flaws = []
-    if not basis.is_code_of_the_day("provinces", province):
+    if not basis.in_force_at_incident("provinces", province):
         flaws.append(checks.not_in_force("/incident/province", "provinces", day))
-    if regency is not None and not basis.is_code_of_the_day(REGENCIES, regency):
+    if regency is not None and not basis.in_force_at_incident(REGENCIES, regency):
         flaws.append(checks.not_in_force("/incident/regency", REGENCIES, day))
     if regency is not None and not regency.startswith(f"{province}."):
         flaws.append(_outside())
-    if not basis.is_code(EMPLOYERS, new.subject.agency_code):
-        flaws.append(checks.not_in_force("/subject/agency_code", EMPLOYERS, basis.today))
+    if not basis.in_force_since_incident(EMPLOYERS, new.subject.agency_code):
+        flaws.append(checks.employer_not_in_force("/subject/agency_code"))
     if flaws:
         raise UnknownReference(*flaws)
 

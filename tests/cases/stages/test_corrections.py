@@ -215,7 +215,7 @@ def test_what_a_ppk_posted_is_not_corrected_by_who_records_for_it_after_its_clie
     assert api.send("operator", f"{client}/suspensions", None).status_code == 201
     try:
         answer = act(api, "bkn", case, "stages/tindak_lanjut_ppk/corrections", body)
-        assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE") and answer.json()["acts_now"] == "ppk_banda_aceh"
+        assert refusal(answer) == (403, "NO_MANDATE_FOR_STAGE") and answer.json()["allowed"] == ["ppk_banda_aceh"]
     finally:
         assert api.send("operator", f"{client}/resumptions", None).status_code == 201
     assert act(api, "ppk_banda_aceh", case, "stages/tindak_lanjut_ppk/corrections", body).status_code == 201
