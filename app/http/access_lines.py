@@ -28,11 +28,10 @@ class AccessLines:
         """
         state = scope["state"]
         route, caller = state.get("routed", scope).get("route"), state.get("caller")
-        path, client = route.path if route is not None else None, caller.client_id if caller is not None else None
-        address, milliseconds = (
-            scope["client"][0] if scope.get("client") else None,
-            round((time.monotonic() - began) * 1000),
-        )
+        path = route.path if route is not None else None
+        client = caller.client_id if caller is not None else None
+        address = scope["client"][0] if scope.get("client") else None
+        milliseconds = round((time.monotonic() - began) * 1000)
         if self._structured:
             at = clock.real().isoformat(timespec="milliseconds")
             line = {"at": at, "request_id": str(state["request_id"]), "client": client, "address": address}

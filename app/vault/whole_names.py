@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 # `sbt verify` makes the forms anew: another title here makes the rows of before wrong, and needs another kind of row.
-BEFORE = {  # what stands before a name
+TITLES_BEFORE = {
     "dr", "dra", "drs", "drg", "drh", "ir", "prof", "apt", "ners", "ns", "h", "hj", "haji", "hajah", "kh", "ust", "ustadz", "tgk", "pdt",
     "hm", "hi", "tn", "tuan", "ny", "nyonya", "kyai", "kiai", "raden", "rm", "rr", "tni", "polri", "purn", "brigjen", "mayjen", "letjen", "jenderal",
     "kombes", "akbp", "kompol", "akp", "iptu", "ipda", "letkol", "kol", "mayor", "kapten", "bapak", "ibu", "sdr", "sdri", "saudara", "saudari", "alm", "almh", "almarhum",
 }  # fmt: skip
-BEHIND = {  # what stands behind it, without its full stops
-    "strsos", "strip", "strt", "str", "sipem", "sikom", "sadm", "sastra", "cgcae", "spd", "spdi", "spdsd", "sh", "shi", "se", "sei", "st", "sp", "spt", "spi", "ssos", "sos", "skom", "skep", "skeb", "skm", "ssi", "sag", "sip", "sstp", "stp",
+DEGREES_BEHIND = {  # without their full stops; none that is a name too (Sastra, Mars)
+    "strsos", "strip", "strt", "str", "sipem", "sikom", "sadm", "cgcae", "spd", "spdi", "spdsd", "sh", "shi", "se", "sei", "st", "sp", "spt", "spi", "ssos", "sos", "skom", "skep", "skeb", "skm", "ssi", "sag", "sip", "sstp", "stp",
     "ssit", "ssn", "ss", "sth", "strkes", "strkeb", "strkep", "sked", "skpm", "sap", "sak", "sfarm", "spsi", "shut", "sgz",
     "mpd", "mpdi", "mh", "mhi", "mhum", "mm", "msi", "mkes", "mkm", "map", "mt", "mp", "mag", "msc", "ma", "mkom", "mkn", "mak", "me",
-    "mti", "mtr", "magr", "mars", "mcs", "mem", "mfarm", "mpsi", "mba", "mph", "phd", "amd", "amdkeb", "amdkep", "ama", "amapd", "ners", "apt", "ipm", "ak", "ca", "cpa",
+    "mti", "mtr", "magr", "mcs", "mem", "mfarm", "mpsi", "mba", "mph", "phd", "amd", "amdkeb", "amdkep", "ama", "amapd", "ners", "apt", "ipm", "ak", "ca", "cpa",
     "dr", "bsc", "ba", "bba", "llm", "sppd", "spog", "spa", "spb", "pns", "asn",
 }  # fmt: skip
-MOST_LETTERS = 2  # one degree may be written in so many further words: S.Pd.I is "s pd i"
+TITLE_WORDS, DEGREE_WORDS = 2, 3  # in so many words full stops may break one: K.H. is "k h", S.Pd.I is "s pd i"
 
 
 def whole_name(words: Sequence[str]) -> str:
@@ -31,16 +31,16 @@ def whole_name(words: Sequence[str]) -> str:
 
 
 def _title_at_start(words: Sequence[str]) -> int:
-    """How many words at the start are one title: K.H. is "k h"."""
-    for count in range(MOST_LETTERS, 0, -1):
-        if count <= len(words) and "".join(words[:count]) in BEFORE:
+    """How many words at the start are one title."""
+    for count in range(TITLE_WORDS, 0, -1):
+        if count <= len(words) and "".join(words[:count]) in TITLES_BEFORE:
             return count
     return 0
 
 
 def _degree_at_end(words: Sequence[str]) -> int:
     """How many words at the end are one degree."""
-    for count in range(MOST_LETTERS + 1, 0, -1):
-        if count < len(words) and "".join(words[-count:]) in BEHIND:
+    for count in range(DEGREE_WORDS, 0, -1):
+        if count < len(words) and "".join(words[-count:]) in DEGREES_BEHIND:
             return count
     return 0
