@@ -42,6 +42,7 @@ from app.ledger.promise import PromiseSigner
 from app.ledger.witnesses import read_policy
 from app.matrix import publishing
 from app.procedure.loading import rulebook, stage_codes
+from app.procedure.scopes import all_scopes
 from app.publication import router as publication
 from app.recap import router as recap
 from app.reference import calendar, procedures
@@ -82,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     checks.check_models(rulebook())
     forms.register_codes(code for codes in rulebook().catalogue.lists.values() for code in codes)
     forms.register_codes(stage_codes())
+    forms.register_codes([*rulebook().vocabulary.statuses, *rulebook().procedures, *all_scopes(rulebook())])
     app = FastAPI(
         title="SBT",
         version=VERSION,

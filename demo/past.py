@@ -37,9 +37,9 @@ def lines(scale: float, chance: random.Random) -> list[str]:
 
 
 def _line(path: tuple[Step, ...], chance: random.Random) -> dict[str, Any]:
-    who = person(chance)
     received = FIRST + timedelta(days=chance.randint(0, (LAST - FIRST).days))
     happened = received - timedelta(days=2)
+    who = person(chance, happened)
     form = charge(ELECTION, happened, "ds_06")
     return {
         "key": str(UUID(int=chance.getrandbits(128), version=4)),

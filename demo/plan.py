@@ -182,7 +182,16 @@ def _planned(election: str, scale: float, chance: random.Random) -> Iterator[Pla
             procedure = "skb_2022" if general else "sbt_2024"
             violation = charge(election, received - timedelta(days=2), "ds_06" if general else "ds_13")
             number = f"DEMO-{chance.getrandbits(48):012x}"
-            yield Planned(election, procedure, opener, person(chance), received, violation, path, number)
+            yield Planned(
+                election,
+                procedure,
+                opener,
+                person(chance, received - timedelta(days=2)),
+                received,
+                violation,
+                path,
+                number,
+            )
 
 
 def charge(election: str, day: date, form: str) -> str:

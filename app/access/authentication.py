@@ -28,6 +28,7 @@ from app.errors import (
     ValidationFailed,
 )
 from app.http import limits
+from app.http.forms import with_meant
 from app.http.limits import IDENTITY_BUCKET
 from app.http.paging import DEFAULT_LIMIT
 from app.procedure.loading import rulebook, stage_codes
@@ -42,12 +43,6 @@ BAD_ACTOR = Flaw(
     "INVALID",
     "Pengenal buram, paling banyak 64 karakter, bukan NIP atau NIK.",
     "An opaque id, at most 64 characters, no NIP or NIK.",
-)
-BAD_PURPOSE = Flaw(
-    "/header/X-Purpose",
-    "UNKNOWN_CODE",
-    "Pakai kode dari /v1/reference/purposes.",
-    "Use a code from /v1/reference/purposes.",
 )
 
 
@@ -170,8 +165,13 @@ class Needs:
         if caller.actor is None and "x-actor" in request.headers:
             raise ValidationFailed(BAD_ACTOR)
         if caller.purpose is None and "x-purpose" in request.headers:
-            raise UnknownReference(BAD_PURPOSE)
+            raise UnknownReference(_unknown_purpose(request.headers["x-purpose"]))
         return caller
+
+
+def _unknown_purpose(sent: str) -> Flaw:
+    texts = with_meant("Pakai kode dari /v1/reference/purposes.", "Use a code from /v1/reference/purposes.", sent)
+    return Flaw("/header/X-Purpose", "UNKNOWN_CODE", *texts)
 
 
 def _further_pages(request: Request) -> int:

@@ -22,6 +22,7 @@ from app.access.trail import trail_errors
 from app.admin import checks
 from app.admin.bodies import Approval, ChangeView, StandingView
 from app.admin.context import AdminContext
+from app.admin.refusals import AlreadySuspended
 from app.admin.repeats import AdminKey
 from app.admin.requests import APPROVED, IMMEDIATE, PROPOSED, REFUSED, Chosen, change_hash, change_id
 from app.cases import unsealed_texts
@@ -178,7 +179,7 @@ async def decide(admin: AdminContext, key: UUID, change: UUID, approval: Approva
     """Approves a change, or refuses it where `approval` is None.
     Only another operator may approve it. Any operator may refuse it, the proposer included.
     A change that has become impossible since is refused.
-    An operator who repeats its own decision gets the same answer.
+    The same key with the same decision gets the same answer.
     """
     rows = await admin.session.run(CHANGE, id=change)
     if not rows:
@@ -187,7 +188,7 @@ async def decide(admin: AdminContext, key: UUID, change: UUID, approval: Approva
     if approval is not None and approval.sha256 != change_hash(row.kind, row.facts):
         raise ValidationFailed(HASH_MISMATCH)
     kept = AdminKey.of(admin.caller.client_id, key, decision, str(change))
-    if await kept.is_repeat(admin.session) or (row.decision, row.decided_by) == (decision, kept.client):
+    if await kept.is_repeat(admin.session):
         return await _answer_replay(admin, change)
     if row.decision is not None:
         raise ChangeDecided
@@ -233,7 +234,7 @@ async def suspend(
     """Suspends a party, client or key.
     The suspension is in force in this process when the answer leaves, and in every process within five seconds.
     One operator is enough, and enough operators must remain.
-    The same key again suspends nothing: it may have been resumed since.
+    The same key again suspends nothing: it may have been resumed since. Another key: 409, it is suspended.
     `row`: the current row of the register.
     """
     if row is None:
@@ -242,7 +243,9 @@ async def suspend(
     kept = AdminKey.of(admin.caller.client_id, key, kind, facts)
     if await kept.is_repeat(admin.session):
         admin.response.headers["Idempotent-Replayed"] = "true"
-    elif not row.suspended:
+    elif row.suspended:
+        raise AlreadySuspended
+    else:
         checks.require_operators_left(admin.registers, kind, facts, sandbox=admin.sandbox)
         entry = await apply_change(admin.session, kind, facts, replace(admin.by(), key_members=kept.members()))
         await kept.keep(admin.session, entry.id)

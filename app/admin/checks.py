@@ -16,10 +16,10 @@ from app.access.tokens import jwks
 from app.access.tokens.jwks import BadKeyError
 from app.admin import mandate_checks
 from app.admin.refusals import LastOperators, already_registered, days_out_of_order
-from app.cases.checks import unknown_code
+from app.cases.checks import not_in_force, unknown_code
 from app.errors import Flaw, UnknownReference, ValidationFailed
 from app.ledger.canonical import instant
-from app.procedure.code_lists import EMPLOYERS, REGENCIES
+from app.procedure.code_lists import EMPLOYERS, REGENCIES, CodeRow, valid_on
 from app.procedure.loading import rulebook
 from app.procedure.scopes import scopes_of
 
@@ -124,8 +124,8 @@ def _party(facts: Facts, registers: RegisterSnapshot) -> None:
     if (facts["kind"] == "ppk") != (facts["agency_code"] is not None):
         text_id, text_en = "Wajib untuk PPK, dan hanya untuk PPK.", "Required for a PPK, and for a PPK alone."
         raise ValidationFailed(Flaw("/agency_code", "REQUIRED", text_id, text_en))
-    if facts["agency_code"] is not None and not _is_listed(EMPLOYERS, facts["agency_code"], registers):
-        raise UnknownReference(unknown_code("/agency_code", EMPLOYERS))
+    if facts["agency_code"] is not None:
+        _require_employer(facts["agency_code"], registers)
     if facts["agency_code"] in {party.agency_code for party in registers.parties.values() if party.kind == "ppk"}:
         raise already_registered("/agency_code")  # two PPKs of one employer would each see and post the other's cases
 
@@ -142,7 +142,7 @@ def _signs_in_production(facts: Facts, registers: RegisterSnapshot) -> None:
 
 def _of_party(facts: Facts, registers: RegisterSnapshot) -> None:
     if facts["party"] not in registers.parties:
-        raise UnknownReference(unknown_code("/party"))
+        raise UnknownReference(unknown_code("/party", "", facts["party"]))
 
 
 def _of_client(facts: Facts, registers: RegisterSnapshot) -> None:
@@ -176,7 +176,7 @@ def _scopes(facts: Facts, kind: str) -> None:
     may = scopes_of(rulebook(), kind)
     wrong = [n for n, scope in enumerate(facts["scopes"]) if scope not in may]
     if wrong:
-        raise UnknownReference(*(unknown_code(f"/scopes/{n}") for n in wrong))
+        raise UnknownReference(*(unknown_code(f"/scopes/{n}", "scopes", facts["scopes"][n]) for n in wrong))
 
 
 def _key(facts: Facts, registers: RegisterSnapshot) -> None:
@@ -213,17 +213,31 @@ def _added(name: str) -> ChangeCheck:
     """A check that refuses a code that the list has already."""
 
     def check(facts: Facts, registers: RegisterSnapshot) -> None:
-        if _is_listed(name, facts["code"], registers):
+        if _row(name, facts["code"], registers) is not None:
             raise already_registered("/code")
         if facts["valid_to"] is not None and facts["valid_to"] < facts["valid_from"]:
             raise days_out_of_order()
         regional = facts["code"][:2] in rulebook().catalogue.provincial_prefixes
         if name == EMPLOYERS and (facts["level"] != "pusat") != regional:
             raise ValidationFailed(_other_level())
-        if name == REGENCIES and not _is_listed("provinces", facts["code"].partition(".")[0], registers):
-            raise UnknownReference(unknown_code("/code", "provinces"))
+        if name == REGENCIES:
+            _require_within_province(facts)
 
     return check
+
+
+def _require_within_province(facts: Facts) -> None:
+    """A regency lies in a province that was there as long as the regency."""
+    province = rulebook().catalogue.codes("provinces").get(facts["code"].partition(".")[0])
+    if province is None:
+        raise UnknownReference(unknown_code("/code", "provinces"))
+    since, until = province.get("valid_from") or "0001-01-01", province.get("valid_to") or "9999-12-31"
+    days = {"valid_from": facts["valid_from"], "valid_to": facts["valid_to"] or until}
+    outside = [name for name, day in days.items() if not since <= day <= until]
+    text_id = f"Provinsinya berlaku {since} sampai {until}: lihat /v1/reference/provinces."
+    text_en = f"Its province is in force from {since} to {until}: see /v1/reference/provinces."
+    if outside:
+        raise ValidationFailed(*(Flaw(f"/{n}", "OUT_OF_RANGE", text_id, text_en) for n in outside))
 
 
 def _other_level() -> Flaw:
@@ -233,8 +247,17 @@ def _other_level() -> Flaw:
     return Flaw("/level", "LEVEL_MISMATCH", text_id, text_en)
 
 
-def _is_listed(name: str, code: str, registers: RegisterSnapshot) -> bool:
-    return code in rulebook().catalogue.codes(name) or code in registers.added.get(name, {})
+def _row(name: str, code: str, registers: RegisterSnapshot) -> CodeRow | None:
+    return rulebook().catalogue.codes(name).get(code) or registers.added.get(name, {}).get(code)
+
+
+def _require_employer(code: str, registers: RegisterSnapshot) -> None:
+    """422 for an employer that is not listed, or is not in force today."""
+    row = _row(EMPLOYERS, code, registers)
+    if row is None:
+        raise UnknownReference(unknown_code("/agency_code", EMPLOYERS, code))
+    if not valid_on(row, clock.today()):
+        raise UnknownReference(not_in_force("/agency_code", EMPLOYERS, clock.today()))
 
 
 def _resumable(exists: ChangeCheck, name: str, rows: Callable[[RegisterSnapshot], Mapping[str, Any]]) -> ChangeCheck:

@@ -14,7 +14,7 @@ from app.procedure.roles import Mandate
 
 def require_grantable(facts: Facts, registers: RegisterSnapshot) -> None:
     if facts["party"] not in registers.parties:
-        raise UnknownReference(unknown_code("/party"))
+        raise UnknownReference(unknown_code("/party", "parties", facts["party"]))
     _known_role(facts)
     new = _as_mandate(facts)
     if new.valid_from <= clock.today():  # at midnight all processes change over together
@@ -34,7 +34,7 @@ def require_endable(facts: Facts, registers: RegisterSnapshot) -> None:
     since = date.fromisoformat(facts["valid_from"])
     mandate = next((m for m in registers.mandates if (m.role, m.party, m.valid_from) == _place(facts, since)), None)
     if mandate is None:
-        raise UnknownReference(unknown_code("/role"))
+        raise UnknownReference(unknown_code("/role", "mandates"))
     if until < clock.today() or (mandate.valid_to is not None and mandate.valid_to < clock.today()):
         raise _back_dated("/valid_to")
     if until < since:
@@ -52,7 +52,7 @@ def _place(facts: Facts, since: date) -> tuple[str, str, date]:
 def _known_role(facts: Facts) -> None:
     roles = {str(m["role"]) for m in rulebook().catalogue.mandates}
     if facts["role"] not in roles:
-        raise UnknownReference(unknown_code("/role"))
+        raise UnknownReference(unknown_code("/role", "mandates", facts["role"]))
 
 
 def _as_mandate(facts: Facts) -> Mandate:

@@ -10,6 +10,13 @@ class LastOperators(DomainError):
     remedy_en = "Register another operator first: at least two stay active (in the sandbox one)."
 
 
+class AlreadySuspended(DomainError):
+    status, code = 409, "ALREADY_SUSPENDED"
+    title_id, title_en = "Sudah ditangguhkan", "It is suspended already"
+    remedy_id = "Tidak ada yang perlu dilakukan; penangguhan yang tercatat tetap berlaku."
+    remedy_en = "There is nothing to do: the suspension on record stays in force."
+
+
 def already_registered(pointer: str) -> ValidationFailed:
     return ValidationFailed(Flaw(pointer, "TAKEN", "Sudah terdaftar.", "It is registered already."))
 

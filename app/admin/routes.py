@@ -27,7 +27,7 @@ from app.admin.bodies import (
 )
 from app.admin.changes import decide, propose, suspend
 from app.admin.context import Admin
-from app.admin.refusals import LastOperators
+from app.admin.refusals import AlreadySuspended, LastOperators
 from app.cases.context import KeyHeader
 from app.cases.refusals import ErasureNotPossible
 from app.errors import (
@@ -56,7 +56,11 @@ REFUSED: tuple[type[DomainError], ...] = (
 )  # fmt: skip
 WAITS = {202: {"model": ChangeView, "description": "It waits for another operator."}}
 ANSWERS: Any = {"status_code": 201, "response_model": ChangeView, "responses": {**WAITS, **problems(*REFUSED)}}
-TAKEN: Any = {"status_code": 201, "response_model": StandingView, "responses": problems(*REFUSED, LastOperators)}
+TAKEN: Any = {
+    "status_code": 201,
+    "response_model": StandingView,
+    "responses": problems(*REFUSED, LastOperators, AlreadySuspended),
+}
 
 
 @router.post("/parties", operation_id="register_party", **ANSWERS)

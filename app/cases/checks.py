@@ -12,6 +12,7 @@ from app.access.caller import Caller
 from app.cases import unsealed_texts
 from app.cases.bodies import MODELS
 from app.errors import Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
+from app.http.forms import with_meant
 from app.http.problems import FLAWS
 from app.procedure.code_lists import EMPLOYERS, ReferenceBasis
 from app.procedure.identity import nik_flaw, nip_flaw
@@ -137,7 +138,7 @@ def _unknown(body: Mapping[str, Any], basis: ReferenceBasis, where: str) -> Iter
             "enum": "fields",
             **LISTS,
         }
-        yield from (unknown_code(pointer, listed[kind]) for pointer, v in pairs if v not in codes)
+        yield from (unknown_code(pointer, listed[kind], v) for pointer, v in pairs if v not in codes)
 
 
 def _numbered(value: object) -> list[tuple[str, object]]:
@@ -146,10 +147,13 @@ def _numbered(value: object) -> list[tuple[str, object]]:
     return [("", value)]
 
 
-def unknown_code(pointer: str, name: str = "") -> Flaw:
-    """`name`: of the list under /v1/reference that lacks the code."""
+def unknown_code(pointer: str, name: str = "", sent: object = None) -> Flaw:
+    """`name`: of the list under /v1/reference that lacks the code.
+    A code that was only spelt otherwise is named.
+    """
     where = f"/v1/reference/{name}" if name else "/v1/reference"
-    return Flaw(pointer, "UNKNOWN_CODE", f"Kode ini tidak ada di {where}.", f"This code is not in {where}.")
+    texts = with_meant(f"Kode ini tidak ada di {where}.", f"This code is not in {where}.", sent)
+    return Flaw(pointer, "UNKNOWN_CODE", *texts)
 
 
 def not_in_force(pointer: str, name: str, day: date) -> Flaw:

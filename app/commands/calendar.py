@@ -36,7 +36,9 @@ def revise(
     """
     try:
         decree = CalendarRevision.model_validate(yaml.load(file.read_text(), yaml.BaseLoader))  # noqa: S506 - text alone, no types
-    except (ValidationError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise SystemExit(f"{file} cannot be read: {error.strerror}.") from None
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise SystemExit(f"{file} cannot be read as a decree: {error}") from None
     typer.echo(f"{decree.version} adds {len(decree.add)} days and takes {len(decree.remove)} away.")
     try:

@@ -6,7 +6,7 @@ import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 import typer
 
@@ -140,7 +140,10 @@ def approve(
     typer.echo(json.dumps({name: shown[name] for name in ("kind", "facts")}, indent=1))
     # the hash is of what was printed above: no other change is approved by it
     body = {"sha256": change_hash(shown["kind"], shown["facts"])}
-    show_change(operator.post(f"/v1/admin/changes/{change}/approvals", body, uuid4()))
+    once = uuid5(
+        NAMESPACE_URL, f"urn:sbt:approval:{shown['id']}:{body['sha256']}"
+    )  # the same command again: the same key
+    show_change(operator.post(f"/v1/admin/changes/{change}/approvals", body, once))
 
 
 @app.command()

@@ -35,6 +35,11 @@ def send(
     headers = {"Content-Type": "application/json"} if body else {}
     headers |= {"If-Match": if_match} if if_match else {}
     headers |= {"X-Purpose": purpose} if purpose else {}
+    odd = [name for name, value in headers.items() if not (value.isascii() and value.isprintable())]
+    if odd:
+        raise SystemExit(
+            f"{odd[0]} holds a character that no header carries: letters, digits and signs of ASCII alone."
+        )
     try:
         answer = OAuthClient.load(as_, url).send(method.upper(), path, body, headers)
     except httpx.TransportError as error:

@@ -72,10 +72,23 @@ def form_of(pattern: str, sent: object) -> tuple[str, str]:
     Where a published code was spelt otherwise, that code is named. Anything else that was sent is not repeated.
     """
     text_id, text_en, example = FORMS[pattern]
-    meant = CODES.get(_squeezed(sent)) if isinstance(sent, str) else None
+    meant = code_meant(sent)
     if meant is not None and re.fullmatch(pattern, meant):
         return f"Bentuknya: {text_id}. Maksudnya `{meant}`?", f"Its form: {text_en}. Do you mean `{meant}`?"
     return f"Bentuknya: {text_id}, misalnya {example}.", f"Its form: {text_en}, for example {example}."
+
+
+def code_meant(sent: object) -> str | None:
+    """The published code that was spelt otherwise."""
+    return CODES.get(_squeezed(sent)) if isinstance(sent, str) else None
+
+
+def with_meant(text_id: str, text_en: str, sent: object) -> tuple[str, str]:
+    """Both texts; where a published code was only spelt otherwise, they ask whether it is meant."""
+    meant = code_meant(sent)
+    if meant is None or meant == sent:
+        return text_id, text_en
+    return f"{text_id} Maksudnya `{meant}`?", f"{text_en} Do you mean `{meant}`?"
 
 
 def _squeezed(text: str) -> str:

@@ -283,7 +283,7 @@ RULES: dict[str, Any] = {
     **dict.fromkeys(
         (
             "read_ledger", "read_checkpoint", "read_tile", "prove_inclusion", "prove_consistency", "cosign_checkpoint", "issue_token",
-            "revoke_token", "read_jwks", "read_authorization_server", "read_protected_resource", "read_reference",
+            "revoke_token", "read_jwks", "read_authorization_server", "read_protected_resource", "read_reference", "list_reference",
             "read_access_matrix", "live", "ready",
         ),
         _anybody,

@@ -8,12 +8,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from app import clock
-from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
+from app.cases.filter_codes import require_filter_codes
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.sessions import Session
 from app.database.statements import Statement
-from app.errors import UnknownReference
 from app.procedure.loading import rulebook
 from app.procedure.model import StatisticDefinition
 
@@ -46,8 +45,8 @@ class Statistics(BaseModel):
 
 async def count_cases(read: ReadContext, election: str | None) -> Statistics:
     """Return the published numbers, cases waiting per stage, and cases per status, all from one snapshot."""
-    if election is not None and election not in rulebook().catalogue.codes("elections"):
-        raise UnknownReference(unknown_code("/query/election"))
+    if election is not None:
+        require_filter_codes(read.caller, {"election": election})
     as_of = clock.now()
     values = {**seen_by(read.caller), "election": election}
     async with read.session.snapshot():

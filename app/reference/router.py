@@ -24,6 +24,7 @@ from app.procedure.code_lists import EXTENSIBLE, valid_on
 from app.procedure.loading import rulebook
 from app.procedure.model import DeadlineRule, Field, Outcome, Procedure, Stage, When
 from app.procedure.scopes import all_scopes
+from app.reference import index
 
 ADDED = Statement[Row](
     "SELECT code, name_id, name_en, level, valid_from, valid_to, 'sure' AS certainty, source FROM added_code"
@@ -33,6 +34,15 @@ router = APIRouter(prefix="/v1/reference", route_class=GuardedRoute, tags=["refe
 DAYS_OFF = Statement(
     "SELECT day, category, name_id, name_en, version FROM holiday WHERE version = :version ORDER BY day"
 )
+
+
+@router.get("", operation_id="list_reference")
+async def list_reference(
+    request: Request,
+    on: Annotated[Day | None, Query(description="Only what is valid on this day.")] = None,
+) -> Response:
+    """The reference lists: what each holds, and where it is. No token needed."""
+    return cached(request, _made("reference", on, index.rows()))
 
 
 @router.get("/{name}", operation_id="read_reference", responses=problems(NotFound))

@@ -235,8 +235,9 @@ def test_a_suspension_works_at_once_and_is_lifted_by_a_change(api: House, what: 
     mine = registered(api, "kemenpanrb")
     name = {"clients": mine.client_id, "parties": "kemenpanrb", "keys": mine.auth_kid}[what]
     bearer = {"Authorization": f"Bearer {mine.token()}"}
-    for _ in range(2):  # twice is as once
-        assert api.send("operator", f"/v1/admin/{what}/{name}/suspensions", None).json() == {"suspended": True}
+    path = f"/v1/admin/{what}/{name}/suspensions"
+    assert api.send("operator", path, None).json() == {"suspended": True}
+    assert refusal(api.send("operator", path, None)) == (409, "ALREADY_SUSPENDED")
     assert api.http.get("/v1/me", headers=bearer).status_code in (401, 403)
     assert mine.ask().status_code in (400, 401)
     assert api.send("operator", f"/v1/admin/{what}/{name}/resumptions", None).status_code == 201

@@ -109,7 +109,7 @@ class Production:
         """What it says when it does not start."""
         done = subprocess.run(
             [sys.executable, *image_command()[1:]],
-            cwd=ROOT, env=self.environment(**settings), capture_output=True, text=True, timeout=PATIENCE, check=False,
+            cwd=ROOT, env=self.environment(**{"SBT_PORT": str(free_port()), **settings}), capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         assert done.returncode != 0, "it started"
         assert "Traceback" not in done.stderr, done.stderr

@@ -1,11 +1,15 @@
 """The demo at a small scale: both elections over a real socket, every stage, and a table without a difference."""
 
+import json
+import random
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+from app.procedure.code_lists import valid_on
 from app.procedure.loading import rulebook
-from demo.past import PAST
+from demo.past import PAST, lines
 from demo.plan import PEMILU, PILKADA
 from tests.e2e.service import ROOT
 
@@ -36,3 +40,10 @@ def test_the_plan_adds_up_to_the_published_numbers() -> None:
         assert sum(n for n, path in groups if counts(figure, path)) == figure.count, figure
     assert sum(n for n, _ in PEMILU) == 481 and sum(n for n, _ in PILKADA) == 1237
     assert sum(n for n, _ in PAST) == 2034
+
+
+def test_nobody_of_the_demo_lives_in_a_province_that_was_not_there_yet() -> None:
+    provinces = rulebook().catalogue.codes("provinces")
+    for line in map(json.loads, lines(0.1, random.Random(1))):
+        happened = date.fromisoformat(line["incident"]["occurred_on"])
+        assert valid_on(provinces[line["incident"]["province"]], happened), line

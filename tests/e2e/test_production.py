@@ -107,12 +107,9 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     shown = asked(two, "GET", f"/v1/admin/changes/{change}").json()
     alone = approved(one, shown)
     assert (alone.status_code, alone.json()["code"]) == (403, "SECOND_OPERATOR_NEEDED")
-    assert "In force" in founded.good("client", "approve", change, "--as", str(two.folder))
-    again = approved(two, shown)
-    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true"), (
-        "whoever was not answered asks again"
-    )
-    for late, verb in ((one, "approvals"), (one, "refusals"), (two, "refusals")):
+    for _ in range(2):  # whoever was not answered enters the same command again
+        assert "In force" in founded.good("client", "approve", change, "--as", str(two.folder))
+    for late, verb in ((one, "approvals"), (two, "approvals"), (one, "refusals"), (two, "refusals")):
         other = (
             approved(late, shown) if verb == "approvals" else asked(late, "POST", f"/v1/admin/changes/{change}/{verb}")
         )
@@ -128,8 +125,11 @@ def _two_operators(founded: Production, one: Any, two: Any) -> None:
     reused = asked(two, "POST", f"/v1/admin/changes/{third['id']}/refusals", Idempotency_Key=key)
     assert (reused.status_code, reused.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED"), "a key is for one decision"
     assert asked(one, "POST", f"/v1/admin/changes/{third['id']}/refusals").json()["status"] == "refused"
-    again = asked(two, "POST", f"/v1/admin/changes/{other.json()['id']}/refusals")
+    path = f"/v1/admin/changes/{other.json()['id']}/refusals"
+    again = asked(two, "POST", path, Idempotency_Key=key)
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    otherwise = asked(two, "POST", path)
+    assert (otherwise.status_code, otherwise.json()["code"]) == (409, "CHANGE_DECIDED"), "nothing is kept of that key"
     late = approved(two, other.json())
     assert (late.status_code, late.json()["code"]) == (409, "CHANGE_DECIDED")
     assert asked(one, "GET", "/v1/admin/changes?status=pending").json()["data"] == []

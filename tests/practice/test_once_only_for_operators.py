@@ -40,6 +40,15 @@ def test_a_suspension_that_is_asked_again_does_not_suspend_whom_operators_let_in
     assert audit(api).exit_code == 0
 
 
+def test_a_suspension_under_another_key_is_told_that_there_is_one_and_acts_on_nothing_later(api: House) -> None:
+    """Nothing was kept of the second request, so it must not look as if it had suspended."""
+    code, second = auditor(api), str(uuid4())
+    path = f"/v1/admin/parties/{code}/suspensions"
+    assert api.send("operator", path, None).status_code == 201
+    assert refusal(api.send("operator", path, None, Idempotency_Key=second)) == (409, "ALREADY_SUSPENDED")
+    assert len([leaf for leaf in entries(api, "party.suspended") if leaf["facts"]["party"] == code]) == 1
+
+
 @pytest.mark.parametrize("other", ["parties/{}/suspensions", "parties/{}/resumptions", "parties"])
 def test_a_key_is_for_one_act_alone(api: House, other: str) -> None:
     code, second, key = auditor(api), auditor(api), str(uuid4())

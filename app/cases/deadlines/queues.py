@@ -15,18 +15,18 @@ from app.access import policy
 from app.access.policy import AccessFacts
 from app.cases import showing
 from app.cases.case import Round, regime_of
-from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, soon, state_now
 from app.cases.deadlines.posting_party import posting_party_is
 from app.cases.deadlines.schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
+from app.cases.filter_codes import require_filter_codes
 from app.cases.visibility import VISIBLE, seen_by
 from app.database.statements import Statement
-from app.errors import UnknownReference
+from app.errors import Flaw, UnknownReference
 from app.http import paging
 from app.http.wire import Day
 from app.procedure import deadlines
-from app.procedure.loading import rulebook, stage_codes
+from app.procedure.loading import rulebook
 from app.procedure.state import CaseState
 from app.procedure.views import STATUS, view_of
 
@@ -106,23 +106,15 @@ def chosen(read: ReadContext, filters: WorkFilters) -> dict[str, Any]:
     """The filters that were given; 422 for an unknown code, not an empty list."""
     names = (*CLAUSES, "agency", "state")
     given_filters = {n: getattr(filters, n) for n in names if getattr(filters, n, None) is not None}
-    catalogue = rulebook().catalogue
-    codes: dict[str, Any] = {
-        "province": catalogue.codes("provinces"),
-        "election": catalogue.codes("elections"),
-        "stage": stage_codes(),
-        "procedure": rulebook().procedures,
-        "agency": read.caller.snapshot.parties,
-        "state": STATES,
-    }
-    unknown = [n for n, v in given_filters.items() if n in codes and not set(_codes(n, v)) <= set(codes[n])]
-    if unknown:
-        raise UnknownReference(*(unknown_code(f"/query/{n}") for n in unknown))
+    require_filter_codes(read.caller, given_filters)
+    if not set(_states(given_filters)) <= set(STATES):
+        text_id, text_en = f"Pilih dari {', '.join(STATES)}, dipisah koma.", f"Of {', '.join(STATES)}, with commas."
+        raise UnknownReference(Flaw("/query/state", "UNKNOWN_CODE", text_id, text_en))
     return given_filters
 
 
-def _codes(name: str, value: Any) -> list[str]:
-    return str(value).split(",") if name == "state" else [str(value)]
+def _states(filters: Mapping[str, Any]) -> list[str]:
+    return str(filters["state"]).split(",") if "state" in filters else []
 
 
 def _where(read: ReadContext, filters: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
@@ -130,7 +122,7 @@ def _where(read: ReadContext, filters: Mapping[str, Any]) -> tuple[list[str], di
     clauses = [VISIBLE, *(CLAUSES[name] for name in filters if name in CLAUSES)]
     values = {name: value for name, value in filters.items() if name in CLAUSES} | seen_by(read.caller)
     if "state" in filters:
-        wanted = (STATES[state].format(paused=PAUSED) for state in _codes("state", filters["state"]))
+        wanted = (STATES[state].format(paused=PAUSED) for state in _states(filters))
         clauses.append(f"({' OR '.join(f'({condition})' for condition in wanted)})")
     values |= {"today": clock.today(), "soon": soon(read.calendars.current)}
     return clauses, values

@@ -63,7 +63,7 @@ async def transfer_case(write: WriteContext, locked: LockedCase, body: TransferB
     """
     case = locked.case
     if case.procedure not in procedures_of(body.role):
-        raise UnknownReference(unknown_code("/role"))
+        raise UnknownReference(unknown_code("/role", "mandates", body.role))
     policy.require_holder(write.caller, body.role, case.access_facts)
     require_version(locked, write.if_match)
     require_not_closed(case)

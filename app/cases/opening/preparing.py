@@ -138,12 +138,12 @@ def _require_listed(new: NewCase, basis: ReferenceBasis) -> None:
         *((f"/violations/{n}", violation, "violations") for n, violation in enumerate(new.violations)),
     ]
     unknown = [
-        checks.unknown_code(pointer, name)
+        checks.unknown_code(pointer, name, code)
         for pointer, code, name in sent
         if code is not None and not basis.is_listed(name, code)
     ]
     if new.contest is not None and not unknown and new.contest not in contests(new.election):
-        unknown.append(checks.unknown_code("/contest"))
+        unknown.append(checks.unknown_code("/contest", "elections", new.contest))
     if unknown:
         raise UnknownReference(*unknown)
 

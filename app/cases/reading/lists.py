@@ -1,7 +1,7 @@
 """List cases by filter, or by a person's number or name: keyset pages in a fixed, unique order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,17 +10,16 @@ from fastapi import Query
 from app import clock
 from app.access.policy import may_read_identity
 from app.cases.case import Case
-from app.cases.checks import unknown_code
 from app.cases.context import ReadContext
+from app.cases.filter_codes import require_filter_codes
 from app.cases.schemas import CaseHeader, CaseList, SearchBody
 from app.cases.showing import list_view, parts_in
 from app.cases.visibility import FINDS, STAGES, VISIBLE, seen_by
 from app.database.statements import Row, Statement
-from app.errors import Flaw, PurposeRequired, UnknownReference, ValidationFailed
+from app.errors import Flaw, PurposeRequired, ValidationFailed
 from app.http import paging
 from app.http.wire import Day, Instant
 from app.procedure.deadlines import ZONE
-from app.procedure.loading import rulebook
 from app.vault.keys import normalize
 from app.vault.persons import NAME_FORM
 from app.vault.seal import digests
@@ -71,24 +70,17 @@ CLAUSES = {
     "overdue": f"{OPEN_STAGE.format('o.due_on < :today')} = :overdue",
     "updated_since": "c.updated_at >= :updated_since",
 }
-KNOWN = {"election": "elections", "province": "provinces", "violation": "violations"}
 
 
-def chosen(filters: CaseFilters) -> dict[str, Any]:
-    """The filters that were given; 422 for an unknown code, not an empty list."""
+def chosen(read: ReadContext, filters: CaseFilters) -> dict[str, Any]:
+    """The filters that were given; 422 for an unknown code."""
     given_filters = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
-    codes: dict[str, Collection[str]] = {name: rulebook().catalogue.codes(lst) for name, lst in KNOWN.items()}
-    codes["status"] = rulebook().vocabulary.statuses.keys()
-    codes["procedure"] = rulebook().procedures.keys()
-    codes["stage"] = {s for p in rulebook().procedures.values() for s in p.stages}
-    unknown = [n for n in given_filters if n in codes and given_filters[n] not in codes[n]]
-    if unknown:
-        raise UnknownReference(*(unknown_code(f"/query/{n}") for n in unknown))
+    require_filter_codes(read.caller, given_filters)
     return given_filters
 
 
 async def list_cases(read: ReadContext, filters: CaseFilters, limit: int, cursor: str | None) -> CaseList:
-    chosen_filters = chosen(filters)
+    chosen_filters = chosen(read, filters)
     clauses = [VISIBLE, *(CLAUSES[name] for name in chosen_filters)]
     values: dict[str, Any] = {**chosen_filters, **seen_by(read.caller), "today": clock.today(), "limit": limit + 1}
     if cursor is not None:
