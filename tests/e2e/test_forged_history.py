@@ -21,7 +21,7 @@ from app.access.registers.registration import key_facts
 from app.access.signatures.signed_requests import SignatureMessage
 from app.access.signatures.signing import SigningClient
 from app.access.tokens import jwks
-from app.admin.requests import change_hash, change_id
+from app.admin.requests import act_fingerprint, change_hash, change_id
 from app.audit.database import verify_snapshot
 from app.audit.log_rows import Trust
 from app.audit.signatures import _body
@@ -283,9 +283,11 @@ def request(signer: SigningClient, path: str, body: Any = None, key: UUID | None
     return {"base": "\n".join(base), "signature": b64u(found_["sbt"].value), "body": raw.decode()}
 
 
-def act(forger: Forger, type_: str, client: str, facts: Any, signed: dict[str, str] | None) -> None:
+def act(
+    forger: Forger, type_: str, client: str, facts: Any, signed: dict[str, str] | None, **other_members: Any
+) -> None:
     """An entry of a register, with a signature or none."""
-    more: dict[str, Any] = {"facts": facts}
+    more: dict[str, Any] = {"facts": facts, **other_members}
     if signed is not None:
         raw = base64.urlsafe_b64decode(signed["signature"] + "==")
         more |= {"signed": signed, "sig": sha256(raw + signed["base"].encode())}
@@ -453,6 +455,19 @@ def test_a_suspension_without_its_operators_signature_is_told(ledger: Ledger) ->
         with forging(ledger) as forger:
             act(forger, type_, "operator-1", facts, None)
             assert "SIGNATURE_MISSING" in found(verdict(ledger, forger))
+
+
+@pytest.mark.parametrize("wrong", ["key", "fingerprint", None])
+def test_the_key_that_an_act_of_an_operator_keeps_is_the_one_that_was_signed(ledger: Ledger, wrong: str | None) -> None:
+    """Otherwise a row could answer an operator's next request with what it never asked for."""
+    key, facts = uuid4(), {"party": "kemendagri"}
+    signed = request(ledger.signer("operator-1"), "/v1/admin/parties/kemendagri/suspensions", key=key)
+    kept = {"key": str(key), "fingerprint": act_fingerprint("party.suspended", facts)}
+    kept |= {"key": {"key": str(uuid4())}, "fingerprint": {"fingerprint": b64u(bytes(32))}}.get(str(wrong), {})
+    with forging(ledger) as forger:
+        act(forger, "party.suspended", "operator-1", facts, signed, idempotency=kept)
+        told_codes = found(verdict(ledger, forger))
+    assert ("SIGNATURE_WRONG" in told_codes) == (wrong is not None), told_codes
 
 
 def test_what_was_agreed_on_once_is_put_on_record_once(ledger: Ledger) -> None:
