@@ -23,6 +23,7 @@ from app.admin import lists, sandbox_clock
 from app.admin import routes as admin
 from app.cases import checks, part_schemas
 from app.cases.bulk import routes as bulk
+from app.cases.counts import CountCache
 from app.cases.deadlines import routes as deadlines
 from app.cases.ending import routes as ending
 from app.cases.opening import routes as opening
@@ -97,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.on_refusal = [record_refusal]
     app.state.after_commit = _nobody_waits
+    app.state.counts = CountCache()
     app.state.readiness = health.Readiness()
     app.state.client_slots = ClientSlots()
     app.state.uploads = Counter()

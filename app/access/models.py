@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, Uuid
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -156,8 +156,13 @@ class Access(Base):
 
     __tablename__ = "access"
     __table_args__ = (
-        Index("access_case_ids_idx", "case_ids", postgresql_using="gin"),
+        Index(
+            "access_case_ids_idx", "case_ids", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 64}
+        ),
         Index("access_at_idx", "at", "entry_id"),
+        Index("access_party_idx", "party", "at", "entry_id"),
+        Index("access_operation_idx", "operation", "at", "entry_id"),
+        Index("access_refused_idx", "at", "entry_id", postgresql_where=text("status >= 400")),
     )
 
     entry_id: Mapped[UUID] = mapped_column(ForeignKey("entry.id"), primary_key=True, comment="Its entry.")

@@ -13,7 +13,7 @@ from app.audit import guards, log_rows
 from app.audit.accesses import impossible
 from app.audit.acts_replay import REPLAY_BY_TYPE
 from app.audit.cases_replay import Replay
-from app.audit.compare import table
+from app.audit.compare import Expected, table
 from app.audit.log_rows import Trust
 from app.audit.registers import Registers
 from app.audit.sealed import Sealed, StoredPart
@@ -45,7 +45,7 @@ WAITING = """
     SELECT row_number() OVER (ORDER BY arrived) - 1 + (SELECT count(*) FROM sequenced s WHERE s.log = p.log) AS leaf_index,
       entry_id FROM pending p WHERE log = %s AND NOT EXISTS (SELECT 1 FROM sequenced s WHERE s.entry_id = p.entry_id)
 """
-HEAD_MIGRATION = "0010"
+HEAD_MIGRATION = "0011"
 
 
 class EntryWithParts(Protocol):
@@ -264,6 +264,19 @@ class DatabaseVerification:
         cases, stages = self.replay.rows()
         kept = {k: v for k, v in cases.items() if v["id"] not in doubtful}
         table(self.report, self.seen, "cases", ("id",), kept, doubtful=lambda row: row.id in doubtful)
+        acted: Expected = {
+            (party, row["id"]): {"party": party, "case_id": row["id"]}
+            for row in kept.values()
+            for party in row["acted"]
+        }
+        table(
+            self.report,
+            self.seen,
+            "case_party",
+            ("party", "case_id"),
+            acted,
+            doubtful=lambda row: row.case_id in doubtful,
+        )
         rows = {k: v for k, v in stages.items() if v["case_id"] not in doubtful}
         key = ("case_id", "stage", "round")
         table(self.report, self.seen, "stage", key, rows, doubtful=lambda row: row.case_id in doubtful)

@@ -21,6 +21,7 @@ from app.access.guesses import begin_comparison, refused_comparisons_charged
 from app.access.signatures.signed import VerifiedSignature
 from app.access.trail import Trail, recorded_access, recorded_write
 from app.cases import locking
+from app.cases.counts import CountCache
 from app.cases.if_match import IfMatch, read_if_match
 from app.database.sessions import Session
 from app.http.language import language
@@ -62,6 +63,7 @@ class ReadContext:
     response: Response
     vault: VaultKeys
     calendars: Calendars
+    counts: CountCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ async def _reading(request: Request, response: Response, caller: Caller) -> Asyn
     # the caller may have waited for its slot, or its body may have dripped, while its client was suspended
     caller = await recheck_caller(request)
     async with recorded_access(request) as trail, state.database.reading(caller.identity) as session:
-        yield ReadContext(session, caller, trail, language(None), response, state.vault, state.calendars)
+        yield ReadContext(session, caller, trail, language(None), response, state.vault, state.calendars, state.counts)
 
 
 @asynccontextmanager
@@ -212,4 +214,5 @@ async def write_transaction(
             partial(recheck_caller, request),
             partial(begin_comparison, request),
         )
+    state.counts.forget()
     state.after_commit()  # registered by main: wakes the sequencer

@@ -236,11 +236,6 @@ class CaseView(CaseHeader):
     next: list[NextStep]
 
 
-class CaseList(BaseModel):
-    data: list[CaseHeader]
-    page: Page
-
-
 class SanctionView(BaseModel):
     """How the sanction of a post compares with those that fit the charged forms:
     sesuai, lebih_ringan, lebih_berat or lain.

@@ -10,7 +10,7 @@ from app.access.caller import Caller
 from app.access.policy import AccessFacts
 from app.cases.case import Case, Round
 from app.cases.due_schemas import NextStep
-from app.cases.schemas import CaseHeader, CaseView, IncidentView, ReportView, StageLine, SubjectView
+from app.cases.schemas import CaseView, IncidentView, ReportView, StageLine, SubjectView
 from app.procedure.loading import rulebook
 from app.procedure.model import Stage
 
@@ -97,10 +97,6 @@ def header(caller: Caller, case: Case, language: str) -> dict[str, Any]:
         "updated_at": case.updated_at,
         "closed_at": case.closed_at,
     }
-
-
-def list_view(caller: Caller, case: Case, language: str) -> CaseHeader:
-    return CaseHeader(**header(caller, case, language))
 
 
 def full_view(

@@ -23,6 +23,7 @@ from app.database.connections import (
     BEGIN_READING,
     OPEN_SECONDS,
     PATIENCE,
+    PLANNING,
     POOL,
     READ_ONLY,
     Pool,
@@ -182,7 +183,7 @@ class Database:
     @classmethod
     def connect(cls, url: str, *, size: int = POOL) -> Self:
         """Make the pools; open() opens them. `url`: as SQLAlchemy or libpq writes it."""
-        return cls(pool(url, PATIENCE, size), pool(url, f"{READ_ONLY} {PATIENCE}", size))
+        return cls(pool(url, f"{PATIENCE} {PLANNING}", size), pool(url, f"{READ_ONLY} {PATIENCE} {PLANNING}", size))
 
     async def open(self) -> None:
         await self.writers.open(wait=True, timeout=OPEN_SECONDS)

@@ -3,13 +3,14 @@ It has no personal data, because leaves have none.
 """
 
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from app.cases.context import ReadContext
-from app.cases.visibility import VISIBLE, seen_by
+from app.cases.visibility import cases_seen_by
 from app.database.statements import Statement
 from app.ledger import published
 from app.ledger.canonical import read_leaf
@@ -18,6 +19,15 @@ from app.ledger.origin import CASES
 COLUMNS = "s.leaf_index, e.id, e.type, e.case_id, e.party, e.received_at, e.leaf"
 WITHIN = "s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :size"
 # Besides the entries of cases: the entries of the registers that made the caller's party, clients, keys and mandates what they are.
+OWN = """
+    SELECT entry_id FROM party WHERE code = :party UNION SELECT standing_entry_id FROM party WHERE code = :party
+    UNION SELECT entry_id FROM client WHERE party = :party UNION SELECT standing_entry_id FROM client WHERE party = :party
+    UNION SELECT k.entry_id FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.party = :party
+    UNION SELECT k.standing_entry_id FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.party = :party
+    UNION SELECT entry_id FROM mandate WHERE party = :party UNION SELECT standing_entry_id FROM mandate WHERE party = :party
+"""
+FEW_CASES = 200  # whoever sees no more reads the entries of these cases, whoever sees more reads the log in its order
+WINDOW = 1000  # places of the log that are looked through for one page of a party that does not see all of it
 
 
 class EventRow(Protocol):
@@ -32,22 +42,43 @@ class EventRow(Protocol):
     leaf: bytes
 
 
-EVENTS = Statement[EventRow](
-    f"""
-    (SELECT {COLUMNS} FROM sequenced s JOIN entry e ON e.id = s.entry_id JOIN cases c ON c.id = e.case_id
-    WHERE {WITHIN} AND {VISIBLE} ORDER BY s.leaf_index LIMIT :limit)
-    UNION ALL
-    (SELECT {COLUMNS} FROM (
-        SELECT entry_id FROM party WHERE code = :party UNION SELECT standing_entry_id FROM party WHERE code = :party
-        UNION SELECT entry_id FROM client WHERE party = :party UNION SELECT standing_entry_id FROM client WHERE party = :party
-        UNION SELECT k.entry_id FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.party = :party
-        UNION SELECT k.standing_entry_id FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.party = :party
-        UNION SELECT entry_id FROM mandate WHERE party = :party UNION SELECT standing_entry_id FROM mandate WHERE party = :party
-    ) mine JOIN sequenced s ON s.entry_id = mine.entry_id JOIN entry e ON e.id = s.entry_id
-    WHERE {WITHIN} ORDER BY s.leaf_index LIMIT :limit)
-    ORDER BY leaf_index LIMIT :limit
+@cache
+def _of_all(lines: int) -> Statement[EventRow]:
+    return Statement(
+        f"SELECT {COLUMNS} FROM sequenced s JOIN entry e ON e.id = s.entry_id"
+        f" WHERE {WITHIN} AND (e.case_id IS NOT NULL OR e.id IN ({OWN})) ORDER BY s.leaf_index LIMIT {lines}"
+    )
+
+
+@cache
+def _of_some(ids: str, lines: int) -> Statement[EventRow]:
+    """In the order of the log, each entry with a look whether the caller sees its case.
+    `ids`: the query for its cases.
     """
-)
+    column = "v.case_id" if "case_party" in ids else "c.id"
+    sees = f"EXISTS ({ids} AND {column} = e.case_id OFFSET 0)"
+    return Statement(
+        f"SELECT {COLUMNS} FROM sequenced s JOIN entry e ON e.id = s.entry_id"
+        f" WHERE s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :end AND (e.id IN ({OWN}) OR {sees}) ORDER BY s.leaf_index LIMIT {lines}"
+    )
+
+
+@cache
+def _of_few(ids: str, lines: int) -> Statement[EventRow]:
+    return Statement(
+        f"""
+        SELECT {COLUMNS} FROM entry e JOIN sequenced s ON s.entry_id = e.id
+        WHERE {WITHIN} AND e.id IN (SELECT n.id FROM ({ids}) seen JOIN entry n ON n.case_id = seen.id UNION ALL {OWN})
+        ORDER BY s.leaf_index LIMIT {lines}
+        """
+    )
+
+
+@cache
+def _has_many(ids: str) -> Statement:
+    return Statement(f"SELECT count(*) > {FEW_CASES} AS many FROM ({ids} LIMIT {FEW_CASES + 1}) seen")
+
+
 # The facts of a register entry that the feed shows, by name, besides its type.
 TOLD = ("party", "client", "key", "purpose", "role", "signatures", "scopes", "expires_at", "valid_from", "valid_to")
 
@@ -71,7 +102,9 @@ class Event(BaseModel):
 
 
 class EventPage(BaseModel):
-    """`next_after`: what to send as `after` next time; it moves on over what the caller does not see."""
+    """`next_after`: what to send as `after` next time; it moves on over what the caller does not see.
+    A page may be short, or empty, while `has_more` is true: read on until it is false.
+    """
 
     has_more: bool
     next_after: int
@@ -87,14 +120,24 @@ async def list_events(read: ReadContext, after: int, limit: int) -> EventList:
     async with read.session.snapshot():
         signed = await published.newest_checkpoint(read.session, CASES)
         size = signed.checkpoint.size if signed else 0
-        values = {"after": after, "size": size, "limit": limit + 1, "party": read.caller.party}
-        rows = await read.session.run(EVENTS, **values, **seen_by(read.caller))
+        rows, end = await _rows(read, after, size, limit + 1)
     shown = [_event(row) for row in rows[:limit]]
     read.trail.shows(*dict.fromkeys(event.case for event in shown if event.case is not None))
-    has_more = len(rows) > limit
-    return EventList(
-        data=shown, page=EventPage(has_more=has_more, next_after=shown[-1].index if has_more else max(after, size - 1))
-    )
+    more_shown = len(rows) > limit
+    next_after = shown[-1].index if more_shown else max(after, end - 1)
+    return EventList(data=shown, page=EventPage(has_more=more_shown or end < size, next_after=next_after))
+
+
+async def _rows(read: ReadContext, after: int, size: int, limit: int) -> tuple[list[EventRow], int]:
+    """Return the next entries that the caller sees, and up to which place of the log they were looked for."""
+    seen = cases_seen_by(read.caller)
+    values = {"after": after, "size": size, "party": read.caller.party, **seen.values}
+    if seen.ids is None:
+        return await read.session.run(_of_all(limit), **values), size
+    if not await read.session.value(_has_many(seen.ids), **seen.values):
+        return await read.session.run(_of_few(seen.ids, limit), **values), size
+    end = min(size, after + 1 + WINDOW)
+    return await read.session.run(_of_some(seen.ids, limit), **values | {"end": end}), end
 
 
 def _event(row: EventRow) -> Event:

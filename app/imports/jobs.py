@@ -283,6 +283,7 @@ async def _one(request: Request, job: Job, number: int, raw: bytes | None) -> No
             trail.record(batch, CREATED)
             batch.send_last(session)
             await session.run(SET_LINE, job_id=job.id, line=number, **result, errors=Jsonb([]))
+        state.counts.forget()
         state.after_commit()
     except DomainError as error:
         if error.status >= SERVER_ERROR or error.code in RETRYABLE or isinstance(error, ENDS_THE_JOB):

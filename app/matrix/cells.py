@@ -276,7 +276,7 @@ RULES: dict[str, Any] = {
     "read_entries": _leaves,
     "read_receipt": _receipt,
     **dict.fromkeys(
-        ("list_cases", "read_worklist", "list_deadlines", "search_cases", "read_events", "count_cases", "read_audit_events"),
+        ("list_cases", "read_worklist", "list_deadlines", "search_cases", "read_events", "count_cases", "read_audit_events", "read_audit_event"),
         _anybody,
     ),
     **dict.fromkeys(("read_me", "check_signature"), _anybody),

@@ -3,6 +3,7 @@ It has a numerator, a denominator, a unit, and an as-of time.
 """
 
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 from app import clock
 from app.cases.context import ReadContext
 from app.cases.filter_codes import require_filter_codes
-from app.cases.visibility import VISIBLE, seen_by
+from app.cases.visibility import SeenCases, cases_seen_by
 from app.database.sessions import Session
 from app.database.statements import Statement
 from app.procedure.loading import rulebook
@@ -47,11 +48,9 @@ async def count_cases(read: ReadContext, election: str | None) -> Statistics:
     """Return the published numbers, cases waiting per stage, and cases per status, all from one snapshot."""
     if election is not None:
         require_filter_codes(read.caller, {"election": election})
-    as_of = clock.now()
-    values = {**seen_by(read.caller), "election": election}
-    async with read.session.snapshot():
-        measured = await _measured(read.session, values)
-        statuses, stages = await _by_status(read.session, values), await _by_stage(read.session, values)
+    seen = cases_seen_by(read.caller)
+    key = ("statistics", read.caller.party, seen.condition, election)
+    as_of, measured, statuses, stages = await read.counts.get(key, partial(_counted, read.session, seen, election))
     vocabulary, reported = rulebook().vocabulary, measured["reported"]
     rows = [(m.code, "measure", m.label, measured[m.code], m.of) for m in vocabulary.measures.values()]
     rows += [
@@ -75,15 +74,43 @@ async def count_cases(read: ReadContext, election: str | None) -> Statistics:
     return Statistics(election=election, as_of=as_of, unit=UNIT, data=figures)
 
 
+async def _counted(
+    session: Session, seen: SeenCases, election: str | None
+) -> tuple[datetime, dict[str, int], dict[str, int], dict[str, int]]:
+    """As of when, and the cases by measure, status and open stage, all from one snapshot."""
+    as_of, values = clock.now(), {**seen.values, "election": election}
+    async with session.snapshot():
+        measured = await _measured(session, seen, values)
+        statuses = {row.status: row.n for row in await session.run(_by_status(seen), **values)}
+        stages = {row.stage: row.n for row in await session.run(_by_stage(seen), **values)}
+    return as_of, measured, statuses, stages
+
+
 def _stages() -> dict[str, Any]:
     return {c: s.label for p in rulebook().procedures.values() for c, s in p.stages.items()}
 
 
-async def _measured(session: Session, values: dict[str, Any]) -> dict[str, int]:
-    columns = [f"count(*) FILTER (WHERE {_counts(m)}) AS {m.code}" for m in rulebook().vocabulary.measures.values()]
-    query = f"SELECT {', '.join(columns)} FROM cases c WHERE {VISIBLE} AND {ELECTION}"
-    (row,) = await session.run(Statement(query), **values)
+async def _measured(session: Session, seen: SeenCases, values: dict[str, Any]) -> dict[str, int]:
+    (row,) = await session.run(_measures(seen), **values)
     return dict(row._asdict())
+
+
+@lru_cache(maxsize=16)
+def _measures(seen: SeenCases) -> Statement:
+    """Each case once: which of its stages have which outcome is collected before anything is counted."""
+    measures = rulebook().vocabulary.measures.values()
+    decided = ", ".join(f"bool_or({_decided(m)}) AS {m.code}" for m in measures if m.outcomes)
+    columns = [f"count(*) FILTER (WHERE {_counts(m)}) AS {m.code}" for m in measures]
+    return Statement(
+        f"SELECT {', '.join(columns)} FROM cases c {seen.joined}"
+        f" LEFT JOIN (SELECT s.case_id, {decided} FROM stage s WHERE s.status = 'posted' GROUP BY s.case_id) d ON d.case_id = c.id"
+        f" WHERE {seen.condition} AND {ELECTION}"
+    )
+
+
+def _decided(measure: StatisticDefinition) -> str:
+    """Codes come from the rulebook, never from a caller."""
+    return f"s.stage || '.' || s.outcome IN ({', '.join(f'{chr(39)}{o}{chr(39)}' for o in measure.outcomes)})"
 
 
 def _counts(measure: StatisticDefinition) -> str:
@@ -91,23 +118,24 @@ def _counts(measure: StatisticDefinition) -> str:
     Codes come from the rulebook, never from a caller.
     """
     if measure.outcomes:
-        names = ", ".join(f"'{o}'" for o in measure.outcomes)
-        return f"EXISTS (SELECT 1 FROM stage s WHERE s.case_id = c.id AND s.stage || '.' || s.outcome IN ({names}))"
+        return f"d.{measure.code}"
     if measure.status:
         return f"c.status = '{measure.status}'"
     return f"'{measure.condition}' = ANY(c.conditions)" if measure.condition else "true"
 
 
 ELECTION = "(CAST(:election AS text) IS NULL OR c.election = :election)"
-BY_STATUS = Statement(f"SELECT c.status, count(*) AS n FROM cases c WHERE {VISIBLE} AND {ELECTION} GROUP BY c.status")
-BY_STAGE = Statement(
-    f"SELECT o AS stage, count(*) AS n FROM cases c, unnest(c.open_stages) o WHERE {VISIBLE} AND {ELECTION} GROUP BY o"
-)
 
 
-async def _by_status(session: Session, values: dict[str, Any]) -> dict[str, int]:
-    return {row.status: row.n for row in await session.run(BY_STATUS, **values)}
+def _by_status(seen: SeenCases) -> Statement:
+    return Statement(
+        f"SELECT c.status, count(*) AS n FROM cases c {seen.joined} WHERE {seen.condition} AND {ELECTION} GROUP BY c.status"
+    )
 
 
-async def _by_stage(session: Session, values: dict[str, Any]) -> dict[str, int]:
-    return {row.stage: row.n for row in await session.run(BY_STAGE, **values)}
+def _by_stage(seen: SeenCases) -> Statement:
+    """By the open stages, which are few."""
+    return Statement(
+        f"SELECT o AS stage, count(*) AS n FROM cases c {seen.joined}, unnest(c.open_stages) o"
+        f" WHERE c.closed_at IS NULL AND {seen.condition} AND {ELECTION} GROUP BY o"
+    )

@@ -155,7 +155,15 @@ def reads(found: Planted) -> Iterator[tuple[str, str, str]]:
             for code in found.stages:
                 yield operation.name, code, f"/v1/cases/{case}/stages/{code}"
             continue
-        values = {"case_id": case, "entry": case, "job": case, "change": case, "log": "cases", "level": "0"}
+        values = {
+            "case_id": case,
+            "entry": case,
+            "job": case,
+            "change": case,
+            "event_id": case,
+            "log": "cases",
+            "level": "0",
+        }
         path = operation.path.format_map(values | {"path": "000.p/1", "name": "fields"})
         yield (
             operation.name,

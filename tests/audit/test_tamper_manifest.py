@@ -50,6 +50,7 @@ FREE = {
 }
 # What must be said, by table: any of these codes. By column where it is another.
 CODES: dict[str, set[str]] = {
+    "case_party": {"ROW_MISSING", "ROW_EXTRA"},
     "case_counter": {"ROW_DIFFERS", "ROW_MISSING", "COLUMN_STRANGE"},
     "added_code": {"ROW_DIFFERS", "ROW_MISSING"},
     "access": {"ROW_DIFFERS", "ROW_MISSING", "ROW_EXTRA"},
@@ -363,6 +364,7 @@ INSERTED: dict[str, dict[str, str]] = {
     "access": {"entry_id": "gen_random_uuid()"},
     "blind_index": {"digest": r"sha256('x')"},
     "calendar_version": {"version": "'holidays-0'"},
+    "case_party": {"party": "'intruder'"},
     "cases": {"id": "gen_random_uuid()", "number": "'SBT-2025-999999-X'"},
     "change": {"id": "gen_random_uuid()"},
     "client": {"id": "'intruder'"},

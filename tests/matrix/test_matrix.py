@@ -58,6 +58,7 @@ class World:
     made: list[Made]
     tokens: dict[str, str]
     jobs: dict[str, str]
+    look: str
 
     def bearer(self, party: str) -> dict[str, str]:
         return {} if party == cells.STRANGER else {"Authorization": f"Bearer {self.tokens[party]}"}
@@ -75,7 +76,8 @@ def world(house: House) -> World:
     tokens = {p: house.token(NAME.get(p, p)) for p in cells.parties() if p not in (cells.STRANGER, cells.SUSPENDED)}
     tokens[cells.SUSPENDED] = gone.token()
     assert house.send("operator", f"/v1/admin/clients/{gone.client_id}/suspensions", None).status_code == 201
-    return World(house, made, tokens, jobs)
+    look = house.get("auditor", "/v1/audit/events?limit=1").json()["data"][0]["id"]
+    return World(house, made, tokens, jobs, look)
 
 
 def _make(api: House, situation: Situation, row: dict[str, Any]) -> Made:
@@ -126,7 +128,7 @@ def path_of(operation: Operation, made: Made, world: World) -> str:
     values = {
         "case_id": made.case.id, "stage": cells.stage_of(operation, made.situation), "entry": made.entry,
         "job": world.jobs[made.situation.opened_by], "log": "cases", "level": "0", "path": "000.p/1", "name": "violations",
-        "party": "nobody", "client": "nobody", "kid": "nobody", "change": str(uuid4()),
+        "party": "nobody", "client": "nobody", "kid": "nobody", "change": str(uuid4()), "event_id": world.look,
     }  # fmt: skip
     return operation.path.format(**values)
 

@@ -31,7 +31,9 @@ def test_the_recorder_acts_for_a_ppk_without_a_client_and_is_not_called_its_owne
     assert set(told.values()) == {("ppk", "bkn", "bkn")}
     (item,) = [i for i in api.every("bkn", "/v1/worklist?agency_code=5210") if i["case_id"] == case.id]
     assert parties(item) == ("ppk", "bkn", "bkn")
-    waiting = api.get("bkn", "/v1/cases?agency_code=5210").json()["data"][0]
+    listed = api.get("bkn", "/v1/cases?agency_code=5210").json()["data"][0]
+    assert [parties(step) for step in listed["next"]] == [("ppk", "bkn", "bkn")]
+    waiting = api.get("bkn", f"/v1/cases/{listed['id']}").json()
     assert {line["acts_now"] for line in waiting["stages"] if line["status"] != "open"} == {None}
 
 

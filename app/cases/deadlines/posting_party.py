@@ -1,24 +1,68 @@
 """Whose turn a stage is, in SQL: the same rule as access.policy.posting_party, for lists."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from app.access.caller import Caller
+from app.cases.models import RECORDER
 from app.procedure.loading import rulebook
 
 
-def posting_party_is(caller: Caller, party: str) -> tuple[str, dict[str, Any]]:
-    """The rule of access.policy.posting_party in SQL: whether it is this party, with the parameters."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The stages of an owner and a recorder that are a party's turn.
+    `holds`: the condition on `cases c`.
+    One of several: each is a range of an index, in the order of due dates.
+    """
+
+    owner: str
+    recorder: str | None
+    holds: str
+
+    @property
+    def range(self) -> str:
+        """The condition on `stage s`, as stage_turn_idx has it.
+        Of `recorder IS NULL` the planner does not know that due dates then stand in order.
+        """
+        return f"s.owner = '{self.owner}' AND {RECORDER} = '{self.recorder or ''}'"
+
+
+def turns_of(caller: Caller, party: str) -> tuple[list[Turn], dict[str, Any]]:
+    """The rule of access.policy.posting_party: when it is this party's turn, with the parameters."""
     registers = caller.snapshot
     if registers.parties[party].kind == "ppk":
-        return "s.owner = 'ppk' AND c.agency_code = :its_employees", {
-            "its_employees": registers.parties[party].agency_code
-        }
-    recorded = "s.owner = 'ppk' AND NOT c.agency_code = ANY(:ppk_employers)"
-    clauses = []
-    for role, holds in _roles(caller, party):
-        clauses.append(f"(s.owner = '{role}' AND {holds})")
-        clauses.append(f"({recorded} AND s.recorder = '{role}' AND {holds})")
-    return " OR ".join(clauses) or "false", {"ppk_employers": sorted(registers.ppk_employers)} if clauses else {}
+        its_own = {"its_employees": registers.parties[party].agency_code}
+        return list(_of_ppk("c.agency_code = :its_employees")), its_own
+    holding = dict(_roles(caller, party))
+    turns = [Turn(owner, None, holding[owner]) for owner, recorder in pairs() if recorder is None and owner in holding]
+    recorded = list(_recorded(holding.items(), "NOT c.agency_code = ANY(:ppk_employers)"))
+    if not registers.ppk_employers:  # nobody posts for itself: the case need not be asked
+        return turns + list(_recorded(holding.items(), None)), {}
+    return turns + recorded, {"ppk_employers": sorted(registers.ppk_employers)} if recorded else {}
+
+
+def every_turn() -> list[Turn]:
+    return [Turn(owner, recorder, "true") for owner, recorder in pairs()]
+
+
+@cache
+def pairs() -> tuple[tuple[str, str | None], ...]:
+    """Each owner with each recorder that a stage of a procedure has."""
+    stages = (stage for procedure in rulebook().procedures.values() for stage in procedure.stages.values())
+    return tuple(dict.fromkeys((stage.owner, stage.recorder) for stage in stages))
+
+
+def _of_ppk(holds: str) -> Iterator[Turn]:
+    return (Turn(owner, recorder, holds) for owner, recorder in pairs() if owner == "ppk")
+
+
+def _recorded(holding: Iterable[tuple[str, str]], without_client: str | None) -> Iterator[Turn]:
+    """The stages of PPKs that have no client, by the role that records for them."""
+    for role, holds in holding:
+        if ("ppk", role) in pairs():
+            yield Turn("ppk", role, holds if without_client is None else f"{without_client} AND {holds}")
 
 
 def _roles(caller: Caller, party: str) -> list[tuple[str, str]]:

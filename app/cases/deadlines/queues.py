@@ -5,8 +5,8 @@ Keyset pages, in a fixed and unique order.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Protocol
-from uuid import UUID
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import Query
 
@@ -17,11 +17,25 @@ from app.cases import showing
 from app.cases.case import Round, regime_of
 from app.cases.context import ReadContext
 from app.cases.deadlines.explanation import explain, flags, soon, state_now
-from app.cases.deadlines.posting_party import posting_party_is
+from app.cases.deadlines.posting_party import every_turn, turns_of
+from app.cases.deadlines.queue_sql import (
+    BY_DUE,
+    CLAUSES,
+    POSTED,
+    STATES,
+    Branch,
+    QueuedRow,
+    ageing,
+    count_statement,
+    filter_clauses,
+    flagged_branches,
+    open_branches,
+    page_statement,
+    states_of,
+)
 from app.cases.deadlines.schemas import Bucket, Deadline, DeadlineList, WorkItem, Worklist
 from app.cases.filter_codes import require_filter_codes
-from app.cases.visibility import VISIBLE, seen_by
-from app.database.statements import Statement
+from app.cases.visibility import SeenCases, cases_seen_by
 from app.errors import Flaw, UnknownReference
 from app.http import paging
 from app.http.wire import Day
@@ -30,42 +44,7 @@ from app.procedure.loading import rulebook
 from app.procedure.state import CaseState
 from app.procedure.views import STATUS, view_of
 
-STATES = {
-    "paused": "s.status = 'open' AND :today BETWEEN s.paused_from AND s.paused_until",
-    "overdue": "s.status = 'open' AND s.due_on < :today AND NOT {paused}",
-    "due_soon": "s.status = 'open' AND s.due_on BETWEEN :today AND :soon AND NOT {paused}",
-    "running": "s.status = 'open' AND (s.due_on IS NULL OR s.due_on > :soon) AND NOT {paused}",
-    "met": "s.status = 'posted'",
-}
-# what a party must act on, or answer: its post relied on an earlier stage that was corrected
-WAITS = "(s.status = 'open' OR (s.status = 'posted' AND s.flags <> '[]'))"
-PAUSED = "coalesce(:today BETWEEN s.paused_from AND s.paused_until, false)"
-COLUMNS = (
-    "c.id, c.number, c.procedure, c.election, c.report_kind, c.received_on, c.agency_code, c.province, c.status,"
-    " c.version, c.conditions, c.opened_by, c.successors, to_jsonb(s) AS stage"
-)
-
-
-class QueuedRow(Protocol):
-    """A row of COLUMNS: one round, and what of its case both lists show or decide by."""
-
-    id: UUID
-    number: str
-    procedure: str
-    election: str
-    report_kind: str
-    received_on: date
-    agency_code: str
-    province: str
-    status: str
-    version: int
-    conditions: list[str]
-    opened_by: str
-    successors: dict[str, str]
-    stage: dict[str, Any]
-
-
-AGE = "(CAST(:today AS date) - s.opened_on)"
+HAS_TERM = "s.due_on IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,41 +70,15 @@ class DeadlineFilters(WorkFilters):
     due_to: Day | None = None
 
 
-CLAUSES = {
-    "agency_code": "c.agency_code = :agency_code",
-    "province": "c.province = :province",
-    "election": "c.election = :election",
-    "stage": "s.stage = :stage",
-    "procedure": "c.procedure = :procedure",
-    "due_from": "s.due_on >= :due_from",
-    "due_to": "s.due_on <= :due_to",
-}
-
-
 def chosen(read: ReadContext, filters: WorkFilters) -> dict[str, Any]:
     """The filters that were given; 422 for an unknown code, not an empty list."""
-    names = (*CLAUSES, "agency", "state")
+    names = (*CLAUSES, "agency", "state")  # in this order in the link of the next page
     given_filters = {n: getattr(filters, n) for n in names if getattr(filters, n, None) is not None}
     require_filter_codes(read.caller, given_filters)
-    if not set(_states(given_filters)) <= set(STATES):
+    if not set(states_of(given_filters)) <= set(STATES):
         text_id, text_en = f"Pilih dari {', '.join(STATES)}, dipisah koma.", f"Of {', '.join(STATES)}, with commas."
         raise UnknownReference(Flaw("/query/state", "UNKNOWN_CODE", text_id, text_en))
     return given_filters
-
-
-def _states(filters: Mapping[str, Any]) -> list[str]:
-    return str(filters["state"]).split(",") if "state" in filters else []
-
-
-def _where(read: ReadContext, filters: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """The SQL clauses of the filters, and the parameters that filters and states need."""
-    clauses = [VISIBLE, *(CLAUSES[name] for name in filters if name in CLAUSES)]
-    values = {name: value for name, value in filters.items() if name in CLAUSES} | seen_by(read.caller)
-    if "state" in filters:
-        wanted = (STATES[state].format(paused=PAUSED) for state in _states(filters))
-        clauses.append(f"({' OR '.join(f'({condition})' for condition in wanted)})")
-    values |= {"today": clock.today(), "soon": soon(read.calendars.current)}
-    return clauses, values
 
 
 async def worklist(read: ReadContext, filters: WorkFilters, limit: int, cursor: str | None) -> Worklist:
@@ -133,19 +86,58 @@ async def worklist(read: ReadContext, filters: WorkFilters, limit: int, cursor: 
     The party is the caller's, or the one named. Order: due date; stages without a term come last.
     """
     chosen_filters = chosen(read, filters)
-    clauses, values = _where(read, chosen_filters)
-    turn, turn_values = posting_party_is(read.caller, chosen_filters.get("agency", read.caller.party))
-    clauses += [WAITS, f"({turn})"]
-    values |= turn_values
-    buckets = await _buckets(read, clauses, values)
-    if cursor is not None:
-        values |= _after(cursor, "/v1/worklist", chosen_filters)
-        place_after = "(coalesce(CAST(:due AS date), 'infinity'), :after_case, :after_stage, :after_round)"
-        clauses.append(f"(coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round) > {place_after}")
-    rows = await _rows(read, clauses, values, "coalesce(s.due_on, 'infinity'), s.case_id, s.stage, s.round", limit)
+    turns, values = turns_of(read.caller, chosen_filters.get("agency", read.caller.party))
+    queue = Queue(read, chosen_filters, [*open_branches(turns), *flagged_branches(turns)], values)
+    buckets = await queue.buckets()
+    rows = await queue.page("/v1/worklist", limit, cursor)
     shown = [_item(read, row) for row in rows[:limit]]
     page = _page(read, "/v1/worklist", chosen_filters, shown, limit, has_more=len(rows) > limit)
     return Worklist(data=shown, buckets=buckets, page=page)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A list of stages: its branches, its filters, and the parameters of the branches."""
+
+    read: ReadContext
+    filters: Mapping[str, Any]
+    branches: Sequence[Branch]
+    values: Mapping[str, Any]
+
+    async def page(self, path: str, limit: int, cursor: str | None) -> list[QueuedRow]:
+        """The rows of a page, and one more where there is one."""
+        if not self.branches:
+            return []
+        seen, start = cases_seen_by(self.read.caller), _after(cursor, path, self.filters) if cursor else {}
+        statement = page_statement(
+            tuple(self.branches), seen, filter_clauses(self.filters), limit + 1, after=cursor is not None
+        )
+        return await self.read.session.run(statement, **self._values(seen), **start)
+
+    async def buckets(self) -> list[Bucket]:
+        """Counts the whole filtered list by age: how long each stage has been open."""
+        upper, counted = ageing(), dict[int, Any]()
+        if self.branches:
+            seen = cases_seen_by(self.read.caller)
+            statement = count_statement(tuple(self.branches), seen, filter_clauses(self.filters))
+            values = {**self._values(seen), "upper": list(upper)}
+            key = (self.read.caller.party, statement.sql, repr(sorted(values.items())))
+            rows = await self.read.counts.get(key, partial(self.read.session.run, statement, **values))
+            counted = {row.place: row for row in rows}
+        names = [deadlines.bucket(days, upper) for days in (*upper, upper[-1] + 1)]
+        return [
+            Bucket(
+                bucket=name,
+                stages=counted[n].stages if n in counted else 0,
+                overdue=counted[n].overdue if n in counted else 0,
+            )
+            for n, name in enumerate(names)
+        ]
+
+    def _values(self, seen: SeenCases) -> dict[str, Any]:
+        filters = {name: value for name, value in self.filters.items() if name in CLAUSES}
+        days = {"today": clock.today(), "soon": soon(self.read.calendars.current)}
+        return {**filters, **self.values, **seen.values, **days}
 
 
 def _after(cursor: str, path: str, filters: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,30 +161,6 @@ def _page(
     last = shown[-1] if has_more else None
     last_key = [last.due_on, last.case_id, last.stage, last.round] if last else None
     return paging.page(read.response, path, filters, last_key, limit)
-
-
-async def _rows(
-    read: ReadContext, clauses: list[str], values: dict[str, Any], order: str, limit: int
-) -> list[QueuedRow]:
-    query = f"SELECT {COLUMNS} FROM stage s JOIN cases c ON c.id = s.case_id WHERE {' AND '.join(clauses)} ORDER BY {order} LIMIT :limit"
-    return await read.session.run(Statement[QueuedRow](query), **values, limit=limit + 1)
-
-
-async def _buckets(read: ReadContext, clauses: list[str], values: dict[str, Any]) -> list[Bucket]:
-    """Counts the whole filtered list by age: how long each stage has been open.
-    The age is in the days by which officials count a backlog.
-    """
-    upper = rulebook().vocabulary.ageing
-    query = f"""
-        SELECT width_bucket({AGE} - 1, CAST(:upper AS int[])) AS place, count(*) AS stages,
-          count(*) FILTER (WHERE {STATES["overdue"].format(paused=PAUSED)}) AS overdue
-        FROM stage s JOIN cases c ON c.id = s.case_id WHERE {" AND ".join(clauses)} GROUP BY 1"""
-    rows = {r.place: r for r in await read.session.run(Statement(query), **values, upper=list(upper))}
-    names = [deadlines.bucket(days, upper) for days in (*upper, upper[-1] + 1)]
-    return [
-        Bucket(bucket=name, stages=rows[n].stages if n in rows else 0, overdue=rows[n].overdue if n in rows else 0)
-        for n, name in enumerate(names)
-    ]
 
 
 def _item(read: ReadContext, row: QueuedRow) -> WorkItem:
@@ -230,21 +198,28 @@ def _parties(read: ReadContext, row: QueuedRow, round_: Round) -> dict[str, Any]
 async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:
     """Every term, the earliest due date first: running, due soon, overdue, paused, and met."""
     chosen_filters = chosen(read, filters)
-    clauses, values = _where(read, chosen_filters)
-    clauses += ["s.due_on IS NOT NULL", "s.status IN ('open', 'posted')"]
-    if "agency" in chosen_filters:
-        turn, turn_values = posting_party_is(read.caller, chosen_filters["agency"])
-        clauses.append(f"((s.status = 'open' AND ({turn})) OR (s.status = 'posted' AND s.posted_by = :agency))")
-        values |= {**turn_values, "agency": chosen_filters["agency"]}
-    if cursor is not None:
-        values |= _after(cursor, "/v1/deadlines", chosen_filters)
-        clauses.append(
-            "(s.due_on, s.case_id, s.stage, s.round) > (CAST(:due AS date), :after_case, :after_stage, :after_round)"
-        )
-    rows = await _rows(read, clauses, values, "s.due_on, s.case_id, s.stage, s.round", limit)
+    branches, values = _deadline_branches(read, chosen_filters)
+    rows = await Queue(read, chosen_filters, branches, values).page("/v1/deadlines", limit, cursor)
     shown = [_deadline(read, row) for row in rows[:limit]]
     page = _page(read, "/v1/deadlines", chosen_filters, shown, limit, has_more=len(rows) > limit)
     return DeadlineList(data=shown, page=page)
+
+
+def _deadline_branches(read: ReadContext, filters: Mapping[str, Any]) -> tuple[list[Branch], dict[str, Any]]:
+    """Open terms by whose turn it is, met ones by who posted.
+    All of them in one where neither state nor agency is asked for.
+    """
+    states = set(states_of(filters))
+    if "agency" not in filters and not states:
+        return [Branch((HAS_TERM, "s.status IN ('open', 'posted')"), BY_DUE)], {}
+    turns, values = turns_of(read.caller, filters["agency"]) if "agency" in filters else (every_turn(), {})
+    posted_by = ("s.posted_by = :agency",) if "agency" in filters else ()
+    branches = open_branches(turns) if states != {"met"} else []
+    branches = [Branch((HAS_TERM, *branch.conditions), branch.order) for branch in branches]
+    if "met" in states or not states:
+        branches.append(Branch((HAS_TERM, POSTED, *posted_by), BY_DUE))
+        values |= {"agency": filters["agency"]} if posted_by else {}
+    return branches, values
 
 
 def _deadline(read: ReadContext, row: QueuedRow) -> Deadline:

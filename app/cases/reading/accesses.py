@@ -1,31 +1,77 @@
 """Access records for auditors: who looked at a case, and all that was refused, issued or read."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 from fastapi import Query
-from sqlalchemy import ColumnElement, Select, select, tuple_
 
-from app.access.models import Access
 from app.cases.context import ReadContext
 from app.cases.reading.one_case import find
-from app.cases.reading.schemas import AccessEvent, AccessList
+from app.cases.reading.schemas import AccessEvent, AccessLine, AccessList
 from app.database.statements import Statement
+from app.errors import NotFound
 from app.http import paging
 from app.http.wire import Instant
 
-A = Access.__table__.c
 FIRST_REFUSAL = 400
+COLUMNS = (
+    "entry_id, at, request_id, party, client_id, actor, operation, purpose, cardinality(case_ids) AS case_count,"
+    " case_ids[1] AS first_case, stage, status, code"
+)
+NEXT = "(CAST(:before_at AS timestamptz) IS NULL OR (at, entry_id) < (:before_at, :before))"
+
+
+class AccessRow(Protocol):
+    """A row of COLUMNS; `case_ids` where one event is asked for."""
+
+    entry_id: UUID
+    at: datetime
+    request_id: UUID
+    party: str
+    client_id: str
+    actor: bytes | None
+    operation: str
+    purpose: str | None
+    case_count: int
+    first_case: UUID | None
+    case_ids: list[UUID]
+    stage: str | None
+    status: int
+    code: str | None
+
+
+EVENT = Statement[AccessRow](f"SELECT {COLUMNS}, case_ids FROM access WHERE entry_id = :event")
 
 
 async def accesses(read: ReadContext, case_id: UUID, limit: int, cursor: str | None) -> AccessList:
     """Who looked at a case, or tried to, newest first."""
+    path = f"/v1/cases/{case_id}/accesses"
+    start = _page_start(cursor, path, {})  # first: a wrong cursor must not tell whether there is such a case
     await find(read, case_id)
-    query = select(Access.__table__).where(A.case_ids.contains([case_id]))
-    return await _page(read, query, f"/v1/cases/{case_id}/accesses", {}, limit, cursor)
+    rows = await read.session.run(_of_case(limit + 1), case_id=case_id, **(start or FROM_NEWEST))
+    return _page(read, rows, path, {}, limit)
+
+
+@cache
+def _of_case(lines: int) -> Statement[AccessRow]:
+    return Statement(
+        f"SELECT {COLUMNS} FROM accesses_of(:case_id) WHERE {NEXT} ORDER BY at DESC, entry_id DESC LIMIT {lines}"
+    )
+
+
+FROM_NEWEST: dict[str, Any] = {"before_at": None, "before": None}
+
+
+def _page_start(cursor: str | None, path: str, filters: dict[str, Any]) -> dict[str, Any]:
+    """Where the page begins; empty for the first page."""
+    if cursor is None:
+        return {}
+    at, entry = paging.decode(cursor, path, filters, paging.an_instant, paging.an_id)
+    return {"before_at": at, "before": entry}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,63 +84,59 @@ class AccessFilters:
     since: Instant | None = None
 
 
-CLAUSES: dict[str, Callable[[Any], ColumnElement[bool]]] = {
-    "party": lambda party: A.party == party,
-    "operation": lambda operation: A.operation == operation,
-    "refused": lambda refused: (A.status >= FIRST_REFUSAL) == refused,
-    "since": lambda since: A.at >= since,
+CLAUSES = {
+    "party": "party = :party",
+    "operation": "operation = :operation",
+    "since": "at >= :since",
 }
+REFUSED = {True: f"status >= {FIRST_REFUSAL}", False: f"status < {FIRST_REFUSAL}"}
 
 
 async def list_accesses(read: ReadContext, filters: AccessFilters, limit: int, cursor: str | None) -> AccessList:
     """The whole access trail, newest first."""
-    given_filters = {n: getattr(filters, n) for n in CLAUSES if getattr(filters, n) is not None}
-    query = select(Access.__table__).where(*(CLAUSES[name](value) for name, value in given_filters.items()))
-    return await _page(read, query, "/v1/audit/events", given_filters, limit, cursor)
+    names = (*CLAUSES, "refused")
+    given_filters = {n: getattr(filters, n) for n in names if getattr(filters, n) is not None}
+    start = _page_start(cursor, "/v1/audit/events", given_filters)
+    clauses = [CLAUSES[n] if n in CLAUSES else REFUSED[value] for n, value in given_filters.items()]
+    clauses += ["(at, entry_id) < (:before_at, :before)"] if start else []
+    rows = await read.session.run(_events(tuple(clauses), limit + 1), **given_filters, **start)
+    return _page(read, rows, "/v1/audit/events", given_filters, limit)
 
 
-async def _page(
-    read: ReadContext, query: Select[Any], path: str, filters: dict[str, Any], limit: int, cursor: str | None
-) -> AccessList:
-    if cursor is not None:
-        at, entry = paging.decode(cursor, path, filters, paging.an_instant, paging.an_id)
-        query = query.where(tuple_(A.at, A.entry_id) < tuple_(at, entry))
-    newest_first = query.order_by(A.at.desc(), A.entry_id.desc()).limit(limit + 1)
-    rows = await read.session.run(Statement[AccessRow](newest_first))
-    shown = [_event(row) for row in rows[:limit]]
+@lru_cache(maxsize=64)
+def _events(clauses: tuple[str, ...], lines: int) -> Statement[AccessRow]:
+    where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
+    return Statement(f"SELECT {COLUMNS} FROM access {where} ORDER BY at DESC, entry_id DESC LIMIT {lines}")
+
+
+async def read_event(read: ReadContext, event: UUID) -> AccessEvent:
+    """One access, with all cases that it showed."""
+    rows = await read.session.run(EVENT, event=event)
+    if not rows:
+        raise NotFound
+    return AccessEvent(**_line(rows[0]), cases=rows[0].case_ids)
+
+
+def _page(read: ReadContext, rows: Sequence[AccessRow], path: str, filters: dict[str, Any], limit: int) -> AccessList:
+    shown = [AccessLine(**_line(row)) for row in rows[:limit]]
     next_key = [shown[-1].at, shown[-1].id] if len(rows) > limit else None
     return AccessList(data=shown, page=paging.page(read.response, path, filters, next_key, limit))
 
 
-class AccessRow(Protocol):
-    """A row of the access trail (table access)."""
-
-    entry_id: UUID
-    at: datetime
-    request_id: UUID
-    party: str
-    client_id: str
-    actor: bytes | None
-    operation: str
-    purpose: str | None
-    case_ids: list[UUID]
-    stage: str | None
-    status: int
-    code: str | None
-
-
-def _event(row: AccessRow) -> AccessEvent:
-    return AccessEvent(
-        id=row.entry_id,
-        at=row.at,
-        party=row.party,
-        client_id=row.client_id,
-        actor=row.actor.hex() if row.actor else None,
-        operation=row.operation,
-        purpose=row.purpose,
-        cases=row.case_ids,
-        stage=row.stage,
-        status=row.status,
-        code=row.code,
-        request_id=row.request_id,
-    )
+def _line(row: AccessRow) -> dict[str, Any]:
+    return {
+        "id": row.entry_id,
+        "at": row.at,
+        "party": row.party,
+        "client_id": row.client_id,
+        "actor": row.actor.hex() if row.actor else None,
+        "operation": row.operation,
+        "purpose": row.purpose,
+        "case_count": row.case_count,
+        "case_id": row.first_case if row.case_count == 1 else None,
+        "href": f"/v1/audit/events/{row.entry_id}",
+        "stage": row.stage,
+        "status": row.status,
+        "code": row.code,
+        "request_id": row.request_id,
+    }

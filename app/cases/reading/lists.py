@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -12,9 +13,11 @@ from app.access.policy import may_read_identity
 from app.cases.case import Case
 from app.cases.context import ReadContext
 from app.cases.filter_codes import require_filter_codes
-from app.cases.schemas import CaseHeader, CaseList, SearchBody
-from app.cases.showing import list_view, parts_in
-from app.cases.visibility import FINDS, STAGES, VISIBLE, seen_by
+from app.cases.reading.lines import LINE, ListedCase, line_of_case, line_of_row
+from app.cases.reading.schemas import CaseList
+from app.cases.schemas import SearchBody
+from app.cases.showing import parts_in
+from app.cases.visibility import FINDS, STAGES, VISIBLE, cases_seen_by, seen_by
 from app.database.statements import Row, Statement
 from app.errors import Flaw, PurposeRequired, ValidationFailed
 from app.http import paging
@@ -55,8 +58,10 @@ class CaseFilters:
 
 
 OPEN_STAGE = "EXISTS (SELECT 1 FROM stage o WHERE o.case_id = c.id AND o.status = 'open' AND {})"
+WITH_OPEN_STAGE = "c.id IN (SELECT o.case_id FROM stage o WHERE o.status = 'open' AND {})"
+BY_OPEN_STAGE = {"stage": "o.stage = :stage", "due_before": "o.due_on < :due_before", "overdue": "o.due_on < :today"}
 CLAUSES = {
-    "stage": ":stage = ANY(c.open_stages)",
+    "stage": WITH_OPEN_STAGE.format(BY_OPEN_STAGE["stage"]),
     "status": "c.status = :status",
     "procedure": "c.procedure = :procedure",
     "election": "c.election = :election",
@@ -66,10 +71,13 @@ CLAUSES = {
     "report_number": "c.report_number = :report_number",
     "opened_from": f"c.opened_at >= CAST(:opened_from AS date)::timestamp AT TIME ZONE '{ZONE}'",
     "opened_to": f"c.opened_at < (CAST(:opened_to AS date) + 1)::timestamp AT TIME ZONE '{ZONE}'",
-    "due_before": OPEN_STAGE.format("o.due_on < :due_before"),
-    "overdue": f"{OPEN_STAGE.format('o.due_on < :today')} = :overdue",
+    "due_before": WITH_OPEN_STAGE.format(BY_OPEN_STAGE["due_before"]),
+    "overdue": WITH_OPEN_STAGE.format(BY_OPEN_STAGE["overdue"]),
     "updated_since": "c.updated_at >= :updated_since",
 }
+NOT_OVERDUE = f"NOT {OPEN_STAGE.format('o.due_on < :today')}"
+# the instant by which a list is ordered where it is asked for by that instant: its pages then begin where the rows are
+ORDERED_BY = {"updated_since": "updated_at", "opened_from": "opened_at", "opened_to": "opened_at"}
 
 
 def chosen(read: ReadContext, filters: CaseFilters) -> dict[str, Any]:
@@ -80,19 +88,56 @@ def chosen(read: ReadContext, filters: CaseFilters) -> dict[str, Any]:
 
 
 async def list_cases(read: ReadContext, filters: CaseFilters, limit: int, cursor: str | None) -> CaseList:
+    """The cases that the caller sees, newest first.
+    With `updated_since` those that changed last come first.
+    """
     chosen_filters = chosen(read, filters)
-    clauses = [VISIBLE, *(CLAUSES[name] for name in chosen_filters)]
-    values: dict[str, Any] = {**chosen_filters, **seen_by(read.caller), "today": clock.today(), "limit": limit + 1}
+    instant = next((ORDERED_BY[name] for name in ORDERED_BY if name in chosen_filters), None)
+    seen = cases_seen_by(read.caller)
+    driving = (
+        next((n for n in BY_OPEN_STAGE if chosen_filters.get(n)), None) if seen.ids is None and not instant else None
+    )
+    source = _by_open_stage(BY_OPEN_STAGE[driving], after=cursor is not None) if driving else f"cases c {seen.joined}"
+    clauses = [seen.condition, *(_clause(name, chosen_filters[name]) for name in chosen_filters if name != driving)]
+    values: dict[str, Any] = {**chosen_filters, "today": clock.today()}
     if cursor is not None:
-        (before,) = paging.decode(cursor, "/v1/cases", chosen_filters, paging.an_id)
-        clauses.append("c.id < :before")
-        values["before"] = before
-    query = f"SELECT c.*, {STAGES} FROM cases c WHERE {' AND '.join(clauses)} ORDER BY c.id DESC LIMIT :limit"
-    rows = await read.session.run(Statement(query), **values)
-    shown = [list_view(read.caller, Case.of(row), read.language) for row in rows[:limit]]
-    read.trail.shows(*(case.id for case in shown))
-    next_key = [shown[-1].id] if len(rows) > limit else None
+        clauses.append(f"(c.{instant}, c.id) < (:before_at, :before)" if instant else "c.id < :before")
+        values |= _place(cursor, chosen_filters, instant)
+    order = f"c.{instant} DESC, c.id DESC" if instant else "case_id DESC" if driving else "c.id DESC"
+    rows = await read.session.run(_page_of(source, tuple(clauses), order, limit + 1), **values, **seen.values)
+    shown = [line_of_row(read, row) for row in rows[:limit]]
+    read.trail.shows(*(line.id for line in shown))
+    last = rows[limit - 1] if len(rows) > limit else None
+    next_key = None if last is None else [getattr(last, instant), last.id] if instant else [last.id]
     return CaseList(data=shown, page=paging.page(read.response, "/v1/cases", chosen_filters, next_key, limit))
+
+
+def _by_open_stage(condition: str, *, after: bool) -> str:
+    """The cases with such an open stage, newest first.
+    A page begins with the stages, which are few beside all cases.
+    """
+    behind = "AND o.case_id < :before" if after else ""
+    return (
+        f"(SELECT DISTINCT ON (o.case_id) o.case_id FROM stage o WHERE o.status = 'open' AND {condition} {behind}"
+        " ORDER BY o.case_id DESC OFFSET 0) first CROSS JOIN LATERAL (SELECT * FROM cases x WHERE x.id = first.case_id OFFSET 0) c"
+    )
+
+
+def _clause(name: str, value: object) -> str:
+    return NOT_OVERDUE if name == "overdue" and value is False else CLAUSES[name]
+
+
+def _place(cursor: str, filters: dict[str, Any], instant: str | None) -> dict[str, Any]:
+    if instant is None:
+        return {"before": paging.decode(cursor, "/v1/cases", filters, paging.an_id)[0]}
+    at, case = paging.decode(cursor, "/v1/cases", filters, paging.an_instant, paging.an_id)
+    return {"before_at": at, "before": case}
+
+
+@lru_cache(maxsize=256)
+def _page_of(source: str, clauses: tuple[str, ...], order: str, lines: int) -> Statement[ListedCase]:
+    """The number of lines stands in the text: of a parameter the planner would not know how few there are."""
+    return Statement(f"SELECT {LINE} FROM {source} WHERE {' AND '.join(clauses)} ORDER BY {order} LIMIT {lines}")
 
 
 async def _identified(read: ReadContext, rows: Sequence[Row]) -> AsyncIterator[Case]:
@@ -127,7 +172,7 @@ async def search(read: ReadContext, body: SearchBody, limit: int, cursor: str | 
         PERSON, digests=wanted, before=before, limit=MOST_CASES_OF_ONE, **seen_by(read.caller)
     )
     identified = [case async for case in _identified(read, rows)]
-    shown: list[CaseHeader] = [list_view(read.caller, case, read.language) for case in identified[:limit]]
+    shown = [line_of_case(read, case) for case in identified[:limit]]
     read.trail.shows(*(case.id for case in shown))
     next_key = (
         [shown[-1].id] if len(identified) > limit else None

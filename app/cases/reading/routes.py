@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends
 from app.cases.context import CaseRead, ReadContext, reads
 from app.cases.reading import accesses, lists, one_case
 from app.cases.reading.lists import CaseFilters
-from app.cases.reading.schemas import AccessList
+from app.cases.reading.schemas import AccessEvent, AccessList, CaseList
 from app.cases.refusals import REFUSED_LIST, REFUSED_READ
-from app.cases.schemas import CaseList, CaseView, History, SearchBody, StageView
+from app.cases.schemas import CaseView, History, SearchBody, StageView
 from app.errors import PurposeRequired
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.problems import problems
@@ -107,3 +107,14 @@ async def read_audit_events(
 ) -> AccessList:
     """Reads, posts, refusals, tokens: the whole trail, newest first. This look is recorded too."""
     return await accesses.list_accesses(read, filters, limit, cursor)
+
+
+@router.get(
+    "/v1/audit/events/{event_id}",
+    operation_id="read_audit_event",
+    response_model=AccessEvent,
+    responses=problems(*REFUSED_READ),
+)
+async def read_audit_event(event_id: UUID, read: AuditRead) -> AccessEvent:
+    """One entry of the trail, with all the cases that it showed. This look is recorded too."""
+    return await accesses.read_event(read, event_id)
