@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from app import VERSION
 from app.access import me
+from app.access.recorder import AccessRecorder
 from app.access.registers.register_cache import RegisterCache
 from app.access.signatures import signature_check
 from app.access.tokens import client_authentication, keys, oauth
@@ -146,6 +147,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.tokens = Tokens(keys.load_token_keys(settings.keys / "token"), settings.issuer_url, settings.environment)
     app.state.register_cache = RegisterCache(app.state.database, sandbox=settings.sandbox)
     await app.state.register_cache.current()
+    app.state.recorder = AccessRecorder(app.state.database)
     app.state.limits = RateLimiter(app.state.database, read_buckets(settings.rate_limits))
     async with app.state.database.reading(SERVICE) as session:
         app.state.calendars = await calendar.load_calendars(session)

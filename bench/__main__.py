@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.database import embedded, roles
-from bench import access, before, bringing, ledger, load, service
+from bench import access, before, bringing, growth, ledger, load, service
 from bench.load import Measured, Prepared
 from bench.service import Service, free_port, wait
 from demo.bodies import body_for
@@ -30,7 +31,7 @@ console = Console()
 AT_ONCE = 16
 READ_SECONDS = 4.0
 DAY = date(2024, 10, 18)
-SOMEBODY = itertools.count()
+SOMEBODY = itertools.count(int(time.time()) % 800_000)  # others than in an earlier run on the same ledger
 
 
 def main() -> int:
@@ -43,11 +44,14 @@ def main() -> int:
     arguments.add_argument("--leaves", type=int, default=1_000_000, help="size of the log that is verified")
     arguments.add_argument("--lines", type=int, default=10_000, help="older cases that come in")
     arguments.add_argument("--beside", default=before.EARLIER, help="the earlier commit; 0.4.0 unless given")
+    arguments.add_argument("--sizes", default="10000,100000", help="of --only growth: cases, with commas")
     arguments.add_argument("--turns", type=int, default=3, help="readings each, before and now")
     arguments.add_argument(
-        "--only", choices=("posts", "before", "ledger", "import", "access"), help="one part instead of all"
+        "--only", choices=("posts", "before", "ledger", "import", "access", "growth"), help="one part instead of all"
     )
     chosen = arguments.parse_args()
+    if chosen.only == "growth":
+        return keep([], growth.measure(chosen.data, [int(size) for size in chosen.sizes.split(",")], openings, posts))
     rows: list[dict[str, Any]] = []
     log: list[dict[str, Any]] = []
     if chosen.only in (None, "before"):
@@ -69,6 +73,11 @@ def main() -> int:
     if rows:
         show(rows)
     console.print(ledger.show(log))
+    return keep(rows, log)
+
+
+def keep(rows: list[dict[str, Any]], log: list[dict[str, Any]]) -> int:
+    """Write what was measured into a file of its own."""
     folder = Path("bench/results")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"

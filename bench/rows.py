@@ -24,7 +24,7 @@ def rows_of_a_post(case: UUID, body: dict[str, Any]) -> tuple[str, list[Any]]:
     del body  # what it says does not matter to the floor
     entry = uuid4()
     rows = _log(case, entry) + _projections(case, entry)
-    return joined(tuple(part for part, _ in rows)), [value for part, row in rows for value in part.values(row)]
+    return joined(tuple(("", part) for part, _ in rows)), [value for part, row in rows for value in part.values(row)]
 
 
 def _log(case: UUID, entry: UUID) -> Rows:

@@ -50,11 +50,6 @@ COPIES = (
         convert_to(replace(convert_from(e.leaf, 'UTF8'), e.id::text, m.new::text), 'UTF8')
     FROM cloned_entry m JOIN entry e ON e.id = m.old
     """,
-    """
-    INSERT INTO sequenced (log, leaf_index, entry_id)
-    SELECT m.log, h.last + row_number() OVER (PARTITION BY m.log ORDER BY m.g, m.place), m.new
-    FROM cloned_entry m JOIN (SELECT log, max(leaf_index) AS last FROM sequenced GROUP BY log) h ON h.log = m.log
-    """,
     f"""
     INSERT INTO cases SELECT copy.* FROM clone k JOIN cases c ON c.id = k.template, LATERAL jsonb_populate_record(c, jsonb_build_object(
         'id', k.id, 'number', 'X-' || k.g, 'report_number', 'X/' || k.g, 'province', k.province, 'agency_code', k.agency_code, 'regency', NULL,
@@ -84,11 +79,29 @@ COPIES = (
     FROM clone k JOIN blind_index b ON b.case_id = k.template
     """,
 )
+# Where the clones stand in the log: at its end, or in the queue of the sequencer, which then places them.
+PLACED = """
+    INSERT INTO sequenced (log, leaf_index, entry_id)
+    SELECT m.log, h.last + row_number() OVER (PARTITION BY m.log ORDER BY m.g, m.place), m.new
+    FROM cloned_entry m JOIN (SELECT log, max(leaf_index) AS last FROM sequenced GROUP BY log) h ON h.log = m.log
+    """
+WAITING = "INSERT INTO pending (log, entry_id) SELECT log, new FROM cloned_entry ORDER BY g, place"
 TABLES = "cases, case_party, stage, entry, sequenced, access, blind_index"
 
 
-def grow(session: Any, first: int, last: int, *, provinces: list[str], employers: list[str], since: str) -> None:
-    """Clones the cases that are there, from number `first` to `last`. `session`: a superuser's, inside a transaction."""
+def grow(
+    session: Any,
+    first: int,
+    last: int,
+    *,
+    provinces: list[str],
+    employers: list[str],
+    since: str,
+    waiting: bool = False,
+) -> None:
+    """Clones the cases that are there, from number `first` to `last`. `session`: a superuser's, inside a transaction.
+    `waiting`: leaves it to a sequencer to place them.
+    """
     session.execute("SET LOCAL session_replication_role = replica")
     values = {
         "first": first,
@@ -101,7 +114,7 @@ def grow(session: Any, first: int, last: int, *, provinces: list[str], employers
     }
     session.execute(PLAN, values)
     session.execute(ENTRIES)
-    for copy in COPIES:
+    for copy in (*COPIES, WAITING if waiting else PLACED):
         session.execute(copy.replace("%%", "%"))
     session.execute("DROP TABLE clone, template_entry, cloned_entry")
     session.execute(f"ANALYZE {TABLES}")

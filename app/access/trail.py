@@ -149,8 +149,7 @@ async def record_access(request: Request, trail: Trail, status: int, code: str |
     batch = StatementBatch()
     trail.record(batch, status, code)
     try:
-        async with request.app.state.database.pipelined(request.state.caller.identity) as session:
-            await batch.send(session)
+        await request.app.state.recorder.record(request.state.caller.identity, batch)
     except Exception as error:  # noqa: BLE001 - whatever the cause, an unrecorded access is refused
         last_resort.log_unforeseen(trail_log, "access not recorded", error)
         raise AccessNotRecorded from None

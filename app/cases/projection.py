@@ -95,6 +95,12 @@ MOVE_CASE = Statement(update(CaseRow).where(C.id == bindparam("b_case")).values(
 KEPT = ("acted", "version", "head_hash", "updated_at", "last_entry_id")
 TOUCH_CASE = Statement(update(CaseRow).where(C.id == bindparam("b_case")).values({c: bindparam(c) for c in KEPT}))
 INSERT_CASE = Statement(insert(CaseRow).values({c.name: bindparam(c.name) for c in CaseRow.__table__.columns}))
+_COLUMNS = [c.name for c in CaseRow.__table__.columns if c.name not in ("number", "head_hash")]
+# Number and leaf as PostgreSQL made them (app.ledger.append.FILLED).
+INSERT_NUMBERED_CASE = Statement(
+    f"INSERT INTO cases ({', '.join(_COLUMNS)}, number, head_hash)"
+    f" SELECT {', '.join(f':{name}' for name in _COLUMNS)}, value, sha256(decode('00', 'hex') || leaf) FROM filled"
+)
 KEEP_KEY = Statement(insert(Idempotency).values({c.name: bindparam(c.name) for c in Idempotency.__table__.columns}))
 
 

@@ -65,9 +65,10 @@ class Session:
     def __init__(self, connection: AsyncConnection[Any], *, begin: bytes | None = None) -> None:
         self._connection = connection
         self._deferred: list[tuple[bytes, list[Any]]] = [] if begin is None else [(begin, [])]
+        self._ended = False
 
     async def act_as(self, identity: Identity) -> None:
-        """Set the identity; this must be the first statement of a transaction."""
+        """Set the identity of what follows in this transaction."""
         await self.execute(ACT_AS, _identity(identity))
 
     async def run(self, statement: Statement[RowT], **values: Any) -> list[RowT]:
@@ -88,7 +89,17 @@ class Session:
         """Send a statement with the next one, or with COMMIT.
         Its error is raised there, and then nothing of the transaction is committed.
         """
+        assert not self._ended, "the transaction has been committed"
         self._deferred.append((sql.encode(), values))
+
+    async def execute_last(self, sql: str, values: list[Any]) -> list[Any]:
+        """Run a statement, commit in the same round trip, and return its rows: they are committed.
+        What others wait for is held no longer than PostgreSQL needs for both.
+        """
+        rows, done = await self._send((sql.encode(), values), (b"COMMIT", []))
+        _require_committed(done)
+        self._ended = True
+        return await _rows(rows)
 
     async def commit(self) -> None:
         """Commit, with what is deferred in the same round trip; nothing was begun where nothing was run.
@@ -97,8 +108,7 @@ class Session:
         begun = self._connection.info.transaction_status != TransactionStatus.IDLE
         if begun or len(self._deferred) > BEGINNING:
             (done,) = await self._send((b"COMMIT", []))
-            if done.statusmessage != "COMMIT":
-                raise InternalError("the transaction was rolled back, not committed")
+            _require_committed(done)
 
     async def _send(self, *asked: tuple[bytes, list[Any]]) -> list[AsyncCursor[Any]]:
         """Send what is deferred and these in one round trip; return the cursors of these.
@@ -127,6 +137,11 @@ class Session:
             yield
 
 
+def _require_committed(done: AsyncCursor[Any]) -> None:
+    if done.statusmessage != "COMMIT":
+        raise InternalError("the transaction was rolled back, not committed")
+
+
 def _identity(identity: Identity) -> list[Any]:
     return [identity.party, identity.purpose, clock.today()]
 
@@ -141,11 +156,15 @@ class StatementBatch:
     """
 
     def __init__(self) -> None:
-        self._parts: list[Statement] = []
+        self._parts: list[tuple[str, Statement]] = []
         self._values: list[Any] = []
 
     def add(self, statement: Statement, **values: Any) -> None:
-        self._parts.append(statement)
+        self.add_named("", statement, values)
+
+    def add_named(self, name: str, statement: Statement, values: Mapping[str, Any]) -> None:
+        """`name`: by which later statements of the batch read its rows."""
+        self._parts.append((name, statement))
         self._values += statement.values(values)
 
     async def send(self, session: Session) -> None:
@@ -158,17 +177,24 @@ class StatementBatch:
         """Send it as send() does, but with the next statement or COMMIT: nobody waits for it alone."""
         session.defer(joined(tuple(self._parts)), self._values)
 
+    async def fetch(self, session: Session, name: str, *, last: bool) -> list[Any]:
+        """Send it as send() does, and return the rows of the statement of that name.
+        `last`: commit in the same round trip.
+        """
+        text = joined(tuple(self._parts), f"SELECT * FROM {name}")
+        return await (session.execute_last if last else session.execute)(text, self._values)
+
 
 @cache
-def joined(parts: tuple[Statement, ...]) -> str:
+def joined(parts: tuple[tuple[str, Statement], ...], end: str = "SELECT 1") -> str:
     """Join statements to one text, made once for each combination that occurs.
     There are few combinations, and PostgreSQL prepares each.
     """
     ctes, start = [], 0
-    for n, part in enumerate(parts):
-        ctes.append(f"p{n} AS ({part.numbered(start)})")
+    for n, (name, part) in enumerate(parts):
+        ctes.append(f"{name or f'p{n}'} AS ({part.numbered(start)})")
         start += len(part.names)
-    return f"WITH {', '.join(ctes)} SELECT 1"
+    return f"WITH {', '.join(ctes)} {end}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,15 +270,14 @@ class Database:
         return _answerable(error)
 
     @asynccontextmanager
-    async def pipelined(self, identity: Identity) -> AsyncIterator[Session]:
+    async def pipelined(self) -> AsyncIterator[Session]:
         """Run what the block sends as one transaction in one round trip.
+        The block sets an identity first, and may set another one later.
         It is known to be committed only when the block has ended.
         """
         try:
             async with taken(self.writers) as connection, connection.pipeline():
-                session = Session(connection)
-                await session.act_as(identity)
-                yield session
+                yield Session(connection)
         except (Error, PoolTimeout) as error:
             raise self._answerable(error) from error
 

@@ -30,6 +30,13 @@ RESTORE_ENTRY = """
     INSERT INTO entry (id, log, type, case_id, seq, party, received_at, leaf)
     VALUES (%(id)s, %(log)s, %(type)s, %(case_id)s, %(seq)s, %(party)s, %(received_at)s, %(leaf)s) ON CONFLICT (id) DO NOTHING
 """
+# A leaf with a blank that PostgreSQL fills: by `value` of the statement named `given`, which stands before it in the batch.
+FILLED = Statement("SELECT value, convert_to(replace(:template, :blank, value), 'UTF8') AS leaf FROM given")
+INSERT_FILLED = Statement(
+    "INSERT INTO entry (id, log, type, case_id, seq, party, received_at, leaf) SELECT CAST(:id AS uuid), CAST(:log AS text),"
+    " CAST(:type AS text), CAST(:case_id AS uuid), CAST(:seq AS int), CAST(:party AS text), CAST(:received_at AS timestamptz), leaf"
+    " FROM filled"
+)
 INSERT_PENDING = Statement(insert(Pending).inline().values({c: bindparam(c) for c in ("log", "entry_id")}))
 
 
@@ -70,11 +77,13 @@ def append(
     sig: str | None = None,
     signed: Mapping[str, str] | None = None,
     entry_id: UUID | None = None,
+    blank: str | None = None,
 ) -> Appended:
     """Add an entry to the statement batch that the caller sends.
     If the power goes out before COMMIT, the entry never existed; after COMMIT it is permanent.
     `leaf_members`: further members of the leaf, depending on its type; `facts`: the public facts of an entry without a case.
     `sig`: hash of the party's signature; `signed`: the signature itself, where it is public.
+    `blank`: a text of the leaf that PostgreSQL replaces by what it gives; what is returned then holds the blank.
     """
     made = entry_id or uuid4()
     members: dict[str, Any] = {
@@ -98,8 +107,11 @@ def append(
         members["signed"] = dict(signed)
     leaf = leaf_bytes(members)
     link_members = {"case_id": link.case_id if link else None, "seq": link.seq if link else None}
-    batch.add(
-        INSERT_ENTRY, id=made, log=log, type=type_, party=party, received_at=received_at, leaf=leaf, **link_members
-    )
+    row = {"id": made, "log": log, "type": type_, "party": party, "received_at": received_at, **link_members}
+    if blank is None:
+        batch.add(INSERT_ENTRY, leaf=leaf, **row)
+    else:
+        batch.add_named("filled", FILLED, {"template": leaf.decode(), "blank": blank})
+        batch.add(INSERT_FILLED, **row)
     batch.add(INSERT_PENDING, log=log, entry_id=made)
     return Appended(made, leaf, leaf_hash(leaf), received_at)

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _case_party()
     _stages()
     _accesses()
+    _case_number()
 
 
 def _cases() -> None:
@@ -108,3 +109,27 @@ def _accesses() -> None:
     op.execute("REVOKE ALL ON FUNCTION accesses_of(uuid) FROM PUBLIC")
     op.execute("GRANT EXECUTE ON FUNCTION accesses_of(uuid) TO sbt_app")
     op.execute("ALTER INDEX access_case_ids_idx SET (gin_pending_list_limit = 64)")
+
+
+def _case_number() -> None:
+    """The number of a case as it is written (app/cases/opening/number.py): others wait for theirs while it is made."""
+    op.execute(
+        """
+        CREATE FUNCTION case_number(year integer, serial bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT
+        SET search_path = public, pg_temp AS $$
+        DECLARE
+            alphabet CONSTANT text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+            digits text := CASE WHEN length(serial::text) < 6 THEN lpad(serial::text, 6, '0') ELSE serial::text END;
+            rest integer := 36;
+            sign text;
+        BEGIN
+            FOREACH sign IN ARRAY string_to_array(year::text || digits, NULL) LOOP
+                rest := (rest + strpos(alphabet, sign) - 1) % 36;
+                rest := (CASE WHEN rest = 0 THEN 36 ELSE rest END) * 2 % 37;
+            END LOOP;
+            RETURN format('SBT-%s-%s-%s', year, digits, substr(alphabet, (37 - rest) % 36 + 1, 1));
+        END $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION case_number(integer, bigint) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION case_number(integer, bigint) TO sbt_app")

@@ -18,7 +18,7 @@ from app.procedure.loading import rulebook
 from tests.support.house import PPK_EMPLOYER, Case, House
 from tests.support.walks import first_body
 
-TABLES = ("cases", "stage", "entry", "payload", "data_key", "blind_index", "access", "idempotency", "import_job", "import_line", "change")  # fmt: skip
+TABLES = ("cases", "case_party", "stage", "entry", "payload", "data_key", "blind_index", "access", "idempotency", "import_job", "import_line", "change")  # fmt: skip
 EVERYTHING = CaseScope(all=True, acted=None, employer=None)
 EVERY_FIELD = PERSON | WORDS | OUTLINE | set(rulebook().vocabulary.fields) | set(Reporter.model_fields)
 HIDDEN = {  # what the operator, a PPK of another employer and KASN without a mandate may not see of a case
@@ -138,6 +138,24 @@ def test_nobody_sees_no_row(api: House, table: str) -> None:
     where = " WHERE case_id IS NOT NULL" if table == "entry" else ""
     with as_app(api) as session:
         assert session.execute(f"SELECT count(*) FROM {table}{where}").fetchone() == (0,)
+
+
+def test_the_accesses_of_a_case_are_shown_to_an_auditor_alone(api: House) -> None:
+    """A function of the tables' owner asks the index for them: it must decide by itself."""
+    case = a_case(api)
+    assert api.get("bkn", f"/v1/cases/{case.id}").status_code == 200
+    for party, sees in (("auditor", True), ("bkn", False), ("operator", False), ("nobody", False), ("", False)):
+        with as_app(api, party) as session:
+            rows = session.execute("SELECT * FROM accesses_of(%s)", [case.id]).fetchall()
+            assert bool(rows) == sees, party
+
+
+def test_a_party_sees_in_which_cases_it_acted_and_not_in_which_others_did(api: House) -> None:
+    case = a_case(api)
+    for party, sees in (("bkn", {"bkn"}), ("kasn", set()), ("auditor", set()), ("", set())):
+        with as_app(api, party) as session:
+            rows = session.execute("SELECT party FROM case_party WHERE case_id = %s", [case.id])
+            assert {row[0] for row in rows} == sees, party
 
 
 def test_no_entry_is_put_in_anothers_name(api: House) -> None:

@@ -87,7 +87,7 @@ def test_a_full_disk_under_the_trail_is_known_as_well(api: House) -> None:
         await found.open()
         try:
             with pytest.raises(Overloaded):
-                async with found.pipelined(ANONYMOUS):
+                async with found.pipelined():
                     raise pg.DiskFull
             assert not found.has_room
         finally:

@@ -1,5 +1,6 @@
 """Case numbers follow one another: an auditor asks first about the one that is missing."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -7,7 +8,9 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
+from app.cases.opening.number import BLANK, case_number
 from app.database import roles
+from app.ledger.canonical import canonical
 from tests.cases.bulk.test_many import again, report
 from tests.imports.test_imports import imported, line
 from tests.support.house import House
@@ -104,3 +107,23 @@ def test_a_number_without_its_case_is_not_committed(api: House) -> None:
             session.commit()
     api.open()
     assert whole(api)
+
+
+def test_postgresql_writes_a_number_as_the_program_does(api: House) -> None:
+    serials = [0, 1, 9, 35, 36, 37, 999, 54_321, 99_999, 100_000, 999_999, 1_000_000, 7_654_321, *range(2000, 2100)]
+    for year in (2024, 2031):
+        rows = api.superuser(
+            "SELECT serial, case_number(%s, serial) AS number FROM unnest(%s::bigint[]) serial", year, serials
+        )
+        assert {row.serial: row.number for row in rows} == {serial: case_number(year, serial) for serial in serials}
+
+
+def test_a_leaf_holds_the_number_of_its_case_and_no_blank(api: House) -> None:
+    case = api.open()
+    (row,) = api.superuser(
+        "SELECT c.number, c.head_hash, e.leaf, e.leaf_hash FROM cases c JOIN entry e ON e.id = c.entry_id WHERE c.id = %s",
+        case.id,
+    )
+    assert json.loads(row.leaf)["number"] == row.number == api.get("bkn", f"/v1/cases/{case.id}").json()["number"]
+    assert row.head_hash == row.leaf_hash and BLANK.encode() not in row.leaf
+    assert canonical(json.loads(row.leaf)) == row.leaf

@@ -50,7 +50,11 @@ async def open_report(write: WriteContext, stage: str, persons: Sequence[Person]
         with _placed(n, person):
             sealed.append(await opening.seal_case(_of_person(write, n, persons), case))
     # their numbers last: others who open a case wait from here to the commit
-    written = [case if isinstance(case, Written) else await opening.record_case(case) for case in sealed]
+    to_record = [case for case in sealed if not isinstance(case, Written)]
+    written = [
+        case if isinstance(case, Written) else await opening.record_case(case, last=case is to_record[-1])
+        for case in sealed
+    ]
     for name in ("ETag", "Location"):
         del write.response.headers[name]
     return Opened(cases=written)

@@ -17,7 +17,7 @@ from app.cases.context import WriteContext
 from app.cases.entry import answer, complete_batch, idempotency_members, owners, replayed
 from app.cases.locking import EarlierLeaf, guard_opening
 from app.cases.opening import duplicates
-from app.cases.opening.number import give_number
+from app.cases.opening.number import BLANK, add_number
 from app.cases.opening.preparing import ValidatedCase, validate_new_case
 from app.cases.projection import Dated
 from app.cases.schemas import NewCase, Written
@@ -108,14 +108,17 @@ def _add_rows(case: SealedCase, first: Dated, facts: dict[str, Any]) -> None:
     complete_batch(write, batch, entry, case.fingerprint)
 
 
-async def record_case(case: SealedCase) -> Written:
-    """Gives the case its number, and records it. Others who open a case wait from here to the commit."""
+async def record_case(case: SealedCase, *, last: bool = True) -> Written:
+    """Gives the case its number and records it, in one statement.
+    Others who open a case wait from there to the commit.
+    `last`: commits with it. The answer is rendered from what was committed.
+    """
     write, draft, batch = case.write, case.draft, case.batch
-    number = await give_number(write.session, draft.id, draft.at)
-    entry = _append(case, number)
-    batch.add(projection.INSERT_CASE, **_row(write, draft, case.move, number, entry))
-    batch.send_last(write.session)
-    return answer(write, entry.leaf)
+    add_number(batch, draft.id, draft.at)
+    entry = _append(case)
+    batch.add(projection.INSERT_NUMBERED_CASE, **_row(write, draft, case.move, entry))
+    (made,) = await batch.fetch(write.session, "filled", last=last)
+    return answer(write, made.leaf)
 
 
 def _before(draft: CaseDraft) -> CaseState:
@@ -192,11 +195,11 @@ def outline(new: NewCase) -> dict[str, Any]:
     }
 
 
-def _append(case: SealedCase, number: str) -> Appended:
+def _append(case: SealedCase) -> Appended:
     write, draft, move, due = case.write, case.draft, case.move, case.due
     sig = case.parts.sign()
     leaf_members = {
-        "number": number,
+        "number": BLANK,
         "procedure": draft.procedure.code,
         "election": draft.new.election,
         "received_on": draft.new.report.received_on.isoformat(),
@@ -220,14 +223,15 @@ def _append(case: SealedCase, number: str) -> Appended:
         parts=case.parts.done,
         sig=sig,
         entry_id=case.entry_id,
+        blank=BLANK,
     )
 
 
-def _row(write: WriteContext, draft: CaseDraft, move: Move, number: str, entry: Appended) -> dict[str, Any]:
+def _row(write: WriteContext, draft: CaseDraft, move: Move, entry: Appended) -> dict[str, Any]:
+    """The row of the case, without what PostgreSQL makes of its number."""
     new, at = draft.new, entry.received_at
     return {
         "id": draft.id,
-        "number": number,
         "procedure": draft.procedure.code,
         "election": new.election,
         "contest": new.contest,
@@ -252,7 +256,6 @@ def _row(write: WriteContext, draft: CaseDraft, move: Move, number: str, entry: 
         "acted": [write.caller.party],
         "reached_ppk": False,
         "version": 1,
-        "head_hash": entry.leaf_hash,
         "opened_at": at,
         "updated_at": at,
         "closed_at": projection.closed_at(move, None, entry),
