@@ -71,6 +71,10 @@ COPIES = (
             'entry_id', m.new, 'at', a.at + m.later, 'case_ids', ARRAY[m.case_id])) copy
     """,
     """
+    INSERT INTO payload SELECT copy.* FROM cloned_entry m JOIN payload p ON p.entry_id = m.old,
+        LATERAL jsonb_populate_record(p, jsonb_build_object('entry_id', m.new)) copy
+    """,
+    """
     INSERT INTO case_party (party, case_id) SELECT party, k.id FROM clone k JOIN cases c ON c.id = k.template, unnest(c.acted) party
     """,
     """
@@ -86,7 +90,7 @@ PLACED = """
     FROM cloned_entry m JOIN (SELECT log, max(leaf_index) AS last FROM sequenced GROUP BY log) h ON h.log = m.log
     """
 WAITING = "INSERT INTO pending (log, entry_id) SELECT log, new FROM cloned_entry ORDER BY g, place"
-TABLES = "cases, case_party, stage, entry, sequenced, access, blind_index"
+TABLES = "cases, case_party, stage, entry, payload, sequenced, access, blind_index"
 
 
 def grow(

@@ -16,7 +16,7 @@ from app.database.statements import Base
 # (written as PostgreSQL writes them: the migrations are compared with this text)
 RECORDER = "\nCASE\n    WHEN recorder IS NULL THEN ''::character varying\n    ELSE recorder\nEND"
 WITHOUT_TERM_LAST = "\nCASE\n    WHEN due_on IS NULL THEN 'infinity'::date\n    ELSE due_on\nEND"
-IN_ORDER = ("status", "procedure", "election", "province", "agency_code", "opened_at", "updated_at")
+IN_ORDER = ("status", "election", "agency_code", "opened_at", "updated_at")
 # what whose turn it is depends on, and the policy of cases
 TURN = ["province", "election", "procedure", "conditions", "successors", "acted", "reached_ppk"]
 
@@ -30,7 +30,6 @@ class CaseRow(Base):
         Index("cases_report_number_idx", "report_number"),
         # in the order of the pages of a list
         *(Index(f"cases_{column}_idx", column, "id") for column in IN_ORDER),
-        Index("cases_employer_idx", "agency_code", "id", postgresql_where=text("reached_ppk")),
         Index(
             "cases_open_idx", "agency_code", "id", postgresql_include=TURN, postgresql_where=text("closed_at IS NULL")
         ),
@@ -129,9 +128,6 @@ class StageRow(Base):
             postgresql_where=text("status = 'open'"),
         ),
         Index("stage_open_idx", "stage", "case_id", postgresql_where=text("status = 'open'")),
-        Index(
-            "stage_open_case_idx", "case_id", postgresql_include=["due_on"], postgresql_where=text("status = 'open'")
-        ),
         Index(
             "stage_flagged_idx",
             "owner",

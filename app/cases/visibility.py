@@ -37,7 +37,7 @@ class SeenCases:
     values: dict[str, Any] = field(compare=False)
     ids: str | None
 
-    def clauses(self, column: str) -> tuple[str, ...]:
+    def clauses(self, column: str, *, open_only: bool) -> tuple[str, ...]:
         """The same for rows that name a case in `column`, where `cases` is not joined.
         A party that acted in many cases meets them wherever a list begins; those of an employer are few: it begins with them.
         """
@@ -45,7 +45,7 @@ class SeenCases:
             return ()
         if "acted" in self.values:  # OFFSET 0: each row is looked up; a join would read all of them first
             return (f"EXISTS ({self.ids} AND v.case_id = {column} OFFSET 0)",)
-        return (f"{column} IN ({self.ids})",)
+        return (f"{column} IN ({self.ids}{' AND c.closed_at IS NULL' if open_only else ''})",)
 
 
 OF_EMPLOYER = "c.reached_ppk AND c.agency_code = :employer"

@@ -18,9 +18,8 @@ BEGIN_READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 READ_ONLY = "-c default_transaction_isolation=repeatable\\ read -c default_transaction_read_only=on"
 # these are the TIMEOUTS, which are read back when the service starts
 PATIENCE = "-c lock_timeout=3s -c statement_timeout=15s"
-# A page is begun by an index, in its order: what a bitmap collects must be sorted first. What is read is mostly in memory.
-# No statement is long enough to be compiled.
-PLANNING = "-c random_page_cost=1.1 -c enable_bitmapscan=off -c jit=off"
+# What is read is mostly in memory, and no statement is long enough to be compiled.
+PLANNING = "-c random_page_cost=1.1 -c jit=off"
 HELD = (
     b"SELECT current_setting('lock_timeout') AS waits, current_setting('statement_timeout') AS runs,"
     b" current_setting('default_transaction_read_only') AS reads"

@@ -53,6 +53,7 @@ ANONYMOUS = Identity("")  # sees what is public: no row of a case
 SERVICE = Identity("@service")  # the watcher, the operator's commands, the verifier: sees every row; never for a caller
 # ask_as sets the identity for this transaction alone (set_config with true): behind a pooler the next one may be another caller's.
 ACT_AS = "SELECT ask_as($1, $2, $3) IS NULL AS asked"
+BY_INDEX = "SET LOCAL enable_bitmapscan = off"
 BEGINNING = 2  # statements that a transaction begins with: BEGIN and the identity
 
 
@@ -70,6 +71,12 @@ class Session:
     async def act_as(self, identity: Identity) -> None:
         """Set the identity of what follows in this transaction."""
         await self.execute(ACT_AS, _identity(identity))
+
+    def begin_pages_by_index(self) -> None:
+        """For the rest of the transaction rows are read in the order of an index.
+        What a bitmap collects would be all rows of a list, and had to be sorted.
+        """
+        self.defer(BY_INDEX, [])
 
     async def run(self, statement: Statement[RowT], **values: Any) -> list[RowT]:
         """Run a statement; return its rows, whose members are named by the columns."""

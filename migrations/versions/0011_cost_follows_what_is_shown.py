@@ -28,9 +28,8 @@ def _cases() -> None:
     """One index for each filter of the list, in the order of its pages."""
     for name in ("cases_acted_idx", "cases_agency_code_idx", "cases_election_status_idx", "cases_updated_at_idx"):
         op.drop_index(name, table_name="cases")
-    for column in ("status", "procedure", "election", "province", "agency_code", "opened_at", "updated_at"):
+    for column in ("status", "election", "agency_code", "opened_at", "updated_at"):
         op.create_index(f"cases_{column}_idx", "cases", [column, "id"])
-    op.create_index("cases_employer_idx", "cases", ["agency_code", "id"], postgresql_where=sa.text("reached_ppk"))
     # what whose turn it is depends on, for the cases that are open: it is read without their rows
     op.execute(
         "CREATE INDEX cases_open_idx ON cases (agency_code, id) INCLUDE (province, election, procedure, conditions, successors, acted, reached_ppk)"
@@ -85,9 +84,6 @@ def _stages() -> None:
     # which recorder goes with which owner: without it the planner takes the stages of a PPK for one or two
     op.execute(f"CREATE STATISTICS stage_turn_stat (mcv) ON status, owner, ({RECORDER}) FROM stage")
     op.create_index("stage_open_idx", "stage", ["stage", "case_id"], postgresql_where=sa.text(OPEN))
-    op.create_index(
-        "stage_open_case_idx", "stage", ["case_id"], postgresql_include=["due_on"], postgresql_where=sa.text(OPEN)
-    )
     op.create_index("stage_flagged_idx", "stage", ["owner", "case_id"], postgresql_where=sa.text(FLAGGED))
 
 
@@ -100,7 +96,7 @@ def _accesses() -> None:
     op.execute(
         """
         CREATE FUNCTION accesses_of(wanted uuid) RETURNS SETOF access LANGUAGE sql STABLE SECURITY DEFINER
-        SET search_path = public, pg_temp SET enable_bitmapscan = on AS $$
+        SET search_path = public, pg_temp AS $$
             SELECT * FROM access WHERE case_ids @> ARRAY[wanted]
                 AND coalesce(current_setting('sbt.kind', true), '') IN ('service', 'auditor')
         $$

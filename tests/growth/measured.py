@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from app.database.connections import PLANNING
-from app.database.sessions import ACT_AS, Session
+from app.database.sessions import ACT_AS, BY_INDEX, Session
 from app.database.statements import Statement
 
 Asked = tuple[Statement[Any], dict[str, Any]]
@@ -24,6 +24,7 @@ class Sent:
 
     identity: list[Any]
     asked: list[Asked]
+    by_index: bool
 
 
 @contextmanager
@@ -31,6 +32,7 @@ def recording(patch: pytest.MonkeyPatch) -> Iterator[Callable[[], Sent]]:
     """Every statement that a session of the process runs; the returned function empties the record."""
     asked: list[Asked] = []
     identities: list[list[Any]] = []
+    by_index: list[bool] = []
     run, run_each, defer = Session.run, Session.run_each, Session.defer
 
     async def kept_run(self: Session, statement: Statement[Any], **values: Any) -> list[Any]:
@@ -44,12 +46,14 @@ def recording(patch: pytest.MonkeyPatch) -> Iterator[Callable[[], Sent]]:
     def kept_defer(self: Session, statement: str, values: list[Any]) -> None:
         if statement == ACT_AS:
             identities.append(values)
+        if statement == BY_INDEX:
+            by_index.append(True)
         defer(self, statement, values)
 
     def taken() -> Sent:
-        sent = Sent(identities[-1], list(asked))
-        asked.clear()
-        identities.clear()
+        sent = Sent(identities[-1], list(asked), bool(by_index))
+        for record in (asked, identities, by_index):
+            record.clear()
         return sent
 
     with patch.context() as patched:
@@ -78,6 +82,8 @@ def blocks(session: psycopg.Connection[Any], sent: Sent, mode: str, **other: Any
     counts = []
     with as_application(session, sent.identity):
         session.execute(sql.SQL("SET LOCAL plan_cache_mode = {}").format(sql.Literal(mode)))
+        if sent.by_index:
+            session.execute(BY_INDEX)
         for statement, values in sent.asked:
             changed = values | {name: value for name, value in other.items() if name in values}
             counts.append(_blocks(session, statement, changed))

@@ -20,6 +20,7 @@ class Turn:
     owner: str
     recorder: str | None
     holds: str
+    held: str = ""  # the same for cases that may be closed; as `holds` unless given
 
     @property
     def range(self) -> str:
@@ -29,12 +30,17 @@ class Turn:
         return f"s.owner = '{self.owner}' AND {RECORDER} = '{self.recorder or ''}'"
 
 
+# It begins with the cases of the employer, of which few are open.
+ITS_CASES = "s.case_id IN (SELECT x.id FROM cases x WHERE x.agency_code = :its_employees)"
+ITS_OPEN_CASES = ITS_CASES.replace("WHERE", "WHERE x.closed_at IS NULL AND")
+
+
 def turns_of(caller: Caller, party: str) -> tuple[list[Turn], dict[str, Any]]:
     """The rule of access.policy.posting_party: when it is this party's turn, with the parameters."""
     registers = caller.snapshot
     if registers.parties[party].kind == "ppk":
         its_own = {"its_employees": registers.parties[party].agency_code}
-        return list(_of_ppk("c.agency_code = :its_employees")), its_own
+        return list(_of_ppk()), its_own
     holding = dict(_roles(caller, party))
     turns = [Turn(owner, None, holding[owner]) for owner, recorder in pairs() if recorder is None and owner in holding]
     recorded = list(_recorded(holding.items(), "NOT c.agency_code = ANY(:ppk_employers)"))
@@ -54,8 +60,8 @@ def pairs() -> tuple[tuple[str, str | None], ...]:
     return tuple(dict.fromkeys((stage.owner, stage.recorder) for stage in stages))
 
 
-def _of_ppk(holds: str) -> Iterator[Turn]:
-    return (Turn(owner, recorder, holds) for owner, recorder in pairs() if owner == "ppk")
+def _of_ppk() -> Iterator[Turn]:
+    return (Turn(owner, recorder, ITS_OPEN_CASES, ITS_CASES) for owner, recorder in pairs() if owner == "ppk")
 
 
 def _recorded(holding: Iterable[tuple[str, str]], without_client: str | None) -> Iterator[Turn]:

@@ -94,7 +94,9 @@ class Branch:
         """The conditions on the stage, and those on its case."""
         conditions = [clause for clause in (*self.conditions, *clauses) if clause != "true"]
         of_stage = [clause for clause in conditions if "c." not in clause]
-        return [*of_stage, *seen.clauses("s.case_id")], [clause for clause in conditions if "c." in clause]
+        return [*of_stage, *seen.clauses("s.case_id", open_only=OPEN in self.conditions)], [
+            clause for clause in conditions if "c." in clause
+        ]
 
 
 def _all(conditions: Iterable[str]) -> str:
@@ -107,7 +109,7 @@ def open_branches(turns: Iterable[Turn]) -> list[Branch]:
 
 def flagged_branches(turns: Iterable[Turn]) -> list[Branch]:
     """The posts of a party that relied on a post that was corrected since: few, in one branch."""
-    either = " OR ".join(f"({turn.range} AND {turn.holds})" for turn in turns)
+    either = " OR ".join(f"({turn.range} AND {turn.held or turn.holds})" for turn in turns)
     return [Branch((FLAGGED, either), PLACE)] if either else []
 
 

@@ -108,6 +108,7 @@ class Queue:
         """The rows of a page, and one more where there is one."""
         if not self.branches:
             return []
+        self.read.session.begin_pages_by_index()
         seen, start = cases_seen_by(self.read.caller), _after(cursor, path, self.filters) if cursor else {}
         statement = page_statement(
             tuple(self.branches), seen, filter_clauses(self.filters), limit + 1, after=cursor is not None

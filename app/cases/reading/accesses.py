@@ -99,6 +99,7 @@ async def list_accesses(read: ReadContext, filters: AccessFilters, limit: int, c
     start = _page_start(cursor, "/v1/audit/events", given_filters)
     clauses = [CLAUSES[n] if n in CLAUSES else REFUSED[value] for n, value in given_filters.items()]
     clauses += ["(at, entry_id) < (:before_at, :before)"] if start else []
+    read.session.begin_pages_by_index()
     rows = await read.session.run(_events(tuple(clauses), limit + 1), **given_filters, **start)
     return _page(read, rows, "/v1/audit/events", given_filters, limit)
 

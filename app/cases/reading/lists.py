@@ -58,7 +58,8 @@ class CaseFilters:
 
 
 OPEN_STAGE = "EXISTS (SELECT 1 FROM stage o WHERE o.case_id = c.id AND o.status = 'open' AND {})"
-WITH_OPEN_STAGE = "c.id IN (SELECT o.case_id FROM stage o WHERE o.status = 'open' AND {})"
+# OFFSET 0: whoever sees only its own begins with these, and looks at the stages of each
+WITH_OPEN_STAGE = "EXISTS (SELECT 1 FROM stage o WHERE o.case_id = c.id AND o.status = 'open' AND {} OFFSET 0)"
 BY_OPEN_STAGE = {"stage": "o.stage = :stage", "due_before": "o.due_on < :due_before", "overdue": "o.due_on < :today"}
 CLAUSES = {
     "stage": WITH_OPEN_STAGE.format(BY_OPEN_STAGE["stage"]),
@@ -104,6 +105,7 @@ async def list_cases(read: ReadContext, filters: CaseFilters, limit: int, cursor
         clauses.append(f"(c.{instant}, c.id) < (:before_at, :before)" if instant else "c.id < :before")
         values |= _place(cursor, chosen_filters, instant)
     order = f"c.{instant} DESC, c.id DESC" if instant else "case_id DESC" if driving else "c.id DESC"
+    read.session.begin_pages_by_index()
     rows = await read.session.run(_page_of(source, tuple(clauses), order, limit + 1), **values, **seen.values)
     shown = [line_of_row(read, row) for row in rows[:limit]]
     read.trail.shows(*(line.id for line in shown))
