@@ -59,7 +59,9 @@ def _case_party() -> None:
         """
     )
     op.execute("REVOKE ALL ON FUNCTION keep_case_party() FROM PUBLIC")
-    op.execute("CREATE TRIGGER cases_have_parties AFTER INSERT ON cases FOR EACH ROW EXECUTE FUNCTION keep_case_party()")
+    op.execute(
+        "CREATE TRIGGER cases_have_parties AFTER INSERT ON cases FOR EACH ROW EXECUTE FUNCTION keep_case_party()"
+    )
     op.execute(
         "CREATE TRIGGER cases_gain_parties AFTER UPDATE OF acted ON cases FOR EACH ROW"
         " WHEN (OLD.acted IS DISTINCT FROM NEW.acted) EXECUTE FUNCTION keep_case_party()"
