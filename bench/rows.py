@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from app.access.trail import INSERT_ACCESS
 from app.cases.projection import KEEP_KEY, MOVE_CASE, OPEN_STAGE, POST_STAGE
-from app.database.sessions import joined
+from app.database.batches import joined
 from app.database.statements import Statement
 from app.ledger.append import INSERT_ENTRY, INSERT_PENDING
 from app.vault.seal import INSERT_PAYLOAD

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from app.database.sessions import Database, Identity, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Database, Identity
 
 MOST = 64  # records of one COMMIT
 

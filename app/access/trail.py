@@ -16,7 +16,8 @@ from app import clock
 from app.access.caller import Caller
 from app.access.guesses import has_compared
 from app.access.models import Access
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.errors import AccessNotRecorded, DomainError
 from app.http import last_resort

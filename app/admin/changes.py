@@ -29,7 +29,7 @@ from app.cases import unsealed_texts
 from app.cases.context import KeyHeader
 from app.cases.ending import erasing
 from app.cases.entry import append_fitting
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.database.statements import Statement
 from app.errors import ChangeDecided, Flaw, IdempotencyKeyReused, NotFound, SecondOperatorNeeded, ValidationFailed
 from app.http.limits import IDENTITY_BUCKET

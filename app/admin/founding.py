@@ -21,7 +21,8 @@ from app.access.registers.registration import (
     mandate_facts,
     registers_hash,
 )
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.ledger.append import append
 from app.procedure.loading import rulebook

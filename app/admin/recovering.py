@@ -10,7 +10,8 @@ from typing import Any
 from app import clock
 from app.access.registers.consent import is_signed, recovery_text
 from app.access.registers.registration import OPERATOR, SIGN, Author, apply_change
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.ledger.append import append
 from app.ledger.parts import unb64u

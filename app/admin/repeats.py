@@ -6,7 +6,8 @@ from uuid import UUID
 
 from app.admin.requests import act_fingerprint, change_id
 from app.cases.projection import KEEP_KEY
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.errors import IdempotencyKeyReused
 from app.ledger.parts import b64u, unb64u

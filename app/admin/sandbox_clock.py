@@ -17,7 +17,8 @@ from app.access.caller import Caller
 from app.access.moves import ClockMove
 from app.access.registers.register_cache import ahead
 from app.access.trail import Trail, trail_errors
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.errors import DomainError, Flaw, InsufficientScope, NotFound, NotTheOperator, ValidationFailed
 from app.http.problems import problems

@@ -24,7 +24,7 @@ from app.cases.refusals import SubjectErased
 from app.cases.schemas import Written
 from app.cases.sealing import EntryParts
 from app.cases.showing import owner_now
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.errors import CaseClosed, Flaw, ValidationFailed
 from app.http.wire import Body
 from app.ledger.append import Appended, Link, append

@@ -16,7 +16,8 @@ from app import clock
 from app.cases.bodies import MODELS, Documents, StageBody
 from app.cases.models import PartSchema
 from app.cases.schemas import ProvinceCode, Reporter
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.http.wire import AgencyCode, Body, Code, Codes, Day, Nik, Nip, String, Text
 from app.ledger.append import append

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.cases.locking import WriteIdentity
 from app.cases.models import CaseRow, Idempotency, StageRow
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.database.statements import Statement
 from app.ledger.append import Appended
 from app.procedure.deadlines import Calendar, Due, due

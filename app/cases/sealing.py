@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.access.signatures.signed import VerifiedSignature
 from app.cases.part_schemas import schemas
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.ledger import origin
 from app.ledger.origin import CASES
 from app.ledger.parts import b64u, unb64u

@@ -11,8 +11,9 @@ from app import clock
 from app.access.registers.registration import OPERATOR
 from app.commands.command_context import open_database, with_settings_and_database
 from app.database import roles
+from app.database.batches import StatementBatch
 from app.database.key_files import KeyFolderError
-from app.database.sessions import SERVICE, StatementBatch
+from app.database.sessions import SERVICE
 from app.ledger.append import append
 from app.ledger.origin import LOGS
 from app.ledger.sequencer import LOCK

@@ -28,7 +28,7 @@ from app.cases.opening import duplicates, opening, preparing
 from app.cases.opening.number import give_number
 from app.cases.sealing import EntryParts
 from app.cases.stages import post
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.database.statements import Statement
 from app.errors import DomainError, Flaw, OutcomeNotAllowed, UnknownReference, ValidationFailed
 from app.http.problems import flaws_of

@@ -27,7 +27,8 @@ from app.access.trail import Trail, record_access, recorded_write
 from app.cases.context import WriteContext
 from app.cases.locking import WriteIdentity as Asked
 from app.cases.models import ImportJob, ImportLine
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.errors import (
     DomainError,

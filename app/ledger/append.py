@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, insert
 
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.database.statements import Statement
 from app.ledger import origin
 from app.ledger.canonical import instant, leaf_bytes
@@ -108,10 +108,14 @@ def append(
     leaf = leaf_bytes(members)
     link_members = {"case_id": link.case_id if link else None, "seq": link.seq if link else None}
     row = {"id": made, "log": log, "type": type_, "party": party, "received_at": received_at, **link_members}
+    _insert(batch, row, leaf, blank)
+    return Appended(made, leaf, leaf_hash(leaf), received_at)
+
+
+def _insert(batch: StatementBatch, row: Mapping[str, Any], leaf: bytes, blank: str | None) -> None:
     if blank is None:
         batch.add(INSERT_ENTRY, leaf=leaf, **row)
     else:
         batch.add_named("filled", FILLED, {"template": leaf.decode(), "blank": blank})
         batch.add(INSERT_FILLED, **row)
-    batch.add(INSERT_PENDING, log=log, entry_id=made)
-    return Appended(made, leaf, leaf_hash(leaf), received_at)
+    batch.add(INSERT_PENDING, log=row["log"], entry_id=row["id"])

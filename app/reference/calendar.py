@@ -16,7 +16,8 @@ import holidays
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database.sessions import Database, Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Database, Session
 from app.database.statements import Statement
 from app.errors import DomainError, Flaw, ValidationFailed
 from app.ledger.append import append

@@ -3,7 +3,8 @@
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.ledger.append import append
 from app.procedure.loading import rulebook

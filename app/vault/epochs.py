@@ -6,7 +6,8 @@ After its destruction, an older copy of the database cannot be decrypted.
 from sqlalchemy import bindparam, insert
 
 from app import clock
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.ledger.append import append
 from app.vault.keys import VaultKeys

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import bindparam, update
 
 from app import clock
-from app.database.sessions import SERVICE, Database, Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import SERVICE, Database, Session
 from app.database.statements import Row, Statement
 from app.ledger.append import append
 from app.vault.epochs import EPOCHS, open_next

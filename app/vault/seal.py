@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, insert
 
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.database.statements import Statement
 from app.ledger.canonical import canonical
 from app.ledger.parts import ROOT_KEY, Schema, aad, b64u, commitments, derive, part_root, sha256, unb64u

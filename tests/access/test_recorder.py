@@ -10,7 +10,8 @@ import pytest
 from psycopg import errors as pg
 
 from app.access.recorder import AccessRecorder
-from app.database.sessions import Database, Identity, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Database, Identity
 from app.ledger.append import append
 from tests.support.house import House
 

@@ -9,7 +9,7 @@ import pytest
 from psycopg import errors as pg
 
 from app.cases.part_schemas import VERSIONS, schemas, text_hash, texts
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.ledger.canonical import canonical
 from app.vault.keys import KeyDestroyedError, VaultKeys, normalize
 from app.vault.seal import OpenKey, new_key, open_key, seal, unseal

@@ -16,7 +16,8 @@ from sqlalchemy import bindparam, insert, update
 from app import clock
 from app.access.models import AddedCode, Client, ClientKey, MandateRow, Party
 from app.access.signatures.signed import VerifiedSignature
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.ledger.append import Appended, append
 from app.ledger.canonical import canonical, instant

@@ -21,7 +21,8 @@ from app.access.signatures.signed import VerifiedSignature, invalid
 from app.access.signatures.signed_base import MAX_AGE, SignedBase, UnacceptableError
 from app.access.signatures.signing import COVERED, IF_MATCH
 from app.access.tokens import jwks
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 from app.errors import DigestMismatch, SignatureInvalid, SignatureRequired
 

@@ -19,7 +19,8 @@ from app.cases import projection
 from app.cases.case import Case, Round
 from app.cases.deadlines.recounting import recount_move
 from app.cases.entry import Step, append_and_project
-from app.database.sessions import SERVICE, Database, Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import SERVICE, Database, Session
 from app.database.statements import Statement
 from app.errors import DomainError
 from app.http import last_resort

@@ -16,7 +16,8 @@ from app.cases import unsealed_texts
 from app.cases.case import Case
 from app.cases.projection import TOUCH_CASE
 from app.cases.refusals import ErasureNotPossible
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Row, Statement
 from app.errors import Flaw, ValidationFailed
 from app.ledger.append import Appended, Link, append

@@ -14,7 +14,8 @@ from app.cases.case import Case
 from app.cases.deadlines.watcher import ZERO_UUID, lock_if_free, system
 from app.cases.ending.ending import possible_successors, procedures_of, transfer_step
 from app.cases.entry import append_and_project
-from app.database.sessions import SERVICE, Database, Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import SERVICE, Database, Session
 from app.database.statements import Statement
 from app.procedure.deadlines import Calendar
 from app.procedure.loading import rulebook

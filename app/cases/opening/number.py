@@ -4,7 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from app import clock
-from app.database.sessions import Session, StatementBatch
+from app.database.batches import StatementBatch
+from app.database.sessions import Session
 from app.database.statements import Statement
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -22,7 +22,7 @@ from app.cases.opening.preparing import ValidatedCase, validate_new_case
 from app.cases.projection import Dated
 from app.cases.schemas import NewCase, Written
 from app.cases.sealing import EntryParts
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.ledger.append import Appended, Link, append
 from app.procedure import charges, rules, views
 from app.procedure.deadlines import Due

@@ -29,7 +29,7 @@ from app.cases.stages.post import (
     require_consistent_with_case,
     require_no_person_in_unsealed_texts,
 )
-from app.database.sessions import StatementBatch
+from app.database.batches import StatementBatch
 from app.errors import Flaw, NotFound, ValidationFailed
 from app.http.wire import Body
 from app.ledger.append import Appended
