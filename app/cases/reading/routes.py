@@ -39,7 +39,9 @@ async def list_cases(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> CaseList:
-    """The cases the caller's party sees, newest first."""
+    """The cases the caller's party sees, newest first.
+    With `updated_since` those that changed last come first. A line shows the case and its open stages; `GET /v1/cases/{case_id}` has the rest.
+    """
     return await lists.list_cases(read, filters, limit, cursor)
 
 
