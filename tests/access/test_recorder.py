@@ -1,7 +1,7 @@
 """Access records are committed together, and each answer waits for its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from app.access.recorder import AccessRecorder
 from app.database.batches import StatementBatch
 from app.database.sessions import Database, Identity
 from app.ledger.append import append
-from tests.support.house import House
+from tests.support.house import House, running_house
 
 
 def entry_of(party: str) -> tuple[UUID, StatementBatch]:
@@ -27,6 +27,13 @@ def there(api: House, entry: UUID) -> bool:
 
 
 T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house of its own: these records are none that a verifier would take."""
+    with running_house(tmp_path_factory.mktemp("recorder")) as house:
+        yield house
 
 
 async def with_recorder(api: House, act: Callable[[AccessRecorder], Awaitable[T]]) -> T:

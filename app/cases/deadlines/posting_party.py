@@ -20,7 +20,7 @@ class Turn:
     owner: str
     recorder: str | None
     holds: str
-    held: str = ""  # the same for cases that may be closed; as `holds` unless given
+    source: str = "stage s"  # where its open stages are read
 
     @property
     def range(self) -> str:
@@ -30,9 +30,12 @@ class Turn:
         return f"s.owner = '{self.owner}' AND {RECORDER} = '{self.recorder or ''}'"
 
 
-# It begins with the cases of the employer, of which few are open.
 ITS_CASES = "s.case_id IN (SELECT x.id FROM cases x WHERE x.agency_code = :its_employees)"
-ITS_OPEN_CASES = ITS_CASES.replace("WHERE", "WHERE x.closed_at IS NULL AND")
+# A PPK begins with the open cases of its employer, which are few (OFFSET 0: not with the stages of all PPKs).
+ITS_OPEN_STAGES = (
+    "(SELECT x.id FROM cases x WHERE x.closed_at IS NULL AND x.agency_code = :its_employees OFFSET 0) mine"
+    " CROSS JOIN LATERAL (SELECT * FROM stage t WHERE t.case_id = mine.id AND t.status = 'open' OFFSET 0) s"
+)
 
 
 def turns_of(caller: Caller, party: str) -> tuple[list[Turn], dict[str, Any]]:
@@ -61,7 +64,7 @@ def pairs() -> tuple[tuple[str, str | None], ...]:
 
 
 def _of_ppk() -> Iterator[Turn]:
-    return (Turn(owner, recorder, ITS_OPEN_CASES, ITS_CASES) for owner, recorder in pairs() if owner == "ppk")
+    return (Turn(owner, recorder, ITS_CASES, ITS_OPEN_STAGES) for owner, recorder in pairs() if owner == "ppk")
 
 
 def _recorded(holding: Iterable[tuple[str, str]], without_client: str | None) -> Iterator[Turn]:

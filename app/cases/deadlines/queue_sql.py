@@ -75,12 +75,13 @@ class Branch:
 
     conditions: tuple[str, ...]
     order: str
+    source: str = "stage s"
 
     def lines(self, columns: str, seen: SeenCases, clauses: tuple[str, ...]) -> str:
         """For a page: the case of a stage is looked up, where something is asked of it."""
         of_stage, of_case = self._divided(seen, clauses)
         look = "JOIN LATERAL (SELECT * FROM cases x WHERE x.id = s.case_id OFFSET 0) c ON true" if of_case else ""
-        return f"SELECT {columns} FROM stage s {look} WHERE {_all(of_stage + of_case)}"
+        return f"SELECT {columns} FROM {self.source} {look} WHERE {_all(of_stage + of_case)}"
 
     def counted(self, columns: str, seen: SeenCases, clauses: tuple[str, ...]) -> str:
         """For a count: open stages and open cases are read once each, from an index alone."""
@@ -104,12 +105,12 @@ def _all(conditions: Iterable[str]) -> str:
 
 
 def open_branches(turns: Iterable[Turn]) -> list[Branch]:
-    return [Branch((OPEN, turn.range, turn.holds), PLACE) for turn in turns]
+    return [Branch((OPEN, turn.range, turn.holds), PLACE, turn.source) for turn in turns]
 
 
 def flagged_branches(turns: Iterable[Turn]) -> list[Branch]:
     """The posts of a party that relied on a post that was corrected since: few, in one branch."""
-    either = " OR ".join(f"({turn.range} AND {turn.held or turn.holds})" for turn in turns)
+    either = " OR ".join(f"({turn.range} AND {turn.holds})" for turn in turns)
     return [Branch((FLAGGED, either), PLACE)] if either else []
 
 

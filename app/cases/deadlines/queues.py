@@ -3,7 +3,7 @@ Keyset pages, in a fixed and unique order.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Annotated, Any
@@ -216,7 +216,7 @@ def _deadline_branches(read: ReadContext, filters: Mapping[str, Any]) -> tuple[l
     turns, values = turns_of(read.caller, filters["agency"]) if "agency" in filters else (every_turn(), {})
     posted_by = ("s.posted_by = :agency",) if "agency" in filters else ()
     branches = open_branches(turns) if states != {"met"} else []
-    branches = [Branch((HAS_TERM, *branch.conditions), branch.order) for branch in branches]
+    branches = [replace(branch, conditions=(HAS_TERM, *branch.conditions)) for branch in branches]
     if "met" in states or not states:
         branches.append(Branch((HAS_TERM, POSTED, *posted_by), BY_DUE))
         values |= {"agency": filters["agency"]} if posted_by else {}
