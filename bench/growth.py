@@ -118,7 +118,7 @@ def serving(data: Path) -> Iterator[Service]:
     with (data / "service.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "app.cli", "run"], env=clean | mine, stdout=log, stderr=log)
     try:
-        wait(f"http://127.0.0.1:{port}/health/ready")
+        wait(f"http://127.0.0.1:{port}/health/live")  # ready it is once the sequencer has placed what waits
         yield Service(port, data, dict(tokens(port, data)), process)
     finally:
         process.terminate()
