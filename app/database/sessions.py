@@ -98,11 +98,11 @@ class Session:
         assert not self._ended, "the transaction has been committed"
         self._deferred.append((sql.encode(), values))
 
-    async def execute_last(self, sql: str, values: list[Any]) -> list[Any]:
-        """Run a statement, commit in the same round trip, and return its rows: they are committed.
-        What others wait for is held no longer than PostgreSQL needs for both.
+    async def run_last(self, statement: Statement[RowT], **values: Any) -> list[RowT]:
+        """Run a statement, with what is deferred before it and COMMIT behind it in one round trip.
+        Its rows are committed. What others wait for is held no longer than PostgreSQL needs for all of it.
         """
-        rows, done = await self._send((sql.encode(), values), (b"COMMIT", []))
+        rows, done = await self._send((statement.sql.encode(), statement.values(values)), (b"COMMIT", []))
         _require_committed(done)
         self._ended = True
         return await _rows(rows)

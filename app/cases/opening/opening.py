@@ -23,6 +23,7 @@ from app.cases.projection import Dated
 from app.cases.schemas import NewCase, Written
 from app.cases.sealing import EntryParts
 from app.database.batches import StatementBatch
+from app.database.statements import Statement
 from app.ledger.append import Appended, Link, append
 from app.procedure import charges, rules, views
 from app.procedure.deadlines import Due
@@ -31,6 +32,8 @@ from app.procedure.model import Procedure, Stage
 from app.procedure.rules import Move
 from app.procedure.state import CaseState
 from app.vault.seal import NO_PERSON, REPORTER, SUBJECT, OpenKey, new_key
+
+LEAF = Statement("SELECT leaf FROM entry WHERE id = :entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,13 @@ async def record_case(case: SealedCase, *, last: bool = True) -> Written:
     Others who open a case wait from there to the commit.
     `last`: commits with it. The answer is rendered from what was committed.
     """
-    write, draft, batch = case.write, case.draft, case.batch
+    write, draft, batch = case.write, case.draft, StatementBatch()
     add_number(batch, draft.id, draft.at)
-    entry = _append(case)
+    entry = _append(case, batch)
     batch.add(projection.INSERT_NUMBERED_CASE, **_row(write, draft, case.move, entry))
-    (made,) = await batch.fetch(write.session, "filled", last=last)
+    batch.extend(case.batch)  # PostgreSQL runs the last of a batch first: the number is given when the rest is there
+    batch.send_last(write.session)
+    (made,) = await (write.session.run_last if last else write.session.run)(LEAF, entry=entry.id)
     return answer(write, made.leaf)
 
 
@@ -195,7 +200,7 @@ def outline(new: NewCase) -> dict[str, Any]:
     }
 
 
-def _append(case: SealedCase) -> Appended:
+def _append(case: SealedCase, batch: StatementBatch) -> Appended:
     write, draft, move, due = case.write, case.draft, case.move, case.due
     sig = case.parts.sign()
     leaf_members = {
@@ -212,7 +217,7 @@ def _append(case: SealedCase) -> Appended:
         **idempotency_members(write, case.fingerprint),
     }
     return append(
-        case.batch,
+        batch,
         type_="case.opened",
         party=write.caller.party,
         received_at=draft.at,
