@@ -32,7 +32,7 @@ def sealed(key: OpenKey) -> tuple[dict[str, object], dict[str, object], bytes]:
     leaf: dict[str, object] = {"log": "localhost/sbt/cases", "id": str(uuid4()), "case": str(uuid4()), "party": "bkn"}
     batch = StatementBatch()
     part = seal(batch, leaf, "subject", schemas()["subject"], key, {"nip": NIP, "nik": None, "name": "Sri"})
-    ciphertext = next(value for value in batch._values if isinstance(value, bytes))
+    ciphertext = next(value for value in batch.values if isinstance(value, bytes))
     return leaf, part, ciphertext
 
 
@@ -60,7 +60,7 @@ def test_a_wrapped_key_opens_in_its_own_row_and_epoch_alone(tmp_path: Path) -> N
     names = ("case_id", "epoch", "id", "person", "wrapped")
     from app.vault.seal import INSERT_KEY
 
-    row = dict(zip(INSERT_KEY.names, batch._values, strict=True))
+    row = dict(zip(INSERT_KEY.names, batch.values, strict=True))
     assert set(row) == set(names)
     assert open_key(vault, row).key == made.key
     for name, other in (("case_id", uuid4()), ("person", "reporter"), ("id", uuid4())):
