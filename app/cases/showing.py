@@ -26,6 +26,15 @@ def recorder_now(caller: Caller, stage: Stage, case: AccessFacts) -> str | None:
     return policy.role_holder(caller, stage.recorder, case) or stage.recorder
 
 
+def turn_members(caller: Caller, stage: Stage, case: AccessFacts) -> dict[str, Any]:
+    """Of an open stage: who owns it, who records for a PPK, and which of both acts on it now."""
+    return {
+        "owner": owner_now(caller, stage, case),
+        "recorder": recorder_now(caller, stage, case),
+        "acts_now": policy.posting_party(caller, stage, case),
+    }
+
+
 def acts_now(caller: Caller, stage: Stage, case: AccessFacts, round_: Round | None) -> str | None:
     """The party whose turn an open round is; None for a round that is not open."""
     return policy.posting_party(caller, stage, case) if round_ is not None and round_.status == "open" else None

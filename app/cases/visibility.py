@@ -37,14 +37,21 @@ class SeenCases:
     values: dict[str, Any] = field(compare=False)
     ids: str | None
 
+    def look(self, column: str) -> str:
+        """Whether the case in `column` is one of these.
+        OFFSET 0: it is looked up for each row; a join would read all of them first.
+        """
+        key = "v.case_id" if self.joined else "c.id"
+        return f"EXISTS ({self.ids} AND {key} = {column} OFFSET 0)"
+
     def clauses(self, column: str, *, open_only: bool) -> tuple[str, ...]:
         """The same for rows that name a case in `column`, where `cases` is not joined.
         A party that acted in many cases meets them wherever a list begins; those of an employer are few: it begins with them.
         """
         if self.ids is None:
             return ()
-        if "acted" in self.values:  # OFFSET 0: each row is looked up; a join would read all of them first
-            return (f"EXISTS ({self.ids} AND v.case_id = {column} OFFSET 0)",)
+        if "acted" in self.values:
+            return (self.look(column),)
         return (f"{column} IN ({self.ids}{' AND c.closed_at IS NULL' if open_only else ''})",)
 
 

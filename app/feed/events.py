@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from app.cases.context import ReadContext
-from app.cases.visibility import cases_seen_by
+from app.cases.visibility import SeenCases, cases_seen_by
 from app.database.statements import Statement
 from app.ledger import published
 from app.ledger.canonical import read_leaf
@@ -51,15 +51,11 @@ def _of_all(lines: int) -> Statement[EventRow]:
 
 
 @cache
-def _of_some(ids: str, lines: int) -> Statement[EventRow]:
-    """In the order of the log, each entry with a look whether the caller sees its case.
-    `ids`: the query for its cases.
-    """
-    column = "v.case_id" if "case_party" in ids else "c.id"
-    sees = f"EXISTS ({ids} AND {column} = e.case_id OFFSET 0)"
+def _of_some(seen: SeenCases, lines: int) -> Statement[EventRow]:
+    """In the order of the log, each entry with a look whether the caller sees its case."""
     return Statement(
         f"SELECT {COLUMNS} FROM sequenced s JOIN entry e ON e.id = s.entry_id"
-        f" WHERE s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :end AND (e.id IN ({OWN}) OR {sees}) ORDER BY s.leaf_index LIMIT {lines}"
+        f" WHERE s.log = 'cases' AND s.leaf_index > :after AND s.leaf_index < :end AND (e.id IN ({OWN}) OR {seen.look('e.case_id')}) ORDER BY s.leaf_index LIMIT {lines}"
     )
 
 
@@ -137,7 +133,7 @@ async def _rows(read: ReadContext, after: int, size: int, limit: int) -> tuple[l
     if not await read.session.value(_has_many(seen.ids), **seen.values):
         return await read.session.run(_of_few(seen.ids, limit), **values), size
     end = min(size, after + 1 + WINDOW)
-    return await read.session.run(_of_some(seen.ids, limit), **values | {"end": end}), end
+    return await read.session.run(_of_some(seen, limit), **values | {"end": end}), end
 
 
 def _event(row: EventRow) -> Event:

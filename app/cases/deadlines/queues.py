@@ -189,11 +189,7 @@ def _parties(read: ReadContext, row: QueuedRow, round_: Round) -> dict[str, Any]
     """Who owns the stage, who records for a PPK, and which of both acts on it."""
     stage = rulebook().procedures[row.procedure].stages[round_.stage]
     access_facts = AccessFacts(row.agency_code, tuple(row.conditions), row.opened_by, row.successors)
-    return {
-        "owner": showing.owner_now(read.caller, stage, access_facts),
-        "recorder": showing.recorder_now(read.caller, stage, access_facts),
-        "acts_now": policy.posting_party(read.caller, stage, access_facts),
-    }
+    return showing.turn_members(read.caller, stage, access_facts)
 
 
 async def list_deadlines(read: ReadContext, filters: DeadlineFilters, limit: int, cursor: str | None) -> DeadlineList:

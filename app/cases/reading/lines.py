@@ -7,7 +7,6 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 from app import clock
-from app.access import policy
 from app.access.policy import AccessFacts
 from app.cases import showing
 from app.cases.case import Case, Round
@@ -80,20 +79,7 @@ def line_of_case(read: ReadContext, case: Case) -> CaseLine:
     return _line(read, case, case.access_facts, [OpenRound.of_round(round_, today) for round_ in case.open_rounds()])
 
 
-SHOWN = (
-    "id",
-    "number",
-    "version",
-    "procedure",
-    "election",
-    "status",
-    "agency_code",
-    "province",
-    "received_on",
-    "opened_at",
-    "updated_at",
-    "open_stages",
-)
+SHOWN = CaseLine.model_fields.keys() - {"status_label", "next"}
 
 
 def _line(read: ReadContext, case: ListedCase | Case, facts: AccessFacts, rounds: Iterable[OpenRound]) -> CaseLine:
@@ -106,9 +92,7 @@ def _line(read: ReadContext, case: ListedCase | Case, facts: AccessFacts, rounds
             OpenStep(
                 stage=round_.stage,
                 round=round_.round,
-                owner=showing.owner_now(read.caller, stages[round_.stage], facts),
-                recorder=showing.recorder_now(read.caller, stages[round_.stage], facts),
-                acts_now=policy.posting_party(read.caller, stages[round_.stage], facts),
+                **showing.turn_members(read.caller, stages[round_.stage], facts),
                 since=round_.opened_on,
                 due_on=round_.due_on,
                 overdue=not round_.paused and round_.due_on is not None and round_.due_on < today,

@@ -92,9 +92,7 @@ def steps(read: ReadContext, case: Case) -> list[NextStep]:
         NextStep(
             stage=round_.stage,
             round=round_.round,
-            owner=showing.owner_now(read.caller, stages[round_.stage], facts),
-            recorder=showing.recorder_now(read.caller, stages[round_.stage], facts),
-            acts_now=policy.posting_party(read.caller, stages[round_.stage], facts),
+            **showing.turn_members(read.caller, stages[round_.stage], facts),
             since=round_.opened_on,
             opened_at=round_.opened_at,
             due_on=round_.due_on,
